@@ -1,0 +1,59 @@
+# shellcheck shell=bash
+# What the bats files share: run the tool, normalise what happened, compare it. Load it with `load lib`.
+bats_require_minimum_version 1.8.0 # what Debian 12 ships; keep to it
+
+# Every test begins in an empty folder of its own, with an empty home. A file's own setup calls own_folders.
+setup() { own_folders; }
+
+own_folders() {
+  mkdir "$BATS_TEST_TMPDIR/home" "$BATS_TEST_TMPDIR/work"
+  export HOME=$BATS_TEST_TMPDIR/home
+  cd "$BATS_TEST_TMPDIR/work" || return
+}
+
+# request ARGUMENT...: runs the tool. Sets status; leaves stdout, stderr and the normalised record of it all as files in
+# $BATS_TEST_TMPDIR. REQUEST_MAIN=Harness before it runs that main instead. (Files, since `run` eats final newlines.)
+# Java takes the home from the password database, not from HOME, so it is told.
+request() {
+  local dir=$BATS_TEST_TMPDIR options argument
+  read -ra options <<<"$TOKEN_REQUEST_JAVA_OPTIONS"
+  status=0
+  java "${options[@]}" -Duser.home="$HOME" -cp "$TOKEN_REQUEST_CLASSPATH" "${REQUEST_MAIN:-TokenRequest}" "$@" \
+    >"$dir/stdout" 2>"$dir/stderr" </dev/null || status=$?
+  {
+    printf '$ token-request'
+    for argument; do
+      [[ $argument =~ ^[A-Za-z0-9_%+=:,./@-]+$ ]] && printf ' %s' "$argument" || printf ' %s' "${argument@Q}"
+    done
+    printf '\nexit %s\n--- stdout\n' "$status"
+    whole_lines "$dir/stdout"
+    printf -- '--- stderr\n'
+    whole_lines "$dir/stderr"
+  } | normalise >"$dir/record"
+}
+
+# whole_lines FILE: prints it; says so, as diff does, when the last line lacks its newline
+whole_lines() {
+  cat "$1"
+  [[ ! -s $1 || -z $(tail -c 1 "$1") ]] || printf '\n\\ No newline at end of file\n'
+}
+
+# normalise: a filter for what differs from run to run and cannot be made constant. One rule a line, with its reason.
+normalise() {
+  local rules=(
+    "s|$BATS_TEST_TMPDIR|<TMP>|g"                               # bats takes a new folder for every run
+    's/(127\.0\.0\.1|localhost|\[::1\]):[0-9]{5}\b/\1:<PORT>/g' # the system picks it; 9618, of four digits, stays
+    's/(\brequest |request_id"?[:=] ?"?)[0-9]{7}\b/\1<ID>/g'    # a pool draws request IDs at random
+  )
+  sed -E "${rules[@]/#/-e}"
+}
+
+# assert_golden AREA/CASE: the record equals tests/golden/AREA/CASE.txt; UPDATE_GOLDEN=1 rewrites that, except in CI
+assert_golden() {
+  local golden=$TESTS_DIR/golden/$1.txt
+  if [[ ${UPDATE_GOLDEN-} == 1 && -z ${CI-} ]]; then
+    mkdir -p "${golden%/*}"
+    cp "$BATS_TEST_TMPDIR/record" "$golden"
+  fi
+  diff -uN "$golden" "$BATS_TEST_TMPDIR/record"
+}

@@ -1,0 +1,26 @@
+#!/usr/bin/env bats
+
+# files_named PATTERN: files of the repository, those not yet committed too
+files_named() {
+  git -C "$TESTS_DIR/.." ls-files --cached --others --exclude-standard -- "$1"
+}
+
+setup() { cd "$TESTS_DIR/.." || return; }
+
+@test "shellcheck finds nothing in the scripts" {
+  local scripts=() file first
+  while IFS= read -r file; do
+    [[ -f $file ]] || continue
+    read -r first <"$file" || :
+    [[ $file == *.bash || $file == *.sh || $first =~ ^'#!'.*(/|' ')(ba|da)?sh($|' ') ]] && scripts+=("$file")
+  done < <(files_named '*')
+  [[ " ${scripts[*]} " == *' tests/run.sh '* ]]
+  shellcheck --external-sources "${scripts[@]}"
+}
+
+@test "shellcheck finds nothing in the bats files" {
+  local files
+  mapfile -t files < <(files_named '*.bats')
+  # SC2154: variables that `request` sets. SC2317: functions that bats calls.
+  shellcheck --shell=bats --exclude=SC2154,SC2317 "${files[@]}"
+}
