@@ -802,9 +802,9 @@ public final class TokenRequest {
             return find(name).map(Setting::value);
         }
 
-        /** A list; its items are separated by commas or blanks. */
-        Optional<List<String>> list(String name) {
-            return text(name).map(text -> Arrays.stream(text.split("[,\\s]+")).filter(item -> !item.isEmpty()).toList());
+        /** The items of a list, which are separated by commas or blanks. */
+        static List<String> items(String value) {
+            return Arrays.stream(value.split("[,\\s]+")).filter(item -> !item.isEmpty()).toList();
         }
 
         boolean flag(String name, boolean otherwise) throws Failure {
@@ -978,9 +978,8 @@ public final class TokenRequest {
             if (setting.isEmpty()) {
                 throw new Failure(Reason.USAGE, "ERROR: no pool to ask: give -pool HOST, or set _CONDOR_COLLECTOR_HOST.");
             }
-            List<String> hosts = configuration.list(setting.get().name().replaceFirst("(?i)^TOOL\\.", "")).orElse(List.of());
             List<String> complaints = new ArrayList<>();
-            for (String host : hosts) {
+            for (String host : Configuration.items(setting.get().value())) {
                 try {
                     return resolve(host, setting.get().source());
                 } catch (Failure failure) {
@@ -1001,7 +1000,7 @@ public final class TokenRequest {
             if (sinful.port() < 1 || sinful.port() > 65535) {
                 throw unreadable(text, source);
             }
-            if (sinful.parameters().containsKey("CCBID") && sinful.parameter("PrivNet").isEmpty()) {
+            if (sinful.parameters().containsKey("CCBID")) {
                 throw new Failure(Reason.UNREACHABLE, "ERROR: " + printable(text) + " (" + source
                     + ") can be reached only through a connection broker (CCBID), which this command cannot do.");
             }
@@ -1085,7 +1084,7 @@ public final class TokenRequest {
         /** Largest body, bytes. A length above this ends the connection before anything is allocated. */
         static final int BODY_MAX_BYTES = 1 << 20;
         /** Largest message, bytes: our own bound, the framing has none. */
-        static final int MESSAGE_MAX_BYTES = 16 << 20;
+        static final int MESSAGE_MAX_BYTES = 4 << 20;
         /** Most attributes of one ad: our own bound. */
         static final int AD_MAX_ATTRIBUTES = 10_000;
         /** The one-byte string that stands for "no string". condor_io/stream.cpp */
@@ -2035,6 +2034,9 @@ public final class TokenRequest {
                 int status = message.number(Wire.SSL_ERROR, Wire.SSL_HOLDING);
                 byte[] bytes = message.counted();
                 message.end();
+                if (fromServer.remaining() + bytes.length > Wire.BODY_MAX_BYTES) {
+                    throw message.violation("brings more TLS than a handshake has");
+                }
                 fromServer = ByteBuffer.wrap(concat(Arrays.copyOfRange(fromServer.array(), fromServer.position(),
                     fromServer.limit()), bytes));
                 if (status == Wire.SSL_QUITTING || status == Wire.SSL_ERROR) {
@@ -2133,6 +2135,7 @@ public final class TokenRequest {
         SSLEngine engine(String hostName) {
             try {
                 this.hostName = hostName;
+                this.rejection = Optional.empty();
                 SSLContext context = SSLContext.getInstance("TLS");
                 context.init(new KeyManager[0], new TrustManager[] {this}, null);
                 SSLEngine engine = context.createSSLEngine(hostName, -1);
@@ -2278,7 +2281,8 @@ public final class TokenRequest {
         }
 
         private static String innermost(Throwable e) {
-            return e.getCause() == null || e.getCause().getMessage() == null ? e.getMessage() : innermost(e.getCause());
+            return e.getCause() == null || e.getCause().getMessage() == null ? e.getMessage().replaceFirst("\\.$", "")
+                : innermost(e.getCause());
         }
 
         private static String describe(X509Certificate certificate) throws CertificateException {
@@ -2492,7 +2496,7 @@ public final class TokenRequest {
                     }
                 }
             } catch (IOException e) {
-                complaints.add(path + ": " + reason(e));
+                complaints.add(reason(e));
             }
             return new Contents(List.copyOf(tokens), List.copyOf(complaints));
         }
@@ -2579,7 +2583,7 @@ public final class TokenRequest {
         }
 
         private List<String> words(String name) {
-            return Arrays.stream(ad.string(name).orElse("").split("[,\\s]+")).filter(word -> !word.isEmpty()).toList();
+            return Configuration.items(ad.string(name).orElse(""));
         }
 
         /** Checks that the server decided for what we demand: its word is not enough, but its refusal is. */
@@ -2663,8 +2667,7 @@ public final class TokenRequest {
         }
 
         private static List<AuthMethod> methods(Configuration.Setting setting) throws Failure {
-            List<AuthMethod> methods = Arrays.stream(setting.value().split("[,\\s]+"))
-                .map(AuthMethod::named).flatMap(Optional::stream).distinct().toList();
+            List<AuthMethod> methods = Configuration.items(setting.value()).stream().map(AuthMethod::named).flatMap(Optional::stream).distinct().toList();
             if (methods.isEmpty()) {
                 throw Configuration.invalid(setting, "a list of methods of authentication, such as SSL, IDTOKENS, FS");
             }
