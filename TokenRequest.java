@@ -66,6 +66,7 @@ import java.security.MessageDigest;
 import java.security.PrivateKey;
 import java.security.PublicKey;
 import java.security.SecureRandom;
+import java.security.cert.CertPathBuilderException;
 import java.security.cert.CertificateException;
 import java.security.cert.CertificateFactory;
 import java.security.cert.X509Certificate;
@@ -155,11 +156,11 @@ public final class TokenRequest {
      * Goals, in this order: a token that the pool has issued is never lost; nobody but the pool and the user reads it;
      * whoever calls the command from a script needs no tricks.
      *
-     * How a request goes. One TCP connection carries one command. On the first, the two sides exchange policies, agree on
-     * a method of authentication and run it, and come to a session key; everything after is AES-256-GCM. Then comes the
-     * request; its answer is a request ID, or, if a rule of the pool approves it, the token. Each poll is a connection of
-     * its own that resumes the session, one round trip. The poll that returns the token makes the pool forget it, so
-     * from the sending of a poll to the end of the writing, signals wait (Handover).
+     * How a request goes. One TCP connection carries one command. On the first, the two sides exchange policies, agree
+     * on a method of authentication and run it, and come to a session key; everything after is AES-256-GCM. Then comes
+     * the request; its answer is a request ID, or, if a rule of the pool approves it, the token. Each poll is a
+     * connection of its own that resumes the session, one round trip. The poll that returns the token makes the pool
+     * forget it, so from the sending of a poll to the end of the writing, signals wait (Handover).
      *
      * Whom the session key belongs to. HTCondor's ECDH exchange is not tied to the authentication after it: somebody
      * between the two sides can swap the keys, pass the authentication on, and read the session, certificate or not. So
@@ -168,8 +169,8 @@ public final class TokenRequest {
      *             have one (SSL) are offered, and every deviation ends the connection.
      *   unbound   with ECDH, for the methods that have no such channel (IDTOKENS, FS, CLAIMTOBE, ANONYMOUS).
      *
-     * Packages. picocli reads the command line (ArgumentParser, nowhere else); jjwt, with jackson-databind for its JSON,
-     * reads tokens (IssuedToken, nowhere else). Rejected: a TLS library or a JSON writer of our own; HTTP.
+     * Packages. picocli reads the command line (ArgumentParser, nowhere else); jjwt, with jackson-databind for its
+     * JSON, reads tokens (IssuedToken, nowhere else). Rejected: a TLS library or a JSON writer of our own; HTTP.
      *
      * The order is that of the data. A room calls those above it in the lists of vocabulary (2 to 4, 8 to 10) and those
      * below it that it is given; no room knows one that is used later in the story, only `run` knows them all.
@@ -237,7 +238,8 @@ public final class TokenRequest {
     private static Secret await(TokenService pool, Answer answer, Host host, Writer writer) throws Failure {
         Ticket ticket = ((Answer.Enqueued) answer).ticket();
         writer.enqueued(ticket);
-        return new Poller(pool, host.clock(), host.sleeper(), host.random(), Poller.PATIENCE, writer::notice).await(ticket);
+        return new Poller(pool, host.clock(), host.sleeper(), host.random(), Poller.PATIENCE, writer::notice)
+            .await(ticket);
     }
 
     // ==== 2. Host: the world outside, replaceable in tests ====
@@ -454,7 +456,9 @@ public final class TokenRequest {
         }
     }
 
-    /** The end of the command, in words for the user: one line that says what and where, then details, then what to do. */
+    /**
+     * The end of the command, in words for the user: one line that says what and where, then details, then what to do.
+     */
     static final class Failure extends Exception {
         private static final long serialVersionUID = 1L;
         final Reason reason;
@@ -522,7 +526,8 @@ public final class TokenRequest {
     }
 
     /**
-     * The right to fetch a token once it is approved. Whoever knows both parts can fetch it, so the client ID is secret.
+     * The right to fetch a token once it is approved. Whoever knows both parts can fetch it, so the client ID is
+     * secret.
      *
      * @param requestId seven digits, leading zeros included, as the pool sent them
      */
@@ -577,19 +582,24 @@ public final class TokenRequest {
         /** An option: its least prefix, its value and the complaint when that is missing, and its help. */
         private enum Flag {
             IDENTITY("i", "USER@DOMAIN", "an argument.",
-                "Identity in the token. Default: condor@UID_DOMAIN, or, if no UID_DOMAIN is configured, condor at the pool's trust domain."),
+                "Identity in the token. Default: condor@UID_DOMAIN, or, if no UID_DOMAIN is configured, condor at the "
+                    + "pool's trust domain."),
             AUTHZ("a", "LEVEL", "an authorization name argument",
-                "Limits the token to this authorization level, such as READ or ADVERTISE_STARTD. May be repeated. Default: no limit."),
+                "Limits the token to this authorization level, such as READ or ADVERTISE_STARTD. May be repeated. "
+                    + "Default: no limit."),
             LIFETIME("l", "SECONDS", "an integer in seconds.",
                 "Lifetime of the token. Default: as the pool decides."),
             POOL("p", "HOST", "a pool name argument.",
-                "The pool's collector: HOST, HOST:PORT, an address, or a sinful string in quotes. Default: COLLECTOR_HOST."),
+                "The pool's collector: HOST, HOST:PORT, an address, or a sinful string in quotes. "
+                    + "Default: COLLECTOR_HOST."),
             TOKEN("to", "NAME", "a file name argument.",
                 "Writes the token to this file in the token directory instead of stdout."),
             FILE("f", "PATH", "a file name argument.",
                 "Writes the token to this file instead of stdout."),
-            DEBUG("d", "", "", "Shows each step on stderr. -debug:FLAGS selects: D_HOSTNAME, D_NETWORK, D_SECURITY, D_COMMAND."),
-            HELP("h", "", "", "Shows this text.");
+            DEBUG("d", "", "",
+                "Shows each step on stderr. -debug:FLAGS selects: D_HOSTNAME, D_NETWORK, D_SECURITY, D_COMMAND."),
+            HELP("h", "", "",
+                "Shows this text.");
 
             private final String leastPrefix;
             private final String value;
@@ -634,7 +644,8 @@ public final class TokenRequest {
                 Optional<String> given = Optional.of(value).filter(text -> !text.isEmpty());
                 switch (flag) {
                     case IDENTITY -> identity = given;
-                    case AUTHZ -> Arrays.stream(value.split(",")).filter(text -> !text.isBlank()).forEach(authorizations::add);
+                    case AUTHZ -> Arrays.stream(value.split(",")).filter(text -> !text.isBlank())
+                        .forEach(authorizations::add);
                     case LIFETIME -> lifetimeSeconds = lifetime(value);
                     case POOL -> pool = given;
                     case TOKEN -> output = given.<Output>map(Output.Token::new).orElse(new Output.Stdout());
@@ -644,10 +655,13 @@ public final class TokenRequest {
                 }
             }
 
-            /** A number as C's strtol reads it: blanks and a sign before, anything after. Not positive means no limit. */
+            /**
+             * A number as C's strtol reads it: blanks and a sign before, anything after. Not positive means no limit.
+             */
             private static OptionalInt lifetime(String value) throws Failure {
                 Matcher digits = Pattern.compile("\\s*([+-]?[0-9]+).*", Pattern.DOTALL).matcher(value);
-                BigInteger seconds = digits.matches() ? new BigInteger(digits.group(1)) : BigInteger.ONE.shiftLeft(Long.SIZE);
+                BigInteger seconds = digits.matches() ? new BigInteger(digits.group(1))
+                    : BigInteger.ONE.shiftLeft(Long.SIZE);
                 if (seconds.bitLength() >= Integer.SIZE) {
                     throw new Failure(Reason.USAGE, PROGRAM + ": Invalid argument for -lifetime: " + printable(value)
                         + ".", "It takes seconds, at most " + Integer.MAX_VALUE + ".");
@@ -671,8 +685,10 @@ public final class TokenRequest {
             Draft draft = new Draft();
             CommandSpec spec = CommandSpec.create().name(PROGRAM);
             for (Flag flag : Flag.values()) {
-                spec.addOption(OptionSpec.builder(flag.spellings()).arity(flag.value.isEmpty() ? "0" : "1").type(String.class)
-                    .preprocessor((rest, command, option, info) -> read(flag, rest, info.get("separator"), draft)).build());
+                spec.addOption(OptionSpec.builder(flag.spellings()).arity(flag.value.isEmpty() ? "0" : "1")
+                    .type(String.class)
+                    .preprocessor((rest, command, option, info) -> read(flag, rest, info.get("separator"), draft))
+                    .build());
             }
             spec.addPositional(PositionalParamSpec.builder().arity("0..*").type(List.class).auxiliaryTypes(String.class)
                 .preprocessor((rest, command, option, info) -> refuse(rest.peek())).build());
@@ -733,7 +749,8 @@ public final class TokenRequest {
             CommandSpec spec = CommandSpec.create().name(PROGRAM);
             for (Flag flag : Flag.values()) {
                 spec.addOption(OptionSpec.builder(flag.fullName()).paramLabel(flag.value).description(flag.description)
-                    .arity(flag.value.isEmpty() ? "0" : "1").type(flag.value.isEmpty() ? boolean.class : String.class).build());
+                    .arity(flag.value.isEmpty() ? "0" : "1").type(flag.value.isEmpty() ? boolean.class : String.class)
+                    .build());
             }
             spec.usageMessage().sortOptions(false).width(110).customSynopsis(
                     PROGRAM + " [-identity USER@DOMAIN] [-authz LEVEL]... [-lifetime SECONDS] [-pool HOST]",
@@ -785,7 +802,8 @@ public final class TokenRequest {
         static Configuration fromEnvironment(Map<String, String> environment) {
             Map<String, Setting> settings = new TreeMap<>(String.CASE_INSENSITIVE_ORDER);
             environment.forEach((variable, value) -> {
-                if (variable.regionMatches(true, 0, PREFIX, 0, PREFIX.length()) && variable.length() > PREFIX.length()) {
+                if (variable.regionMatches(true, 0, PREFIX, 0, PREFIX.length())
+                    && variable.length() > PREFIX.length()) {
                     String name = variable.substring(PREFIX.length());
                     settings.put(name, new Setting(name, value.stripLeading(), "environment variable " + variable));
                 }
@@ -877,7 +895,8 @@ public final class TokenRequest {
                 }
             }
             String host = Optional.ofNullable(form.group(1)).orElse(form.group(2));
-            return Optional.of(new Sinful(host, form.group(3) == null ? -1 : Integer.parseInt(form.group(3)), parameters));
+            return Optional.of(new Sinful(host, form.group(3) == null ? -1 : Integer.parseInt(form.group(3)),
+                parameters));
         }
 
         private static String decode(String text) {
@@ -906,9 +925,11 @@ public final class TokenRequest {
         @Override
         public String toString() {
             String query = parameters.entrySet().stream()
-                .map(entry -> encode(entry.getKey()) + (entry.getValue().isEmpty() ? "" : "=" + encode(entry.getValue())))
+                .map(entry -> encode(entry.getKey())
+                + (entry.getValue().isEmpty() ? "" : "=" + encode(entry.getValue())))
                 .collect(Collectors.joining("&"));
-            return "<" + (host.contains(":") ? "[" + host + "]" : host) + ":" + port + (query.isEmpty() ? "" : "?" + query) + ">";
+            return "<" + (host.contains(":") ? "[" + host + "]" : host) + ":" + port
+                + (query.isEmpty() ? "" : "?" + query) + ">";
         }
 
         /** What HTCondor leaves as it is when it writes: letters, digits and {@code . _ - : # [ ] +}. */
@@ -976,7 +997,8 @@ public final class TokenRequest {
             Optional<Configuration.Setting> setting =
                 configuration.find("COLLECTOR_HOST").or(() -> configuration.find("CONDOR_HOST"));
             if (setting.isEmpty()) {
-                throw new Failure(Reason.USAGE, "ERROR: no pool to ask: give -pool HOST, or set _CONDOR_COLLECTOR_HOST.");
+                throw new Failure(Reason.USAGE,
+                    "ERROR: no pool to ask: give -pool HOST, or set _CONDOR_COLLECTOR_HOST.");
             }
             List<String> complaints = new ArrayList<>();
             for (String host : Configuration.items(setting.get().value())) {
@@ -986,7 +1008,8 @@ public final class TokenRequest {
                     complaints.add(failure.getMessage());
                 }
             }
-            throw new Failure(Reason.NOT_FOUND, "ERROR: none of the hosts in " + setting.get().name() + " can be found.",
+            throw new Failure(Reason.NOT_FOUND, "ERROR: none of the hosts in " + setting.get().name()
+                + " can be found.",
                 complaints.toArray(String[]::new));
         }
 
@@ -1009,7 +1032,7 @@ public final class TokenRequest {
 
         private Target target(Sinful sinful, boolean bare, String text, String source) throws Failure {
             boolean isName = !sinful.host().contains(":") && !IPV4.matcher(sinful.host()).matches();
-            // A name as typed is what the certificate must carry, and outdoes an alias in a bare text, as in the original.
+            // A name as typed is what the certificate must carry; as in the original it outdoes an alias in a bare text.
             Optional<String> alias = isName && bare ? Optional.of(sinful.host())
                 : sinful.parameter("alias").or(() -> isName ? Optional.of(sinful.host()) : Optional.empty());
             List<InetSocketAddress> addresses = sinful.parameter("addrs").map(Location::listed).orElse(List.of());
@@ -1018,7 +1041,8 @@ public final class TokenRequest {
             }
             InetSocketAddress first = addresses.get(0);
             Sinful canonical = sinful.at(first.getAddress().getHostAddress(), first.getPort());
-            Target target = new Target(alias.map(name -> canonical.with("alias", name)).orElse(canonical), alias, addresses);
+            Target target = new Target(alias.map(name -> canonical.with("alias", name)).orElse(canonical), alias,
+                addresses);
             trace.log(Trace.HOSTNAME, () -> text + " is " + target + ", to be tried at " + target.addresses());
             return target;
         }
@@ -1053,7 +1077,8 @@ public final class TokenRequest {
         }
 
         private static Failure unreadable(String text, String source) {
-            return new Failure(Reason.USAGE, "ERROR: '" + printable(text) + "' (" + source + ") is not the address of a pool:"
+            return new Failure(Reason.USAGE, "ERROR: '" + printable(text) + "' (" + source
+                + ") is not the address of a pool:"
                 + " it takes HOST, HOST:PORT, an IP address, or a sinful string such as '<192.0.2.7:9618?alias=HOST>'.");
         }
     }
@@ -1104,7 +1129,9 @@ public final class TokenRequest {
         static final int SSL_RECEIVING = 2;
         static final int SSL_QUITTING = 3;
         static final int SSL_HOLDING = 4;
-        /** Length of the key that the server sends through TLS. condor_io/condor_auth_ssl.cpp, AUTH_SSL_SESSION_KEY_LEN */
+        /**
+         * Length of the key that the server sends through TLS. condor_io/condor_auth_ssl.cpp, AUTH_SSL_SESSION_KEY_LEN
+         */
         static final int SSL_KEY_BYTES = 256;
 
         // AKEP2. condor_io/condor_auth_passwd.cpp
@@ -1136,7 +1163,8 @@ public final class TokenRequest {
      * condor_includes/condor_auth.h, condor_io/condor_secman.cpp
      */
     enum AuthMethod {
-        CLAIMTOBE(2), FS(4), FS_REMOTE(8), NTSSPI(16), KERBEROS(64), ANONYMOUS(128), SSL(256), PASSWORD(512), MUNGE(1024),
+        CLAIMTOBE(2), FS(4), FS_REMOTE(8), NTSSPI(16), KERBEROS(64), ANONYMOUS(128), SSL(256), PASSWORD(512),
+        MUNGE(1024),
         /** The server compares words, so it must be TOKEN, though the configuration and the manual say IDTOKENS. */
         TOKEN(2048, "IDTOKENS"),
         SCITOKENS(4096);
@@ -1155,7 +1183,9 @@ public final class TokenRequest {
             this.label = label;
         }
 
-        /** The method of a word in a configuration or a policy, in any spelling that HTCondor takes; empty if unknown. */
+        /**
+         * The method of a word in a configuration or a policy, in any spelling that HTCondor takes; empty if unknown.
+         */
         static Optional<AuthMethod> named(String word) {
             String name = switch (word.toUpperCase(Locale.ROOT)) {
                 case "IDTOKENS", "IDTOKEN", "TOKENS" -> "TOKEN";
@@ -1171,7 +1201,10 @@ public final class TokenRequest {
         }
     }
 
-    /** The peer sent what the protocol forbids, or what does not decrypt: the connection is over, nothing is to be trusted. */
+    /**
+     * The peer sent what the protocol forbids, or what does not decrypt: the connection is over, nothing is to be
+     * trusted.
+     */
     static final class ProtocolViolation extends IOException {
         private static final long serialVersionUID = 1L;
 
@@ -1349,16 +1382,20 @@ public final class TokenRequest {
             return (int) value;
         }
 
+        /**
+         * A string; one that the server says is none counts as empty. No UTF-8 text begins with the byte that says so.
+         */
         String string() throws ProtocolViolation {
-            int length = encrypted ? number(1, bytes.remaining()) : lengthToNul();
-            byte[] text = raw(length);
-            if (text[length - 1] != 0) {
-                if (length == 1 && (text[0] & 0xFF) == Wire.NULL_STRING) {
-                    return "";
-                }
+            int length = encrypted ? number(1, bytes.remaining()) : 0;
+            if (bytes.hasRemaining() && bytes.get(bytes.position()) == (byte) Wire.NULL_STRING && length <= 1) {
+                raw(1);
+                return "";
+            }
+            byte[] text = raw(encrypted ? length : lengthToNul());
+            if (text[text.length - 1] != 0) {
                 throw violation("holds a string without its end");
             }
-            return new String(text, 0, length - 1, UTF_8);
+            return new String(text, 0, text.length - 1, UTF_8);
         }
 
         private int lengthToNul() throws ProtocolViolation {
@@ -1583,7 +1620,7 @@ public final class TokenRequest {
                 int length = ByteBuffer.wrap(header, 1, Integer.BYTES).getInt();
                 if (end < 0 || end > Wire.END_FLAG_MAX || length < 1 || length > Wire.BODY_MAX_BYTES
                         || message.size() + length > Wire.MESSAGE_MAX_BYTES) {
-                    throw new ProtocolViolation("what the server sent is not a packet of HTCondor's protocol (its header: "
+                    throw new ProtocolViolation("the server does not speak HTCondor's protocol (a packet's header: "
                         + HexFormat.of().formatHex(header) + ", while we waited for its " + what + ")");
                 }
                 byte[] body = read(length, what);
@@ -1596,7 +1633,8 @@ public final class TokenRequest {
                 }
                 last = end != 0;
             } while (!last);
-            trace.log(Trace.NETWORK, () -> "<< " + message.size() + " bytes" + (encrypted() ? ", sealed" : "") + ": " + what);
+            trace.log(Trace.NETWORK, () -> "<< " + message.size() + " bytes" + (encrypted() ? ", sealed" : "") + ": "
+                + what);
             return new MessageReader(message.toByteArray(), encrypted(), what);
         }
 
@@ -1777,20 +1815,24 @@ public final class TokenRequest {
 
         /**
          * A session key that came encrypted under the key of the authentication method: 3DES-CFB64 with a zero IV
-         * (condor_io/condor_auth.cpp, Condor_Auth_Base::unwrap). It has no integrity of its own; a forged one shows when
-         * the first packet does not decrypt.
+         * (condor_io/condor_auth.cpp, Condor_Auth_Base::unwrap). It has no integrity of its own; a forged one shows
+         * when the first packet does not decrypt.
          */
         static byte[] unwrap(byte[] wrapped, byte[] methodKey) {
             try {
                 Cipher cipher = Cipher.getInstance("DESede/CFB64/NoPadding");
-                cipher.init(Cipher.DECRYPT_MODE, new SecretKeySpec(fold(methodKey), "DESede"), new IvParameterSpec(new byte[8]));
+                cipher.init(Cipher.DECRYPT_MODE, new SecretKeySpec(fold(methodKey), "DESede"),
+                    new IvParameterSpec(new byte[8]));
                 return cipher.doFinal(wrapped);
             } catch (GeneralSecurityException e) {
                 throw new AssertionError("Java has no 3DES", e);
             }
         }
 
-        /** A key of any length made one of 24 bytes: repeated, or its excess XORed on. condor_io/CryptKey.cpp, getPaddedKeyData */
+        /**
+         * A key of any length made one of 24 bytes: repeated, or its excess XORed on. condor_io/CryptKey.cpp,
+         * getPaddedKeyData
+         */
         private static byte[] fold(byte[] key) {
             byte[] folded = new byte[24];
             for (int i = 0; i < Math.max(folded.length, key.length); i++) {
@@ -1859,7 +1901,10 @@ public final class TokenRequest {
         }
     }
 
-    /** Is nobody. The pool takes requests from nobody only where a rule approves them. condor_io/condor_auth_anonymous.cpp */
+    /**
+     * Is nobody. The pool takes requests from nobody only where a rule approves them.
+     * condor_io/condor_auth_anonymous.cpp
+     */
     record Anonymous() implements Authenticator {
         @Override
         public AuthMethod method() {
@@ -1914,8 +1959,9 @@ public final class TokenRequest {
                 boolean granted = verdict.number() == 0;
                 verdict.end();
                 if (!created || !granted) {
-                    throw new MethodFailed(created ? "the pool does not see, or does not accept, the directory " + directory
-                        + " that it asked for; FS needs a pool on this machine, with the same file system" : complaint);
+                    throw new MethodFailed(created ? "the pool does not see, or does not accept, the directory "
+                        + directory + " that it asked for; FS needs a pool on this machine, with the same file system"
+                        : complaint);
                 }
                 return new byte[0];
             } finally {
@@ -2107,7 +2153,8 @@ public final class TokenRequest {
      * Decides whether a server's certificate is trusted: its chain must lead to the user's CAs or, unless switched off,
      * to the system's, and it must carry the host's name. It remembers why it said no.
      *
-     * <p>The chain and the name are checked by Java's own trust manager; this class chooses the CAs and finds the words.
+     * <p>The chain and the name are checked by Java's own trust manager; this class chooses the CAs and finds the
+     * words.
      */
     static final class ServerTrust extends X509ExtendedTrustManager {
         /** Where OpenSSL's default CAs live on Debian, on Fedora and its kin, and on BSD and macOS. */
@@ -2151,7 +2198,8 @@ public final class TokenRequest {
         }
 
         @Override
-        public void checkServerTrusted(X509Certificate[] chain, String keyType, SSLEngine engine) throws CertificateException {
+        public void checkServerTrusted(X509Certificate[] chain, String keyType, SSLEngine engine)
+                throws CertificateException {
             X509ExtendedTrustManager judge;
             try {
                 judge = judge(chain, keyType);
@@ -2182,14 +2230,16 @@ public final class TokenRequest {
                     verdict = e;
                 }
             }
-            if (!useSystemCas()) {
+            // A chain that leads to one of the user's CAs, and is wrong in another way, is not the system's to forgive.
+            boolean unknown = own.isEmpty() || verdict.getCause() instanceof CertPathBuilderException;
+            if (!unknown || !useSystemCas()) {
                 throw verdict;
             }
             return accepting(systemCas(), chain, keyType);
         }
 
-        private static X509ExtendedTrustManager accepting(X509ExtendedTrustManager judge, X509Certificate[] chain, String keyType)
-                throws CertificateException {
+        private static X509ExtendedTrustManager accepting(X509ExtendedTrustManager judge, X509Certificate[] chain,
+                String keyType) throws CertificateException {
             judge.checkServerTrusted(chain, keyType);
             return judge;
         }
@@ -2210,13 +2260,15 @@ public final class TokenRequest {
             for (int i = files.size() - 1; i >= 0 && cas.isEmpty(); i--) {
                 cas.addAll(read(Path.of(files.get(i).strip())));
             }
-            configuration.text("AUTH_SSL_CLIENT_CADIR").ifPresent(directory -> cas.addAll(readDirectory(Path.of(directory.strip()))));
+            configuration.text("AUTH_SSL_CLIENT_CADIR")
+                .ifPresent(directory -> cas.addAll(readDirectory(Path.of(directory.strip()))));
             return cas;
         }
 
         private List<X509Certificate> readDirectory(Path directory) {
             try (Stream<Path> entries = Files.list(directory)) {
-                List<X509Certificate> cas = entries.filter(entry -> HASHED.matcher(entry.getFileName().toString()).matches())
+                List<X509Certificate> cas = entries
+                    .filter(entry -> HASHED.matcher(entry.getFileName().toString()).matches())
                     .sorted().flatMap(entry -> parse(entry).stream()).toList();
                 sources.add(directory + " (" + cas.size() + ")");
                 return cas;
@@ -2246,7 +2298,8 @@ public final class TokenRequest {
         }
 
         private X509ExtendedTrustManager systemCas() throws CertificateException {
-            Optional<Path> bundle = Stream.concat(Stream.ofNullable(environment.get("SSL_CERT_FILE")), SYSTEM_BUNDLES.stream())
+            Optional<Path> bundle = Stream.concat(Stream.ofNullable(environment.get("SSL_CERT_FILE")),
+                SYSTEM_BUNDLES.stream())
                 .map(Path::of).filter(Files::isReadable).findFirst();
             List<X509Certificate> cas = bundle.map(this::read).orElse(List.of());
             if (!cas.isEmpty()) {
@@ -2286,8 +2339,10 @@ public final class TokenRequest {
         }
 
         private static String describe(X509Certificate certificate) throws CertificateException {
-            return "Subject " + certificate.getSubjectX500Principal() + ", issuer " + certificate.getIssuerX500Principal()
-                + ", SHA-256 " + HexFormat.ofDelimiter(":").formatHex(Keys.sha256().digest(certificate.getEncoded())) + ".";
+            return "Subject " + certificate.getSubjectX500Principal() + ", issuer "
+                + certificate.getIssuerX500Principal()
+                + ", SHA-256 " + HexFormat.ofDelimiter(":").formatHex(Keys.sha256().digest(certificate.getEncoded()))
+                + ".";
         }
 
         @Override
@@ -2301,7 +2356,8 @@ public final class TokenRequest {
         }
 
         @Override
-        public void checkServerTrusted(X509Certificate[] chain, String keyType, Socket socket) throws CertificateException {
+        public void checkServerTrusted(X509Certificate[] chain, String keyType, Socket socket)
+                throws CertificateException {
             checkServerTrusted(chain, keyType);
         }
 
@@ -2311,12 +2367,14 @@ public final class TokenRequest {
         }
 
         @Override
-        public void checkClientTrusted(X509Certificate[] chain, String keyType, Socket socket) throws CertificateException {
+        public void checkClientTrusted(X509Certificate[] chain, String keyType, Socket socket)
+                throws CertificateException {
             checkServerTrusted(chain, keyType);
         }
 
         @Override
-        public void checkClientTrusted(X509Certificate[] chain, String keyType, SSLEngine engine) throws CertificateException {
+        public void checkClientTrusted(X509Certificate[] chain, String keyType, SSLEngine engine)
+                throws CertificateException {
             checkServerTrusted(chain, keyType);
         }
     }
@@ -2397,7 +2455,9 @@ public final class TokenRequest {
         /** base64url of {"alg":"none"}: jjwt reads the claims of an unsigned token without a key, and we have none. */
         private static final String UNSIGNED = "eyJhbGciOiJub25lIn0";
 
-        /** Whether a text has the form of a token and may be written somewhere: three parts, the first two JSON objects. */
+        /**
+         * Whether a text has the form of a token and may be written somewhere: three parts, the first two JSON objects.
+         */
         static boolean isToken(String text) {
             return text.length() <= MAX_CHARACTERS && FORM.matcher(text).matches()
                 && Arrays.stream(text.split("\\.")).limit(2).allMatch(IssuedToken::isObject);
@@ -2420,11 +2480,12 @@ public final class TokenRequest {
             String[] parts = text.split("\\.");
             try {
                 // Whether it is expired is for the caller to see, so the parser is as patient as it can be.
-                Claims claims = Jwts.parser().unsecured().json(new Json()).clockSkewSeconds(PATIENCE.toSeconds()).build()
-                    .parseUnsecuredClaims(UNSIGNED + "." + parts[1] + ".").getPayload();
+                Claims claims = Jwts.parser().unsecured().json(new Json()).clockSkewSeconds(PATIENCE.toSeconds())
+                    .build().parseUnsecuredClaims(UNSIGNED + "." + parts[1] + ".").getPayload();
                 Object keyId = new Json().deserialize(new StringReader(
                     new String(Base64.getUrlDecoder().decode(parts[0]), UTF_8))).get("kid");
-                return Optional.of(new IssuedToken(new Secret(text), Optional.ofNullable(keyId).map(Object::toString), claims,
+                return Optional.of(new IssuedToken(new Secret(text), Optional.ofNullable(keyId).map(Object::toString),
+                    claims,
                     parts[0] + "." + parts[1], Base64.getUrlDecoder().decode(parts[2])));
             } catch (JwtException | IllegalArgumentException e) {
                 return Optional.empty();
@@ -2475,10 +2536,12 @@ public final class TokenRequest {
 
         /** @throws Failure CONFIGURATION, if there is no home to keep tokens in */
         static TokenDirectory of(Configuration configuration, Host host) throws Failure {
-            Path system = Path.of(configuration.text("SEC_TOKEN_SYSTEM_DIRECTORY").map(String::strip).orElse("/etc/condor/tokens.d"));
+            Path system = Path.of(configuration.text("SEC_TOKEN_SYSTEM_DIRECTORY").map(String::strip)
+                .orElse("/etc/condor/tokens.d"));
             Path own = host.isRoot() ? system
                 : host.home().map(home -> home.resolve(".condor").resolve("tokens.d")).orElse(system);
-            return new TokenDirectory(configuration.text("SEC_TOKEN_DIRECTORY").map(text -> Path.of(text.strip())).orElse(own),
+            return new TokenDirectory(configuration.text("SEC_TOKEN_DIRECTORY").map(text -> Path.of(text.strip()))
+                .orElse(own),
                 host.user());
         }
 
@@ -2507,7 +2570,8 @@ public final class TokenRequest {
                     complaints.add(file + " is not this user's alone, so it is not used");
                     return;
                 }
-                Files.readString(file).lines().map(String::strip).filter(line -> !line.isEmpty() && !line.startsWith("#"))
+                Files.readString(file).lines().map(String::strip)
+                    .filter(line -> !line.isEmpty() && !line.startsWith("#"))
                     .forEach(line -> IssuedToken.read(line).ifPresentOrElse(tokens::add,
                         () -> complaints.add(file + " holds a line that is no token")));
             } catch (IOException e) {
@@ -2527,7 +2591,9 @@ public final class TokenRequest {
 
     // ==== 14. Security: policies, the choice of a method, sessions and their resumption ====
 
-    /** Whether the session key came through the authentication (bound) or through an ECDH exchange beside it (unbound). */
+    /**
+     * Whether the session key came through the authentication (bound) or through an ECDH exchange beside it (unbound).
+     */
     enum Kind { BOUND, UNBOUND }
 
     /**
@@ -2552,7 +2618,8 @@ public final class TokenRequest {
         private static final Duration MARGIN = Duration.ofSeconds(5);
 
         boolean usableAt(Instant now) {
-            return now.isBefore(end.minus(MARGIN)) && (lease.isZero() || now.isBefore(lastUse.plus(lease).minus(MARGIN)));
+            return now.isBefore(end.minus(MARGIN))
+                && (lease.isZero() || now.isBefore(lastUse.plus(lease).minus(MARGIN)));
         }
 
         Session usedAt(Instant now) {
@@ -2601,7 +2668,8 @@ public final class TokenRequest {
         private void require(String name, String wanted) throws ProtocolViolation {
             String value = ad.string(name).orElse("nothing");
             if (!value.equals(wanted)) {
-                throw new ProtocolViolation("the server answered " + name + " = " + value + " where we demand " + wanted);
+                throw new ProtocolViolation("the server answered " + name + " = " + value + " where we demand "
+                    + wanted);
             }
         }
     }
@@ -2637,7 +2705,8 @@ public final class TokenRequest {
         private boolean boundOnly;
 
         /** @throws Failure CONFIGURATION, if the settings contradict what a token request needs */
-        Security(Target target, Configuration configuration, Host host, Trace trace, Consumer<String> notices) throws Failure {
+        Security(Target target, Configuration configuration, Host host, Trace trace,
+            Consumer<String> notices) throws Failure {
             this.target = target;
             this.configuration = configuration;
             this.host = host;
@@ -2662,12 +2731,14 @@ public final class TokenRequest {
         private void checkLevel(String demand) throws Failure {
             Optional<Configuration.Setting> setting = configuration.security(demand);
             if (setting.isPresent() && !setting.get().value().strip().matches("(?i)[RYTPO].*")) {
-                throw Configuration.invalid(setting.get(), "OPTIONAL, PREFERRED or REQUIRED, since a token is never sent without it");
+                throw Configuration.invalid(setting.get(),
+                    "OPTIONAL, PREFERRED or REQUIRED, since a token is never sent without it");
             }
         }
 
         private static List<AuthMethod> methods(Configuration.Setting setting) throws Failure {
-            List<AuthMethod> methods = Configuration.items(setting.value()).stream().map(AuthMethod::named).flatMap(Optional::stream).distinct().toList();
+            List<AuthMethod> methods = Configuration.items(setting.value()).stream().map(AuthMethod::named)
+                .flatMap(Optional::stream).distinct().toList();
             if (methods.isEmpty()) {
                 throw Configuration.invalid(setting, "a list of methods of authentication, such as SSL, IDTOKENS, FS");
             }
@@ -2741,14 +2812,17 @@ public final class TokenRequest {
                 }
             }
             unsupported.forEach(method -> tried.add(method.label + ": not among the methods of this command"));
-            throw new Failure(Reason.NOT_AUTHENTICATED, "Failed to request a new token: no method of authentication succeeded with "
+            throw new Failure(Reason.NOT_AUTHENTICATED,
+                "Failed to request a new token: no method of authentication succeeded with "
                 + target + ".", tried.toArray(String[]::new));
         }
 
-        private Optional<Channel> attempt(Attempt attempt, int command, List<String> tried) throws IOException, Failure {
+        private Optional<Channel> attempt(Attempt attempt, int command, List<String> tried)
+                throws IOException, Failure {
             List<AuthMethod> methods = new ArrayList<>();
             for (AuthMethod method : attempt.methods()) {
-                unusable(method).ifPresentOrElse(why -> tried.add(method.label + ": " + why), () -> methods.add(method));
+                unusable(method).ifPresentOrElse(why -> tried.add(method.label + ": " + why),
+                    () -> methods.add(method));
             }
             if (methods.isEmpty()) {
                 return Optional.empty();
@@ -2783,7 +2857,8 @@ public final class TokenRequest {
         }
 
         private String noToken(List<String> complaints) {
-            return "no token in " + tokens.path() + (complaints.isEmpty() ? "" : " (" + String.join("; ", complaints) + ")");
+            return "no token in " + tokens.path()
+                + (complaints.isEmpty() ? "" : " (" + String.join("; ", complaints) + ")");
         }
 
         private Connection connect() throws IOException {
@@ -2796,7 +2871,8 @@ public final class TokenRequest {
                     trace.log(Trace.NETWORK, () -> "Connected to " + address + ".");
                     return connection;
                 } catch (IOException e) {
-                    complaints.add(address.getAddress().getHostAddress() + " port " + address.getPort() + ": " + e.getMessage());
+                    complaints.add(address.getAddress().getHostAddress() + " port " + address.getPort() + ": "
+                        + e.getMessage());
                 }
             }
             throw new ConnectException("Failed to connect to " + target + " (" + String.join("; ", complaints) + ")");
@@ -2823,7 +2899,8 @@ public final class TokenRequest {
                 host.random().nextBytes(nonce);
                 ClassAd ad = new ClassAd().put("UseSession", "YES").put("Sid", known.id()).put("Command", command)
                     .put("Nonce", Base64.getEncoder().encodeToString(nonce)).put("ResumeResponse", true)
-                    .put("CryptoMethods", "AES").put("RemoteVersion", Wire.VERSION).put("ConnectSinful", target.toString());
+                    .put("CryptoMethods", "AES").put("RemoteVersion", Wire.VERSION)
+                    .put("ConnectSinful", target.toString());
                 stream.send(stream.message().number(Wire.DC_AUTHENTICATE).ad(ad));
                 MessageReader reply = stream.receive("answer to the resumption of our session");
                 String verdict = reply.ad().string("ReturnCode").orElse("");
@@ -2861,7 +2938,8 @@ public final class TokenRequest {
             /** The channel; empty if no method succeeded. */
             Optional<Channel> run(int command) throws IOException, Failure {
                 CedarStream stream = stream(connection);
-                Optional<KeyPair> ecdh = kind == Kind.UNBOUND ? Optional.of(Keys.ephemeral(host.random())) : Optional.empty();
+                Optional<KeyPair> ecdh = kind == Kind.UNBOUND ? Optional.of(Keys.ephemeral(host.random()))
+                    : Optional.empty();
                 stream.send(stream.message().number(Wire.DC_AUTHENTICATE).ad(policy(command, ecdh)));
                 MessageReader message = stream.receive("security policy");
                 PolicyReply reply = new PolicyReply(message.ad());
@@ -2893,11 +2971,13 @@ public final class TokenRequest {
                 }
                 ad.put("Enact", "NO").put("Subsystem", "TOOL").put("ServerPid", ProcessHandle.current().pid())
                     .put("SessionDuration", Long.toString(SESSION_DURATION.toSeconds()))
-                    .put("SessionLease", SESSION_DURATION.toSeconds()).put("NewSession", "YES").put("NegotiatedSession", true)
+                    .put("SessionLease", SESSION_DURATION.toSeconds()).put("NewSession", "YES")
+                    .put("NegotiatedSession", true)
                     .put("RemoteVersion", Wire.VERSION).put("ConnectSinful", target.toString()).put("Command", command);
                 configuration.text("TRUST_DOMAIN").ifPresent(domain -> ad.put("TrustDomain", domain));
                 ecdh.ifPresent(pair -> ad.put("ECDHPublicKey", Keys.encodePoint(pair.getPublic())));
-                trace.log(Trace.SECURITY, () -> "Our policy (" + kind.name().toLowerCase(Locale.ROOT) + "): " + ad.assignments());
+                trace.log(Trace.SECURITY, () -> "Our policy (" + kind.name().toLowerCase(Locale.ROOT) + "): "
+                    + ad.assignments());
                 return ad;
             }
 
@@ -2922,7 +3002,8 @@ public final class TokenRequest {
                 return switch (method) {
                     case SSL -> new Ssl(trust, target.alias().orElseThrow());
                     case TOKEN -> new IdToken(fittingToken(reply), host.random());
-                    case FS -> new FileSystemAccess(Path.of(configuration.text("FS_LOCAL_DIR").map(String::strip).orElse("/tmp")),
+                    case FS -> new FileSystemAccess(Path.of(configuration.text("FS_LOCAL_DIR").map(String::strip)
+                        .orElse("/tmp")),
                         endpoint());
                     case CLAIMTOBE -> new ClaimToBe(host.user().map(UserPrincipal::getName).orElse("nobody")
                         + reply.trustDomain().map(domain -> "@" + domain).orElse(""));
@@ -2935,7 +3016,8 @@ public final class TokenRequest {
             private String endpoint() {
                 InetSocketAddress peer = connection.peer();
                 String address = peer.getAddress().getHostAddress();
-                return (peer.getAddress() instanceof Inet6Address ? "[" + shortest(address) + "]" : address) + ":" + peer.getPort()
+                return (peer.getAddress() instanceof Inet6Address ? "[" + shortest(address) + "]" : address) + ":"
+                    + peer.getPort()
                     + target.sharedPortId().map(id -> "?sock=" + id).orElse("");
             }
 
@@ -2943,7 +3025,8 @@ public final class TokenRequest {
                 TokenDirectory.Contents contents = tokens.read();
                 List<String> complaints = new ArrayList<>(contents.complaints());
                 for (IssuedToken token : contents.tokens()) {
-                    Optional<String> misfit = token.misfit(reply.trustDomain(), reply.issuerKeys(), host.clock().instant());
+                    Optional<String> misfit = token.misfit(reply.trustDomain(), reply.issuerKeys(), host.clock()
+                        .instant());
                     if (misfit.isEmpty()) {
                         return token;
                     }
@@ -2964,11 +3047,13 @@ public final class TokenRequest {
                     long choice = message.number();
                     message.end();
                     if (choice == 0) {
-                        offers.keySet().forEach(method -> tried.add(method.label + ": the pool cannot do it (its log says why)"));
+                        offers.keySet().forEach(method -> tried.add(method.label
+                            + ": the pool cannot do it (its log says why)"));
                         return Optional.empty();
                     }
                     AuthMethod method = AuthMethod.fromWire(choice).filter(offers::containsKey)
-                        .orElseThrow(() -> new ProtocolViolation("the server chose a method that we did not offer (" + choice + ")"));
+                        .orElseThrow(() -> new ProtocolViolation("the server chose a method that we did not offer ("
+                        + choice + ")"));
                     trace.log(Trace.SECURITY, () -> "The server chose " + method.label + ".");
                     try {
                         return Optional.of(new Proof(method, offers.remove(method).authenticate(stream)));
@@ -2981,15 +3066,16 @@ public final class TokenRequest {
             }
 
             /**
-             * The message after the method: no key with ECDH, a wrapped key without. Anything else is somebody between us
-             * and the server, who sent a key of his own there; going on would mean going on in the clear.
+             * The message after the method: no key with ECDH, a wrapped key without. Anything else is somebody between
+             * us and the server, who sent a key of his own there; going on would mean going on in the clear.
              */
             private Optional<byte[]> receiveKey(CedarStream stream) throws IOException {
                 MessageReader announcement = stream.receive("session key");
                 boolean follows = announcement.number(0, 1) == 1;
                 announcement.end();
                 if (follows != (kind == Kind.BOUND)) {
-                    throw announcement.violation(follows ? "is one though ECDH was agreed" : "is missing, and no other was agreed");
+                    throw announcement.violation(follows ? "is one though ECDH was agreed"
+                        : "is missing, and no other was agreed");
                 }
                 if (!follows) {
                     return Optional.empty();
@@ -3012,7 +3098,8 @@ public final class TokenRequest {
                 String user = ad.string("User").orElse("(nobody)");
                 String verdict = ad.string("ReturnCode").orElse("AUTHORIZED");
                 if (!verdict.equals("AUTHORIZED")) {
-                    throw new Failure(Reason.REFUSED, "Failed to request a new token: " + target + " does not let " + printable(user)
+                    throw new Failure(Reason.REFUSED, "Failed to request a new token: " + target + " does not let "
+                        + printable(user)
                         + " (authenticated with " + method.label + ") request one: " + printable(verdict) + ".",
                         "The pool's administrator allows it with ALLOW_DAEMON or ALLOW_WRITE, or denies it with DENY_*.");
                 }
@@ -3020,14 +3107,18 @@ public final class TokenRequest {
                 long seconds = reply.ad().string("SessionDuration").filter(text -> text.matches("[0-9]{1,9}"))
                     .map(Long::parseLong).orElse(0L);
                 long lease = Math.max(0, Math.min(reply.ad().integer("SessionLease").orElse(0), Integer.MAX_VALUE));
-                trace.log(Trace.SECURITY, () -> "Authenticated with " + method.label + " as " + user + "; the session is "
+                trace.log(Trace.SECURITY, () -> "Authenticated with " + method.label + " as " + user
+                    + "; the session is "
                     + kind.name().toLowerCase(Locale.ROOT) + ", AES, for " + seconds + " s.");
                 return new Session(ad.string("Sid").orElse(""), key, kind, method, user, reply.trustDomain(),
                     now.plusSeconds(seconds), Duration.ofSeconds(lease), now);
             }
         }
 
-        /** An IPv6 address with its longest run of zeros left out, as C's inet_ntop writes it; Java writes all eight groups. */
+        /**
+         * An IPv6 address with its longest run of zeros left out, as C's inet_ntop writes it; Java writes all eight
+         * groups.
+         */
         private static String shortest(String address) {
             Matcher zeros = Pattern.compile("(^|:)0(:0)+(:|$)").matcher(address);
             String longest = "";
@@ -3035,7 +3126,8 @@ public final class TokenRequest {
                 longest = zeros.group().length() > longest.length() ? zeros.group() : longest;
             }
             int at = address.indexOf(longest);
-            return longest.isEmpty() ? address : address.substring(0, at) + "::" + address.substring(at + longest.length());
+            return longest.isEmpty() ? address : address.substring(0, at) + "::"
+                + address.substring(at + longest.length());
         }
     }
 
@@ -3044,8 +3136,8 @@ public final class TokenRequest {
     /**
      * The conversation about one token. condor_daemon_core.V6/daemon_core_main.cpp, condor_daemon_client/daemon.cpp
      *
-     * <p>From the sending of a command until its answer proves to hold no token, signals wait; after an answer that holds
-     * one, they go on waiting until whoever took it calls {@link Handover#leave}.
+     * <p>From the sending of a command until its answer proves to hold no token, signals wait; after an answer that
+     * holds one, they go on waiting until whoever took it calls {@link Handover#leave}.
      */
     static final class NetworkClient implements TokenService {
         private static final int CLIENT_ID_BYTES = 16;
@@ -3057,8 +3149,8 @@ public final class TokenRequest {
         private final Trace trace;
         private final Consumer<String> notices;
 
-        NetworkClient(Security security, Target target, Configuration configuration, Host host, Handover handover, Trace trace,
-                      Consumer<String> notices) {
+        NetworkClient(Security security, Target target, Configuration configuration, Host host, Handover handover,
+                      Trace trace, Consumer<String> notices) {
             this.security = security;
             this.target = target;
             this.configuration = configuration;
@@ -3080,21 +3172,24 @@ public final class TokenRequest {
                 order.lifetimeSeconds().ifPresent(seconds -> request.put("TokenLifetime", seconds));
                 return settle(started(exchange(channel, request, "answer to the token request"), clientId));
             } catch (ProtocolViolation e) {
-                throw new Failure(Reason.VIOLATION, "Failed to request a new token: " + target + ": " + e.getMessage() + ".",
+                throw new Failure(Reason.VIOLATION, "Failed to request a new token: " + target + ": " + e.getMessage()
+                    + ".",
                     "Nothing more was sent. Either this is no HTCondor daemon of 9.0 or later, or somebody interferes.");
             } catch (ConnectException e) {
                 throw new Failure(Reason.UNREACHABLE, "Failed to request a new token: " + e.getMessage() + ".");
             } catch (IOException e) {
-                throw new Failure(Reason.UNREACHABLE, "Failed to request a new token: " + target + ": " + e.getMessage() + ".",
-                    "A pool that closes without a word usually lacks AES encryption, forbids this host, or knows no such"
-                        + " shared port endpoint; its daemon's log says which.");
+                throw new Failure(Reason.UNREACHABLE, "Failed to request a new token: " + target + ": " + e.getMessage()
+                    + ".",
+                    "A pool that closes without a word usually lacks AES encryption, forbids this host, or"
+                        + " knows no such shared port endpoint; its daemon's log says which.");
             }
         }
 
         @Override
         public Answer poll(Ticket ticket) throws IOException, Failure {
             try (Channel channel = security.open(Wire.DC_FINISH_TOKEN_REQUEST)) {
-                ClassAd request = new ClassAd().put("ClientId", ticket.clientId().reveal()).put("RequestId", ticket.requestId());
+                ClassAd request = new ClassAd().put("ClientId", ticket.clientId().reveal())
+                    .put("RequestId", ticket.requestId());
                 return settle(polled(exchange(channel, request, "answer to the poll"), ticket));
             } catch (ProtocolViolation e) {
                 security.forget();
@@ -3110,7 +3205,8 @@ public final class TokenRequest {
             }
             Optional<String> configured = configuration.text("UID_DOMAIN").map(String::strip);
             String domain = configured.or(session::trustDomain).orElseThrow(() -> new Failure(Reason.USAGE,
-                "ERROR: no domain for the identity " + printable(name) + ": give -identity NAME@DOMAIN, or set _CONDOR_UID_DOMAIN."));
+                "ERROR: no domain for the identity " + printable(name)
+                + ": give -identity NAME@DOMAIN, or set _CONDOR_UID_DOMAIN."));
             if (configured.isEmpty()) {
                 notices.accept("Requesting identity " + name + "@" + domain
                     + " (no UID_DOMAIN is configured here; this is the pool's trust domain).");
@@ -3164,7 +3260,8 @@ public final class TokenRequest {
             Optional<String> error = answer.string("ErrorString");
             if (error.isEmpty() && answer.integer("ErrorCode").orElse(0) == 0) {
                 String token = answer.string("Token").orElseThrow(() -> new Failure(Reason.UNEXPECTED,
-                    "Failed to get request " + ticket.requestId() + ": " + target + " sent neither a token nor an error."));
+                    "Failed to get request " + ticket.requestId() + ": " + target
+                    + " sent neither a token nor an error."));
                 return token.isEmpty() ? new Answer.Pending() : issued(token);
             }
             String words = error.orElse("");
@@ -3178,13 +3275,15 @@ public final class TokenRequest {
             Reason reason = words.startsWith("Client ID is incorrect") ? Reason.REQUEST_UNKNOWN
                 : code == Wire.ERROR_EXPIRED ? Reason.REQUEST_EXPIRED
                 : code == Wire.ERROR_DISABLED ? Reason.REFUSED : Reason.REQUEST_FAILED;
-            throw new Failure(reason, "Request " + ticket.requestId() + " has ended without a token: " + printable(words)
+            throw new Failure(reason, "Request " + ticket.requestId() + " has ended without a token: "
+                + printable(words)
                 + " (code " + code + ", from " + target + ")", "Ask for a new one.");
         }
 
         private Answer issued(String text) throws Failure {
             if (!IssuedToken.isToken(text)) {
-                throw new Failure(Reason.UNEXPECTED, "What " + target + " sent as a token is none; it was thrown away.");
+                throw new Failure(Reason.UNEXPECTED, "What " + target
+                    + " sent as a token is none; it was thrown away.");
             }
             return new Answer.Issued(new Secret(text));
         }
@@ -3193,10 +3292,11 @@ public final class TokenRequest {
             long code = answer.integer("ErrorCode").orElse(-1);
             String remedy = switch ((int) code) {
                 case Wire.ERROR_LIMITS -> "Ask for authorizations that the pool grants (its SEC_TOKEN_REQUEST_LIMITS).";
-                case Wire.ERROR_TOKEN_GENERATION -> "The pool's administrator has to create a signing key (condor_store_cred add -c).";
-                case Wire.ERROR_NOT_PROTECTED -> "ANONYMOUS is good only for requests that a rule of the pool approves; "
-                    + "use SSL, IDTOKENS or another method.";
-                case Wire.ERROR_DISABLED -> "The pool's administrator allows token requests with SEC_ENABLE_TOKEN_REQUEST.";
+                case Wire.ERROR_TOKEN_GENERATION -> "The pool's administrator has to create a signing key.";
+                case Wire.ERROR_NOT_PROTECTED ->
+                    "ANONYMOUS is good only for requests that a rule of the pool approves; use another method.";
+                case Wire.ERROR_DISABLED ->
+                    "The pool's administrator allows token requests with SEC_ENABLE_TOKEN_REQUEST.";
                 default -> "The log of the pool's daemon may say more.";
             };
             return new Failure(Reason.REFUSED, "Failed to request a new token: " + target + " refused: "
@@ -3217,7 +3317,8 @@ public final class TokenRequest {
         private static final double JITTER = 0.1;
         /**
          * How often in a row a pool must say that it does not know the request. It says the same when it is asked too
-         * often by anybody (daemon_core_main.cpp, handle_dc_finish_token_request overwrites the one error by the other).
+         * often by anybody (daemon_core_main.cpp, handle_dc_finish_token_request overwrites the one error by the
+         * other).
          */
         private static final int UNKNOWN_LIMIT = 3;
 
@@ -3248,8 +3349,10 @@ public final class TokenRequest {
             Instant deadline = start.plus(patience);
             int failures = 0;
             int unknown = 0;
+            boolean answerLost = false;
             for (Instant now = start; now.isBefore(deadline); now = clock.instant()) {
-                pause(jittered(interval(Duration.between(start, now), Math.max(failures, unknown))), Duration.between(now, deadline));
+                pause(jittered(interval(Duration.between(start, now), Math.max(failures, unknown))),
+                    Duration.between(now, deadline));
                 try {
                     Answer answer = pool.poll(ticket);
                     if (answer instanceof Answer.Issued issued) {
@@ -3258,18 +3361,23 @@ public final class TokenRequest {
                     unknown = answer instanceof Answer.Unknown ? unknown + 1 : 0;
                     failures = answer instanceof Answer.RateLimited ? failures + 1 : 0;
                 } catch (IOException e) {
+                    answerLost = true;
                     if (failures++ == 0) {
-                        notices.accept("Request " + ticket.requestId() + " stays with the pool, which cannot be asked now: "
+                        notices.accept("Request " + ticket.requestId()
+                            + " stays with the pool, which cannot be asked now: "
                             + e.getMessage() + ". Trying again.");
                     }
                 }
                 if (unknown == UNKNOWN_LIMIT) {
                     throw new Failure(Reason.REQUEST_UNKNOWN, "The pool does not know request " + ticket.requestId()
-                        + " any more: it was removed, or the daemon was restarted.", "Ask for a new one.");
+                        + " any more: it was removed, or the daemon was restarted"
+                        + (answerLost ? ", or the token was in an answer that did not reach us." : "."),
+                        "Ask for a new one.");
                 }
             }
             throw new Failure(Reason.TIMED_OUT, "Request " + ticket.requestId() + " was not approved within "
-                + patience.toSeconds() + " seconds.", "It may still be pending at the pool, but nobody waits for it any more.");
+                + patience.toSeconds() + " seconds.",
+                "It may still be pending at the pool, but nobody waits for it any more.");
         }
 
         /** The pause before the next poll: longer the longer it takes, doubled for each failure in a row. */
@@ -3330,7 +3438,8 @@ public final class TokenRequest {
 
         /** Says what an administrator needs, at once and in the original's words, which scripts search for. */
         void enqueued(Ticket ticket) {
-            notice("Token request enqueued.  Ask an administrator to please approve request " + ticket.requestId() + ".");
+            notice("Token request enqueued.  Ask an administrator to please approve request " + ticket.requestId()
+                + ".");
         }
 
         /** Explains the failure on stderr and returns the exit status. */
@@ -3348,7 +3457,8 @@ public final class TokenRequest {
         Destination prepare(Output output, TokenDirectory tokens) throws Failure {
             if (output instanceof Output.Token token) {
                 if (!token.name().matches("[^/\0]+") || token.name().matches("\\.{1,2}")) {
-                    throw new Failure(Reason.DESTINATION, "Token name isn't a plain filename: " + printable(token.name()),
+                    throw new Failure(Reason.DESTINATION, "Token name isn't a plain filename: "
+                        + printable(token.name()),
                         "It names a file in " + tokens.path() + "; for a file elsewhere there is -file PATH.");
                 }
                 return check(makeDirectory(tokens.path()).resolve(token.name()));
@@ -3404,8 +3514,8 @@ public final class TokenRequest {
         }
 
         /**
-         * Puts the token where it belongs; if that fails after all, on stdout; if that fails too, into a file at home or
-         * in the working directory.
+         * Puts the token where it belongs; if that fails after all, on stdout; if that fails too, into a file at home
+         * or in the working directory.
          *
          * @throws Failure NOT_WRITTEN, which says where it is now
          */
@@ -3424,7 +3534,8 @@ public final class TokenRequest {
                 if (!print(line)) {
                     throw rescue(what + "; neither can stdout be written to", line);
                 }
-                throw new Failure(Reason.NOT_WRITTEN, what, "The pool hands it out only once, so it was written to stdout instead.");
+                throw new Failure(Reason.NOT_WRITTEN, what,
+                    "The pool hands it out only once, so it was written to stdout instead.");
             }
         }
 
@@ -3439,7 +3550,8 @@ public final class TokenRequest {
         }
 
         private Failure rescue(String what, byte[] line) {
-            List<Path> places = Stream.concat(host.home().map(home -> home.resolve(".condor")).stream(), Stream.of(Path.of("")))
+            List<Path> places = Stream.concat(host.home().map(home -> home.resolve(".condor")).stream(),
+                Stream.of(Path.of("")))
                 .map(Path::toAbsolutePath).toList();
             for (Path place : places) {
                 Path file = place.resolve("rescued-token-" + host.randomHex(4));
@@ -3452,7 +3564,8 @@ public final class TokenRequest {
                     notice("Cannot save the token in " + file + ": " + reason(e));
                 }
             }
-            return new Failure(Reason.NOT_WRITTEN, "The token has come, but " + what + ", and it could not be saved anywhere.",
+            return new Failure(Reason.NOT_WRITTEN, "The token has come, but " + what
+                + ", and it could not be saved anywhere.",
                 "It is lost; ask for a new one.");
         }
 
