@@ -1517,9 +1517,14 @@ public final class TokenRequest {
             };
         }
 
+        /** Ends the connection. What has been received stays received, so a failure to close is no failure of ours. */
         @Override
-        public void close() throws IOException {
-            socket.close();
+        public void close() {
+            try {
+                socket.close();
+            } catch (IOException e) {
+                return;
+            }
         }
     }
 
@@ -2630,7 +2635,7 @@ public final class TokenRequest {
     /** A connection on which a command may be sent, all of it encrypted. */
     record Channel(CedarStream stream, Session session, Connection connection) implements Closeable {
         @Override
-        public void close() throws IOException {
+        public void close() {
             connection.close();
         }
     }
@@ -2875,7 +2880,7 @@ public final class TokenRequest {
                         + e.getMessage());
                 }
             }
-            throw new ConnectException("Failed to connect to " + target + " (" + String.join("; ", complaints) + ")");
+            throw new ConnectException("cannot connect to " + String.join("; ", complaints));
         }
 
         /** A stream on a new connection, led to the daemon behind a shared port where there is one. */
@@ -3163,7 +3168,7 @@ public final class TokenRequest {
         @Override
         public Answer start(Order order) throws Failure {
             Secret clientId = new Secret(host.name() + "-" + host.randomHex(CLIENT_ID_BYTES));
-            try (Channel channel = security.open(Wire.DC_START_TOKEN_REQUEST)) {
+            try (Channel channel = open()) {
                 ClassAd request = new ClassAd().put("ClientId", clientId.reveal())
                     .put("User", identity(order, channel.session()));
                 if (!order.authorizations().isEmpty()) {
@@ -3172,17 +3177,30 @@ public final class TokenRequest {
                 order.lifetimeSeconds().ifPresent(seconds -> request.put("TokenLifetime", seconds));
                 return settle(started(exchange(channel, request, "answer to the token request"), clientId));
             } catch (ProtocolViolation e) {
-                throw new Failure(Reason.VIOLATION, "Failed to request a new token: " + target + ": " + e.getMessage()
-                    + ".",
+                throw failedToStart(Reason.VIOLATION, e.getMessage(),
                     "Nothing more was sent. Either this is no HTCondor daemon of 9.0 or later, or somebody interferes.");
-            } catch (ConnectException e) {
-                throw new Failure(Reason.UNREACHABLE, "Failed to request a new token: " + e.getMessage() + ".");
             } catch (IOException e) {
-                throw new Failure(Reason.UNREACHABLE, "Failed to request a new token: " + target + ": " + e.getMessage()
-                    + ".",
-                    "A pool that closes without a word usually lacks AES encryption, forbids this host, or"
-                        + " knows no such shared port endpoint; its daemon's log says which.");
+                throw failedToStart(Reason.UNREACHABLE, e.getMessage(),
+                    "The login had succeeded; a request that the pool has taken all the same expires there.");
             }
+        }
+
+        private Channel open() throws ProtocolViolation, Failure {
+            try {
+                return security.open(Wire.DC_START_TOKEN_REQUEST);
+            } catch (ProtocolViolation e) {
+                throw e;
+            } catch (EOFException e) {
+                throw failedToStart(Reason.UNREACHABLE, e.getMessage(),
+                    "A pool that closes without a word usually lacks AES encryption, forbids this host, or knows no such"
+                    + " shared port endpoint; its daemon's log says which.");
+            } catch (IOException e) {
+                throw failedToStart(Reason.UNREACHABLE, e.getMessage());
+            }
+        }
+
+        private Failure failedToStart(Reason reason, String why, String... details) {
+            return new Failure(reason, "Failed to request a new token: " + target + ": " + why + ".", details);
         }
 
         @Override
@@ -3193,7 +3211,13 @@ public final class TokenRequest {
                 return settle(polled(exchange(channel, request, "answer to the poll"), ticket));
             } catch (ProtocolViolation e) {
                 security.forget();
-                throw e;
+                throw new ProtocolViolation(e.getMessage() + " (does somebody interfere?)");
+            } catch (Failure failure) {
+                if (failure.reason == Reason.NOT_AUTHENTICATED) {
+                    // A pool that has forgotten the session may be short of its certificate only for a while.
+                    throw new IOException(failure.getMessage() + " " + String.join("; ", failure.details()));
+                }
+                throw failure;
             }
         }
 
