@@ -1,0 +1,90 @@
+///usr/bin/env jbang "$0" "$@" ; exit $?
+// SPDX-License-Identifier: Apache-2.0
+//DESCRIPTION TokenRequest with a clock, a chance and a machine name that are the same in every run, for tests.
+//JAVA 17+
+//SOURCES ../../TokenRequest.java
+//SOURCES LoopbackPool.java
+//SOURCES MiddleMan.java
+//SOURCES Vectors.java
+//SOURCES MiddleMan.java
+//COMPILE_OPTIONS -Xlint:all
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.security.GeneralSecurityException;
+import java.security.SecureRandom;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.InstantSource;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * Another {@code main} around the same program, in which nobody waits: the clock stands still at the start of 2026 but
+ * for what is slept, and sleeping takes no time. So an hour of polling passes in seconds, and what is printed is the
+ * same in every run.
+ *
+ * <p>If the environment variable {@code HARNESS_SLEEPS} names a file, every sleep adds a line to it, in seconds. The
+ * random numbers are predictable: never use this with a real pool.
+ *
+ * <p>The other support programs are named above as sources so that one build makes all of them.
+ */
+public final class Harness {
+    private static final Instant START = Instant.parse("2026-01-01T00:00:00Z");
+    private static final String MACHINE = "client.example";
+
+    private Harness() { }
+
+    public static void main(String... args) throws GeneralSecurityException {
+        TokenRequest.Host real = TokenRequest.Host.real();
+        Time time = new Time(Optional.ofNullable(real.environment().get("HARNESS_SLEEPS")).map(Path::of));
+        TokenRequest.Host host = new TokenRequest.Host(time, seeded(), time, Map.copyOf(real.environment()), MACHINE,
+            real.home(), real.user(), real.out(), real.err());
+        TokenRequest.Handover handover = new TokenRequest.Handover();
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> handover.close(host.err()), "handover"));
+        System.exit(TokenRequest.run(args, host, handover));
+    }
+
+    /** This provider draws from nothing but its seed if the seed comes first. */
+    private static SecureRandom seeded() throws GeneralSecurityException {
+        SecureRandom random = SecureRandom.getInstance("SHA1PRNG");
+        random.setSeed(MACHINE.getBytes(UTF_8));
+        return random;
+    }
+
+    /** A clock that only sleeping moves. */
+    private static final class Time implements InstantSource, TokenRequest.Sleeper {
+        private final Optional<Path> sleeps;
+        private volatile Instant now = START;
+
+        Time(Optional<Path> sleeps) {
+            this.sleeps = sleeps;
+        }
+
+        @Override
+        public Instant instant() {
+            return now;
+        }
+
+        @Override
+        public synchronized void sleep(Duration duration) {
+            now = now.plus(duration);
+            sleeps.ifPresent(file -> record(file, duration));
+        }
+
+        private static void record(Path file, Duration duration) {
+            try {
+                Files.writeString(file, String.format(Locale.ROOT, "%.3f%n", duration.toMillis() / 1000.0),
+                    StandardOpenOption.CREATE, StandardOpenOption.APPEND);
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        }
+    }
+}

@@ -1,0 +1,1454 @@
+///usr/bin/env jbang "$0" "$@" ; exit $?
+// SPDX-License-Identifier: Apache-2.0
+//DESCRIPTION A stand-in for an HTCondor collector that issues tokens, for tests: on loopback, and as wrong as wanted.
+//JAVA 17+
+//SOURCES ../../TokenRequest.java
+//COMPILE_OPTIONS -Xlint:all
+
+import static java.nio.charset.StandardCharsets.US_ASCII;
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.FilterOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.io.PrintStream;
+import java.math.BigInteger;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.net.Socket;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.PosixFileAttributes;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.security.GeneralSecurityException;
+import java.security.KeyPair;
+import java.security.KeyStore;
+import java.security.MessageDigest;
+import java.security.SecureRandom;
+import java.security.Signature;
+import java.security.cert.Certificate;
+import java.security.cert.CertificateFactory;
+import java.security.cert.X509Certificate;
+import java.time.Instant;
+import java.time.ZoneOffset;
+import java.time.format.DateTimeFormatter;
+import java.util.Arrays;
+import java.util.Base64;
+import java.util.HashMap;
+import java.util.HexFormat;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Collectors;
+import javax.crypto.Cipher;
+import javax.crypto.spec.IvParameterSpec;
+import javax.crypto.spec.SecretKeySpec;
+import javax.net.ssl.KeyManagerFactory;
+import javax.net.ssl.SSLContext;
+import javax.net.ssl.SSLEngine;
+import javax.net.ssl.SSLEngineResult;
+import javax.net.ssl.SSLException;
+import javax.net.ssl.SSLPeerUnverifiedException;
+import javax.net.ssl.TrustManagerFactory;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/**
+ * A stand-in for the collector of an HTCondor pool. It speaks the server's side of the protocol on a port of 127.0.0.1
+ * that the system picks, and issues tokens as its options say.
+ *
+ * <p>On stdout it prints one line, shell assignments, when it is ready; what happens goes to {@code --log}, a line an
+ * event, flushed at once:
+ * <pre>
+ * connection N                                 a client connected; N counts from 1
+ * shared-port ID                               it asked for an endpoint
+ * policy COMMAND bound|unbound METHODS         it sent its policy: without or with an ECDH key
+ * failed METHOD                                a method ended without success
+ * authenticated METHOD bound|unbound USER
+ * resumed | unknown-session                    it presented a session that is known here, or is not
+ * start client_id=yes|no identity=I authz=A lifetime=L     "-" for what is missing
+ * poll                                         it asked for its token
+ * issued                                       it was sent a token
+ * closed WHY                                   a conversation did not run to its end
+ * </pre>
+ *
+ * <p>The rooms, from the outside in: {@link Script} (the options), {@link Conversation} (one connection),
+ * {@link Method} (authentication), {@link Desk} (token requests), {@link Issuer} (tokens), {@link Authority}
+ * (certificates), {@link Saboteur} (damage to packets). The codec is TokenRequest's own, so this peer proves that the
+ * client behaves, not that its bytes are right; Vectors.java does that.
+ */
+@Command(name = "LoopbackPool", mixinStandardHelpOptions = true, version = "LoopbackPool", sortOptions = false,
+    description = "Plays an HTCondor collector that issues tokens, on a free port of 127.0.0.1.",
+    footer = {"", "Examples:",
+        "  LoopbackPool --methods SSL,CLAIMTOBE --approve-after 3 --log events",
+        "  LoopbackPool --refuse 3:'Request ID is not known.'",
+        "  LoopbackPool --fault bad-tag --until-eof"})
+public final class LoopbackPool implements Callable<Integer> {
+    @Mixin
+    private Script script = new Script();
+
+    public static void main(String... args) {
+        System.exit(new CommandLine(new LoopbackPool()).setOverwrittenOptionsAllowed(true)
+            .registerConverter(TokenRequest.AuthMethod.class, word -> TokenRequest.AuthMethod.named(word)
+                .orElseThrow(() -> new CommandLine.TypeConversionException("no such method: " + word)))
+            .registerConverter(Refusal.class, Refusal::parse)
+            .execute(args));
+    }
+
+    @Override
+    public Integer call() throws IOException, GeneralSecurityException, InterruptedException {
+        SecureRandom random = new SecureRandom();
+        Authority authority = new Authority(random, Instant.now());
+        Path ca = script.caFile();
+        Files.writeString(ca, authority.pem());
+        Issuer issuer = new Issuer(script);
+        try (ServerSocket listener = new ServerSocket(0, 50, InetAddress.getByName("127.0.0.1"));
+                Journal journal = Journal.open(script.log)) {
+            Pool pool = new Pool(script, journal, new Sessions(listener.getLocalPort()),
+                new Desk(script, issuer, journal), authority.server(script), issuer, random);
+            background("accept", () -> accept(listener, pool));
+            System.out.println("LOOPBACK_PORT=" + listener.getLocalPort() + " LOOPBACK_CA=" + quoted(ca.toString())
+                + script.tokenFor.map(user -> " LOOPBACK_TOKEN=" + issuer.issue(user, "", OptionalLong.empty(), user))
+                    .orElse(""));
+            System.out.flush();
+            awaitTheEnd();
+        }
+        return 0;
+    }
+
+    private void awaitTheEnd() throws IOException, InterruptedException {
+        if (script.untilEof) {
+            System.in.transferTo(OutputStream.nullOutputStream());
+        } else {
+            Thread.currentThread().join(); // a signal ends it
+        }
+    }
+
+    private static void accept(ServerSocket listener, Pool pool) {
+        AtomicInteger count = new AtomicInteger();
+        try {
+            while (true) {
+                Socket socket = listener.accept();
+                pool.journal.note("connection " + count.incrementAndGet());
+                background("connection " + count.get(), () -> Conversation.hold(socket, pool));
+            }
+        } catch (IOException e) {
+            pool.journal.note("closed " + e.getMessage()); // the listener is closed at the end
+        }
+    }
+
+    private static void background(String name, Runnable work) {
+        Thread thread = new Thread(work, name);
+        thread.setDaemon(true);
+        thread.start();
+    }
+
+    private static String quoted(String text) {
+        return "'" + text.replace("'", "'\\''") + "'";
+    }
+
+    /** What all conversations share. */
+    private record Pool(Script script, Journal journal, Sessions sessions, Desk desk, SSLContext tls, Issuer issuer,
+                        SecureRandom random) { }
+
+    // ---- Script: what the pool is told to do ----
+
+    /** The options, in the order of the help. */
+    static final class Script {
+        @Option(names = "--log", paramLabel = "FILE", description = "Append a line for every event.")
+        private Optional<Path> log;
+
+        @Option(names = "--ca-file", paramLabel = "FILE",
+            description = "Write the certificate of the pool's CA here (default: a temporary file).")
+        private Optional<Path> caFile;
+
+        @Option(names = "--until-eof", description = "End when stdin ends; otherwise only a signal ends it.")
+        private boolean untilEof;
+
+        @Option(names = "--methods", paramLabel = "METHOD", split = ",", defaultValue = "SSL",
+            description = "Methods of authentication, preferred first: SSL, IDTOKENS, FS, CLAIMTOBE, ANONYMOUS "
+                + "(default: ${DEFAULT-VALUE}).")
+        private List<TokenRequest.AuthMethod> methods;
+
+        @Option(names = "--trust-domain", paramLabel = "NAME", defaultValue = "pool.test",
+            description = "Trust domain, issuer of the tokens (default: ${DEFAULT-VALUE}).")
+        private String trustDomain;
+
+        @Option(names = "--no-trust-domain", description = "Do not name it in the policy.")
+        private boolean noTrustDomain;
+
+        @Option(names = "--issuer-keys", paramLabel = "NAMES", defaultValue = "POOL",
+            description = "IssuerKeys of the policy; an empty text leaves them out (default: ${DEFAULT-VALUE}).")
+        private String issuerKeys;
+
+        @Option(names = "--remote-version", paramLabel = "TEXT",
+            defaultValue = "$CondorVersion: 25.14.1 2026-10-16 BuildID: LoopbackPool $",
+            description = "Version that the pool claims to have.")
+        private String remoteVersion;
+
+        @Option(names = "--session-duration", paramLabel = "SECONDS", defaultValue = "3600",
+            description = "Longest life of a session (default: ${DEFAULT-VALUE}).")
+        private int sessionDurationSeconds;
+
+        @Option(names = "--fs-dir", paramLabel = "DIR", description = "Where FS wants its directory (default: /tmp).")
+        private Optional<Path> fsDir;
+
+        @Option(names = "--old-fs-names", description = "Name it as 23.x does, without the address.")
+        private boolean oldFsNames;
+
+        @Option(names = "--certificate-name", paramLabel = "HOST", defaultValue = "localhost",
+            description = "Host name in the server's certificate (default: ${DEFAULT-VALUE}).")
+        private String certificateName;
+
+        @Option(names = "--certificate-expired", description = "Let the server's certificate be one of yesterday.")
+        private boolean certificateExpired;
+
+        @Option(names = "--certificate-cn-only", description = "Put the host name into the subject only.")
+        private boolean certificateCnOnly;
+
+        @Option(names = "--require-client-certificate", description = "Quit SSL with a client that shows none.")
+        private boolean requireClientCertificate;
+
+        @Option(names = "--tls", paramLabel = "VERSION", defaultValue = "TLSv1.3,TLSv1.2", split = ",",
+            description = "TLS versions (default: ${DEFAULT-VALUE}).")
+        private List<String> tlsVersions;
+
+        @Option(names = "--approve-after", paramLabel = "N", defaultValue = "1",
+            description = "Answer \"pending\" to the first N polls (default: ${DEFAULT-VALUE}).")
+        private int approveAfter;
+
+        @Option(names = "--approve-after-ms", paramLabel = "MS", defaultValue = "0",
+            description = "Answer \"pending\" until so long after the start.")
+        private long approveAfterMillis;
+
+        @Option(names = "--approve-on", paramLabel = "FILE", description = "Answer \"pending\" until the file exists.")
+        private Optional<Path> approveOn;
+
+        @Option(names = "--auto-approve", description = "Put the token into the answer to the start.")
+        private boolean autoApprove;
+
+        @Option(names = "--token", paramLabel = "TEXT", description = "Hand this out instead of a token.")
+        private Optional<String> token;
+
+        @Option(names = "--issued-at", paramLabel = "SECONDS",
+            description = "When tokens say they were issued, in seconds since 1970 (default: now).")
+        private Optional<Long> issuedAt;
+
+        @Option(names = "--token-for", paramLabel = "USER",
+            description = "Also print LOOPBACK_TOKEN, a token of this user with which IDTOKENS works.")
+        private Optional<String> tokenFor;
+
+        @Option(names = "--request-id", paramLabel = "TEXT", defaultValue = "6108900",
+            description = "ID of every request (default: ${DEFAULT-VALUE}).")
+        private String requestId;
+
+        @Option(names = "--refuse", paramLabel = "CODE:TEXT", description = "Answer the start with this error.")
+        private Optional<Refusal> refuse;
+
+        @Option(names = "--empty-ad", description = "Answer the start with an empty ad: the queue is full.")
+        private boolean emptyAd;
+
+        @Option(names = "--drop-start", description = "Read the start, then close without an answer.")
+        private boolean dropStart;
+
+        @Option(names = "--drop-polls", paramLabel = "N", defaultValue = "0",
+            description = "Read the first N polls, then close without an answer.")
+        private int dropPolls;
+
+        @Option(names = "--rate-limit", paramLabel = "N", defaultValue = "0",
+            description = "Answer the first N polls with \"Request rate limit hit.\"")
+        private int rateLimit;
+
+        @Option(names = "--rate-limit-code", paramLabel = "CODE", defaultValue = "5",
+            description = "ErrorCode of that answer (default: ${DEFAULT-VALUE}).")
+        private int rateLimitCode;
+
+        @Option(names = "--forget-after", paramLabel = "N", description = "From poll N on, do not know the request.")
+        private Optional<Integer> forgetAfter;
+
+        @Option(names = "--refuse-poll", paramLabel = "CODE:TEXT",
+            description = "When the wait is over, answer this error instead of the token.")
+        private Optional<Refusal> refusePoll;
+
+        @Option(names = "--expire", description = "When the wait is over, the request has expired.")
+        private boolean expire;
+
+        @Option(names = "--lose-token", description = "Close without an answer on the poll that takes the token.")
+        private boolean loseToken;
+
+        @Option(names = "--forget-sessions", paramLabel = "N", arity = "0..1", defaultValue = "0",
+            fallbackValue = "" + Integer.MAX_VALUE, description = "Know none of the first N sessions that are resumed.")
+        private int forgetSessions;
+
+        @Option(names = "--drop-resumptions", paramLabel = "N", arity = "0..1", defaultValue = "0",
+            fallbackValue = "" + Integer.MAX_VALUE, description = "Close on the first N of them.")
+        private int dropResumptions;
+
+        @Option(names = "--resume-code", paramLabel = "TEXT", defaultValue = "AUTHORIZED",
+            description = "ReturnCode for a session that is known (default: ${DEFAULT-VALUE}).")
+        private String resumeCode;
+
+        @Option(names = "--denied", description = "Authenticate, then answer DENIED.")
+        private boolean denied;
+
+        @Option(names = "--close-on-policy", description = "Read the client's policy, then close.")
+        private boolean closeOnPolicy;
+
+        @Option(names = "--silent", description = "Accept connections and never answer.")
+        private boolean silent;
+
+        @Option(names = "--fault", paramLabel = "NAME", split = ",",
+            description = "Break the protocol so: ${COMPLETION-CANDIDATES}.")
+        private Set<Fault> faults = Set.of();
+
+        @Option(names = "--fault-packet", paramLabel = "N", defaultValue = "1",
+            description = "Which of the server's packets a fault of packets damages (default: ${DEFAULT-VALUE}).")
+        private int faultPacket;
+
+        boolean has(Fault fault) {
+            return faults.contains(fault);
+        }
+
+        /** Where the CA's certificate goes; a temporary file goes away with the program. */
+        Path caFile() throws IOException {
+            if (caFile.isPresent()) {
+                return caFile.get();
+            }
+            Path file = Files.createTempFile("loopback-ca", ".pem");
+            file.toFile().deleteOnExit();
+            return file;
+        }
+    }
+
+    /** An error that the pool answers. */
+    record Refusal(int code, String text) {
+        static Refusal parse(String argument) {
+            String[] parts = argument.split(":", 2);
+            if (parts.length < 2) {
+                throw new CommandLine.TypeConversionException("not CODE:TEXT: " + argument);
+            }
+            return new Refusal(Integer.parseInt(parts[0]), parts[1]);
+        }
+
+        TokenRequest.ClassAd ad() {
+            return new TokenRequest.ClassAd().put("ErrorCode", code).put("ErrorString", text);
+        }
+    }
+
+    /** Ways to break the protocol, one at a time or several together. */
+    enum Fault {
+        // Packets: see Saboteur.
+        BAD_LENGTH, NEGATIVE_LENGTH, ZERO_LENGTH, BAD_END_FLAG, TRUNCATED_FRAME,
+        /** A bit of a packet's body is flipped under way; also in the clear, where only the digests can tell. */
+        FLIPPED_BIT,
+        /** The same for the first encrypted packet, or, with --fault-packet, a later one. */
+        BAD_TAG,
+
+        // The policy.
+        HUGE_ATTRIBUTE_COUNT, AUTHENTICATION_NO, ENCRYPTION_NO, CIPHER_BLOWFISH,
+        /** An ECDH key although the client sent none. */
+        ECDH_IN_BOUND,
+        /** No ECDH key although the client sent one. */
+        NO_ECDH,
+        /** An ECDH key that is not on the curve. */
+        BAD_POINT,
+
+        // The choice of a method.
+        /** A bit that no method has. */
+        UNKNOWN_METHOD_BIT,
+        /** CLAIMTOBE, whatever the client offers. */
+        UNOFFERED_METHOD,
+
+        // Methods.
+        SSL_REFUSES, SSL_QUITS, SSL_SHORT_KEY, FS_EVIL_PATH, FS_NESTED_PATH, CLAIM_REFUSED,
+        /** The server's proof in AKEP2 is wrong. */
+        TOKEN_BAD_PROOF,
+
+        // The key message.
+        /** "No key follows" to a client that sent no ECDH key; then everything goes on in the clear. */
+        INT_ZERO_KEY,
+        /** A key in the clear to a client that sent an ECDH key. */
+        INT_ONE_KEY,
+        SHORT_KEY,
+        /** The wrapped key is all zeros. */
+        ZERO_KEY,
+
+        // What follows.
+        NO_SESSION_ID, NO_REQUEST_ID,
+        /** More bytes in the answer to the command than its ad. */
+        TRAILING_BYTES;
+
+        @Override
+        public String toString() {
+            return name().toLowerCase(Locale.ROOT).replace('_', '-');
+        }
+    }
+
+    // ---- Journal: what happened, for scripts ----
+
+    /** The event log. Lines of different conversations do not mix; each is in the file when the next step begins. */
+    static final class Journal implements AutoCloseable {
+        private final PrintStream lines;
+
+        private Journal(OutputStream out) {
+            lines = new PrintStream(out, true, UTF_8);
+        }
+
+        static Journal open(Optional<Path> file) throws IOException {
+            return new Journal(file.isPresent()
+                ? Files.newOutputStream(file.get(), StandardOpenOption.CREATE, StandardOpenOption.APPEND)
+                : OutputStream.nullOutputStream());
+        }
+
+        synchronized void note(String event) {
+            lines.println(TokenRequest.printable(event));
+        }
+
+        @Override
+        public void close() {
+            lines.close();
+        }
+    }
+
+    // ---- Conversation: one connection, from its first byte to its last ----
+
+    /** The pool ends a conversation before its time. */
+    private static final class HangUp extends IOException {
+        private static final long serialVersionUID = 1L;
+
+        HangUp(String why) {
+            super(why);
+        }
+    }
+
+    /** One connection: perhaps a shared port, then the security negotiation or its resumption, then one command. */
+    private static final class Conversation {
+        private final Socket socket;
+        private final Pool pool;
+        private final Script script;
+        private final Saboteur saboteur;
+        private final TokenRequest.CedarStream stream;
+
+        private Conversation(Socket socket, Pool pool) throws IOException {
+            this.socket = socket;
+            this.pool = pool;
+            this.script = pool.script;
+            this.saboteur = new Saboteur(socket.getOutputStream(), pool.script);
+            this.stream = new TokenRequest.CedarStream(socket.getInputStream(), saboteur, pool.random,
+                TokenRequest.Trace.OFF);
+        }
+
+        static void hold(Socket socket, Pool pool) {
+            try (socket) {
+                socket.setTcpNoDelay(true);
+                new Conversation(socket, pool).run();
+            } catch (IOException e) {
+                pool.journal.note("closed " + e.getMessage());
+            }
+        }
+
+        private void run() throws IOException {
+            if (script.silent) {
+                ignore(socket.getInputStream());
+                return;
+            }
+            TokenRequest.MessageReader first = stream.receive("command");
+            long command = first.number();
+            if (command == TokenRequest.Wire.SHARED_PORT_CONNECT) {
+                sharedPort(first);
+                first = stream.receive("command");
+                command = first.number();
+            }
+            if (command != TokenRequest.Wire.DC_AUTHENTICATE) {
+                throw new HangUp("command " + command + " without authentication");
+            }
+            TokenRequest.ClassAd wishes = first.ad();
+            first.end();
+            long wanted = wishes.integer("Command").orElse(0);
+            Optional<Caller> caller = wishes.string("UseSession").filter("YES"::equals).isPresent()
+                ? resume(wishes) : negotiate(wishes, wanted);
+            if (caller.isPresent()) {
+                serve(wanted, caller.get());
+            }
+        }
+
+        /** Reads until the client gives up. */
+        private static void ignore(InputStream in) throws IOException {
+            in.transferTo(OutputStream.nullOutputStream());
+        }
+
+        private void sharedPort(TokenRequest.MessageReader request) throws IOException {
+            pool.journal.note("shared-port " + request.string());
+            request.string();
+            request.number();
+            if (request.number() != 0) {
+                throw new HangUp("more arguments to a shared port than there are");
+            }
+            request.end();
+            stream.restartTranscripts();
+        }
+
+        private Optional<Caller> resume(TokenRequest.ClassAd wishes) throws IOException {
+            Sessions.Verdict verdict = pool.sessions.find(wishes.string("Sid").orElse(""), script);
+            pool.journal.note(verdict.known().isPresent() ? "resumed" : "unknown-session");
+            if (verdict.hangUp()) {
+                throw new HangUp("told to drop a resumption");
+            }
+            byte[] nonce = new byte[33];
+            pool.random.nextBytes(nonce);
+            TokenRequest.ClassAd reply = new TokenRequest.ClassAd()
+                .put("ReturnCode", verdict.known().isPresent() ? script.resumeCode : "SID_NOT_FOUND");
+            if (verdict.known().isPresent()) {
+                reply.put("RemoteVersion", script.remoteVersion)
+                    .put("Nonce", Base64.getEncoder().encodeToString(nonce));
+            }
+            send(reply);
+            if (verdict.known().isEmpty() || !script.resumeCode.equals("AUTHORIZED")) {
+                return Optional.empty();
+            }
+            encrypt(verdict.known().get().key());
+            return verdict.known();
+        }
+
+        private Optional<Caller> negotiate(TokenRequest.ClassAd wishes, long command) throws IOException {
+            Negotiation negotiation = new Negotiation(script, wishes, pool.random);
+            pool.journal.note("policy " + command + " " + negotiation.mode() + " "
+                + wishes.string("AuthMethods").orElse("-"));
+            if (script.closeOnPolicy) {
+                throw new HangUp("told to close on the policy");
+            }
+            sendPolicy(negotiation.reply());
+            if (negotiation.common().isEmpty()) {
+                throw new HangUp("no method in common");
+            }
+            Proof proof = script.has(Fault.AUTHENTICATION_NO)
+                ? new Proof(TokenRequest.AuthMethod.ANONYMOUS, "unauthenticated@unmapped", new byte[0])
+                : authenticate(negotiation);
+            byte[] key = agreeOnKey(negotiation, proof);
+            if (negotiation.bound() && script.has(Fault.INT_ZERO_KEY)) {
+                pool.journal.note("in-the-clear"); // a lax client does not notice
+            } else {
+                encrypt(key);
+            }
+            return introduce(proof, key);
+        }
+
+        private void sendPolicy(TokenRequest.ClassAd policy) throws IOException {
+            TokenRequest.Message message = stream.message();
+            stream.send(script.has(Fault.HUGE_ATTRIBUTE_COUNT) ? message.number(Long.MAX_VALUE / 2).string("A = 1")
+                : message.ad(policy));
+        }
+
+        /** Lets the client try method after method, ours first, until one succeeds. */
+        private Proof authenticate(Negotiation negotiation) throws IOException {
+            while (true) {
+                TokenRequest.MessageReader offer = stream.receive("methods");
+                long offered = offer.number();
+                offer.end();
+                Optional<TokenRequest.AuthMethod> choice = script.has(Fault.UNOFFERED_METHOD)
+                    ? Optional.of(TokenRequest.AuthMethod.CLAIMTOBE)
+                    : negotiation.common().stream().filter(method -> (offered & method.bit) != 0).findFirst();
+                long bit = script.has(Fault.UNKNOWN_METHOD_BIT) ? 1 << 20 : choice.map(method -> method.bit).orElse(0);
+                stream.send(stream.message().number(bit));
+                if (choice.isEmpty()) {
+                    throw new HangUp("no method left");
+                }
+                Optional<Proof> proof = method(choice.get()).authenticate(stream);
+                if (proof.isPresent()) {
+                    pool.journal.note("authenticated " + choice.get().label + " " + negotiation.mode() + " "
+                        + proof.get().user());
+                    return proof.get();
+                }
+                pool.journal.note("failed " + choice.get().label);
+            }
+        }
+
+        private Method method(TokenRequest.AuthMethod method) throws HangUp {
+            return switch (method) {
+                case CLAIMTOBE -> new ClaimToBe(script);
+                case ANONYMOUS -> new Anonymous();
+                case FS -> new FileSystem(script, socket.getLocalPort(), pool.random);
+                case SSL -> new Ssl(script, pool.tls, pool.random);
+                case TOKEN -> new IdTokens(script, pool.issuer, pool.random);
+                default -> throw new HangUp("this pool cannot do " + method.label);
+            };
+        }
+
+        /** Says whether a key follows, sends it if so, and returns the session key of our side. */
+        private byte[] agreeOnKey(Negotiation negotiation, Proof proof) throws IOException {
+            boolean follows = negotiation.bound() ? !script.has(Fault.INT_ZERO_KEY) : script.has(Fault.INT_ONE_KEY);
+            byte[] key = new byte[script.has(Fault.SHORT_KEY) ? 16 : TokenRequest.Wire.KEY_BYTES];
+            pool.random.nextBytes(key);
+            stream.send(stream.message().number(follows ? 1 : 0));
+            if (follows) {
+                byte[] wrapped = script.has(Fault.ZERO_KEY) ? new byte[key.length] : proof.wrap(key);
+                stream.send(stream.message().number(key.length).number(TokenRequest.Wire.CIPHER_AES).number(0)
+                    .counted(wrapped));
+            }
+            return negotiation.bound() ? Arrays.copyOf(key, TokenRequest.Wire.KEY_BYTES) : negotiation.agree();
+        }
+
+        private void encrypt(byte[] key) {
+            stream.encrypt(key);
+            saboteur.encrypted();
+        }
+
+        /** Tells the client who we think it is, and which session it has. */
+        private Optional<Caller> introduce(Proof proof, byte[] key) throws IOException {
+            Caller caller = new Caller(proof.user(), proof.method(), key);
+            TokenRequest.ClassAd ad = new TokenRequest.ClassAd();
+            if (!script.has(Fault.NO_SESSION_ID)) {
+                ad.put("Sid", pool.sessions.open(caller));
+            }
+            send(ad.put("User", proof.user())
+                .put("ReturnCode", script.denied ? "DENIED" : "AUTHORIZED")
+                .put("ValidCommands", "60010,60040,60047,60048")
+                .put("TriedAuthentication", true));
+            return script.denied ? Optional.empty() : Optional.of(caller);
+        }
+
+        private void serve(long command, Caller caller) throws IOException {
+            boolean start = command == TokenRequest.Wire.DC_START_TOKEN_REQUEST;
+            if (!start && command != TokenRequest.Wire.DC_FINISH_TOKEN_REQUEST) {
+                throw new HangUp("command " + command + " is not registered");
+            }
+            TokenRequest.MessageReader message = stream.receive("request");
+            TokenRequest.ClassAd request = message.ad();
+            message.end();
+            Optional<TokenRequest.ClassAd> answer = start
+                ? pool.desk.start(request, caller) : pool.desk.finish(request);
+            if (answer.isEmpty()) {
+                throw new HangUp("told to drop the answer");
+            }
+            TokenRequest.Message reply = stream.message().ad(answer.get());
+            stream.send(script.has(Fault.TRAILING_BYTES) ? reply.number(0) : reply);
+        }
+
+        private void send(TokenRequest.ClassAd ad) throws IOException {
+            stream.send(stream.message().ad(ad));
+        }
+    }
+
+    /** What both policies come to. A client that sends no ECDH key wants the session key bound to the method. */
+    private static final class Negotiation {
+        private final Script script;
+        private final TokenRequest.ClassAd wishes;
+        private final KeyPair ephemeral;
+
+        Negotiation(Script script, TokenRequest.ClassAd wishes, SecureRandom random) {
+            this.script = script;
+            this.wishes = wishes;
+            this.ephemeral = TokenRequest.Keys.ephemeral(random);
+        }
+
+        boolean bound() {
+            return wishes.string("ECDHPublicKey").isEmpty();
+        }
+
+        String mode() {
+            return bound() ? "bound" : "unbound";
+        }
+
+        /** The methods of both, in our order. Words are compared as a real server does: only TOKEN is IDTOKENS. */
+        List<TokenRequest.AuthMethod> common() {
+            Set<String> theirs = Arrays.stream(wishes.string("AuthMethods").orElse("").split("[, ]+"))
+                .map(word -> word.toUpperCase(Locale.ROOT)).collect(Collectors.toSet());
+            return script.methods.stream().filter(method -> theirs.contains(method.name())).toList();
+        }
+
+        byte[] agree() throws TokenRequest.ProtocolViolation {
+            return TokenRequest.Keys.agree(ephemeral.getPrivate(), wishes.string("ECDHPublicKey").orElse(""));
+        }
+
+        TokenRequest.ClassAd reply() {
+            TokenRequest.ClassAd ad = new TokenRequest.ClassAd();
+            String methods = common().stream().map(Enum::name).collect(Collectors.joining(","));
+            ad.put("Authentication", script.has(Fault.AUTHENTICATION_NO) ? "NO" : "YES")
+                .put("Encryption", script.has(Fault.ENCRYPTION_NO) ? "NO" : "YES")
+                .put("Integrity", script.has(Fault.ENCRYPTION_NO) ? "NO" : "YES")
+                .put("AuthMethodsList", methods)
+                .put("AuthMethods", methods.split(",")[0])
+                .put("CryptoMethods", script.has(Fault.CIPHER_BLOWFISH) ? "BLOWFISH" : "AES")
+                .put("CryptoMethodsList", "AES");
+            if (bound() ? script.has(Fault.ECDH_IN_BOUND) : !script.has(Fault.NO_ECDH)) {
+                ad.put("ECDHPublicKey", script.has(Fault.BAD_POINT) ? badPoint()
+                    : TokenRequest.Keys.encodePoint(ephemeral.getPublic()));
+            }
+            if (!script.noTrustDomain) {
+                ad.put("TrustDomain", script.trustDomain);
+            }
+            if (!script.issuerKeys.isEmpty()) {
+                ad.put("IssuerKeys", script.issuerKeys);
+            }
+            return ad.put("SessionDuration", Integer.toString(sessionDurationSeconds()))
+                .put("SessionLease", 3600)
+                .put("RemoteVersion", script.remoteVersion)
+                .put("NegotiatedSession", true)
+                .put("Enact", "YES");
+        }
+
+        /** The smaller wish of both. It travels as a string. */
+        private int sessionDurationSeconds() {
+            int theirs = wishes.string("SessionDuration").map(Integer::parseInt).orElse(0);
+            return Math.min(theirs, script.sessionDurationSeconds);
+        }
+
+        private static String badPoint() {
+            byte[] bytes = new byte[65];
+            bytes[0] = 4;
+            return Base64.getEncoder().encodeToString(bytes);
+        }
+    }
+
+    /** A client, once we know it. */
+    private record Caller(String user, TokenRequest.AuthMethod method, byte[] key) { }
+
+    /** The sessions that can be resumed. They do not expire by themselves. */
+    private static final class Sessions {
+        private final Map<String, Caller> callers = new ConcurrentHashMap<>();
+        private final AtomicInteger resumptions = new AtomicInteger();
+        private final int port;
+
+        Sessions(int port) {
+            this.port = port;
+        }
+
+        /** What to do with a client that resumes. */
+        record Verdict(Optional<Caller> known, boolean hangUp) { }
+
+        String open(Caller caller) {
+            String sid = "loopback:" + port + ":" + callers.size();
+            callers.put(sid, caller);
+            return sid;
+        }
+
+        Verdict find(String sid, Script script) {
+            int count = resumptions.incrementAndGet();
+            Optional<Caller> known = Optional.ofNullable(callers.get(sid))
+                .filter(caller -> count > script.forgetSessions);
+            return new Verdict(known, count <= script.dropResumptions);
+        }
+    }
+
+    // ---- Method: authentication, seen from the server ----
+
+    /**
+     * Who the client has proved to be.
+     *
+     * @param methodKey the method's own key, under which a session key travels; empty if it has none
+     */
+    record Proof(TokenRequest.AuthMethod method, String user, byte[] methodKey) {
+        /** Encrypts a session key with 3DES-CFB64; in the clear if there is nothing to encrypt it with. */
+        byte[] wrap(byte[] key) {
+            if (methodKey.length == 0) {
+                return key;
+            }
+            byte[] folded = new byte[24];
+            for (int i = 0; i < Math.max(folded.length, methodKey.length); i++) {
+                folded[i % folded.length] ^= methodKey[i % methodKey.length];
+            }
+            try {
+                Cipher cipher = Cipher.getInstance("DESede/CFB64/NoPadding");
+                cipher.init(Cipher.ENCRYPT_MODE, new SecretKeySpec(folded, "DESede"), new IvParameterSpec(new byte[8]));
+                return cipher.doFinal(key);
+            } catch (GeneralSecurityException e) {
+                throw new IllegalStateException(e);
+            }
+        }
+    }
+
+    /** One method. Empty means that it failed with the stream in step, so that the client may try another. */
+    private sealed interface Method {
+        Optional<Proof> authenticate(TokenRequest.CedarStream stream) throws IOException;
+    }
+
+    private record ClaimToBe(Script script) implements Method {
+        @Override
+        public Optional<Proof> authenticate(TokenRequest.CedarStream stream) throws IOException {
+            TokenRequest.MessageReader claim = stream.receive("claim");
+            if (claim.number() != 1) {
+                return Optional.empty();
+            }
+            String name = claim.string();
+            claim.end();
+            boolean granted = !script.has(Fault.CLAIM_REFUSED);
+            stream.send(stream.message().number(granted ? 1 : 0));
+            return granted ? Optional.of(new Proof(TokenRequest.AuthMethod.CLAIMTOBE, name, new byte[0]))
+                : Optional.empty();
+        }
+    }
+
+    private record Anonymous() implements Method {
+        @Override
+        public Optional<Proof> authenticate(TokenRequest.CedarStream stream) throws IOException {
+            stream.send(stream.message().number(1));
+            return Optional.of(new Proof(TokenRequest.AuthMethod.ANONYMOUS, "CONDOR_ANONYMOUS_USER", new byte[0]));
+        }
+    }
+
+    /** Names a directory that the client is to create, and looks whose it is. */
+    private record FileSystem(Script script, int port, SecureRandom random) implements Method {
+        @Override
+        public Optional<Proof> authenticate(TokenRequest.CedarStream stream) throws IOException {
+            String path = path();
+            stream.send(stream.message().string(path));
+            TokenRequest.MessageReader answer = stream.receive("FS answer");
+            boolean created = answer.number() == 0;
+            String extension = answer.atEnd() ? "" : answer.string();
+            answer.end();
+            Optional<String> owner = created && bindsAddress(extension) ? owner(Path.of(path + extension))
+                : Optional.empty();
+            stream.send(stream.message().number(owner.isPresent() ? 0 : -1));
+            return owner.map(name -> name + "@" + script.trustDomain)
+                .map(user -> new Proof(TokenRequest.AuthMethod.FS, user, new byte[0]));
+        }
+
+        private String path() {
+            String parent = script.fsDir.map(Path::toString).orElse("/tmp");
+            if (script.has(Fault.FS_EVIL_PATH)) {
+                return parent + "/../etc/" + name();
+            }
+            return parent + (script.has(Fault.FS_NESTED_PATH) ? "/nested/" : "/") + name();
+        }
+
+        /** A trailing "_" asks the client to append its view of our address. */
+        private String name() {
+            String letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+            String drawn = random.ints(6, 0, letters.length()).mapToObj(i -> letters.substring(i, i + 1))
+                .collect(Collectors.joining());
+            return script.oldFsNames ? "FS_XXX" + drawn : "FS_127.0.0.1_" + port + "_XXX" + drawn + "_";
+        }
+
+        /** Whether the address is ours, if the client names one. */
+        private boolean bindsAddress(String extension) {
+            return extension.isEmpty() || extension.split("\\?")[0].equals("127.0.0.1:" + port);
+        }
+
+        private static Optional<String> owner(Path directory) throws IOException {
+            try {
+                PosixFileAttributes found = Files.readAttributes(directory, PosixFileAttributes.class,
+                    LinkOption.NOFOLLOW_LINKS);
+                boolean fits = found.isDirectory()
+                    && PosixFilePermissions.toString(found.permissions()).equals("rwx------");
+                return Optional.of(found.owner().getName()).filter(name -> fits);
+            } catch (NoSuchFileException e) {
+                return Optional.empty();
+            }
+        }
+    }
+
+    /** The server's side of TLS inside messages. Client and server alternate strictly, each saying how far it is. */
+    private record Ssl(Script script, SSLContext context, SecureRandom random) implements Method {
+        @Override
+        public Optional<Proof> authenticate(TokenRequest.CedarStream stream) throws IOException {
+            boolean ready = !script.has(Fault.SSL_REFUSES);
+            stream.send(stream.message().number(ready ? TokenRequest.Wire.SSL_OK : TokenRequest.Wire.SSL_ERROR));
+            TokenRequest.MessageReader answer = stream.receive("SSL status");
+            boolean bothReady = answer.number() == TokenRequest.Wire.SSL_OK && ready;
+            answer.end();
+            Tunnel tunnel = new Tunnel(stream, engine());
+            return bothReady && tunnel.handshake() ? handOver(tunnel) : Optional.empty();
+        }
+
+        private SSLEngine engine() {
+            SSLEngine engine = context.createSSLEngine();
+            engine.setUseClientMode(false);
+            engine.setWantClientAuth(true);
+            engine.setEnabledProtocols(script.tlsVersions.toArray(String[]::new));
+            return engine;
+        }
+
+        /** Phase 2: a key of 256 random bytes goes through TLS. */
+        private Optional<Proof> handOver(Tunnel tunnel) throws IOException {
+            boolean certified = tunnel.clientHasCertificate();
+            if (script.has(Fault.SSL_QUITS) || script.requireClientCertificate && !certified) {
+                tunnel.quit();
+                return Optional.empty();
+            }
+            byte[] key = new byte[script.has(Fault.SSL_SHORT_KEY) ? 100 : TokenRequest.Wire.SSL_KEY_BYTES];
+            random.nextBytes(key);
+            String user = certified ? "ssl@unmapped" : "unauthenticated@unmapped";
+            return tunnel.deliver(key) ? Optional.of(new Proof(TokenRequest.AuthMethod.SSL, user, key))
+                : Optional.empty();
+        }
+    }
+
+    /** The messages that carry TLS, and the engine behind them. */
+    private static final class Tunnel {
+        private final TokenRequest.CedarStream stream;
+        private final SSLEngine engine;
+        private final ByteBuffer record;
+        private final ByteBuffer text;
+        private final ByteArrayOutputStream outgoing = new ByteArrayOutputStream();
+        private byte[] incoming = new byte[0];
+        private int theirs = TokenRequest.Wire.SSL_RECEIVING;
+
+        Tunnel(TokenRequest.CedarStream stream, SSLEngine engine) {
+            this.stream = stream;
+            this.engine = engine;
+            this.record = ByteBuffer.allocate(engine.getSession().getPacketBufferSize());
+            this.text = ByteBuffer.allocate(engine.getSession().getApplicationBufferSize());
+        }
+
+        /** Phase 1, the client first. Returns whether both sides hold. */
+        boolean handshake() throws IOException {
+            int ours = TokenRequest.Wire.SSL_RECEIVING;
+            engine.beginHandshake();
+            while (listen()) {
+                if (ours == TokenRequest.Wire.SSL_HOLDING && theirs == TokenRequest.Wire.SSL_HOLDING) {
+                    return true;
+                }
+                ours = ours == TokenRequest.Wire.SSL_HOLDING ? ours : advance();
+                say(ours);
+                if (ours == TokenRequest.Wire.SSL_HOLDING && theirs == TokenRequest.Wire.SSL_HOLDING) {
+                    return true;
+                }
+                if (ours == TokenRequest.Wire.SSL_QUITTING) {
+                    return false;
+                }
+            }
+            return false;
+        }
+
+        /** Phase 2, the server first. Returns whether the client has what we sent. */
+        boolean deliver(byte[] key) throws IOException {
+            ByteBuffer source = ByteBuffer.wrap(key);
+            while (source.hasRemaining()) {
+                wrap(source);
+            }
+            boolean goesOn = true;
+            theirs = TokenRequest.Wire.SSL_RECEIVING;
+            while (goesOn && theirs != TokenRequest.Wire.SSL_HOLDING) {
+                say(TokenRequest.Wire.SSL_HOLDING);
+                goesOn = listen();
+            }
+            return goesOn;
+        }
+
+        void quit() throws IOException {
+            say(TokenRequest.Wire.SSL_QUITTING);
+        }
+
+        boolean clientHasCertificate() {
+            try {
+                return engine.getSession().getPeerCertificates().length > 0;
+            } catch (SSLPeerUnverifiedException e) {
+                return false;
+            }
+        }
+
+        private void say(int status) throws IOException {
+            stream.send(stream.message().number(status).counted(outgoing.toByteArray()));
+            outgoing.reset();
+        }
+
+        /** The client's turn. Returns whether it goes on. */
+        private boolean listen() throws IOException {
+            TokenRequest.MessageReader turn = stream.receive("TLS bytes");
+            theirs = turn.number(TokenRequest.Wire.SSL_ERROR, TokenRequest.Wire.SSL_HOLDING);
+            incoming = TokenRequest.concat(incoming, turn.counted());
+            turn.end();
+            return theirs != TokenRequest.Wire.SSL_QUITTING && theirs != TokenRequest.Wire.SSL_ERROR;
+        }
+
+        /** Lets TLS run on what has arrived. Returns our status. */
+        private int advance() throws IOException {
+            try {
+                return run() ? TokenRequest.Wire.SSL_HOLDING : TokenRequest.Wire.SSL_RECEIVING;
+            } catch (SSLException e) {
+                alert();
+                return TokenRequest.Wire.SSL_QUITTING;
+            }
+        }
+
+        private boolean run() throws SSLException {
+            while (true) {
+                switch (engine.getHandshakeStatus()) {
+                    case NEED_TASK -> engine.getDelegatedTask().run();
+                    case NEED_WRAP -> wrap(ByteBuffer.allocate(0));
+                    case NOT_HANDSHAKING, FINISHED -> {
+                        return true;
+                    }
+                    default -> {
+                        if (!unwrap()) {
+                            return false;
+                        }
+                    }
+                }
+            }
+        }
+
+        private void alert() throws IOException {
+            if (engine.getHandshakeStatus() == SSLEngineResult.HandshakeStatus.NEED_WRAP) {
+                wrap(ByteBuffer.allocate(0));
+            }
+        }
+
+        private void wrap(ByteBuffer source) throws SSLException {
+            engine.wrap(source, record);
+            outgoing.write(record.array(), 0, record.position());
+            record.clear();
+        }
+
+        private boolean unwrap() throws SSLException {
+            ByteBuffer source = ByteBuffer.wrap(incoming);
+            SSLEngineResult result = engine.unwrap(source, text.clear());
+            incoming = Arrays.copyOfRange(incoming, source.position(), incoming.length);
+            if (result.getStatus() == SSLEngineResult.Status.CLOSED) {
+                throw new SSLException("closed by the client");
+            }
+            return result.getStatus() == SSLEngineResult.Status.OK;
+        }
+    }
+
+    /** AKEP2 with a token whose signature the pool derives anew from its signing key. */
+    private record IdTokens(Script script, Issuer issuer, SecureRandom random) implements Method {
+        private static final String SERVER_NAME = "condor@password";
+
+        @Override
+        public Optional<Proof> authenticate(TokenRequest.CedarStream stream) throws IOException {
+            TokenRequest.MessageReader hello = stream.receive("token");
+            long status = hello.number();
+            hello.number();
+            String name = hello.string();
+            String signed = hello.string();
+            byte[] ra = hello.counted();
+            hello.end();
+            Optional<String> subject = status == 0 ? issuer.subject(signed) : Optional.empty();
+            byte[] rb = new byte[TokenRequest.Wire.AKEP2_RANDOM_BYTES];
+            random.nextBytes(rb);
+            byte[] key = TokenRequest.Keys.hkdf(issuer.signature(signed),
+                TokenRequest.concat(Base64.getMimeDecoder().decode(TokenRequest.Wire.AKEP2_SEED_A),
+                    TokenRequest.Keys.ascii(signed)), TokenRequest.Keys.ascii("master ka"));
+            stream.send(subject.isPresent() ? challenge(stream.message(), name, ra, rb, key)
+                : stream.message().number(-1).number(0).string("").number(0).string("").number(0).number(0).number(0));
+            byte[] expected = TokenRequest.Keys.hmac("HmacSHA1", key,
+                TokenRequest.concat((name + "\0").getBytes(UTF_8), rb));
+            boolean proved = proves(stream.receive("proof"), name, rb, expected);
+            byte[] methodKey = TokenRequest.Keys.hkdf(rb, TokenRequest.Keys.ascii("session key"),
+                TokenRequest.Keys.ascii("htcondor"));
+            return subject.filter(known -> proved && known.equals(name))
+                .map(known -> new Proof(TokenRequest.AuthMethod.TOKEN, known, methodKey));
+        }
+
+        private TokenRequest.Message challenge(TokenRequest.Message message, String name, byte[] ra, byte[] rb,
+                byte[] key) {
+            byte[] proof = TokenRequest.Keys.hmac("HmacSHA1", key, TokenRequest.concat(
+                (name + " " + SERVER_NAME + "\0").getBytes(UTF_8), TokenRequest.concat(ra, rb)));
+            if (script.has(Fault.TOKEN_BAD_PROOF)) {
+                proof[0] ^= 1;
+            }
+            return message.number(0).number(name.getBytes(UTF_8).length).string(name)
+                .number(SERVER_NAME.length()).string(SERVER_NAME).counted(ra).counted(rb).counted(proof);
+        }
+
+        private static boolean proves(TokenRequest.MessageReader last, String name, byte[] rb, byte[] expected)
+                throws IOException {
+            long status = last.number();
+            last.number();
+            String echoedName = last.string();
+            byte[] echoedRb = last.counted();
+            byte[] proof = last.counted();
+            last.end();
+            return status == 0 && echoedName.equals(name) && MessageDigest.isEqual(echoedRb, rb)
+                && MessageDigest.isEqual(proof, expected);
+        }
+    }
+
+    // ---- Desk: token requests ----
+
+    /** The token requests, and what becomes of them. An empty answer means: close without one. */
+    private static final class Desk {
+        private static final Refusal UNKNOWN = new Refusal(3, "Request ID is not known.");
+        private final Script script;
+        private final Issuer issuer;
+        private final Journal journal;
+        private final Map<String, Request> requests = new HashMap<>();
+        private int polls;
+
+        Desk(Script script, Issuer issuer, Journal journal) {
+            this.script = script;
+            this.issuer = issuer;
+            this.journal = journal;
+        }
+
+        private record Request(String clientId, String identity, String authorizations, OptionalLong lifetimeSeconds,
+                               Instant approvedFrom) { }
+
+        synchronized Optional<TokenRequest.ClassAd> start(TokenRequest.ClassAd ad, Caller caller) {
+            Optional<String> clientId = ad.string("ClientId");
+            Optional<String> identity = ad.string("User");
+            OptionalLong lifetime = ad.integer("TokenLifetime");
+            journal.note("start client_id=" + (clientId.isPresent() ? "yes" : "no")
+                + " identity=" + identity.orElse("-")
+                + " authz=" + ad.string("LimitAuthorization").orElse("-")
+                + " lifetime=" + (lifetime.isPresent() ? lifetime.getAsLong() : "-"));
+            if (script.dropStart) {
+                return Optional.empty();
+            }
+            if (script.emptyAd) {
+                return Optional.of(new TokenRequest.ClassAd());
+            }
+            Optional<Refusal> refusal = script.refuse.or(() -> complaint(clientId, identity, caller));
+            return Optional.of(refusal.isPresent() ? refusal.get().ad() : enqueue(new Request(clientId.orElseThrow(),
+                identity.orElseThrow(), ad.string("LimitAuthorization").orElse(""), lifetime,
+                Instant.now().plusMillis(script.approveAfterMillis))));
+        }
+
+        private static Optional<Refusal> complaint(Optional<String> clientId, Optional<String> identity,
+                Caller caller) {
+            if (clientId.isEmpty()) {
+                return Optional.of(new Refusal(2, "No client ID provided."));
+            }
+            if (identity.isEmpty()) {
+                return Optional.of(new Refusal(2, "No identity request."));
+            }
+            return caller.method() == TokenRequest.AuthMethod.ANONYMOUS ? Optional.of(new Refusal(7,
+                "Request to server was made using ANONYMOUS or no authentication.")) : Optional.empty();
+        }
+
+        private TokenRequest.ClassAd enqueue(Request request) {
+            if (script.has(Fault.NO_REQUEST_ID)) {
+                return new TokenRequest.ClassAd().put("Unexpected", true);
+            }
+            TokenRequest.ClassAd reply = new TokenRequest.ClassAd().put("RequestId", script.requestId);
+            if (script.autoApprove) {
+                return reply.put("Token", issue(request));
+            }
+            requests.put(script.requestId, request);
+            return reply;
+        }
+
+        synchronized Optional<TokenRequest.ClassAd> finish(TokenRequest.ClassAd ad) {
+            polls++;
+            journal.note("poll");
+            if (polls <= script.dropPolls) {
+                return Optional.empty();
+            }
+            if (polls <= script.rateLimit) {
+                return Optional.of(new Refusal(script.rateLimitCode, "Request rate limit hit.").ad());
+            }
+            Optional<Request> request = ad.string("RequestId").map(requests::get);
+            if (request.isEmpty() || script.forgetAfter.filter(from -> polls >= from).isPresent()) {
+                return Optional.of(UNKNOWN.ad());
+            }
+            if (!ad.string("ClientId").equals(Optional.of(request.get().clientId()))) {
+                return Optional.of(new Refusal(3, "Client ID is incorrect.").ad());
+            }
+            return waiting(request.get()) ? Optional.of(new TokenRequest.ClassAd().put("Token", ""))
+                : end(request.get());
+        }
+
+        private boolean waiting(Request request) {
+            return polls <= script.approveAfter || Instant.now().isBefore(request.approvedFrom())
+                || script.approveOn.filter(file -> !Files.exists(file)).isPresent();
+        }
+
+        /** The end of the wait. It takes the request away, whatever it is. */
+        private Optional<TokenRequest.ClassAd> end(Request request) {
+            requests.remove(script.requestId);
+            if (script.loseToken) {
+                return Optional.empty();
+            }
+            if (script.expire) {
+                return Optional.of(new Refusal(5, "Request has expired.").ad());
+            }
+            return Optional.of(script.refusePoll.map(Refusal::ad)
+                .orElseGet(() -> new TokenRequest.ClassAd().put("Token", issue(request))));
+        }
+
+        private String issue(Request request) {
+            journal.note("issued");
+            return script.token.orElseGet(() -> issuer.issue(request.identity(), request.authorizations(),
+                request.lifetimeSeconds(), script.requestId));
+        }
+    }
+
+    // ---- Issuer: tokens ----
+
+    /** Makes tokens as HTCondor does, with a signing key that everybody knows. */
+    private static final class Issuer {
+        private static final byte[] SIGNING_KEY = "the signing key of the loopback pool, no secret".getBytes(US_ASCII);
+        private final Script script;
+        private final byte[] key;
+
+        /** HTCondor uses the key of the ID "POOL" twice in a row. */
+        Issuer(Script script) {
+            this.script = script;
+            this.key = TokenRequest.Keys.hkdf(TokenRequest.concat(SIGNING_KEY, SIGNING_KEY),
+                TokenRequest.Keys.ascii("htcondor"), TokenRequest.Keys.ascii("master jwt"));
+        }
+
+        /**
+         * A token.
+         *
+         * @param authorizations comma-separated, none for no limit
+         * @param seed           what its ID follows from, so that the same request gets the same token
+         */
+        String issue(String subject, String authorizations, OptionalLong lifetimeSeconds, String seed) {
+            long now = script.issuedAt.orElseGet(() -> Instant.now().getEpochSecond());
+            Map<String, Object> claims = new LinkedHashMap<>();
+            if (lifetimeSeconds.isPresent()) {
+                claims.put("exp", now + lifetimeSeconds.getAsLong());
+            }
+            claims.put("iat", now);
+            claims.put("iss", script.trustDomain);
+            claims.put("jti", HexFormat.of().formatHex(TokenRequest.Keys.sha256().digest(seed.getBytes(UTF_8)), 0, 16));
+            if (!authorizations.isEmpty()) {
+                claims.put("scope", Arrays.stream(authorizations.split(",")).map(level -> "condor:/" + level.strip())
+                    .collect(Collectors.joining(" ")));
+            }
+            claims.put("sub", subject);
+            String signed = encode("{\"alg\":\"HS256\",\"kid\":\"POOL\"}".getBytes(UTF_8)) + "." + encode(json(claims));
+            return signed + "." + encode(signature(signed));
+        }
+
+        byte[] signature(String signedPart) {
+            return TokenRequest.Keys.hmac("HmacSHA256", key, signedPart.getBytes(UTF_8));
+        }
+
+        /** Whom a token is for; empty if it is none, or expired. */
+        Optional<String> subject(String signedPart) {
+            try {
+                Map<?, ?> claims = new ObjectMapper().readValue(
+                    Base64.getUrlDecoder().decode(signedPart.substring(signedPart.indexOf('.') + 1)), Map.class);
+                boolean expired = claims.get("exp") instanceof Number end
+                    && end.longValue() < Instant.now().getEpochSecond();
+                return expired ? Optional.empty() : Optional.ofNullable(claims.get("sub")).map(Object::toString);
+            } catch (IOException | IllegalArgumentException e) {
+                return Optional.empty();
+            }
+        }
+
+        private static byte[] json(Map<String, Object> claims) {
+            try {
+                return new ObjectMapper().writeValueAsBytes(claims);
+            } catch (JsonProcessingException e) {
+                throw new IllegalStateException(e);
+            }
+        }
+
+        private static String encode(byte[] bytes) {
+            return Base64.getUrlEncoder().withoutPadding().encodeToString(bytes);
+        }
+    }
+
+    // ---- Authority: certificates ----
+
+    /**
+     * A certification authority that lives as long as the program, and its server certificate. Java can read
+     * certificates but not make them, so the few structures are spelled out here (RFC 5280, EC P-256, SHA-256).
+     */
+    private static final class Authority {
+        private static final String NAME = "LoopbackPool CA";
+        private static final DateTimeFormatter UTC_TIME =
+            DateTimeFormatter.ofPattern("yyMMddHHmmss'Z'", Locale.ROOT).withZone(ZoneOffset.UTC);
+        private final SecureRandom random;
+        private final Instant now;
+        private final KeyPair keys;
+        private final X509Certificate certificate;
+
+        Authority(SecureRandom random, Instant now) throws GeneralSecurityException, IOException {
+            this.random = random;
+            this.now = now;
+            this.keys = TokenRequest.Keys.ephemeral(random);
+            this.certificate = sign(NAME, keys, now.plusSeconds(86_400), Der.basicConstraintsOfCa());
+        }
+
+        String pem() throws GeneralSecurityException {
+            return "-----BEGIN CERTIFICATE-----\n"
+                + Base64.getMimeEncoder(64, new byte[] {'\n'}).encodeToString(certificate.getEncoded())
+                + "\n-----END CERTIFICATE-----\n";
+        }
+
+        /** TLS as the server that the script describes. */
+        SSLContext server(Script script) throws GeneralSecurityException, IOException {
+            KeyPair server = TokenRequest.Keys.ephemeral(random);
+            X509Certificate leaf = sign(script.certificateName, server,
+                script.certificateExpired ? now.minusSeconds(3_600) : now.plusSeconds(86_400),
+                script.certificateCnOnly ? new byte[0] : Der.subjectAltName(script.certificateName));
+            char[] password = "changeit".toCharArray();
+            KeyStore store = KeyStore.getInstance("PKCS12");
+            store.load(null, password);
+            store.setKeyEntry("server", server.getPrivate(), password, new Certificate[] {leaf, certificate});
+            KeyManagerFactory keyManagers = KeyManagerFactory.getInstance("PKIX");
+            keyManagers.init(store, password);
+            store.setCertificateEntry("ca", certificate);
+            TrustManagerFactory trustManagers = TrustManagerFactory.getInstance("PKIX");
+            trustManagers.init(store);
+            SSLContext context = SSLContext.getInstance("TLS");
+            context.init(keyManagers.getKeyManagers(), trustManagers.getTrustManagers(), random);
+            return context;
+        }
+
+        /**
+         * Signs a certificate for a name.
+         *
+         * @param extension one extension in DER, or none
+         */
+        private X509Certificate sign(String name, KeyPair subject, Instant end, byte[] extension)
+                throws GeneralSecurityException, IOException {
+            byte[] body = Der.sequence(
+                Der.tagged(0xA0, Der.integer(BigInteger.TWO)),
+                Der.integer(new BigInteger(63, random)),
+                Der.ECDSA_WITH_SHA256,
+                Der.name(NAME),
+                Der.sequence(Der.tagged(0x17, ascii(now.minusSeconds(86_400))), Der.tagged(0x17, ascii(end))),
+                Der.name(name),
+                subject.getPublic().getEncoded(),
+                extension.length == 0 ? extension : Der.tagged(0xA3, Der.sequence(extension)));
+            Signature signature = Signature.getInstance("SHA256withECDSA");
+            signature.initSign(keys.getPrivate(), random);
+            signature.update(body);
+            byte[] whole = Der.sequence(body, Der.ECDSA_WITH_SHA256, Der.bits(signature.sign()));
+            try (InputStream in = new ByteArrayInputStream(whole)) {
+                return (X509Certificate) CertificateFactory.getInstance("X.509").generateCertificate(in);
+            }
+        }
+
+        private static byte[] ascii(Instant time) {
+            return UTC_TIME.format(time).getBytes(US_ASCII);
+        }
+    }
+
+    /** The few pieces of ASN.1 in its DER form that a certificate consists of. */
+    private static final class Der {
+        /** SEQUENCE { OID 1.2.840.10045.4.3.2 } */
+        static final byte[] ECDSA_WITH_SHA256 = HexFormat.of().parseHex("300a06082a8648ce3d040302");
+        private static final byte[] COMMON_NAME = HexFormat.of().parseHex("0603550403");
+        private static final byte[] SUBJECT_ALT_NAME = HexFormat.of().parseHex("0603551d11");
+        private static final byte[] BASIC_CONSTRAINTS = HexFormat.of().parseHex("0603551d13");
+        private static final byte[] TRUE = HexFormat.of().parseHex("0101ff");
+
+        private Der() { }
+
+        static byte[] sequence(byte[]... parts) {
+            return tagged(0x30, parts);
+        }
+
+        static byte[] integer(BigInteger value) {
+            return tagged(0x02, value.toByteArray());
+        }
+
+        static byte[] bits(byte[] value) {
+            return tagged(0x03, new byte[1], value);
+        }
+
+        static byte[] name(String commonName) {
+            return sequence(tagged(0x31, sequence(COMMON_NAME, tagged(0x0C, commonName.getBytes(UTF_8)))));
+        }
+
+        static byte[] subjectAltName(String host) {
+            return sequence(SUBJECT_ALT_NAME, tagged(0x04, sequence(tagged(0x82, host.getBytes(US_ASCII)))));
+        }
+
+        static byte[] basicConstraintsOfCa() {
+            return sequence(BASIC_CONSTRAINTS, TRUE, tagged(0x04, sequence(TRUE)));
+        }
+
+        static byte[] tagged(int tag, byte[]... parts) {
+            ByteArrayOutputStream content = new ByteArrayOutputStream();
+            for (byte[] part : parts) {
+                content.writeBytes(part);
+            }
+            ByteArrayOutputStream out = new ByteArrayOutputStream();
+            out.write(tag);
+            int length = content.size();
+            if (length >= 0x100) {
+                out.write(0x82);
+                out.write(length >> 8);
+            } else if (length >= 0x80) {
+                out.write(0x81);
+            }
+            out.write(length);
+            out.writeBytes(content.toByteArray());
+            return out.toByteArray();
+        }
+    }
+
+    // ---- Saboteur: damage to packets ----
+
+    /**
+     * Passes on what the stream writes, one packet at a time, and damages the one that the script names. The stream's
+     * own digests hold the packet as it was, as those of an honest server would with somebody on the way.
+     */
+    private static final class Saboteur extends FilterOutputStream {
+        private final Script script;
+        private int packets;
+        private int encryptedFrom = Integer.MAX_VALUE;
+
+        Saboteur(OutputStream out, Script script) {
+            super(out);
+            this.script = script;
+        }
+
+        /** From the next packet on, packets are encrypted. */
+        void encrypted() {
+            encryptedFrom = packets;
+        }
+
+        @Override
+        public void write(byte[] packet, int offset, int length) throws IOException {
+            byte[] damaged = Arrays.copyOfRange(packet, offset, offset + length);
+            packets++;
+            if (packets == script.faultPacket) {
+                damageHeader(damaged);
+            }
+            if (packets == script.faultPacket && script.has(Fault.FLIPPED_BIT)) {
+                damaged[lastLetter(damaged)] ^= 0x20;
+            }
+            if (packets - encryptedFrom == script.faultPacket && script.has(Fault.BAD_TAG)) {
+                damaged[damaged.length - 1] ^= 1;
+            }
+            if (packets == script.faultPacket && script.has(Fault.TRUNCATED_FRAME)) {
+                out.write(damaged, 0, damaged.length / 2);
+                throw new HangUp("told to cut a packet off");
+            }
+            out.write(damaged);
+        }
+
+        /** A letter of the other case leaves a message that reads well; without letters, it is the last byte. */
+        private static int lastLetter(byte[] packet) {
+            for (int i = packet.length - 1; i > TokenRequest.Wire.HEADER_BYTES; i--) {
+                if (Character.isLetter(packet[i]) && packet[i] > 0) {
+                    return i;
+                }
+            }
+            return packet.length - 1;
+        }
+
+        private void damageHeader(byte[] packet) {
+            ByteBuffer header = ByteBuffer.wrap(packet);
+            if (script.has(Fault.BAD_END_FLAG)) {
+                header.put(0, (byte) (TokenRequest.Wire.END_FLAG_MAX + 1));
+            }
+            if (script.has(Fault.BAD_LENGTH)) {
+                header.putInt(1, TokenRequest.Wire.BODY_MAX_BYTES + 1);
+            }
+            if (script.has(Fault.NEGATIVE_LENGTH)) {
+                header.putInt(1, -1);
+            }
+            if (script.has(Fault.ZERO_LENGTH)) {
+                header.putInt(1, 0);
+            }
+        }
+    }
+}

@@ -1,0 +1,614 @@
+///usr/bin/env jbang "$0" "$@" ; exit $?
+// SPDX-License-Identifier: Apache-2.0
+//DESCRIPTION Checks how TokenRequest reads and writes HTCondor's protocol against bytes recorded from live servers.
+//JAVA 17+
+//SOURCES ../../TokenRequest.java
+//SOURCES LoopbackPool.java
+//COMPILE_OPTIONS -Xlint:all
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.EOFException;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.math.BigInteger;
+import java.nio.ByteBuffer;
+import java.nio.file.Path;
+import java.security.AlgorithmParameters;
+import java.security.GeneralSecurityException;
+import java.security.KeyFactory;
+import java.security.PrivateKey;
+import java.security.PublicKey;
+import java.security.SecureRandom;
+import java.security.spec.ECGenParameterSpec;
+import java.security.spec.ECParameterSpec;
+import java.security.spec.ECPoint;
+import java.security.spec.ECPrivateKeySpec;
+import java.security.spec.ECPublicKeySpec;
+import java.util.Arrays;
+import java.util.Base64;
+import java.util.HashMap;
+import java.util.HexFormat;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.TreeMap;
+
+/**
+ * Checks TokenRequest's lower rooms: against known answers, and against what a hostile peer might send.
+ *
+ * <p>The only argument is the file of known answers. Every group of checks prints one line, {@code ok NAME} or
+ * {@code not ok NAME: why}; the exit status is 1 if any failed.
+ */
+public final class Vectors {
+    private final JsonNode vectors;
+
+    private Vectors(JsonNode vectors) {
+        this.vectors = vectors;
+    }
+
+    public static void main(String... args) throws IOException {
+        if (args.length != 1) {
+            System.err.println("usage: Vectors FILE");
+            System.exit(2);
+        }
+        Vectors checks = new Vectors(new ObjectMapper().readTree(Path.of(args[0]).toFile()));
+        System.exit(checks.run() ? 0 : 1);
+    }
+
+    /** What a group does. Anything that it throws is its failure. */
+    private interface Check {
+        void run() throws Exception;
+    }
+
+    private boolean run() {
+        Map<String, Check> groups = new LinkedHashMap<>();
+        groups.put("scalars", this::scalars);
+        groups.put("ad-strings", this::adStrings);
+        groups.put("ad-messages", this::adMessages);
+        groups.put("ecdh", this::ecdh);
+        groups.put("ecdh-bad-points", this::badPoints);
+        groups.put("sealing", this::sealing);
+        groups.put("transcripts", this::transcripts);
+        groups.put("wrapped-keys", this::wrappedKeys);
+        groups.put("akep2", this::akep2);
+        groups.put("akep2-conversation", this::akep2Conversation);
+        groups.put("sinful", this::sinful);
+        groups.put("sinful-invalid", this::sinfulInvalid);
+        groups.put("hostile-headers", this::hostileHeaders);
+        groups.put("hostile-cut-off", this::cutOff);
+        groups.put("hostile-lengths", this::hostileLengths);
+        groups.put("hostile-flipped-bits", this::flippedBits);
+        boolean good = true;
+        for (Map.Entry<String, Check> group : groups.entrySet()) {
+            good &= report(group.getKey(), group.getValue());
+        }
+        return good;
+    }
+
+    private static boolean report(String name, Check check) {
+        try {
+            check.run();
+            System.out.println("ok " + name);
+            return true;
+        } catch (Exception | AssertionError e) {
+            System.out.println("not ok " + name + ": " + e);
+            return false;
+        }
+    }
+
+    // ---- Assertions and conversions ----
+
+    private static void equal(Object expected, Object actual, String what) {
+        if (!Objects.equals(expected, actual)) {
+            throw new AssertionError(what + ": expected " + expected + ", got " + actual);
+        }
+    }
+
+    private static void equal(byte[] expected, byte[] actual, String what) {
+        equal(hex(expected), hex(actual), what);
+    }
+
+    /** The check must be refused as a violation of the protocol, and in no other way. */
+    private static void refused(Check check, String what) throws Exception {
+        try {
+            check.run();
+        } catch (TokenRequest.ProtocolViolation e) {
+            return;
+        }
+        throw new AssertionError(what + " is accepted");
+    }
+
+    private static String hex(byte[] bytes) {
+        return HexFormat.of().formatHex(bytes);
+    }
+
+    private static byte[] bytes(JsonNode node, String field) {
+        return HexFormat.of().parseHex(node.required(field).textValue());
+    }
+
+    private static byte[] flipped(byte[] bytes, int index) {
+        byte[] copy = bytes.clone();
+        copy[index] ^= 1;
+        return copy;
+    }
+
+    private static byte[] header(int end, int length) {
+        return ByteBuffer.allocate(TokenRequest.Wire.HEADER_BYTES).put((byte) end).putInt(length).array();
+    }
+
+    private static TokenRequest.CedarStream stream(byte[] in, OutputStream out) {
+        return new TokenRequest.CedarStream(new ByteArrayInputStream(in), out, new SecureRandom(),
+            TokenRequest.Trace.OFF);
+    }
+
+    private static TokenRequest.MessageReader reader(byte[] bytes, boolean encrypted) {
+        return new TokenRequest.MessageReader(bytes, encrypted, "test");
+    }
+
+    // ---- Values and ads ----
+
+    private void scalars() throws IOException {
+        for (JsonNode vector : vectors.required("scalars")) {
+            String name = vector.required("name").textValue();
+            byte[] wire = bytes(vector, "hex");
+            boolean encrypted = vector.path("length_prefix").booleanValue() || name.endsWith(", stream encrypting");
+            TokenRequest.Message message = new TokenRequest.Message(encrypted);
+            TokenRequest.MessageReader reader = reader(wire, encrypted);
+            if (vector.has("int")) {
+                equal(vector.get("int").longValue(), reader.number(), name);
+                equal(wire, message.number(vector.get("int").longValue()).toBytes(), name);
+            } else if (vector.get("string").isNull()) {
+                equal("", reader.string(), name); // only ever read
+            } else {
+                equal(vector.get("string").textValue(), reader.string(), name);
+                equal(wire, message.string(vector.get("string").textValue()).toBytes(), name);
+            }
+            reader.end();
+        }
+    }
+
+    private void adStrings() throws IOException {
+        for (JsonNode vector : vectors.required("classad_strings")) {
+            String value = vector.required("value").textValue();
+            String text = vector.required("text").textValue();
+            equal(Optional.of(text), new TokenRequest.ClassAd().put("A", value).expression("A"), "writing " + value);
+            TokenRequest.ClassAd ad = new TokenRequest.ClassAd();
+            ad.parse("A = " + text);
+            equal(Optional.of(value), ad.string("a"), "reading " + text);
+        }
+    }
+
+    private void adMessages() throws IOException {
+        for (JsonNode vector : vectors.required("classad_messages")) {
+            String name = vector.required("server").textValue() + " " + vector.required("name").textValue();
+            byte[] payload = bytes(vector, "payload");
+            boolean encrypted = vector.required("strings_have_length").booleanValue();
+            TokenRequest.MessageReader reader = reader(payload, encrypted);
+            TokenRequest.Message message = new TokenRequest.Message(encrypted);
+            if (!vector.required("leading_int").isNull()) {
+                equal(vector.get("leading_int").longValue(), reader.number(), name);
+                message.number(vector.get("leading_int").longValue());
+            }
+            TokenRequest.ClassAd ad = reader.ad();
+            reader.end();
+            equal(payload, message.ad(expectedAd(vector.required("ad"), ad, name)).toBytes(), name);
+        }
+    }
+
+    /** Compares an ad, and makes another like it from the expectation. */
+    private static TokenRequest.ClassAd expectedAd(JsonNode expected, TokenRequest.ClassAd actual, String name) {
+        TokenRequest.ClassAd copy = new TokenRequest.ClassAd();
+        expected.properties().forEach(field -> {
+            String attribute = field.getKey();
+            JsonNode value = field.getValue();
+            if (value.isTextual()) {
+                equal(Optional.of(value.textValue()), actual.string(attribute), name + ", " + attribute);
+                copy.put(attribute, value.textValue());
+            } else if (value.isIntegralNumber()) {
+                equal(value.longValue(), actual.integer(attribute).orElseThrow(), name + ", " + attribute);
+                copy.put(attribute, value.longValue());
+            } else {
+                equal(Optional.of(value.asText()), actual.expression(attribute), name + ", " + attribute);
+                copy.putExpression(attribute, value.asText());
+            }
+        });
+        equal(expected.size(), actual.assignments().size(), name + ", number of attributes");
+        return copy;
+    }
+
+    // ---- Keys ----
+
+    private void ecdh() throws GeneralSecurityException, IOException {
+        for (JsonNode vector : vectors.required("ecdh")) {
+            String name = vector.required("server").textValue() + " " + vector.required("cipher").textValue();
+            equal(vector.required("client_public_attribute").textValue(),
+                TokenRequest.Keys.encodePoint(publicKey(bytes(vector, "client_public_point"))), name);
+            byte[] key = TokenRequest.Keys.agree(privateKey(vector), base64(bytes(vector, "server_public_point")));
+            byte[] expected = bytes(vector, "session_key");
+            equal(expected, Arrays.copyOf(key, expected.length), name); // old ciphers use less of the same stream
+        }
+    }
+
+    private void badPoints() throws Exception {
+        JsonNode vector = vectors.required("ecdh").get(0);
+        PrivateKey ours = privateKey(vector);
+        byte[] point = bytes(vector, "server_public_point");
+        byte[] infinity = new byte[point.length];
+        infinity[0] = 4;
+        Map<String, byte[]> bad = new TreeMap<>(Map.of("no point", new byte[0], "a point cut off",
+            Arrays.copyOf(point, point.length - 1), "a point too long", Arrays.copyOf(point, point.length + 1),
+            "a compressed point", compressed(point), "zero", infinity, "a point off the curve",
+            flipped(point, point.length - 1), "coordinates beyond the field", beyondTheField(point.length)));
+        for (Map.Entry<String, byte[]> entry : bad.entrySet()) {
+            refused(() -> TokenRequest.Keys.agree(ours, base64(entry.getValue())), entry.getKey());
+        }
+        refused(() -> TokenRequest.Keys.agree(ours, "not base64!"), "no base64");
+    }
+
+    private static byte[] compressed(byte[] point) {
+        byte[] bytes = Arrays.copyOf(point, 33);
+        bytes[0] = (byte) (2 + (point[point.length - 1] & 1));
+        return bytes;
+    }
+
+    private static byte[] beyondTheField(int length) {
+        byte[] bytes = new byte[length];
+        Arrays.fill(bytes, (byte) 0xFF);
+        bytes[0] = 4;
+        return bytes;
+    }
+
+    private static String base64(byte[] bytes) {
+        return Base64.getEncoder().encodeToString(bytes);
+    }
+
+    private static ECParameterSpec curve() throws GeneralSecurityException {
+        AlgorithmParameters parameters = AlgorithmParameters.getInstance("EC");
+        parameters.init(new ECGenParameterSpec("secp256r1"));
+        return parameters.getParameterSpec(ECParameterSpec.class);
+    }
+
+    private static PrivateKey privateKey(JsonNode vector) throws GeneralSecurityException {
+        BigInteger value = new BigInteger(1, bytes(vector, "client_private"));
+        return KeyFactory.getInstance("EC").generatePrivate(new ECPrivateKeySpec(value, curve()));
+    }
+
+    private static PublicKey publicKey(byte[] point) throws GeneralSecurityException {
+        ECPoint place = new ECPoint(new BigInteger(1, Arrays.copyOfRange(point, 1, 33)),
+            new BigInteger(1, Arrays.copyOfRange(point, 33, 65)));
+        return KeyFactory.getInstance("EC").generatePublic(new ECPublicKeySpec(place, curve()));
+    }
+
+    /**
+     * The cipher that wraps keys also encrypted whole packets once, so a recorded packet of that time checks it. How a
+     * longer key is folded is checked against the loopback pool, which folds on its own.
+     */
+    private void wrappedKeys() {
+        for (JsonNode vector : vectors.required("old_ciphers")) {
+            if (vector.required("cipher").textValue().equals("3DES")) {
+                equal(bytes(vector, "plaintext"), TokenRequest.Keys.unwrap(bytes(vector, "ciphertext"),
+                    bytes(vector, "key")), vector.required("server").textValue());
+            }
+        }
+        SecureRandom random = new SecureRandom();
+        for (int length : new int[] {8, 20, 24, 25, 32, 256}) {
+            byte[] methodKey = new byte[length];
+            byte[] key = new byte[TokenRequest.Wire.KEY_BYTES];
+            random.nextBytes(methodKey);
+            random.nextBytes(key);
+            byte[] wrapped = new LoopbackPool.Proof(TokenRequest.AuthMethod.SSL, "", methodKey).wrap(key);
+            equal(key, TokenRequest.Keys.unwrap(wrapped, methodKey), "a method key of " + length + " bytes");
+        }
+    }
+
+    // ---- Sealing ----
+
+    private void sealing() throws IOException {
+        Map<String, TokenRequest.Sealing> openers = new HashMap<>();
+        Map<String, TokenRequest.Sealing> sealers = new HashMap<>();
+        for (JsonNode vector : vectors.required("aes_gcm_frames")) {
+            Packet packet = Packet.of(vector);
+            String name = packet.direction() + ", packet " + packet.counter();
+            TokenRequest.Sealing opener =
+                openers.computeIfAbsent(packet.direction(), direction -> packet.sealing(new byte[0]));
+            TokenRequest.Sealing sealer =
+                sealers.computeIfAbsent(packet.direction(), direction -> packet.sealing(packet.iv()));
+            equal(packet.plain(), opener.open(packet.header(), packet.body(), "packet"), "opening " + name);
+            equal(packet.body().length - packet.plain().length, sealer.overhead(), "overhead of " + name);
+            equal(packet.body(), sealer.seal(packet.header(), packet.plain()), "sealing " + name);
+        }
+    }
+
+    /** One recorded packet; {@code iv} is that of the packet itself, the base if the counter is 0. */
+    private record Packet(String direction, int counter, byte[] key, byte[] iv, byte[] handshake, byte[] plain,
+                          byte[] header, byte[] body) {
+        static Packet of(JsonNode vector) {
+            int counter = vector.required("counter").intValue();
+            byte[] frame = bytes(vector, "frame");
+            byte[] handshake = counter > 0 ? new byte[0]
+                : TokenRequest.concat(bytes(vector, "digest_sender_sent"), bytes(vector, "digest_sender_received"));
+            return new Packet(vector.required("sender").textValue() + " " + vector.required("key").textValue(), counter,
+                bytes(vector, "key"), bytes(vector, "iv"), handshake, bytes(vector, "plaintext"),
+                Arrays.copyOf(frame, TokenRequest.Wire.HEADER_BYTES),
+                Arrays.copyOfRange(frame, TokenRequest.Wire.HEADER_BYTES, frame.length));
+        }
+
+        TokenRequest.Sealing sealing(byte[] baseIv) {
+            return new TokenRequest.Sealing(key, baseIv, handshake);
+        }
+    }
+
+    // ---- Whole conversations ----
+
+    private void transcripts() throws GeneralSecurityException, IOException {
+        for (JsonNode vector : vectors.required("transcripts")) {
+            String name = vector.required("server").textValue() + " " + vector.required("what").textValue();
+            byte[] key = bytes(vector, "session_key");
+            replay(vector, "client", key, name);
+            replay(vector, "server", key, name);
+        }
+    }
+
+    /** Plays one side: what it sent in the clear must come out as recorded, what it received must make sense. */
+    private static void replay(JsonNode vector, String side, byte[] key, String name)
+            throws GeneralSecurityException, IOException {
+        JsonNode frames = vector.required("frames");
+        ByteArrayOutputStream expectedOut = new ByteArrayOutputStream();
+        ByteArrayOutputStream in = new ByteArrayOutputStream();
+        for (JsonNode frame : frames) {
+            if (!frame.required("from").textValue().equals(side)) {
+                in.writeBytes(bytes(frame, "frame"));
+            } else if (!frame.required("encrypted").booleanValue()) {
+                expectedOut.writeBytes(bytes(frame, "frame"));
+            }
+        }
+        ByteArrayOutputStream out = new ByteArrayOutputStream();
+        TokenRequest.CedarStream stream = stream(in.toByteArray(), out);
+        Map<String, TokenRequest.ClassAd> heard = new HashMap<>();
+        boolean sharedPort = vector.required("what").textValue().contains("shared port");
+        for (int i = 0; i < frames.size(); i++) {
+            JsonNode frame = frames.get(i);
+            boolean encrypted = frame.required("encrypted").booleanValue();
+            if (encrypted && !stream.encrypted()) {
+                stream.encrypt(key);
+            }
+            if (!frame.required("from").textValue().equals(side)) {
+                hear(stream.receive("frame"), i, encrypted, heard);
+            } else if (!encrypted) {
+                byte[] bytes = bytes(frame, "frame");
+                byte[] body = Arrays.copyOfRange(bytes, TokenRequest.Wire.HEADER_BYTES, bytes.length);
+                stream.send(stream.message().raw(body));
+            }
+            if (sharedPort && i == 0) {
+                stream.restartTranscripts();
+            }
+        }
+        equal(expectedOut.toByteArray(), out.toByteArray(), name + ": what the " + side + " sent");
+        judge(heard, side, vector, key, name);
+    }
+
+    /** Keeps the ads: the server's policy, which is the first long clear message, and whatever came encrypted. */
+    private static void hear(TokenRequest.MessageReader message, int index, boolean encrypted,
+            Map<String, TokenRequest.ClassAd> heard) throws IOException {
+        if (encrypted) {
+            TokenRequest.ClassAd ad = message.ad();
+            message.end();
+            heard.put(ad.expression("ReturnCode").isPresent() ? "admission"
+                : ad.expression("ClientId").isPresent() ? "request" : "reply", ad);
+        } else if (index > 0 && !heard.containsKey("policy") && !message.atEnd()) {
+            heard.put("policy", tryAd(message));
+        }
+    }
+
+    private static TokenRequest.ClassAd tryAd(TokenRequest.MessageReader message) {
+        try {
+            return message.ad();
+        } catch (TokenRequest.ProtocolViolation e) {
+            return new TokenRequest.ClassAd();
+        }
+    }
+
+    private static void judge(Map<String, TokenRequest.ClassAd> heard, String side, JsonNode vector, byte[] key,
+            String name) throws GeneralSecurityException, IOException {
+        if (side.equals("server")) {
+            equal(true, heard.get("request").string("User").isPresent(), name + ": the request names a user");
+            return;
+        }
+        equal(key, TokenRequest.Keys.agree(privateKey(vector), heard.get("policy").string("ECDHPublicKey").orElse("")),
+            name + ": session key");
+        equal(Optional.of("AUTHORIZED"), heard.get("admission").string("ReturnCode"), name + ": admission");
+        equal(true, heard.get("reply").string("RequestId").orElse("").matches("[0-9]{7}"), name + ": request ID");
+    }
+
+    // ---- AKEP2 ----
+
+    private void akep2() {
+        for (JsonNode vector : vectors.required("akep2_token")) {
+            String name = vector.required("server").textValue();
+            String a = vector.required("client_name").textValue();
+            byte[] key = TokenRequest.IdToken.sharedKey(token(vector));
+            equal(bytes(vector, "k"), key, name + ": K");
+            equal(bytes(vector, "hkt"), TokenRequest.IdToken.serverProof(key, a,
+                vector.required("server_name").textValue(), bytes(vector, "ra"), bytes(vector, "rb")), name + ": HKT");
+            equal(bytes(vector, "hk"), TokenRequest.IdToken.clientProof(key, a, bytes(vector, "rb")), name + ": HK");
+        }
+        equal(bytes(vectors.required("akep2_constants"), "seed_ka"),
+            Base64.getMimeDecoder().decode(TokenRequest.Wire.AKEP2_SEED_A), "the constant");
+    }
+
+    /** With the recorded challenge, the method must say what the recorded client said. */
+    private void akep2Conversation() throws IOException, TokenRequest.MethodFailed {
+        for (JsonNode vector : vectors.required("akep2_token")) {
+            ByteArrayOutputStream out = new ByteArrayOutputStream();
+            byte[] methodKey = new TokenRequest.IdToken(token(vector), new Drawn(bytes(vector, "ra")))
+                .authenticate(stream(bytes(vector, "frame_server_1"), out));
+            equal(TokenRequest.concat(bytes(vector, "frame_client_1"), bytes(vector, "frame_client_2")),
+                out.toByteArray(), vector.required("server").textValue());
+            equal(0, methodKey.length, "length of the method's key, which is public");
+        }
+    }
+
+    private static TokenRequest.IssuedToken token(JsonNode vector) {
+        return TokenRequest.IssuedToken.read(vector.required("signed_part").textValue() + "."
+            + Base64.getUrlEncoder().withoutPadding().encodeToString(bytes(vector, "signature"))).orElseThrow();
+    }
+
+    /** Draws one known number. */
+    private static final class Drawn extends SecureRandom {
+        private static final long serialVersionUID = 1L;
+        private final byte[] number;
+
+        Drawn(byte[] number) {
+            this.number = number.clone();
+        }
+
+        @Override
+        public void nextBytes(byte[] bytes) {
+            System.arraycopy(number, 0, bytes, 0, bytes.length);
+        }
+    }
+
+    // ---- Addresses ----
+
+    private void sinful() {
+        for (JsonNode vector : vectors.required("sinful")) {
+            String text = vector.required("text").textValue();
+            TokenRequest.Sinful address = TokenRequest.Sinful.parse(text).orElseThrow(() -> new AssertionError(text));
+            equal(vector.required("host").textValue(), address.host(), text);
+            equal(vector.required("port").intValue(), address.port(), text);
+            Map<String, String> parameters = new TreeMap<>();
+            vector.required("params").properties()
+                .forEach(parameter -> parameters.put(parameter.getKey(), parameter.getValue().textValue()));
+            equal(parameters, new TreeMap<>(address.parameters()), text);
+        }
+    }
+
+    private void sinfulInvalid() {
+        for (JsonNode vector : vectors.required("sinful_invalid")) {
+            equal(Optional.empty(), TokenRequest.Sinful.parse(vector.textValue()), vector.textValue());
+        }
+    }
+
+    // ---- A hostile peer ----
+
+    private void hostileHeaders() throws Exception {
+        byte[] body = "x\0".getBytes(UTF_8);
+        for (int end = 1; end <= TokenRequest.Wire.END_FLAG_MAX; end++) {
+            equal("x", stream(TokenRequest.concat(header(end, body.length), body), OutputStream.nullOutputStream())
+                .receive("packet").string(), "end flag " + end);
+        }
+        for (int end : new int[] {TokenRequest.Wire.END_FLAG_MAX + 1, 127, -1, -128}) {
+            refused(() -> stream(TokenRequest.concat(header(end, body.length), body), OutputStream.nullOutputStream())
+                .receive("packet"), "end flag " + end);
+        }
+        int tooLong = TokenRequest.Wire.BODY_MAX_BYTES + 1;
+        for (int length : new int[] {0, -1, Integer.MIN_VALUE, Integer.MAX_VALUE, tooLong}) {
+            refused(() -> stream(TokenRequest.concat(header(1, length), body), OutputStream.nullOutputStream())
+                .receive("packet"), "packet of " + length + " bytes");
+        }
+        endless();
+    }
+
+    /** A message that never ends must be given up before it fills the memory. */
+    private static void endless() throws Exception {
+        byte[] packet = TokenRequest.concat(header(0, TokenRequest.Wire.BODY_MAX_BYTES),
+            new byte[TokenRequest.Wire.BODY_MAX_BYTES]);
+        int packets = TokenRequest.Wire.MESSAGE_MAX_BYTES / TokenRequest.Wire.BODY_MAX_BYTES + 1;
+        ByteArrayOutputStream in = new ByteArrayOutputStream();
+        for (int i = 0; i < packets; i++) {
+            in.writeBytes(packet);
+        }
+        refused(() -> stream(in.toByteArray(), OutputStream.nullOutputStream()).receive("message"),
+            "an endless message");
+    }
+
+    /** Every recorded message, cut off everywhere: within a packet that ends the connection, else it is a violation. */
+    private void cutOff() throws Exception {
+        for (JsonNode vector : vectors.required("classad_messages")) {
+            byte[] payload = bytes(vector, "payload");
+            boolean encrypted = vector.required("strings_have_length").booleanValue();
+            for (int length = 0; length < payload.length; length++) {
+                byte[] shorter = Arrays.copyOf(payload, length);
+                refused(() -> readMessage(vector, reader(shorter, encrypted)), "a message cut off after " + length);
+                endOfConnection(Arrays.copyOf(TokenRequest.concat(header(1, payload.length), payload), length));
+            }
+            byte[] longer = Arrays.copyOf(payload, payload.length + 1);
+            refused(() -> readMessage(vector, reader(longer, encrypted)), "a message that is too long");
+        }
+    }
+
+    private static void readMessage(JsonNode vector, TokenRequest.MessageReader reader) throws IOException {
+        if (!vector.required("leading_int").isNull()) {
+            reader.number();
+        }
+        reader.ad();
+        reader.end();
+    }
+
+    private static void endOfConnection(byte[] bytes) throws IOException {
+        try {
+            stream(bytes, OutputStream.nullOutputStream()).receive("packet");
+        } catch (EOFException e) {
+            return;
+        }
+        throw new AssertionError("a packet cut off after " + bytes.length + " bytes is accepted");
+    }
+
+    private void hostileLengths() throws Exception {
+        byte[] text = "abc\0".getBytes(UTF_8);
+        long lowHalfRight = 1L << 32 | text.length;
+        for (long length : new long[] {0, -1, text.length - 1, text.length + 1, Integer.MAX_VALUE, lowHalfRight,
+            Long.MAX_VALUE, Long.MIN_VALUE}) {
+            byte[] wire = new TokenRequest.Message(true).number(length).raw(text).toBytes();
+            refused(() -> reader(wire, true).string(), "a string of length " + length);
+        }
+        for (long length : new long[] {-1, text.length + 1, Integer.MAX_VALUE, lowHalfRight, Long.MAX_VALUE,
+            Long.MIN_VALUE}) {
+            byte[] wire = new TokenRequest.Message(false).number(length).raw(text).toBytes();
+            refused(() -> reader(wire, false).counted(), "a field of length " + length);
+        }
+        for (long count : new long[] {-1, 0, 2, TokenRequest.Wire.AD_MAX_ATTRIBUTES + 1L, Long.MAX_VALUE}) {
+            byte[] wire = new TokenRequest.Message(false).number(count).string("A = 1").string("").string("").toBytes();
+            refused(() -> {
+                TokenRequest.MessageReader reader = reader(wire, false);
+                reader.ad();
+                reader.end();
+            }, "an ad of " + count + " attributes that has one");
+        }
+        refused(() -> new TokenRequest.ClassAd().parse("= 1"), "an attribute without a name");
+        refused(() -> new TokenRequest.ClassAd().parse("no sign"), "an attribute without a value");
+    }
+
+    /** Every byte that is authenticated, changed by one bit: header, IV, text, tag, both digests of the handshake. */
+    private void flippedBits() throws Exception {
+        for (JsonNode vector : vectors.required("aes_gcm_frames")) {
+            Packet packet = Packet.of(vector);
+            if (packet.counter() > 0) {
+                continue;
+            }
+            for (int i = 0; i < packet.body().length; i++) {
+                byte[] body = flipped(packet.body(), i);
+                refused(() -> packet.sealing(new byte[0]).open(packet.header(), body, "packet"),
+                    "a flipped bit in byte " + i);
+            }
+            for (int i = 0; i < packet.header().length; i++) {
+                byte[] header = flipped(packet.header(), i);
+                refused(() -> packet.sealing(new byte[0]).open(header, packet.body(), "packet"),
+                    "a header flipped at " + i);
+            }
+            for (int i = 0; i < packet.handshake().length; i++) {
+                TokenRequest.Sealing sealing = new TokenRequest.Sealing(packet.key(), new byte[0],
+                    flipped(packet.handshake(), i));
+                refused(() -> sealing.open(packet.header(), packet.body(), "packet"), "a digest flipped at " + i);
+            }
+            refused(() -> packet.sealing(new byte[0]).open(packet.header(),
+                Arrays.copyOf(packet.body(), TokenRequest.Wire.IV_BYTES), "packet"), "a packet without its tag");
+        }
+    }
+}
