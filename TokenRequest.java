@@ -68,6 +68,7 @@ import java.security.PublicKey;
 import java.security.SecureRandom;
 import java.security.cert.CertPathBuilderException;
 import java.security.cert.CertificateException;
+import java.security.cert.CertificateExpiredException;
 import java.security.cert.CertificateFactory;
 import java.security.cert.X509Certificate;
 import java.security.interfaces.ECPrivateKey;
@@ -1033,15 +1034,16 @@ public final class TokenRequest {
         private Target target(Sinful sinful, boolean bare, String text, String source) throws Failure {
             boolean isName = !sinful.host().contains(":") && !IPV4.matcher(sinful.host()).matches();
             // A name as typed is what the certificate must carry; as in the original it outdoes an alias in a bare text.
-            Optional<String> alias = isName && bare ? Optional.of(sinful.host())
-                : sinful.parameter("alias").or(() -> isName ? Optional.of(sinful.host()) : Optional.empty());
+            // The dot that ends a fully qualified name stands in no certificate.
+            Optional<String> name = Optional.of(sinful.host().replaceFirst("\\.$", "")).filter(host -> isName);
+            Optional<String> alias = bare ? name.or(() -> sinful.parameter("alias")) : sinful.parameter("alias").or(() -> name);
             List<InetSocketAddress> addresses = sinful.parameter("addrs").map(Location::listed).orElse(List.of());
             if (addresses.isEmpty()) {
                 addresses = addresses(sinful, isName, text, source);
             }
             InetSocketAddress first = addresses.get(0);
             Sinful canonical = sinful.at(first.getAddress().getHostAddress(), first.getPort());
-            Target target = new Target(alias.map(name -> canonical.with("alias", name)).orElse(canonical), alias,
+            Target target = new Target(alias.map(host -> canonical.with("alias", host)).orElse(canonical), alias,
                 addresses);
             trace.log(Trace.HOSTNAME, () -> text + " is " + target + ", to be tried at " + target.addresses());
             return target;
@@ -2339,6 +2341,9 @@ public final class TokenRequest {
         }
 
         private static String innermost(Throwable e) {
+            if (e instanceof CertificateExpiredException) {
+                return "it has expired (" + e.getMessage() + ")";
+            }
             return e.getCause() == null || e.getCause().getMessage() == null ? e.getMessage().replaceFirst("\\.$", "")
                 : innermost(e.getCause());
         }
