@@ -958,6 +958,17 @@ public final class TokenRequest {
             return sinful.parameter("sock");
         }
 
+        /** An address as C's inet_ntop writes it: Java writes all groups of IPv6, C leaves out the longest run of zeros. */
+        static String text(InetAddress address) {
+            String groups = address.getHostAddress();
+            Matcher zeros = Pattern.compile("(^|:)0(:0)+(:|$)").matcher(address instanceof Inet6Address ? groups : "");
+            String longest = "";
+            while (zeros.find()) {
+                longest = zeros.group().length() > longest.length() ? zeros.group() : longest;
+            }
+            return longest.isEmpty() ? groups : groups.replaceFirst(Pattern.quote(longest), "::");
+        }
+
         /** Whether an address belongs to this machine. */
         static boolean isLocal(InetAddress address) {
             try {
@@ -1042,7 +1053,7 @@ public final class TokenRequest {
                 addresses = addresses(sinful, isName, text, source);
             }
             InetSocketAddress first = addresses.get(0);
-            Sinful canonical = sinful.at(first.getAddress().getHostAddress(), first.getPort());
+            Sinful canonical = sinful.at(Target.text(first.getAddress()), first.getPort());
             Target target = new Target(alias.map(host -> canonical.with("alias", host)).orElse(canonical), alias,
                 addresses);
             trace.log(Trace.HOSTNAME, () -> text + " is " + target + ", to be tried at " + target.addresses());
@@ -2881,7 +2892,7 @@ public final class TokenRequest {
                     trace.log(Trace.NETWORK, () -> "Connected to " + address + ".");
                     return connection;
                 } catch (IOException e) {
-                    complaints.add(address.getAddress().getHostAddress() + " port " + address.getPort() + ": "
+                    complaints.add(Target.text(address.getAddress()) + " port " + address.getPort() + ": "
                         + e.getMessage());
                 }
             }
@@ -3025,9 +3036,8 @@ public final class TokenRequest {
             /** Our view of the server's end of the connection, as FS wants it. */
             private String endpoint() {
                 InetSocketAddress peer = connection.peer();
-                String address = peer.getAddress().getHostAddress();
-                return (peer.getAddress() instanceof Inet6Address ? "[" + shortest(address) + "]" : address) + ":"
-                    + peer.getPort()
+                String address = Target.text(peer.getAddress());
+                return (address.contains(":") ? "[" + address + "]" : address) + ":" + peer.getPort()
                     + target.sharedPortId().map(id -> "?sock=" + id).orElse("");
             }
 
@@ -3123,21 +3133,6 @@ public final class TokenRequest {
                 return new Session(ad.string("Sid").orElse(""), key, kind, method, user, reply.trustDomain(),
                     now.plusSeconds(seconds), Duration.ofSeconds(lease), now);
             }
-        }
-
-        /**
-         * An IPv6 address with its longest run of zeros left out, as C's inet_ntop writes it; Java writes all eight
-         * groups.
-         */
-        private static String shortest(String address) {
-            Matcher zeros = Pattern.compile("(^|:)0(:0)+(:|$)").matcher(address);
-            String longest = "";
-            while (zeros.find()) {
-                longest = zeros.group().length() > longest.length() ? zeros.group() : longest;
-            }
-            int at = address.indexOf(longest);
-            return longest.isEmpty() ? address : address.substring(0, at) + "::"
-                + address.substring(at + longest.length());
         }
     }
 
