@@ -672,7 +672,8 @@ public final class TokenRequest {
 
             Optional<Options> finish() {
                 return help ? Optional.empty() : Optional.of(
-                    new Options(new Order(identity, List.copyOf(authorizations), lifetimeSeconds), pool, output, debug));
+                    new Options(new Order(identity, List.copyOf(authorizations), lifetimeSeconds), pool, output,
+                    debug));
             }
         }
 
@@ -958,7 +959,9 @@ public final class TokenRequest {
             return sinful.parameter("sock");
         }
 
-        /** An address as C's inet_ntop writes it: Java writes all groups of IPv6, C leaves out the longest run of zeros. */
+        /**
+         * An address as C's inet_ntop writes it: Java writes all groups of IPv6, C leaves out the longest run of zeros.
+         */
         static String text(InetAddress address) {
             String groups = address.getHostAddress();
             Matcher zeros = Pattern.compile("(^|:)0(:0)+(:|$)").matcher(address instanceof Inet6Address ? groups : "");
@@ -1044,10 +1047,11 @@ public final class TokenRequest {
 
         private Target target(Sinful sinful, boolean bare, String text, String source) throws Failure {
             boolean isName = !sinful.host().contains(":") && !IPV4.matcher(sinful.host()).matches();
-            // A name as typed is what the certificate must carry; as in the original it outdoes an alias in a bare text.
+            // A name as typed is what the certificate must carry; it outdoes an alias in a bare text, as in the original.
             // The dot that ends a fully qualified name stands in no certificate.
             Optional<String> name = Optional.of(sinful.host().replaceFirst("\\.$", "")).filter(host -> isName);
-            Optional<String> alias = bare ? name.or(() -> sinful.parameter("alias")) : sinful.parameter("alias").or(() -> name);
+            Optional<String> alias = bare ? name.or(() -> sinful.parameter("alias")) : sinful.parameter("alias")
+                .or(() -> name);
             List<InetSocketAddress> addresses = sinful.parameter("addrs").map(Location::listed).orElse(List.of());
             if (addresses.isEmpty()) {
                 addresses = addresses(sinful, isName, text, source);
@@ -2080,6 +2084,9 @@ public final class TokenRequest {
                         ours = broken.isPresent() ? Wire.SSL_QUITTING : done.getAsBoolean() ? Wire.SSL_HOLDING : ours;
                     }
                     if (turn == Turn.OURS) {
+                        if (ours == Wire.SSL_RECEIVING && theirs == Wire.SSL_HOLDING && toServer.size() == 0) {
+                            throw new ProtocolViolation("the server ended the " + what + " before it was complete");
+                        }
                         stream.send(stream.message().number(ours).counted(toServer.toByteArray()));
                         toServer.reset();
                         if (ours == Wire.SSL_QUITTING) {
@@ -2182,13 +2189,16 @@ public final class TokenRequest {
         private static final Pattern HASHED = Pattern.compile("[0-9a-f]{8}\\.[0-9]+");
         private final Configuration configuration;
         private final Map<String, String> environment;
+        private final boolean useSystemCas;
         private final List<String> sources = new ArrayList<>();
         private String hostName = "";
         private Optional<String> rejection = Optional.empty();
 
-        ServerTrust(Configuration configuration, Map<String, String> environment) {
+        /** @throws Failure CONFIGURATION */
+        ServerTrust(Configuration configuration, Map<String, String> environment) throws Failure {
             this.configuration = configuration;
             this.environment = environment;
+            this.useSystemCas = configuration.flag("AUTH_SSL_CLIENT_USE_DEFAULT_CAS", true);
         }
 
         /** Why the server's certificate was rejected; empty if it was not, or not seen. */
@@ -2250,7 +2260,7 @@ public final class TokenRequest {
             }
             // A chain that leads to one of the user's CAs, and is wrong in another way, is not the system's to forgive.
             boolean unknown = own.isEmpty() || verdict.getCause() instanceof CertPathBuilderException;
-            if (!unknown || !useSystemCas()) {
+            if (!unknown || !useSystemCas) {
                 throw verdict;
             }
             return accepting(systemCas(), chain, keyType);
@@ -2260,14 +2270,6 @@ public final class TokenRequest {
                 String keyType) throws CertificateException {
             judge.checkServerTrusted(chain, keyType);
             return judge;
-        }
-
-        private boolean useSystemCas() throws CertificateException {
-            try {
-                return configuration.flag("AUTH_SSL_CLIENT_USE_DEFAULT_CAS", true);
-            } catch (Failure e) {
-                throw new CertificateException(e.getMessage());
-            }
         }
 
         private List<X509Certificate> ownCas() {
@@ -3068,7 +3070,7 @@ public final class TokenRequest {
                     message.end();
                     if (choice == 0) {
                         offers.keySet().forEach(method -> tried.add(method.label
-                            + ": the pool cannot do it (its log says why)"));
+                            + ": the pool did not choose it (its log may say why)"));
                         return Optional.empty();
                     }
                     AuthMethod method = AuthMethod.fromWire(choice).filter(offers::containsKey)
@@ -3215,7 +3217,8 @@ public final class TokenRequest {
             } catch (Failure failure) {
                 if (failure.reason == Reason.NOT_AUTHENTICATED) {
                     // A pool that has forgotten the session may be short of its certificate only for a while.
-                    throw new IOException(failure.getMessage() + " " + String.join("; ", failure.details()));
+                    throw new IOException("no method of authentication succeeds with " + target + " ("
+                        + String.join("; ", failure.details()) + ")");
                 }
                 throw failure;
             }
@@ -3301,7 +3304,8 @@ public final class TokenRequest {
                 : code == Wire.ERROR_DISABLED ? Reason.REFUSED : Reason.REQUEST_FAILED;
             throw new Failure(reason, "Request " + ticket.requestId() + " has ended without a token: "
                 + printable(words)
-                + " (code " + code + ", from " + target + ")", "Ask for a new one.");
+                + " (code " + code + ", from " + target + ")", reason == Reason.REFUSED ? remedy(code)
+                : "Ask for a new one.");
         }
 
         private Answer issued(String text) throws Failure {
@@ -3314,7 +3318,14 @@ public final class TokenRequest {
 
         private Failure refusal(ClassAd answer) {
             long code = answer.integer("ErrorCode").orElse(-1);
-            String remedy = switch ((int) code) {
+            return new Failure(Reason.REFUSED, "Failed to request a new token: " + target + " refused: "
+                + printable(answer.string("ErrorString").orElse("no reason given")) + " (code " + code + ")",
+                remedy(code));
+        }
+
+        /** What to do about an error that the pool answered. */
+        private static String remedy(long code) {
+            return switch ((int) code) {
                 case Wire.ERROR_LIMITS -> "Ask for authorizations that the pool grants (its SEC_TOKEN_REQUEST_LIMITS).";
                 case Wire.ERROR_TOKEN_GENERATION -> "The pool's administrator has to create a signing key.";
                 case Wire.ERROR_NOT_PROTECTED ->
@@ -3323,8 +3334,6 @@ public final class TokenRequest {
                     "The pool's administrator allows token requests with SEC_ENABLE_TOKEN_REQUEST.";
                 default -> "The log of the pool's daemon may say more.";
             };
-            return new Failure(Reason.REFUSED, "Failed to request a new token: " + target + " refused: "
-                + printable(answer.string("ErrorString").orElse("no reason given")) + " (code " + code + ")", remedy);
         }
     }
 
@@ -3554,11 +3563,12 @@ public final class TokenRequest {
                     throw rescue("stdout cannot be written to", line);
                 }
             } catch (IOException e) {
-                String what = "Failed to write token to " + path(destination) + ": " + reason(e);
                 if (!print(line)) {
-                    throw rescue(what + "; neither can stdout be written to", line);
+                    throw rescue("neither " + path(destination) + " (" + reason(e) + ") nor stdout can be written to",
+                        line);
                 }
-                throw new Failure(Reason.NOT_WRITTEN, what,
+                throw new Failure(Reason.NOT_WRITTEN,
+                    "Failed to write token to " + path(destination) + ": " + reason(e),
                     "The pool hands it out only once, so it was written to stdout instead.");
             }
         }

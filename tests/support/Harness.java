@@ -6,7 +6,6 @@
 //SOURCES LoopbackPool.java
 //SOURCES MiddleMan.java
 //SOURCES Vectors.java
-//SOURCES MiddleMan.java
 //COMPILE_OPTIONS -Xlint:all
 
 import static java.nio.charset.StandardCharsets.UTF_8;
