@@ -1394,7 +1394,7 @@ public final class TokenRequest {
         int number(int min, int max) throws ProtocolViolation {
             long value = number();
             if (value < min || value > max) {
-                throw violation("holds " + value + " where " + min + " to " + max + " is allowed");
+                throw violation("holds " + value + " where " + (min == max ? min : min + " to " + max) + " is allowed");
             }
             return (int) value;
         }
@@ -2030,7 +2030,7 @@ public final class TokenRequest {
             }
             Tunnel tunnel = new Tunnel(stream, trust.engine(hostName));
             tunnel.phase(Turn.OURS, tunnel::handshaken, "TLS handshake");
-            tunnel.phase(Turn.THEIRS, tunnel::keyArrived, "key through TLS");
+            tunnel.phase(Turn.THEIRS, tunnel::keyArrived, "passing of a key through TLS");
             return tunnel.key();
         }
 
@@ -2112,7 +2112,7 @@ public final class TokenRequest {
                     fromServer.limit()), bytes));
                 if (status == Wire.SSL_QUITTING || status == Wire.SSL_ERROR) {
                     advance();
-                    throw new MethodFailed("the pool ended the " + what + broken.map(e -> " (" + e.getMessage() + ")")
+                    throw new MethodFailed("the pool broke off the " + what + broken.map(e -> " (" + e.getMessage() + ")")
                         .orElse("; perhaps it wants a client certificate"));
                 }
                 return status;
@@ -3096,8 +3096,8 @@ public final class TokenRequest {
                 boolean follows = announcement.number(0, 1) == 1;
                 announcement.end();
                 if (follows != (kind == Kind.BOUND)) {
-                    throw announcement.violation(follows ? "is one though ECDH was agreed"
-                        : "is missing, and no other was agreed");
+                    throw new ProtocolViolation(follows ? "the server sent a session key though one was agreed by ECDH"
+                        : "the server sent no session key though none was agreed");
                 }
                 if (!follows) {
                     return Optional.empty();
@@ -3180,7 +3180,7 @@ public final class TokenRequest {
                 return settle(started(exchange(channel, request, "answer to the token request"), clientId));
             } catch (ProtocolViolation e) {
                 throw failedToStart(Reason.VIOLATION, e.getMessage(),
-                    "Nothing more was sent. Either this is no HTCondor daemon of 9.0 or later, or somebody interferes.");
+                    "Either this is no HTCondor daemon of 9.0 or later, or somebody interferes.");
             } catch (IOException e) {
                 throw failedToStart(Reason.UNREACHABLE, e.getMessage(),
                     "The login had succeeded; a request that the pool has taken all the same expires there.");
