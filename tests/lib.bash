@@ -4,6 +4,7 @@ bats_require_minimum_version 1.8.0 # what Debian 12 ships; keep to it
 
 # Every test begins in an empty folder of its own, with an empty home. A file's own setup calls own_folders.
 setup() { own_folders; }
+teardown() { stop_loopback_pool; }
 
 own_folders() {
   mkdir "$BATS_TEST_TMPDIR/home" "$BATS_TEST_TMPDIR/work"
@@ -30,6 +31,34 @@ request() {
     printf -- '--- stderr\n'
     whole_lines "$dir/stderr"
   } | normalise >"$dir/record"
+}
+
+# loopback_pool ARGUMENT...: starts a pool that does what LoopbackPool.java's options say, and waits until it listens.
+# Sets LOOPBACK_PORT and LOOPBACK_CA (its CA's certificate), also LOOPBACK_TOKEN with --token-for; lets SSL trust that
+# CA; its events go to $BATS_TEST_TMPDIR/events. The pool ends when its stdin does, so with the test at the latest.
+loopback_pool() {
+  local dir=$BATS_TEST_TMPDIR line options
+  stop_loopback_pool
+  : >"$dir/events"
+  read -ra options <<<"$TOKEN_REQUEST_JAVA_OPTIONS"
+  coproc LOOPBACK {
+    exec java "${options[@]}" -cp "$TOKEN_REQUEST_CLASSPATH" LoopbackPool --until-eof --ca-file "$dir/ca.pem" \
+      --log "$dir/events" "$@" 2>"$dir/pool-stderr" 3>&-
+  }
+  if ! read -r line <&"${LOOPBACK[0]}"; then
+    cat "$dir/pool-stderr"
+    return 1
+  fi
+  eval "$line"
+  export _CONDOR_AUTH_SSL_CLIENT_CAFILE=$LOOPBACK_CA
+}
+
+# stop_loopback_pool: ends the pool, if there is one; then its events are complete. For teardown, or within a test.
+stop_loopback_pool() {
+  local pid=${LOOPBACK_PID-} stdin=${LOOPBACK[1]-} # bash unsets them when the process is gone
+  [[ -n $pid && -n $stdin ]] || return 0
+  exec {stdin}>&-
+  wait "$pid" || :
 }
 
 # whole_lines FILE: prints it; says so, as diff does, when the last line lacks its newline

@@ -11,14 +11,13 @@ setup_suite() {
   [[ $TOKEN_REQUEST_CACHE == /* ]] || TOKEN_REQUEST_CACHE=$PWD/$TOKEN_REQUEST_CACHE
   export JBANG_DIR=${JBANG_DIR:-$home/.jbang}
 
-  # `jbang info` alone names a jar that need not be built. The harness is another main around the same classes.
+  # `jbang info` alone names a jar that need not be built. The harness is another main around the same classes, and
+  # names the other support programs as its sources, so that one build makes them all.
   cd "$TESTS_DIR/.." || return
   jbang build TokenRequest.java
+  jbang build tests/support/Harness.java
   TOKEN_REQUEST_CLASSPATH=$(jbang info classpath TokenRequest.java)
-  if [[ -e tests/support/Harness.java ]]; then
-    jbang build tests/support/Harness.java
-    TOKEN_REQUEST_CLASSPATH+=:$(jbang info classpath tests/support/Harness.java)
-  fi
+  TOKEN_REQUEST_CLASSPATH+=:$(jbang info classpath tests/support/Harness.java)
   export TOKEN_REQUEST_CLASSPATH
   IFS=: read -ra jars <<<"$TOKEN_REQUEST_CLASSPATH"
   for jar in "${jars[@]}"; do

@@ -1,0 +1,138 @@
+#!/usr/bin/env bats
+# What TokenRequest.java, its tests and README.md promise about themselves.
+
+setup() { cd "$TESTS_DIR/.." || return; }
+
+SOURCE=TokenRequest.java
+
+# rooms_with PATTERN: the types on the first level in whose code the pattern occurs; "main" for what is outside of them
+rooms_with() {
+  PATTERN=$1 awk '
+    /^import / { next }
+    /^    ([a-z]+ )*(class|record|interface|enum) [A-Z]/ {
+      match($0, /(class|record|interface|enum) [A-Za-z]+/)
+      room = substr($0, RSTART, RLENGTH)
+      sub(/.* /, "", room)
+    }
+    # A comment between two types belongs to neither.
+    /^ *(\*|\/\*|\/\/)/ { next }
+    $0 ~ ENVIRON["PATTERN"] { print (room == "" ? "main" : room) }
+    /^    }$/ || /^    [a-z].*{ }$/ { room = "" }' "$SOURCE" | sort -u | paste -sd ' '
+}
+
+# at_the_door PATTERN ROOM...: the pattern occurs in exactly these types
+at_the_door() { diff <(printf '%s\n' "${@:2}" | sort | paste -sd ' ') <(rooms_with "$1"); }
+
+# reasons: a line "status code" for every one of the enum
+reasons() { sed -nE 's/^        [A-Z_]+\(([0-9]+), "([a-z_]+)"\)[,;]$/\1 \2/p' "$SOURCE"; }
+
+# help: what -help prints
+help() { java -cp "$TOKEN_REQUEST_CLASSPATH" TokenRequest -help; }
+
+# statuses: from the help, a line "status meaning" each
+statuses() { help | sed -nE 's/^  ([0-9]+)  (.*)/\1 \2/p'; }
+
+@test "the list of contents in the Overview equals the banners" {
+  diff <(sed -nE 's/^     \*  {2,3}([0-9]+\. .*)/\1/p' "$SOURCE") <(sed -nE 's/^    \/\/ ==== (.*) ====$/\1/p' "$SOURCE")
+  [[ $(grep -c '// ====' "$SOURCE") == $(grep -cE '^     \*  {2,3}[0-9]+\. ' "$SOURCE") ]]
+  [[ $(sed -nE 's/^    \/\/ ==== ([0-9]+)\..*/\1/p' "$SOURCE" | paste -sd ' ') == '1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17' ]]
+}
+
+@test "each library keeps to its door" {
+  at_the_door 'CommandLine|CommandSpec|OptionSpec|PositionalParamSpec' ArgumentParser
+  at_the_door 'Jwts|Claims|JwtException|AbstractDeserializer|ObjectMapper|TypeReference' IssuedToken
+  at_the_door '(^|[^A-Za-z])SSL(Context|Engine|EngineResult|Exception|Parameters)([^A-Za-z]|$)|TrustManager|KeyManager|HandshakeStatus' \
+    Ssl ServerTrust
+  at_the_door 'Cipher\.getInstance|Mac\.getInstance|KeyAgreement\.getInstance' Keys Sealing
+}
+
+@test "the world outside is asked in few places" {
+  at_the_door 'System\.exit' main
+  at_the_door 'Thread\.sleep' Host
+  at_the_door 'System\.getenv' Host
+  at_the_door 'new SecureRandom\(|SecureRandom\.getInstance' Host
+  at_the_door 'FileDescriptor\.(out|err)' Host
+  at_the_door 'System\.(out|err|in)[^a-z]' ''
+  at_the_door 'Instant\.now|currentTimeMillis|nanoTime' ''
+  at_the_door 'printStackTrace' ''
+}
+
+@test "no static state can change" {
+  run grep -nP '^\s*((private|public|protected) )?static (?!final |sealed |abstract |class |record |enum |interface )[^(]*(=|;)' "$SOURCE"
+  ((status == 1))
+}
+
+@test "no line is longer than 130 columns" {
+  run grep -nE '^.{131,}' "$SOURCE" tests/support/*.java
+  ((status == 1))
+}
+
+@test "it compiles without a warning on every JDK from 17 on that is here" {
+  local libraries home version tried=0
+  libraries=${TOKEN_REQUEST_CLASSPATH#*:}
+  for home in "${JAVA_HOME:-$(dirname "$(dirname "$(readlink -f "$(type -P javac)")")")}" /usr/lib/jvm/*; do
+    [[ -x $home/bin/javac && ! -L $home ]] || continue
+    version=$("$home/bin/javac" -version 2>&1)
+    version=${version#javac }
+    ((${version%%[.-]*} >= 17)) || continue
+    echo "$home"
+    "$home/bin/javac" -Xlint:all,-path -Werror -proc:none -cp "$libraries" -d "$BATS_TEST_TMPDIR/$((++tried))" "$SOURCE"
+  done
+  ((tried > 0))
+}
+
+@test "it works the user's way, as a script" {
+  type -P jbang
+  ./"$SOURCE" -help >"$BATS_TEST_TMPDIR/help" 2>"$BATS_TEST_TMPDIR/stderr"
+  diff <(help) "$BATS_TEST_TMPDIR/help"
+}
+
+@test "the exit statuses of the help are those of the enum, and 0" {
+  [[ $(reasons | wc -l) -ge 16 ]]
+  diff <(reasons | cut -d ' ' -f 1 | sort -u | sed '1i 0') <(statuses | cut -d ' ' -f 1)
+}
+
+@test "README.md has the exit statuses of the help, and the codes of the enum" {
+  diff <(statuses) <(sed -nE 's/^\| ([0-9]+) \| ([^|]*[^| ]) \|.*/\1 \2/p' README.md)
+  diff <(reasons | sort) \
+    <(sed -nE 's/^\| ([0-9]+) \| [^|]* \| (.*_.*|.*[a-z].*) \|$/\1 \2/p' README.md | tr -d '\140,' \
+      | awk '{ for (i = 2; i <= NF; i++) print $1, $i }' | sort)
+}
+
+@test "README.md shows the help as it is" {
+  grep -qx '<!-- help -->' README.md
+  diff <(help) <(sed '1,/^<!-- help -->$/d; /^<!-- \/help -->$/,$d' README.md | sed '/^```/d')
+}
+
+@test "every golden has a test, and every test its golden" {
+  local golden area name file
+  shopt -s extglob
+  for golden in tests/golden/*/*.txt; do
+    area=${golden#tests/golden/}
+    name=${area#*/}
+    area=${area%%/*}
+    name=${name%.txt}
+    name=${name%_@(stable|testing)} # where the releases differ, each has one
+    if ! grep -Eq "(^|[^a-zA-Z0-9_-])$name($|[^a-zA-Z0-9_-])" "tests/$area.bats"; then
+      echo "nobody uses $golden"
+      return 1
+    fi
+  done
+  for file in tests/*.bats; do
+    area=${file#tests/}
+    area=${area%.bats}
+    while read -r name; do
+      [[ -e tests/golden/$area/$name.txt ]] || { echo "$file: no golden $name" && return 1; }
+    done < <(sed -nE 's/.*\b(assert_transcript|assert_pool_golden|broken_off|assert_golden '"$area"'\/?) ?([a-z0-9_-]+)( .*|$)/\2/p' "$file")
+  done
+}
+
+@test "every way in which the embedded pool can break the protocol has a test" {
+  local faults fault
+  faults=$(sed -n '/enum Fault {/,/;$/p' tests/support/LoopbackPool.java | sed -E '/enum Fault|^ *(\/\*\*|\/\/)/d' | grep -oE '\b[A-Z_]{5,}\b' \
+    | tr '[:upper:]_' '[:lower:]-')
+  [[ $(wc -l <<<"$faults") -ge 28 ]]
+  for fault in $faults; do
+    grep -Eq "(^|[^a-z-])$fault($|[^a-z-])" tests/failures.bats || { echo "no test of $fault" && return 1; }
+  done
+}

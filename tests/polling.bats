@@ -1,0 +1,179 @@
+#!/usr/bin/env bats
+# The wait for an administrator. Time is the harness's: it passes only in sleeps, which are written down.
+load loopback
+
+setup() {
+  own_folders
+  export _CONDOR_SEC_TOKEN_DIRECTORY=$HOME/tokens.d _CONDOR_AUTH_SSL_CLIENT_USE_DEFAULT_CAS=false
+  export REQUEST_MAIN=Harness HARNESS_SLEEPS=$BATS_TEST_TMPDIR/sleeps
+  authenticate_by CLAIMTOBE
+}
+
+# wait_on OPTION...: a pool with these options, and a request to it
+wait_on() {
+  pool_with --methods CLAIMTOBE --token "$TOKEN" "$@"
+  ask -pool "$HERE" -identity alice@own.test
+}
+
+# assert_sleeps SECONDS...: the pauses were about so long, each within a tenth, and there were no others
+assert_sleeps() {
+  printf '%s\n' "$@" | paste - "$HARNESS_SLEEPS" | awk '
+    { print }
+    NF != 2 || $2 < 0.9 * $1 - 0.001 || $2 > 1.1 * $1 + 0.001 { print "^ not " $1; bad = 1 }
+    END { exit bad }'
+}
+
+@test "a request that is approved at the third poll gives the token" {
+  wait_on --approve-after 2
+  assert_status 0
+  assert_transcript approved
+  assert_sleeps 1 1 1
+  [[ $(events ^poll) == 3 && $(events ^issued) == 1 ]]
+}
+
+@test "a request that a rule of the pool approves has no request ID to tell" {
+  wait_on --auto-approve
+  assert_status 0
+  assert_transcript approved-at-once
+  [[ ! -e $HARNESS_SLEEPS && $(events ^poll) == 0 ]]
+}
+
+@test "the administrator is named the request before it is approved" {
+  REQUEST_MAIN=TokenRequest
+  pool_with --methods CLAIMTOBE --token "$TOKEN" --approve-on "$PWD/approved"
+  begin -pool "$HERE" -identity alice@own.test
+  diff - "$BATS_TEST_TMPDIR/stderr" \
+    <<<'Token request enqueued.  Ask an administrator to please approve request 6108900.'
+  await_event ^poll # and is asked whether it is approved, which it is not
+  [[ ! -s $BATS_TEST_TMPDIR/stdout && $(events ^issued) == 0 ]]
+  touch approved
+  finish
+  assert_status 0
+  assert_transcript approved-by-administrator
+}
+
+@test "an ID with leading zeros is told as it is" {
+  wait_on --request-id 0000042
+  assert_status 0
+  assert_transcript leading-zeros
+  grep -q 'approve request 0000042\.$' "$BATS_TEST_TMPDIR/stderr"
+}
+
+@test "it asks every second, later every two, then every five, give or take a tenth, for an hour" {
+  wait_on --approve-after 1000000 --session-duration 100000
+  assert_status 6
+  assert_transcript timed-out
+  awk '{
+    usual = at < 60 ? 1 : at < 600 ? 2 : 5
+    last = at + $1 > 3599.999
+    if (!last && $1 < 0.9 * usual - 0.001 || $1 > 1.1 * usual + 0.001) { print "pause " NR " at " at " is " $1; bad = 1 }
+    at += $1
+    different[$1] = 1
+  }
+  END {
+    if (at < 3599.999 || at > 3600.001) { print "waited " at; bad = 1 }
+    if (length(different) < 100) { print "only " length(different) " different pauses"; bad = 1 }
+    exit bad
+  }' "$HARNESS_SLEEPS"
+  [[ $(events ^poll) == $(wc -l <"$HARNESS_SLEEPS") ]]
+}
+
+@test "the session is resumed for every poll" {
+  wait_on --approve-after 4
+  assert_status 0
+  [[ $(events ^authenticated) == 1 && $(events '^resumed$') == 5 && $(events ^poll) == 5 ]]
+}
+
+@test "a session that is forgotten at every poll is replaced at every poll" {
+  wait_on --approve-after 2 --forget-sessions
+  assert_status 0
+  assert_transcript sessions-forgotten
+  [[ $(events ^authenticated) == 4 && $(events '^unknown-session$') == 3 && $(events '^resumed$') == 0 ]]
+}
+
+@test "a pool that closes instead of saying so is understood" {
+  wait_on --approve-after 2 --drop-resumptions 1
+  assert_status 0
+  assert_transcript resumption-dropped
+  [[ $(events ^authenticated) == 2 && $(events ^poll) == 3 ]]
+}
+
+@test "a session that nears its end is replaced before" {
+  wait_on --approve-after 24 --session-duration 15
+  assert_status 0
+  # The first five seconds before its end a session is no longer used.
+  [[ $(events ^authenticated) == 3 && $(events '^unknown-session$') == 0 ]]
+}
+
+@test "a poll without an answer is said once, and repeated less and less often" {
+  wait_on --drop-polls 7 --approve-after 8
+  assert_status 0
+  assert_transcript polls-dropped
+  assert_sleeps 1 2 4 8 16 30 30 30 2
+}
+
+@test "after a success, the pauses are short again" {
+  wait_on --drop-polls 2 --approve-after 4
+  assert_status 0
+  assert_sleeps 1 2 4 1 1
+}
+
+@test "a pool that is asked too often is asked less often, without a word" {
+  wait_on --rate-limit 3 --approve-after 4
+  assert_status 0
+  assert_transcript rate-limit
+  assert_sleeps 1 2 4 8 1
+}
+
+@test "a pool that limits the rate with another code, as old ones do, is understood too" {
+  wait_on --rate-limit 1 --rate-limit-code 3
+  assert_status 0
+  assert_sleeps 1 2
+}
+
+@test "a request that the pool does not know three times in a row is given up" {
+  wait_on --forget-after 3 --approve-after 1000
+  assert_status 5
+  assert_transcript forgotten
+  assert_sleeps 1 1 1 2 4
+  [[ $(events ^poll) == 5 ]]
+}
+
+@test "a request that expired has ended" {
+  wait_on --expire
+  assert_status 5
+  assert_transcript expired
+}
+
+@test "a request that failed has ended, with the pool's words" {
+  wait_on --refuse-poll '4:Failed to generate token.'
+  assert_status 5
+  assert_transcript failed
+}
+
+@test "a pool that stops taking requests has refused" {
+  wait_on --refuse-poll '44:Token requests are disabled.'
+  assert_status 1
+  assert_transcript disabled-meanwhile
+}
+
+@test "another client's request is not ours" {
+  wait_on --refuse-poll '3:Client ID is incorrect.'
+  assert_status 5
+  assert_transcript client-id-incorrect
+}
+
+@test "a token that is lost on the way is gone, which the pool says" {
+  wait_on --lose-token
+  assert_status 5
+  assert_transcript token-lost
+}
+
+@test "a pool that goes away while we wait is waited for, but not longer than an hour" {
+  pool_with --methods CLAIMTOBE --drop-polls 1000000
+  ask -pool "$HERE" -identity alice@own.test
+  assert_status 6
+  assert_transcript pool-gone
+  awk '$1 > 33.001 { exit 1 }' "$HARNESS_SLEEPS"
+  (($(wc -l <"$HARNESS_SLEEPS") < 150))
+}

@@ -1,0 +1,230 @@
+# shellcheck shell=bash disable=SC2034 # variables for the files that load this
+# What the real_*.bats share: a scenario is a function of the release, and two @tests call it, one for each pool. (bats
+# 1.8 finds tests by reading the file's text, so a loop cannot make them.)
+load lib
+
+# Longest wait for anything that ought to come at once, seconds.
+EVENTUALLY=20
+# Longest life of a client that nothing keeps waiting, seconds: an exchange may take 25.
+ENDED_WITHIN=40
+
+setup() {
+  [[ ${TOKEN_REQUEST_REAL-no} != no ]] || skip "${TOKEN_REQUEST_REAL_REASON-no real pool}"
+  own_folders
+}
+
+teardown() {
+  end_client
+  let_go
+}
+
+# ---- The pool ----
+
+# on RELEASE: takes that pool, with its CA and a token directory of the test's own as the only settings. (Root's token
+# directory is the machine's, which is none of the tests' business.)
+on() {
+  local environment=POOL_ENV_${1^^}
+  RELEASE=$1
+  # shellcheck source=/dev/null
+  source "${!environment:?}"
+  export _CONDOR_AUTH_SSL_CLIENT_CAFILE=$POOL_CA _CONDOR_SEC_TOKEN_DIRECTORY=$HOME/made/tokens.d
+  HERE=$POOL_HOST:$POOL_PORT
+  administrator=() # further words for the administrator's tools
+}
+
+# pool COMMAND [ARGUMENT...]: pool.sh for the pool taken. It hands HTCondor settings on, and ours are for the client.
+pool() (
+  unset "${!_CONDOR_@}"
+  "$TESTS_DIR/pool/pool.sh" "$1" "$RELEASE" "${@:2}"
+)
+
+# every_pool COMMAND [ARGUMENT...]: for setup_file and teardown_file, which run even when all is skipped
+every_pool() {
+  [[ ${TOKEN_REQUEST_REAL-no} != no ]] || return 0
+  for RELEASE in stable testing; do
+    pool "$@" </dev/null >/dev/null 2>&1
+  done
+}
+
+# signal NAME DAEMON: to the pool's daemons of that program
+signal() {
+  # shellcheck disable=SC2016 # for the shell in there
+  pool exec sh -c 'found=; cd /proc && for pid in [0-9]*; do
+    case $(readlink "$pid/exe") in */"$2") kill -"$1" "$pid" && found=yes ;; esac
+  done; [ "$found" ]' sh "$1" "$2"
+}
+
+# hold DAEMON: stops it where it is, until let_go
+hold() {
+  held=$1
+  signal STOP "$held"
+}
+
+# let_go: what is held, if anything; a test that failed may have left it so
+let_go() {
+  [[ -z ${held-} ]] || signal CONT "$held"
+  held=
+}
+
+# authenticate_by METHOD...: the client's list
+authenticate_by() {
+  local IFS=,
+  export _CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS="$*"
+}
+
+# log_in_with TOKEN: leaves the token where the client looks for some
+log_in_with() {
+  (umask 077 && mkdir -p "$_CONDOR_SEC_TOKEN_DIRECTORY" && printf '%s\n' "$1" >"$_CONDOR_SEC_TOKEN_DIRECTORY/login")
+}
+
+# What a rule of the pool approves: the identity that daemons have, and one of their authorizations
+AUTO_APPROVED=(-identity condor@pool.test -authz ADVERTISE_STARTD -lifetime 600)
+# What waits for an administrator
+PENDING=(-identity alice@pool.test -authz READ -lifetime 600)
+
+# ---- A client that waits ----
+
+# start ARGUMENT...: `request` in the background
+start() { background request_with_status "$@"; }
+
+request_with_status() {
+  request "$@"
+  return "$status"
+}
+
+# background COMMAND...: starts a client. Job control, since SIGINT is ignored by background jobs without it.
+background() {
+  rm -f "$BATS_TEST_TMPDIR"/{stdout,stderr}
+  set -m
+  "$@" 3>&- &
+  client=$!
+  set +m
+}
+
+# await_line PATTERN [COUNT]: until so many lines of the client's stderr match
+await_line() {
+  local deadline=$((SECONDS + EVENTUALLY)) file=$BATS_TEST_TMPDIR/stderr matching
+  until matching=$(grep -Ecs -- "$1" "$file") && ((matching >= ${2-1})); do
+    if ! kill -0 "$client" 2>/dev/null || ((SECONDS >= deadline)); then
+      printf 'no line %s in:\n' "$1"
+      cat "$file"
+      return 1
+    fi
+    sleep 0.02
+  done
+}
+
+# await_id: sets id to the request's, when the client has said it
+await_id() {
+  await_line 'please approve request [0-9]{7}\.$'
+  id=$(sed -nE 's/.*please approve request ([0-9]{7})\.$/\1/p' "$BATS_TEST_TMPDIR/stderr")
+}
+
+# finish: waits for the client's end; sets status. One that goes on for ever, as after a request that ought to have been
+# refused, is ended.
+finish() {
+  local deadline=$((SECONDS + ENDED_WITHIN))
+  while kill -0 "$client" 2>/dev/null; do
+    if ((SECONDS >= deadline)); then
+      echo 'the client does not end; its stderr:'
+      cat "$BATS_TEST_TMPDIR/stderr"
+      return 1
+    fi
+    sleep 0.02
+  done
+  status=0
+  wait "$client" || status=$?
+  client=
+}
+
+# request_and_approve ARGUMENT...: the whole story
+request_and_approve() {
+  start "$@"
+  await_id
+  client_id=$(pool list "${administrator[@]}" | jq -r --arg id "$id" '.[] | select(.RequestId == $id).ClientId')
+  [[ -n $client_id ]]
+  pool approve "$id" "${administrator[@]}" >/dev/null 2>&1
+  finish
+}
+
+# java_process: the number of the client's JVM, the only child of the shell around it
+java_process() {
+  local numbers
+  read -ra numbers <"/proc/$client/task/$client/children"
+  ((${#numbers[@]} == 1))
+  echo "${numbers[0]}"
+}
+
+# end_client: for a test that has failed meanwhile
+end_client() {
+  [[ -n ${client-} ]] || return 0
+  kill -KILL -- "-$client" 2>/dev/null || :
+  wait "$client" 2>/dev/null || :
+  client=
+}
+
+# ---- What has to hold ----
+
+# assert_status EXPECTED
+assert_status() {
+  ((status == $1)) && return
+  cat "$BATS_TEST_TMPDIR/record"
+  return 1
+}
+
+# assert_is_token FILE: one line that is a token, and nothing else
+assert_is_token() {
+  local file=$1
+  [[ $(wc -l <"$file") == 1 ]]
+  grep -Eqx '[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+' "$file"
+}
+
+# assert_claims FILE FILTER: the filter of jq holds for what the token says
+assert_claims() {
+  local payload
+  payload=$(cut -d . -f 2 "$1" | tr '_-' '/+')
+  while ((${#payload} % 4)); do payload+='='; done
+  base64 -d <<<"$payload" | jq -e "$2"
+}
+
+assert_auto_approved_claims() {
+  assert_claims "$1" '.sub == "condor@pool.test" and .scope == "condor:/ADVERTISE_STARTD" and .iss == "pool.test"
+    and .exp - .iat == 600'
+}
+
+assert_pending_claims() {
+  assert_claims "$1" '.sub == "alice@pool.test" and .scope == "condor:/READ" and .iss == "pool.test"
+    and .exp - .iat == 600'
+}
+
+# assert_no_secrets FILE: stderr holds neither part of the token in FILE nor the client ID
+assert_no_secrets() {
+  local header payload signature
+  IFS=. read -r header payload signature <"$1"
+  # The header is the same in every token of the pool.
+  [[ -n $header && -n $payload && -n $signature ]]
+  ! grep -F -e "$payload" -e "$signature" ${client_id:+-e "$client_id"} "$BATS_TEST_TMPDIR/stderr"
+}
+
+# assert_pool_golden CASE: as assert_golden, for an area named after the bats file, with the settings in force before the
+# command line. The golden is the same for both pools, so what tells them apart is named.
+assert_pool_golden() {
+  local record=$BATS_TEST_TMPDIR/record name area=${BATS_TEST_FILENAME##*/}
+  for name in "${!_CONDOR_@}"; do
+    printf '%s=%s\n' "$name" "${!name}"
+  done | normalise >"$record.whole"
+  cat "$record" >>"$record.whole"
+  local rules=(
+    "s|$POOL_CA|<CA>|g"                                      # below the cache
+    "s/\b$POOL_HOST:($POOL_PORT|$POOL_DIRECT_PORT)\b/<POOL>/g" # the machine's name, and ports that can be chosen
+    "s/\balias=$POOL_HOST\b/alias=<HOST>/g"                  # the machine's name
+    "s/\b$POOL_PORT\b/<PORT>/g"                              # the same port beside an address
+    "s/\bCN=$POOL_HOST\b/CN=<HOST>/g"                        # the machine's name
+    's/\b([0-9a-f]{2}:){31}[0-9a-f]{2}\b/<FINGERPRINT>/g'    # each start of a pool makes a new certificate
+    's/\/etc\/[^ ]+ \([0-9]+\)/<SYSTEM CAS>/g'               # how many depends on the machine, and where they are
+    's/^Request [0-9]{7}\b/Request <ID>/'                    # a pool draws request IDs at random
+    's/\b[0-9-]{10}T[0-9:]{8}Z/<TIME>/g'                     # now
+  )
+  sed -E "${rules[@]/#/-e}" "$record.whole" >"$record"
+  assert_golden "${area%.bats}/$1"
+}

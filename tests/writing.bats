@@ -1,0 +1,219 @@
+#!/usr/bin/env bats
+# Where the token goes, and that it is never lost on the way.
+# shellcheck disable=SC2034 # settings and output are for loopback.bash
+load loopback
+
+setup_file() {
+  pool_with --methods CLAIMTOBE --auto-approve --token "$TOKEN"
+  authenticate_by CLAIMTOBE
+}
+
+teardown() {
+  stop_loopback_pool
+  [[ -z ${full-} ]] || umount "$full"
+  [[ -z ${elsewhere-} ]] || rm -rf "$elsewhere"
+}
+
+# refused_unasked ARGUMENT...: ends with 2, and the pool has not seen a connection
+refused_unasked() {
+  local before
+  before=$(events ^connection)
+  ask -pool "$HERE" -identity alice@own.test "$@"
+  assert_status 2
+  [[ $(events ^connection) == "$before" ]]
+}
+
+# mode FILE: its rights and its name
+mode() { stat -c '%a %n' "$@"; }
+
+# only NAME...: the working directory holds these, and nothing that was left behind
+only() { diff <(printf '%s\n' "$@") <(ls -A); }
+
+@test "stdout has the token and nothing else" {
+  ask -pool "$HERE"
+  assert_transcript stdout
+  printf '%s\n' "$TOKEN" | cmp - "$BATS_TEST_TMPDIR/stdout"
+}
+
+@test "-token and -file write a file for its owner only, whatever the umask" {
+  local mask
+  for mask in 000 077; do
+    umask "$mask"
+    request -pool "$HERE" -identity alice@own.test -file "file-$mask"
+    assert_status 0
+    _CONDOR_SEC_TOKEN_DIRECTORY=$PWD/tokens-$mask request -pool "$HERE" -identity alice@own.test -token name
+    assert_status 0
+    [[ ! -s $BATS_TEST_TMPDIR/stdout && ! -s $BATS_TEST_TMPDIR/stderr ]]
+    umask 022
+    diff - <(mode "file-$mask" "tokens-$mask" "tokens-$mask/name") <<<"600 file-$mask
+700 tokens-$mask
+600 tokens-$mask/name"
+    printf '%s\n' "$TOKEN" | cmp - "file-$mask"
+  done
+}
+
+@test "the token directory is SEC_TOKEN_DIRECTORY, made with all its parents" {
+  with _CONDOR_SEC_TOKEN_DIRECTORY="$PWD/a/b/tokens.d" -- -pool "$HERE" -identity alice@own.test -token name
+  assert_status 0
+  diff - <(mode a/b a/b/tokens.d/name) <<<"700 a/b
+600 a/b/tokens.d/name"
+}
+
+@test "root's token directory is the system's" {
+  ((EUID == 0)) || skip "needs root"
+  unset _CONDOR_SEC_TOKEN_DIRECTORY
+  with _CONDOR_SEC_TOKEN_SYSTEM_DIRECTORY="$PWD/system" -- -pool "$HERE" -identity alice@own.test -token name
+  assert_status 0
+  [[ -s system/name && ! -e $HOME/.condor ]]
+}
+
+@test "an ordinary user's token directory is .condor/tokens.d at home" {
+  local home=$HOME jars classes=$TOKEN_REQUEST_CLASSPATH
+  unset _CONDOR_SEC_TOKEN_DIRECTORY
+  if ((EUID == 0)); then
+    # Neither root's jars nor root's folders are open to others.
+    elsewhere=$(mktemp -d)
+    home=$elsewhere/home
+    IFS=: read -ra jars <<<"$TOKEN_REQUEST_CLASSPATH"
+    mkdir "$elsewhere/jars" "$home"
+    cp "${jars[@]}" "$elsewhere/jars" # of two with the same name one is enough
+    classes="$elsewhere/jars/*"
+    chmod 755 "$elsewhere"
+    chown 65534:65534 "$home"
+    settings=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+  fi
+  cd "$home"
+  HOME=$home TOKEN_REQUEST_CLASSPATH=$classes request -pool "$HERE" -identity alice@own.test -token name
+  assert_status 0
+  diff - <(mode .condor .condor/tokens.d .condor/tokens.d/name) <<<"700 .condor
+700 .condor/tokens.d
+600 .condor/tokens.d/name"
+}
+
+@test "a file that is there already is replaced as a whole, and stays as it was if there is no token" {
+  echo 'a much longer text than a token, or at least one with different letters in it' >old
+  chmod 644 old
+  ln old other-name
+  request -pool 127.0.0.1:1 -file old
+  assert_status 3
+  grep -q 'longer text' old
+  request -pool "$HERE" -identity alice@own.test -file old
+  assert_status 0
+  printf '%s\n' "$TOKEN" | cmp - old
+  [[ $(mode old) == '600 old' ]]
+  grep -q 'longer text' other-name
+  only old other-name
+}
+
+@test "a destination that cannot be is refused before anything is asked" {
+  mkdir directory
+  ln -s target link
+  ln -s directory link-to-directory
+  touch plain
+  local path
+  for path in link link-to-directory directory missing/file plain/file /; do
+    refused_unasked -file "$path"
+  done
+  assert_transcript files-refused
+  only directory link link-to-directory plain
+}
+
+@test "a token name is a plain file name" {
+  local name
+  for name in a/b . .. /tmp/x; do
+    refused_unasked -token "$name"
+  done
+  assert_transcript names-refused
+  [[ ! -e $_CONDOR_SEC_TOKEN_DIRECTORY ]]
+}
+
+@test "a symbolic link in the token directory is refused, too" {
+  mkdir "$_CONDOR_SEC_TOKEN_DIRECTORY"
+  ln -s "$PWD/target" "$_CONDOR_SEC_TOKEN_DIRECTORY/name"
+  refused_unasked -token name
+  assert_transcript link-refused
+}
+
+@test "a directory that cannot be made is refused before anything is asked" {
+  touch plain
+  _CONDOR_SEC_TOKEN_DIRECTORY=$PWD/plain/tokens.d refused_unasked -token name
+  assert_transcript directory-refused
+}
+
+@test "a full disk is noticed before anything is asked" {
+  mkdir full
+  mount -t tmpfs -o size=4k tmpfs full 2>/dev/null || skip "needs the right to mount"
+  full=$PWD/full
+  refused_unasked -file full/token
+  assert_transcript full-disk
+  [[ -z $(ls -A full) ]]
+}
+
+@test "a device and a pipe are written to" {
+  ask -pool "$HERE" -identity alice@own.test -file /dev/null
+  assert_transcript device
+  [[ -c /dev/null ]]
+  mkfifo pipe
+  cat pipe >came &
+  request -pool "$HERE" -identity alice@own.test -file pipe
+  wait "$!"
+  assert_status 0
+  printf '%s\n' "$TOKEN" | cmp - came
+  [[ -p pipe ]]
+}
+
+@test "if the directory disappears meanwhile, the token goes to stdout" {
+  pool_with --methods CLAIMTOBE --token "$TOKEN" --approve-on "$PWD/approved"
+  mkdir doomed
+  begin -pool "$HERE" -identity alice@own.test -file doomed/token
+  rmdir doomed
+  touch approved
+  finish
+  assert_status 7
+  assert_transcript directory-gone
+}
+
+@test "if stdout is full, the token is saved at home" {
+  output=/dev/full
+  ask -pool "$HERE" -identity alice@own.test
+  assert_status 7
+  assert_transcript stdout-full
+  printf '%s\n' "$TOKEN" | cmp - "$HOME"/.condor/rescued-token-*
+  [[ $(stat -c %a "$HOME"/.condor/rescued-token-*) == 600 ]]
+}
+
+@test "if stdout is closed, the token is saved at home" {
+  output=-
+  ask -pool "$HERE" -identity alice@own.test
+  assert_status 7
+  assert_transcript stdout-closed
+  printf '%s\n' "$TOKEN" | cmp - "$HOME"/.condor/rescued-token-*
+}
+
+@test "if home cannot be written to either, the token is saved where the command runs" {
+  rmdir "$HOME"
+  touch "$HOME"
+  output=/dev/full
+  ask -pool "$HERE" -identity alice@own.test
+  assert_status 7
+  assert_transcript home-gone
+  printf '%s\n' "$TOKEN" | cmp - rescued-token-*
+  only rescued-token-*
+}
+
+@test "if neither the file nor stdout takes it, the token is saved at home" {
+  output=/dev/full
+  ask -pool "$HERE" -identity alice@own.test -file /dev/full
+  assert_status 7
+  assert_transcript all-full
+  printf '%s\n' "$TOKEN" | cmp - "$HOME"/.condor/rescued-token-*
+}
+
+@test "a file with a long or odd name is written" {
+  local name
+  for name in ' ' -x 'a b;c' $'two\nlines' "$(printf 'x%.0s' {1..200})" ünïcödé; do
+    request -pool "$HERE" -identity alice@own.test -file "$name"
+    assert_status 0
+    printf '%s\n' "$TOKEN" | cmp - "./$name"
+  done
+}
