@@ -552,6 +552,15 @@ public final class TokenRequest {
         record Unknown(String words) implements Answer { }
     }
 
+    /** The connection broke after a command was sent: the answer, and whatever it held, did not reach us. */
+    static final class AnswerLost extends IOException {
+        private static final long serialVersionUID = 1L;
+
+        AnswerLost(IOException cause) {
+            super(cause.getMessage(), cause);
+        }
+    }
+
     /** A daemon that issues tokens. */
     interface TokenService {
         /** Asks for a token: {@link Answer.Enqueued} or {@link Answer.Issued}. */
@@ -560,7 +569,7 @@ public final class TokenRequest {
         /**
          * Asks whether it is approved: any answer but {@link Answer.Enqueued}.
          *
-         * @throws IOException if the pool could not be asked; the request stands as it was
+         * @throws IOException if the pool could not be asked; the request stands as it was, unless it is AnswerLost
          * @throws Failure     if there is no point in asking again
          */
         Answer poll(Ticket ticket) throws IOException, Failure;
@@ -3251,7 +3260,7 @@ public final class TokenRequest {
                 return answer;
             } catch (IOException e) {
                 handover.leave();
-                throw e;
+                throw e instanceof ProtocolViolation ? e : new AnswerLost(e);
             }
         }
 
@@ -3394,7 +3403,7 @@ public final class TokenRequest {
                     unknown = answer instanceof Answer.Unknown ? unknown + 1 : 0;
                     failures = answer instanceof Answer.RateLimited ? failures + 1 : 0;
                 } catch (IOException e) {
-                    answerLost = true;
+                    answerLost |= e instanceof AnswerLost;
                     if (failures++ == 0) {
                         notices.accept("Request " + ticket.requestId()
                             + " stays with the pool, which cannot be asked now: "

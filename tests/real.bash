@@ -168,7 +168,8 @@ end_client() {
 # assert_status EXPECTED
 assert_status() {
   ((status == $1)) && return
-  cat "$BATS_TEST_TMPDIR/record"
+  printf 'exit %s instead of %s\n' "$status" "$1"
+  cat "$BATS_TEST_TMPDIR/stderr"
   return 1
 }
 

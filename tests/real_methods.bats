@@ -100,12 +100,12 @@ approved_by_rule() {
 @test "stable: ANONYMOUS brings a token that a rule approves" { approved_by_rule stable ANONYMOUS; }
 @test "testing: ANONYMOUS brings a token that a rule approves" { approved_by_rule testing ANONYMOUS; }
 
-# ANONYMOUS pending
 anonymous_pending() {
   on "$1"
   by ANONYMOUS
-  request -pool "$HERE" "${PENDING[@]}"
-  assert_pool_golden anonymous_pending
+  start -pool "$HERE" "${PENDING[@]}"
+  finish
+  assert_pool_golden "anonymous_pending_$RELEASE" # the two word it differently
 }
 
 @test "stable: ANONYMOUS is refused where no rule approves, and the remedy is named" { anonymous_pending stable; }
