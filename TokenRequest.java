@@ -3201,7 +3201,9 @@ public final class TokenRequest {
                 return security.open(Wire.DC_START_TOKEN_REQUEST);
             } catch (ProtocolViolation e) {
                 throw e;
-            } catch (EOFException e) {
+            } catch (ConnectException e) {
+                throw failedToStart(Reason.UNREACHABLE, e.getMessage());
+            } catch (EOFException | SocketException e) {
                 throw failedToStart(Reason.UNREACHABLE, e.getMessage(),
                     "A pool that closes without a word usually lacks AES encryption, forbids this host, or knows no such"
                     + " shared port endpoint; its daemon's log says which.");

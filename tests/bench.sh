@@ -66,9 +66,11 @@ measure() {
   local kind
   echo "HTCondor ${POOL_VERSION:?}, $(java -version 2>&1 | sed -n 's/.*version "\(.*\)".*/Java \1/p'), $(nproc) processors," \
     "load $(cut -d' ' -f1 /proc/loadavg)"
-  for kind in java jbang original nothing; do
-    start "$kind" >/dev/null # warms up
-    for ((i = 0; i < starts; i++)); do start "$kind" >>"$work/start.$kind"; done
+  # In turns, so that what else the machine does concerns all alike. The first of each warms up.
+  for ((i = 0; i <= starts; i++)); do
+    for kind in java jbang original nothing; do
+      start "$kind" >>"$work/start.$kind.$((i > 0))"
+    done
   done
   for kind in java original; do
     waiting "$kind"
@@ -147,23 +149,28 @@ waiting() {
   stop
 }
 
-# approvals KIND: milliseconds from the end of the administrator's command to the token
+# approvals KIND: milliseconds from the end of the administrator's command to the token. The moments are random, but one
+# in each of as many equal parts of the spread, and the same for either kind: polls are seconds apart, so that a median of
+# a few moments taken freely would tell more about the moments.
 approvals() {
-  local done=0 pids pid
+  local done=0 pids pid delay
+  RANDOM=1
   while ((done < approvals)); do
     pids=()
     for ((i = 0; i < parallel && done < approvals; i++, done++)); do
-      approval "$1" >>"$work/approval.$1" &
+      delay=$(awk -v part="$done" -v r="$RANDOM" -v n="$approvals" -v s="$spread" 'BEGIN { print s * (part + r / 32768) / n }')
+      approval "$1" "$delay" >>"$work/approval.$1" &
       pids+=("$!")
     done
     for pid in "${pids[@]}"; do wait "$pid"; done
   done
 }
 
+# approval KIND DELAY
 approval() {
   local line approved
   begin "$1"
-  sleep "$((RANDOM % spread)).$((RANDOM % 10))$((RANDOM % 10))"
+  sleep "$2"
   "$pool" approve "$release" "$id" >/dev/null 2>&1
   approved=$EPOCHREALTIME
   while read -r line <&"$lines"; do
@@ -184,10 +191,10 @@ row() { awk -v t="$1" -v u="$2" -v a="$3" -v b="$4" 'BEGIN { printf "%-44s %8d %
 
 table() {
   local original
-  original=$(($(median "$work/start.original") - $(median "$work/start.nothing")))
+  original=$(($(median "$work/start.original.1") - $(median "$work/start.nothing.1")))
   printf '%-44s %8s %10s %-4s %6s\n' '' ours original '' ratio
-  row 'start to request ID, java (median)' ms "$(median "$work/start.java")" "$original"
-  row 'start to request ID, jbang (median)' ms "$(median "$work/start.jbang")" "$original"
+  row 'start to request ID, java (median)' ms "$(median "$work/start.java.1")" "$original"
+  row 'start to request ID, jbang (median)' ms "$(median "$work/start.jbang.1")" "$original"
   row "approval to token (median of $approvals)" ms "$(median "$work/approval.java")" "$(median "$work/approval.original")"
   row 'peak memory while waiting' KiB "$(cat "$work/memory.java")" "$(cat "$work/memory.original")"
   row "processor time, start and $wait s of waiting" ms "$(cat "$work/cpu.java")" "$(cat "$work/cpu.original")"
