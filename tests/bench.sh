@@ -142,7 +142,7 @@ waiting() {
   begin "$1"
   sleep "$wait"
   for pid in $(descendants "$group"); do
-    [[ $(cat "/proc/$pid/comm") == "$name" ]] || continue
+    [[ $(cat "/proc/$pid/comm" 2>/dev/null) == "$name" ]] || continue # it may be gone by now
     sed -n 's/^VmHWM:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$pid/status" >"$work/memory.$1"
     awk -v hz="$(getconf CLK_TCK)" '{ print int(($14 + $15) * 1000 / hz) }' "/proc/$pid/stat" >"$work/cpu.$1"
   done
