@@ -12,6 +12,7 @@
 import static java.nio.charset.StandardCharsets.US_ASCII;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.jsonwebtoken.Claims;
@@ -21,7 +22,9 @@ import io.jsonwebtoken.io.AbstractDeserializer;
 import java.io.ByteArrayOutputStream;
 import java.io.Closeable;
 import java.io.EOFException;
+import java.io.File;
 import java.io.FileDescriptor;
+import java.io.FileInputStream;
 import java.io.FileOutputStream;
 import java.io.FilterInputStream;
 import java.io.IOException;
@@ -49,14 +52,18 @@ import java.nio.file.FileSystemException;
 import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
+import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.NotDirectoryException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.FileAttribute;
+import java.nio.file.attribute.PosixFileAttributeView;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.nio.file.attribute.UserPrincipal;
+import java.nio.file.attribute.UserPrincipalLookupService;
+import java.nio.file.attribute.UserPrincipalNotFoundException;
 import java.security.GeneralSecurityException;
 import java.security.KeyFactory;
 import java.security.KeyPair;
@@ -78,16 +85,19 @@ import java.security.spec.ECGenParameterSpec;
 import java.security.spec.ECParameterSpec;
 import java.security.spec.ECPoint;
 import java.security.spec.ECPublicKeySpec;
+import java.time.DateTimeException;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.InstantSource;
 import java.time.ZoneId;
+import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Base64;
 import java.util.Collections;
 import java.util.Comparator;
+import java.util.Date;
 import java.util.EnumMap;
 import java.util.EnumSet;
 import java.util.HexFormat;
@@ -107,6 +117,8 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
+import java.util.function.Function;
+import java.util.function.IntConsumer;
 import java.util.function.Predicate;
 import java.util.function.Supplier;
 import java.util.random.RandomGenerator;
@@ -132,6 +144,7 @@ import javax.net.ssl.SSLParameters;
 import javax.net.ssl.TrustManager;
 import javax.net.ssl.TrustManagerFactory;
 import javax.net.ssl.X509ExtendedTrustManager;
+import picocli.AutoComplete;
 import picocli.CommandLine;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
@@ -147,7 +160,8 @@ import picocli.CommandLine.Model.PositionalParamSpec;
  * }</pre>
  *
  * <p>The first line of the answer goes to stderr, at once; the token, and nothing else, goes to stdout, or to a file
- * with {@code -token} or {@code -file}. It does what {@code condor_token_request} does, over HTCondor's own protocol.
+ * with {@code -token} or {@code -file}. It does what {@code condor_token_request} does, over HTCondor's own protocol;
+ * for scripts there is {@code -json}, and a wait that was interrupted can be resumed with {@code -resume}.
  */
 public final class TokenRequest {
 
@@ -161,7 +175,8 @@ public final class TokenRequest {
      * on a method of authentication and run it, and come to a session key; everything after is AES-256-GCM. Then comes
      * the request; its answer is a request ID, or, if a rule of the pool approves it, the token. Each poll is a
      * connection of its own that resumes the session, one round trip. The poll that returns the token makes the pool
-     * forget it, so from the sending of a poll to the end of the writing, signals wait (Handover).
+     * forget it, so from the sending of a poll to the end of the writing, signals wait (Handover). While a request waits,
+     * a file holds what it takes to go on, so whatever ends the program, it can be resumed (Writer.keep).
      *
      * Whom the session key belongs to. HTCondor's ECDH exchange is not tied to the authentication after it: somebody
      * between the two sides can swap the keys, pass the authentication on, and read the session, certificate or not. So
@@ -170,77 +185,248 @@ public final class TokenRequest {
      *             have one (SSL) are offered, and every deviation ends the connection.
      *   unbound   with ECDH, for the methods that have no such channel (IDTOKENS, FS, CLAIMTOBE, ANONYMOUS).
      *
-     * Packages. picocli reads the command line (ArgumentParser, nowhere else); jjwt, with jackson-databind for its
-     * JSON, reads tokens (IssuedToken, nowhere else). Rejected: a TLS library or a JSON writer of our own; HTTP.
+     * Packages. picocli reads the command line (ArgumentParser, nowhere else); jackson-databind reads and writes JSON
+     * (Json, nowhere else); jjwt, with its help, reads tokens and checks their signatures (IssuedToken, nowhere else).
+     * Rejected: a TLS library or a JSON writer of our own; HTTP.
      *
-     * The order is that of the data. A room calls those above it in the lists of vocabulary (2 to 4, 8 to 10) and those
-     * below it that it is given; no room knows one that is used later in the story, only `run` knows them all.
+     * The order is that of the data. A room calls those above it in the lists of vocabulary (2 to 5, 9 to 11) and those
+     * below it that it is given; no room knows one that is used later in the story, only Program knows them all.
      *
      *    1. Program: from arguments to an exit status
      *    2. Host: the world outside, replaceable in tests
      *    3. Failure: the ways to end badly, and their exit statuses
      *    4. Values: what the rooms hand to each other
-     *    5. ArgumentParser: the command line
-     *    6. Configuration: HTCondor's settings
-     *    7. Location: from the name of a pool to addresses
-     *    8. Wire: every number, name and limit of the protocol, with its source
-     *    9. ClassAd: the attribute lists that requests and replies consist of
-     *   10. Message: integers, strings and ads, to and from bytes
-     *   11. CedarStream: messages over a connection, in the clear and then sealed
-     *   12. Keys: how the two sides come to a session key
-     *   13. Authenticator: the methods, one class each
-     *   14. Security: policies, the choice of a method, sessions and their resumption
-     *   15. NetworkClient: the two token commands
-     *   16. Poller: ask, wait, ask again
-     *   17. Writer: the token to its destination, the story to the user
+     *    5. Json: its text, there and back
+     *    6. ArgumentParser: the command line
+     *    7. Configuration: HTCondor's settings
+     *    8. Location: from the name of a pool to addresses
+     *    9. Wire: every number, name and limit of the protocol, with its source
+     *   10. ClassAd: the attribute lists that requests and replies consist of
+     *   11. Message: integers, strings and ads, to and from bytes
+     *   12. CedarStream: messages over a connection, in the clear and then sealed
+     *   13. Keys: how the two sides come to a session key
+     *   14. Authenticator: the methods, one class each
+     *   15. Security: policies, the choice of a method, sessions and their resumption
+     *   16. Directory: a daemon's address, asked of the collector
+     *   17. NetworkClient: the two token commands
+     *   18. Poller: ask, wait, ask again
+     *   19. Reviewer: what was issued beside what was asked for
+     *   20. Writer: the token, and what it takes to wait for it, to their places
+     *   21. Reporter: the story to the user, as text and as JSON
      */
 
     // ==== 1. Program: from arguments to an exit status ====
 
+    /** Of this program; what it is to the pool says {@link Wire#VERSION}. */
+    static final String VERSION = "1.0.0";
+
     public static void main(String... args) {
         Handover handover = new Handover();
         Host host = Host.real();
-        Runtime.getRuntime().addShutdownHook(new Thread(() -> handover.close(host.err()), "handover"));
+        handover.guard();
         System.exit(run(args, host, handover));
     }
 
     /** Runs the command and returns its exit status, one of {@link Reason}, or 0. */
     static int run(String[] args, Host host, Handover handover) {
-        Writer writer = new Writer(host);
+        Reporter reporter = new Reporter(host, ArgumentParser.wantsJson(args));
+        handover.onSignal(reporter::notice, reporter::interrupted);
         try {
-            Optional<Options> options = new ArgumentParser().parse(args);
-            if (options.isEmpty()) {
-                writer.help(ArgumentParser.help());
+            Action action = new ArgumentParser().parse(args);
+            if (action instanceof Action.Show show) {
+                reporter.show(show.text());
             } else {
-                request(options.get(), host, handover, writer);
+                Options options = ((Action.Request) action).options();
+                reporter.tellAsMuchAs(options.detail());
+                new Errand(options, host, handover, reporter).run();
             }
             return 0;
         } catch (Failure failure) {
-            return writer.failed(failure);
+            return reporter.failed(failure);
+        } catch (RuntimeException bug) {
+            return reporter.failed(Failure.bug(bug));
         } finally {
-            handover.leave();
+            handover.end();
         }
     }
 
-    /** The story: check where the token is to go, ask for it, wait for it, deliver it. */
-    private static void request(Options options, Host host, Handover handover, Writer writer) throws Failure {
-        Configuration configuration = Configuration.fromEnvironment(host.environment());
-        Trace trace = Trace.of(options.debug(), configuration, host);
-        Destination destination = writer.prepare(options.output(), TokenDirectory.of(configuration, host));
-        Target target = new Location(configuration, trace).find(options.pool());
+    /**
+     * One run of the command: check where the token is to go, ask for it or take up an earlier request, wait, deliver.
+     */
+    private static final class Errand {
+        private final Options options;
+        private final Host host;
+        private final Handover handover;
+        private final Reporter reporter;
+        private final Configuration configuration;
+        private final Trace trace;
+        private final Writer writer;
+        private final Destination destination;
+        private final Optional<Pending> resumed;
+        private final Found daemon;
+        private final Target target;
+        private final TokenService pool;
+        private final Instant deadline;
 
-        Security security = new Security(target, configuration, host, trace, writer::notice);
-        TokenService pool = new NetworkClient(security, target, configuration, host, handover, trace, writer::notice);
-        Answer answer = pool.start(options.order());
-        Secret token = answer instanceof Answer.Issued issued ? issued.token() : await(pool, answer, host, writer);
-        writer.deliver(token, destination);
-    }
+        /** Everything that can be wrong before the pool is asked for a token, is wrong here. */
+        Errand(Options options, Host host, Handover handover, Reporter reporter) throws Failure {
+            this.options = options;
+            this.host = host;
+            this.handover = handover;
+            this.reporter = reporter;
+            this.configuration = Configuration.fromEnvironment(host.environment());
+            this.trace = Trace.of(options.debug(), configuration, reporter::debug, host.clock());
+            this.writer = new Writer(host);
+            this.resumed = options.resume().isPresent()
+                ? Optional.of(writer.readPending(options.resume().get())) : Optional.empty();
+            this.destination = writer.prepare(options.output(), TokenDirectory.of(configuration, host));
+            this.daemon = daemon();
+            this.target = daemon.target();
+            Security security = new Security(target, configuration, host, trace, reporter::warn);
+            if (resumed.filter(pending -> pending.login().kind() == Kind.BOUND).isPresent()) {
+                security.stayBound();
+            }
+            this.pool = new NetworkClient(security, target, configuration, host, handover, trace, reporter::notice);
+            this.deadline = host.clock().instant().plus(options.patience().timeout());
+        }
 
-    private static Secret await(TokenService pool, Answer answer, Host host, Writer writer) throws Failure {
-        Ticket ticket = ((Answer.Enqueued) answer).ticket();
-        writer.enqueued(ticket);
-        return new Poller(pool, host.clock(), host.sleeper(), host.random(), Poller.PATIENCE, writer::notice)
-            .await(ticket);
+        private Found daemon() throws Failure {
+            Location location = new Location(configuration, trace);
+            if (resumed.isPresent()) {
+                Target target = location.at(resumed.get().address(), "the request to be resumed");
+                return new Found(target, resumed.get().wanted());
+            }
+            Place place = location.find(options.wanted());
+            if (place instanceof Found found) {
+                return found;
+            }
+            Place.Listed listed = (Place.Listed) place;
+            Security security = new Security(listed.collector(), configuration, host, trace, reporter::warn);
+            return new Directory(security, location, host.name(), trace, reporter::notice).find(listed);
+        }
+
+        void run() throws Failure {
+            if (resumed.isPresent()) {
+                reporter.notice("Going on to wait for request " + resumed.get().ticket().requestId() + ".");
+                keep(resumed.get(), true);
+                await(resumed.get(), Duration.ZERO);
+                return;
+            }
+            Started started = pool.start(options.order());
+            if (started.answer() instanceof Answer.Issued issued) {
+                deliver(issued.token(), started.order(), started.login(), Optional.empty());
+                return;
+            }
+            Pending pending = announce(started, Optional.empty());
+            if (!options.patience().nowait()) {
+                await(pending, Poller.FIRST_PAUSE);
+            }
+        }
+
+        /** Tells the administrator's part and keeps ours, before a signal can end the program. */
+        private Pending announce(Started started, Optional<String> replaces) throws Failure {
+            Pending pending = new Pending(((Answer.Enqueued) started.answer()).ticket(), daemon.wanted(),
+                target.toString(), started.order(), started.login(), deadline);
+            boolean told = reporter.enqueued(new Event.Enqueued(pending, approveWith(pending.ticket()),
+                options.approvalUrl().map(template -> template.replace("{request_id}", pending.ticket().requestId())),
+                replaces));
+            // Whoever reads the event on stdout and wants no waiting has all that is needed to resume.
+            boolean handedOver = told && options.json() && options.patience().nowait();
+            keep(pending, !handedOver);
+            handover.leave();
+            if (!told) {
+                throw new Failure(Reason.NOT_WRITTEN, "Request " + pending.ticket().requestId()
+                    + " is enqueued, but stdout cannot be written to.", reporter.wayToResume().orElse(""));
+            }
+            if (options.patience().nowait()) {
+                reporter.wayToResume().ifPresent(reporter::notice);
+            }
+            return pending;
+        }
+
+        /**
+         * The command with which the administrator approves the request at the daemon that has it: every daemon has a
+         * list of its own. A collector may be named as we named it; other names mean different things on different
+         * machines, so there the address stands (seen with condor_token_request_approve of both releases).
+         */
+        private String approveWith(Ticket ticket) {
+            String command = "condor_token_request_approve -reqid " + ticket.requestId();
+            Wanted wanted = daemon.wanted();
+            return wanted.type() == DaemonType.COLLECTOR
+                ? command + wanted.pool().map(name -> " -pool " + quoted(name)).orElse("")
+                : command + " -type " + wanted.type().word() + " -name " + quoted(target.toString());
+        }
+
+        private void keep(Pending pending, boolean wantedOnDisk) {
+            Optional<Path> file = wantedOnDisk ? writer.keep(pending, reporter::warn) : Optional.empty();
+            reporter.waitingFor(pending.ticket().requestId(), file.map(path -> Stream.concat(
+                Stream.of("-resume", path.toString()), options.repeated().stream()).map(TokenRequest::quoted)
+                .collect(Collectors.joining(" ", host.invocation() + " ", ""))));
+        }
+
+        /** Waits for a request, and, if that is wished, for the one that takes the place of a forgotten one. */
+        private void await(Pending first, Duration pause) throws Failure {
+            Pending pending = first;
+            Optional<Secret> token = wait(pending, pause);
+            while (token.isEmpty()) {
+                Started again = pool.start(pending.order());
+                if (again.answer() instanceof Answer.Issued issued) {
+                    token = Optional.of(issued.token());
+                } else {
+                    pending = announce(again, Optional.of(pending.ticket().requestId()));
+                    token = wait(pending, Poller.FIRST_PAUSE);
+                }
+            }
+            deliver(token.get(), pending.order(), pending.login(), Optional.of(pending.ticket().requestId()));
+        }
+
+        /** The token; empty if the pool has forgotten the request and it is to be made again. */
+        private Optional<Secret> wait(Pending pending, Duration pause) throws Failure {
+            Poller poller = new Poller(pool, host.clock(), reporter.sleeper(host.sleeper(), deadline), host.random(),
+                options.patience(), reporter::waiting);
+            try {
+                if (options.patience().timeout().isZero() && !pause.isZero()) {
+                    throw poller.timedOut(pending.ticket());
+                }
+                return Optional.of(poller.await(pending.ticket(), pause, deadline));
+            } catch (Failure failure) {
+                if (failure.reason == Reason.TIMED_OUT) {
+                    throw failure.hint(reporter.wayToResume().orElse(""));
+                }
+                if (failure.reason.endsRequest()) {
+                    writer.forget(pending.ticket().requestId());
+                    reporter.waitingForNothing();
+                }
+                if (failure.reason == Reason.REQUEST_UNKNOWN && options.patience().resubmit()) {
+                    reporter.notice(failure.getMessage() + " Asking anew.");
+                    return Optional.empty();
+                }
+                throw failure;
+            }
+        }
+
+        private void deliver(Secret token, Order order, Login login, Optional<String> requestId) throws Failure {
+            boolean local = target.addresses().stream().map(InetSocketAddress::getAddress).allMatch(Target::isLocal);
+            Review review = new Reviewer(SigningKeys.of(configuration), host.clock().instant())
+                .review(token, order, login, local);
+            Event.Issued issued = new Event.Issued(requestId, token, Optional.empty(), review);
+            try {
+                writer.deliver(token, destination, trouble -> reporter.onStdout(issued, trouble), reporter::warn);
+            } finally {
+                requestId.ifPresent(writer::forget);
+            }
+            reporter.issued(issued, destination.path());
+            handover.leave();
+            if (!options.strict()) {
+                review.warnings().forEach(reporter::warn);
+            } else if (!review.warnings().isEmpty()) {
+                throw new Failure(Reason.NOT_AS_REQUESTED, "The token is delivered, but is not what was asked for.",
+                    review.warnings(), "Without -strict, this is only a warning.");
+            }
+            if (options.verify()) {
+                reporter.verified(requestId, target, pool.verify(token));
+            }
+        }
     }
 
     // ==== 2. Host: the world outside, replaceable in tests ====
@@ -252,19 +438,24 @@ public final class TokenRequest {
      * @param name        the machine's name, for the client ID
      * @param home        the user's home by the password database, as HTCondor takes it, not by $HOME; empty if unknown
      * @param user        the owner that files of this user have
+     * @param invocation  what a user types to run this program
+     * @param in          what `-resume -` reads
      * @param out         where the token goes
      * @param err         where everything else goes
+     * @param terminal    whether stderr is a terminal
      */
     record Host(InstantSource clock, SecureRandom random, Sleeper sleeper, Map<String, String> environment, String name,
-                Optional<Path> home, Optional<UserPrincipal> user, PrintStream out, PrintStream err) {
+                Optional<Path> home, Optional<UserPrincipal> user, String invocation, InputStream in, PrintStream out,
+                PrintStream err, BooleanSupplier terminal) {
 
         /** The machine as it is. */
         static Host real() {
             return new Host(InstantSource.system(), new SecureRandom(), duration -> Thread.sleep(duration.toMillis()),
                 System.getenv(), machineName(),
                 Optional.of(System.getProperty("user.home")).filter(home -> home.startsWith("/")).map(Path::of),
-                owner(), new PrintStream(new FileOutputStream(FileDescriptor.out), false, UTF_8),
-                new PrintStream(new FileOutputStream(FileDescriptor.err), true, UTF_8));
+                owner(), ownInvocation(), new FileInputStream(FileDescriptor.in),
+                new PrintStream(new FileOutputStream(FileDescriptor.out), false, UTF_8),
+                new PrintStream(new FileOutputStream(FileDescriptor.err), true, UTF_8), Host::stderrIsTerminal);
         }
 
         /** Whether this is root, who has no token directory of its own but the system's. */
@@ -277,6 +468,25 @@ public final class TokenRequest {
             byte[] value = new byte[bytes];
             random.nextBytes(value);
             return HexFormat.of().formatHex(value);
+        }
+
+        /** A program is not told by what name it was called, but a launcher leaves traces. */
+        private static String ownInvocation() {
+            String command = System.getProperty("sun.java.command", "").split(" ")[0];
+            return System.getenv("JBANG_LAUNCH_CMD") != null ? "jbang TokenRequest.java"
+                : command.endsWith(".jar") ? "java -jar " + quoted(command) : ArgumentParser.PROGRAM;
+        }
+
+        /** Java tells only whether stdin and stdout both are, so the standard tool is asked. */
+        private static boolean stderrIsTerminal() {
+            try {
+                return new ProcessBuilder("test", "-t", "2").inheritIO().start().waitFor() == 0;
+            } catch (IOException e) {
+                return false;
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+                return false;
+            }
         }
 
         /** The kernel's word where there is one: Java's own look-up asks the name service, which may take its time. */
@@ -312,7 +522,27 @@ public final class TokenRequest {
     static final class Handover {
         /** How long a signal waits at most: an exchange in flight has a deadline of its own, a little shorter. */
         private static final Duration LIMIT = Duration.ofSeconds(30);
+        private static final Duration FAREWELL = Duration.ofSeconds(2);
+        private static final Pattern SIGNAL = Pattern.compile("SIG(HUP|INT|TERM) handler");
         private final ReentrantLock busy = new ReentrantLock();
+        private volatile Consumer<String> notices = line -> { };
+        private volatile IntConsumer farewell = status -> { };
+
+        /** Lets signals pass through here on their way to the end of the program. */
+        void guard() {
+            Runtime.getRuntime().addShutdownHook(new Thread(this::close, "handover"));
+        }
+
+        /**
+         * What a signal brings about.
+         *
+         * @param notices  is told that it has to wait
+         * @param farewell is the last to be called; it is given the exit status
+         */
+        void onSignal(Consumer<String> notices, IntConsumer farewell) {
+            this.notices = notices;
+            this.farewell = farewell;
+        }
 
         /** From here on, a signal waits. After the program was told to end, never returns. */
         void enter() {
@@ -326,16 +556,44 @@ public final class TokenRequest {
             }
         }
 
+        /** The program ends by itself: a signal from here on finds nothing to do. */
+        void end() {
+            farewell = status -> { };
+            leave();
+        }
+
         /** Waits until nothing is in flight, and keeps anything new from starting. */
-        void close(PrintStream err) {
+        private void close() {
+            OptionalInt status = signalled();
             try {
                 if (!busy.tryLock(1, TimeUnit.SECONDS)) {
-                    err.println("Interrupted; waiting for an answer under way, since it may hold the token.");
+                    notices.accept("Interrupted; waiting for an answer under way, since it may hold the token.");
                     busy.tryLock(LIMIT.toSeconds(), TimeUnit.SECONDS);
+                }
+                if (status.isPresent()) {
+                    // In a thread of its own, for a reader who has stopped reading must not keep us from ending.
+                    Thread last = new Thread(() -> farewell.accept(status.getAsInt()), "farewell");
+                    last.setDaemon(true);
+                    last.start();
+                    last.join(FAREWELL.toMillis());
                 }
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
             }
+        }
+
+        /**
+         * The exit status that a signal has brought about; empty if there was none. Java ends the program from a thread
+         * that bears the signal's name (jdk.internal.misc.Signal; seen on 17 and 25), and says it nowhere else.
+         */
+        private static OptionalInt signalled() {
+            return Thread.getAllStackTraces().keySet().stream().map(thread -> SIGNAL.matcher(thread.getName()))
+                .filter(Matcher::matches)
+                .mapToInt(name -> switch (name.group(1)) {
+                    case "HUP" -> 129;
+                    case "INT" -> 130;
+                    default -> 143;
+                }).findFirst();
         }
     }
 
@@ -366,7 +624,8 @@ public final class TokenRequest {
          * @param flags empty for none at all; otherwise the text after {@code -debug:}, which is blank for a plain
          *              {@code -debug}: then TOOL_DEBUG or DEFAULT_DEBUG say what is shown, else everything is
          */
-        static Trace of(Optional<String> flags, Configuration configuration, Host host) {
+        static Trace of(Optional<String> flags, Configuration configuration, Consumer<String> lines,
+                InstantSource clock) {
             if (flags.isEmpty()) {
                 return OFF;
             }
@@ -376,7 +635,7 @@ public final class TokenRequest {
             Set<String> categories = Arrays.stream(words.split("[,|\\s]+"))
                 .map(word -> word.replaceFirst(":[0-9]$", "")).collect(Collectors.toSet());
             boolean all = !Collections.disjoint(categories, Set.of("D_ALL", "D_ANY", "D_FULLDEBUG"));
-            return new Trace(category -> all || categories.contains(category), host.err()::println, host.clock());
+            return new Trace(category -> all || categories.contains(category), lines, clock);
         }
 
         void log(String category, Supplier<String> text) {
@@ -401,24 +660,37 @@ public final class TokenRequest {
             : new FileAttribute<?>[0];
     }
 
-    /** What went wrong with a file, in the words of the system. */
+    /** What went wrong with a file, in the words and with the number of the system, as the original says it. */
     static String reason(IOException e) {
-        if (e instanceof NoSuchFileException) {
-            return "No such file or directory";
-        }
-        if (e instanceof AccessDeniedException) {
-            return "Permission denied";
-        }
-        if (e instanceof FileAlreadyExistsException) {
-            return "File exists";
-        }
-        if (e instanceof NotDirectoryException) {
-            return "Not a directory";
-        }
-        if (e instanceof FileSystemException file && file.getReason() != null) {
-            return file.getReason();
-        }
-        return e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
+        String words = e instanceof NoSuchFileException ? "No such file or directory"
+            : e instanceof AccessDeniedException ? "Permission denied"
+            : e instanceof FileAlreadyExistsException ? "File exists"
+            : e instanceof NotDirectoryException ? "Not a directory"
+            : e instanceof UserPrincipalNotFoundException user ? "no such user or group: " + user.getName()
+            : e instanceof FileSystemException file && file.getReason() != null ? file.getReason()
+            : e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
+        return numbered(words);
+    }
+
+    /** The words of a system error with its number, where Linux and its kin have one for them. */
+    static String numbered(String words) {
+        int number = switch (words) {
+            case "Operation not permitted" -> 1;
+            case "No such file or directory" -> 2;
+            case "Permission denied" -> 13;
+            case "File exists" -> 17;
+            case "Not a directory" -> 20;
+            case "Is a directory" -> 21;
+            case "No space left on device" -> 28;
+            case "Read-only file system" -> 30;
+            default -> 0;
+        };
+        return number == 0 ? words : words + " (errno=" + number + ")";
+    }
+
+    /** A word as a shell takes it. */
+    static String quoted(String word) {
+        return word.matches("[A-Za-z0-9_%+=:,./@-]+") ? word : "'" + word.replace("'", "'\\''") + "'";
     }
 
     static byte[] concat(byte[] first, byte[] second) {
@@ -435,6 +707,7 @@ public final class TokenRequest {
         REFUSED(1, "refused"),
         BUSY(1, "busy"),
         UNEXPECTED(1, "unexpected_answer"),
+        NOT_AS_REQUESTED(1, "not_as_requested"),
         USAGE(2, "usage"),
         CONFIGURATION(2, "configuration"),
         DESTINATION(2, "destination"),
@@ -442,11 +715,14 @@ public final class TokenRequest {
         UNREACHABLE(3, "unreachable"),
         NOT_AUTHENTICATED(4, "not_authenticated"),
         VIOLATION(4, "protocol_violation"),
+        TOKEN_REJECTED(4, "token_rejected"),
         REQUEST_UNKNOWN(5, "request_unknown"),
         REQUEST_EXPIRED(5, "request_expired"),
         REQUEST_FAILED(5, "request_failed"),
         TIMED_OUT(6, "timed_out"),
-        NOT_WRITTEN(7, "not_written");
+        NOT_WRITTEN(7, "not_written"),
+        /** By a signal: 128 and its number, so 129 for SIGHUP and 143 for SIGTERM. */
+        INTERRUPTED(130, "interrupted");
 
         final int exitStatus;
         final String code;
@@ -454,6 +730,19 @@ public final class TokenRequest {
         Reason(int exitStatus, String code) {
             this.exitStatus = exitStatus;
             this.code = code;
+        }
+
+        /** Whether the same command may succeed later, with nothing changed but the time. */
+        boolean isRetryable() {
+            return switch (this) {
+                case BUSY, UNREACHABLE, REQUEST_UNKNOWN, REQUEST_EXPIRED, TIMED_OUT, INTERRUPTED -> true;
+                default -> false;
+            };
+        }
+
+        /** Whether a failure of this kind, while waiting, means that the request is no more. */
+        boolean endsRequest() {
+            return exitStatus == REQUEST_FAILED.exitStatus || this == REFUSED || this == UNEXPECTED;
         }
     }
 
@@ -463,48 +752,129 @@ public final class TokenRequest {
     static final class Failure extends Exception {
         private static final long serialVersionUID = 1L;
         final Reason reason;
-        private final String[] details;
+        private final transient List<String> details;
+        private final String hint;
 
-        Failure(Reason reason, String message, String... details) {
-            super(message);
-            this.reason = reason;
-            this.details = details.clone();
+        /** @param hint what to do now; blank if there is nothing to say */
+        Failure(Reason reason, String message, String hint) {
+            this(reason, message, List.of(), hint);
         }
 
-        /** Lines that follow the message, one fact or one remedy each. */
+        /** @param details facts, a line each */
+        Failure(Reason reason, String message, List<String> details, String hint) {
+            super(message);
+            this.reason = reason;
+            this.details = List.copyOf(details);
+            this.hint = hint;
+        }
+
+        /** What ought not to happen: where it did is for those who mend it. */
+        static Failure bug(RuntimeException e) {
+            return new Failure(Reason.INTERNAL, "Internal error: " + e, Arrays.stream(e.getStackTrace()).limit(5)
+                .map(frame -> "at " + frame).toList(), "This is a mistake in the program; please report these lines.");
+        }
+
+        /** The same with another hint. */
+        Failure hint(String hint) {
+            return new Failure(reason, getMessage(), details, hint);
+        }
+
         List<String> details() {
-            return List.of(details);
+            return details;
+        }
+
+        Optional<String> hint() {
+            return Optional.of(hint).filter(text -> !text.isBlank());
         }
     }
 
     // ==== 4. Values: what the rooms hand to each other ====
 
+    /** What the command line asks for. */
+    sealed interface Action {
+        /** Print this on stdout: the help, the version, the completion. */
+        record Show(String text) implements Action { }
+
+        record Request(Options options) implements Action { }
+    }
+
     /**
      * What the user asked for.
      *
-     * @param pool     the pool as typed
-     * @param debug    empty for no trace, else the flags after {@code -debug:}, perhaps blank
+     * @param resume      the file of the request to go on with, "-" for stdin; then order and wanted say nothing
+     * @param json        whether stdout carries JSON Lines
+     * @param approvalUrl the address of a page to approve on, with {@code {request_id}} in it
+     * @param strict      whether a token that is not what was asked for is a failure
+     * @param verify      whether to try the token at once
+     * @param repeated    the words of the command line that belong to the resumption of its request, too
+     * @param debug       empty for no trace, else the flags after {@code -debug:}, perhaps blank
      */
-    record Options(Order order, Optional<String> pool, Output output, Optional<String> debug) { }
+    record Options(Order order, Wanted wanted, Optional<String> resume, Output output, Patience patience, boolean json,
+                   Detail detail, Optional<String> approvalUrl, boolean strict, boolean verify, List<String> repeated,
+                   Optional<String> debug) { }
 
     /**
      * The token wanted.
      *
-     * @param identity        as typed; empty for the default
+     * @param identity        as typed, or, once the request is made, in full; empty for the default
      * @param authorizations  levels that limit the token; none for no limit
      * @param lifetimeSeconds positive; empty for no limit of ours
      */
-    record Order(Optional<String> identity, List<String> authorizations, OptionalInt lifetimeSeconds) { }
+    record Order(Optional<String> identity, List<String> authorizations, OptionalInt lifetimeSeconds) {
+        Order as(String fullIdentity) {
+            return new Order(Optional.of(fullIdentity), authorizations, lifetimeSeconds);
+        }
+    }
+
+    /** The daemon wanted, as typed; or, once it is found, by its own name. */
+    record Wanted(DaemonType type, Optional<String> name, Optional<String> pool) { }
+
+    /** Kinds of daemon, by the names that the original's {@code -type} takes. condor_utils/daemon_types.cpp */
+    enum DaemonType {
+        ANY, MASTER, SCHEDD, STARTD, COLLECTOR, NEGOTIATOR, KBDD, DAGMAN, VIEW_COLLECTOR, CLUSTER_SERVER, SHADOW,
+        STARTER, CREDD, GRIDMANAGER, PLACEMENTD, LEASE_MANAGER, HAD, GENERIC;
+
+        static Optional<DaemonType> named(String word) {
+            return Arrays.stream(values()).filter(type -> type.word().equalsIgnoreCase(word)).findFirst();
+        }
+
+        String word() {
+            return name().toLowerCase(Locale.ROOT);
+        }
+    }
+
+    /**
+     * How to wait.
+     *
+     * @param timeout  how long in all; zero for nothing beyond the first answer
+     * @param interval between two polls; empty for the usual one, which grows
+     * @param nowait   not to wait, but leave the request to a later resumption
+     * @param resubmit to make the request again if the pool has forgotten it
+     */
+    record Patience(Duration timeout, Optional<Duration> interval, boolean nowait, boolean resubmit) { }
+
+    /** How much is told beside the token. */
+    enum Detail { QUIET, NORMAL, VERBOSE }
 
     /** Where the token is to go, as the user said it. */
     sealed interface Output {
         record Stdout() implements Output { }
 
         /** A file of this name in the token directory. */
-        record Token(String name) implements Output { }
+        record Token(String name, Rights rights) implements Output { }
 
         /** A file anywhere. */
-        record File(String path) implements Output { }
+        record File(String path, Rights rights) implements Output { }
+    }
+
+    /**
+     * Whose a file is to be.
+     *
+     * @param owner empty to leave it to the user who runs this
+     * @param mode  of nine characters, such as {@code rw-r-----}
+     */
+    record Rights(Optional<String> owner, Optional<String> group, String mode) {
+        static final Rights OWN = new Rights(Optional.empty(), Optional.empty(), "rw-------");
     }
 
     /** A text that is shown to nobody by accident. */
@@ -532,7 +902,95 @@ public final class TokenRequest {
      *
      * @param requestId seven digits, leading zeros included, as the pool sent them
      */
-    record Ticket(String requestId, Secret clientId) { }
+    record Ticket(String requestId, Secret clientId) {
+        private static final Pattern REQUEST_ID = Pattern.compile("[A-Za-z0-9]{1,32}");
+
+        /** Whether a text can be a request ID: it is shown, and becomes part of a file's name. */
+        static boolean isRequestId(String text) {
+            return REQUEST_ID.matcher(text).matches();
+        }
+    }
+
+    /**
+     * Whether the session key came through the authentication (bound) or through an ECDH exchange beside it (unbound).
+     */
+    enum Kind {
+        BOUND, UNBOUND;
+
+        String word() {
+            return name().toLowerCase(Locale.ROOT);
+        }
+    }
+
+    /**
+     * How we are known to the server.
+     *
+     * @param method        the name that administrators know
+     * @param user          who the server thinks we are
+     * @param serverVersion as it announces itself
+     * @param trustDomain   as it announces it
+     */
+    record Login(String method, Kind kind, String user, String serverVersion, Optional<String> trustDomain) { }
+
+    /**
+     * A request that waits for an administrator: all that is needed to go on waiting for it, elsewhere and later.
+     *
+     * @param wanted  the daemon that has it; a collector has no name but its pool's
+     * @param address of that daemon, a sinful string
+     */
+    record Pending(Ticket ticket, Wanted wanted, String address, Order order, Login login, Instant deadline) {
+
+        /** As JSON, in the order of the documentation. */
+        Map<String, Object> fields() {
+            Map<String, Object> daemon = new LinkedHashMap<>();
+            daemon.put("type", wanted.type().word());
+            daemon.put("name", wanted.name().or(() -> Sinful.parse(address).flatMap(it -> it.parameter("alias")))
+                .orElse(null));
+            Map<String, Object> fields = new LinkedHashMap<>();
+            fields.put("request_id", ticket.requestId());
+            fields.put("client_id", ticket.clientId().reveal());
+            fields.put("pool", wanted.pool().orElse(null));
+            fields.put("address", address);
+            fields.put("daemon", daemon);
+            fields.put("identity", order.identity().orElse(null));
+            fields.put("authz", order.authorizations());
+            fields.put("lifetime", order.lifetimeSeconds().isPresent() ? order.lifetimeSeconds().getAsInt() : null);
+            fields.put("method", login.method());
+            fields.put("encryption", "AES");
+            fields.put("session", login.kind().word());
+            fields.put("server_version", login.serverVersion());
+            fields.put("trust_domain", login.trustDomain().orElse(null));
+            fields.put("deadline", Json.time(deadline));
+            return fields;
+        }
+
+        /**
+         * From what {@link #fields} made.
+         *
+         * @throws IllegalArgumentException if a field is missing or is not what it should be; the message names it
+         */
+        static Pending of(Json.Fields fields) {
+            Json.Fields daemon = fields.object("daemon");
+            DaemonType type = daemon.text("type").flatMap(DaemonType::named).orElseThrow(missing("daemon.type"));
+            OptionalInt lifetime = fields.number("lifetime").isPresent()
+                ? OptionalInt.of(Math.toIntExact(fields.number("lifetime").getAsLong())) : OptionalInt.empty();
+            return new Pending(
+                new Ticket(fields.text("request_id").filter(Ticket::isRequestId).orElseThrow(missing("request_id")),
+                    new Secret(fields.required("client_id"))),
+                new Wanted(type, daemon.text("name").filter(name -> type != DaemonType.COLLECTOR), fields.text("pool")),
+                fields.required("address"),
+                new Order(fields.text("identity"), fields.texts("authz"), lifetime),
+                new Login(fields.required("method"),
+                    Arrays.stream(Kind.values()).filter(kind -> fields.text("session").equals(Optional.of(kind.word())))
+                        .findFirst().orElseThrow(missing("session")),
+                    "", fields.text("server_version").orElse(""), fields.text("trust_domain")),
+                Instant.parse(fields.required("deadline")));
+        }
+
+        private static Supplier<IllegalArgumentException> missing(String field) {
+            return () -> new IllegalArgumentException(field);
+        }
+    }
 
     /** What the pool says. */
     sealed interface Answer {
@@ -552,6 +1010,14 @@ public final class TokenRequest {
         record Unknown(String words) implements Answer { }
     }
 
+    /**
+     * What became of an order.
+     *
+     * @param order  with the identity in full, as it was sent
+     * @param answer {@link Answer.Enqueued} or {@link Answer.Issued}
+     */
+    record Started(Order order, Login login, Answer answer) { }
+
     /** The connection broke after a command was sent: the answer, and whatever it held, did not reach us. */
     static final class AnswerLost extends IOException {
         private static final long serialVersionUID = 1L;
@@ -563,8 +1029,8 @@ public final class TokenRequest {
 
     /** A daemon that issues tokens. */
     interface TokenService {
-        /** Asks for a token: {@link Answer.Enqueued} or {@link Answer.Issued}. */
-        Answer start(Order order) throws Failure;
+        /** Asks for a token. */
+        Started start(Order order) throws Failure;
 
         /**
          * Asks whether it is approved: any answer but {@link Answer.Enqueued}.
@@ -573,13 +1039,130 @@ public final class TokenRequest {
          * @throws Failure     if there is no point in asking again
          */
         Answer poll(Ticket ticket) throws IOException, Failure;
+
+        /**
+         * Logs in with a token and with nothing else.
+         *
+         * @throws Failure TOKEN_REJECTED, UNREACHABLE
+         */
+        Login verify(Secret token) throws Failure;
     }
 
-    // ==== 5. ArgumentParser: the command line ====
+    /** What a token says beside what was asked for. Claims are null where the token has none. */
+    record Review(Map<String, Object> claims, boolean verified, List<String> warnings) { }
+
+    /** What happens, for whoever listens. */
+    sealed interface Event {
+        /**
+         * The request waits for an administrator.
+         *
+         * @param approveWith what the administrator types
+         * @param replaces    the ID of the request that it takes the place of
+         */
+        record Enqueued(Pending pending, String approveWith, Optional<String> approvalUrl, Optional<String> replaces)
+            implements Event { }
+
+        /**
+         * Another poll is to come.
+         *
+         * @param reason   what the last one brought
+         * @param detail   more about that, for people
+         * @param repeated whether the last but one brought the same
+         */
+        record Waiting(String requestId, State reason, Optional<String> detail, boolean repeated, Duration nextPoll)
+            implements Event { }
+
+        /** The token. A file, if it is in one. */
+        record Issued(Optional<String> requestId, Secret token, Optional<Path> file, Review review) implements Event { }
+    }
+
+    /** Why there is no token yet. */
+    enum State { PENDING, UNREACHABLE, RATE_LIMITED, UNKNOWN }
+
+    // ==== 5. Json: its text, there and back ====
+
+    /** The one door to Jackson. */
+    static final class Json {
+        private static final DateTimeFormatter TIME =
+            DateTimeFormatter.ofPattern("uuuu-MM-dd'T'HH:mm:ss.SSS'Z'", Locale.ROOT).withZone(ZoneOffset.UTC);
+
+        private Json() { }
+
+        /** A moment by RFC 3339, always in this one form. */
+        static String time(Instant moment) {
+            return TIME.format(moment);
+        }
+
+        /** The beginning of an event: what it is, and when it was. */
+        static Map<String, Object> event(String name, Instant time) {
+            Map<String, Object> fields = new LinkedHashMap<>();
+            fields.put("event", name);
+            fields.put("time", time(time));
+            return fields;
+        }
+
+        /** An object on one line, which it ends: Jackson escapes what is below a blank. */
+        static String line(Map<String, ?> fields) {
+            try {
+                return new ObjectMapper().writeValueAsString(fields) + "\n";
+            } catch (JsonProcessingException e) {
+                throw new AssertionError("not to be written as JSON", e);
+            }
+        }
+
+        /** The fields of an object. */
+        static Map<String, Object> object(Reader text) throws IOException {
+            return new ObjectMapper().readValue(text, new TypeReference<Map<String, Object>>() { });
+        }
+
+        /** The fields of an object that comes from outside: each is of the type wanted or an error that names it. */
+        record Fields(Map<?, ?> values) {
+
+            /** An object, with nothing in it if it is missing. */
+            Fields object(String name) {
+                return new Fields(value(name, Map.class).map(map -> (Map<?, ?>) map).orElse(Map.of()));
+            }
+
+            /** A text that is shown, sent or compared, so has no control characters. */
+            Optional<String> text(String name) {
+                Optional<String> text = value(name, String.class);
+                if (text.filter(words -> !words.equals(printable(words))).isPresent()) {
+                    throw new IllegalArgumentException(name);
+                }
+                return text;
+            }
+
+            String required(String name) {
+                return text(name).filter(text -> !text.isBlank())
+                    .orElseThrow(() -> new IllegalArgumentException(name));
+            }
+
+            List<String> texts(String name) {
+                return value(name, List.class).stream().flatMap(list -> ((List<?>) list).stream())
+                    .map(item -> new Fields(Map.of(name, item)).required(name)).toList();
+            }
+
+            OptionalLong number(String name) {
+                Optional<Number> number = value(name, Number.class);
+                return number.isPresent() ? OptionalLong.of(number.get().longValue()) : OptionalLong.empty();
+            }
+
+            private <T> Optional<T> value(String name, Class<T> type) {
+                try {
+                    return Optional.ofNullable(type.cast(values.get(name)));
+                } catch (ClassCastException e) {
+                    throw new IllegalArgumentException(name);
+                }
+            }
+        }
+    }
+
+    // ==== 6. ArgumentParser: the command line ====
 
     /**
      * Reads the arguments as the original does: left to right, the first bad one ends it; one dash and any prefix of at
      * least the least length, or two dashes and the whole name; the value is the next argument, whatever it looks like.
+     * Options that the original does not have are taken by their whole name only.
      *
      * <p>To add an option: a line in {@link Flag}, a case in {@link Draft#take}.
      */
@@ -588,35 +1171,88 @@ public final class TokenRequest {
         static final String PROGRAM = "condor_token_request";
         /** What stands between {@code -debug} and its flags. */
         private static final String SEPARATOR = ":";
+        private static final Duration USUAL_TIMEOUT = Duration.ofHours(1);
 
-        /** An option: its least prefix, its value and the complaint when that is missing, and its help. */
+        /** The parts of the help. */
+        private enum Section {
+            REQUEST("What to ask for:"), DAEMON("Whom to ask:"), TOKEN("What becomes of the token:"),
+            WAIT("How to wait:"), STORY("What is told:"), HELP("Help:");
+
+            private final String heading;
+
+            Section(String heading) {
+                this.heading = heading;
+            }
+        }
+
+        /**
+         * An option: its part of the help, its least prefix (the whole name, where there is none), its value and the
+         * complaint when that is missing, and its help.
+         */
         private enum Flag {
-            IDENTITY("i", "USER@DOMAIN", "an argument.",
+            IDENTITY(Section.REQUEST, "i", "USER@DOMAIN", "an argument.",
                 "Identity in the token. Default: condor@UID_DOMAIN, or, if no UID_DOMAIN is configured, condor at the "
                     + "pool's trust domain."),
-            AUTHZ("a", "LEVEL", "an authorization name argument",
+            AUTHZ(Section.REQUEST, "a", "LEVEL", "an authorization name argument",
                 "Limits the token to this authorization level, such as READ or ADVERTISE_STARTD. May be repeated. "
                     + "Default: no limit."),
-            LIFETIME("l", "SECONDS", "an integer in seconds.",
+            LIFETIME(Section.REQUEST, "l", "SECONDS", "an integer in seconds.",
                 "Lifetime of the token. Default: as the pool decides."),
-            POOL("p", "HOST", "a pool name argument.",
+            POOL(Section.DAEMON, "p", "HOST", "a pool name argument.",
                 "The pool's collector: HOST, HOST:PORT, an address, or a sinful string in quotes. "
                     + "Default: COLLECTOR_HOST."),
-            TOKEN("to", "NAME", "a file name argument.",
+            NAME(Section.DAEMON, "n", "NAME", "a daemon name argument.",
+                "The daemon of this name, which the pool's collector knows; or its address."),
+            TYPE(Section.DAEMON, "t", "TYPE", "a daemon type argument.",
+                "Its type: collector, schedd, startd, master, negotiator, credd, ... Default: collector."),
+            TOKEN(Section.TOKEN, "to", "NAME", "a file name argument.",
                 "Writes the token to this file in the token directory instead of stdout."),
-            FILE("f", "PATH", "a file name argument.",
+            FILE(Section.TOKEN, "f", "PATH", "a file name argument.",
                 "Writes the token to this file instead of stdout."),
-            DEBUG("d", "", "",
+            OWNER(Section.TOKEN, "", "USER[:GROUP]", "a user.",
+                "Whose the file is to be. Default: the user who runs this."),
+            MODE(Section.TOKEN, "", "OCTAL", "an octal number.",
+                "The file's permissions, such as 640, with none for others. Default: 600."),
+            STRICT(Section.TOKEN, "", "", "",
+                "Fails if the token is not what was asked for, which otherwise is a warning."),
+            VERIFY(Section.TOKEN, "", "", "",
+                "Tries the token at once: logs in with it to the daemon that issued it."),
+            TIMEOUT(Section.WAIT, "", "SECONDS", "an integer in seconds.",
+                "How long to wait in all; 0 for nothing beyond the first answer. Default: 3600."),
+            POLL(Section.WAIT, "", "SECONDS", "an integer in seconds.",
+                "How often to ask. Default: every second in the first minute, every two until ten minutes, then every "
+                    + "five."),
+            NOWAIT(Section.WAIT, "", "", "",
+                "Does not wait: leaves the request with the pool, for -resume."),
+            RESUME(Section.WAIT, "", "FILE", "a file name argument.",
+                "Goes on waiting for an earlier request: FILE, or stdin if it is -, holds the \"enqueued\" line of -json."),
+            RESUBMIT(Section.WAIT, "", "", "",
+                "Asks anew if the pool has forgotten the request, as a restarted one has."),
+            JSON(Section.STORY, "", "", "",
+                "Prints JSON Lines, and only those, on stdout."),
+            APPROVAL_URL(Section.STORY, "", "URL", "a URL with {request_id} in it.",
+                "Prints this link for the administrator, with the request's ID for {request_id}."),
+            QUIET(Section.STORY, "", "", "",
+                "Tells only errors, warnings and, without -json, the request's ID."),
+            VERBOSE(Section.STORY, "", "", "",
+                "Tells what each poll brought that is new."),
+            DEBUG(Section.STORY, "d", "", "",
                 "Shows each step on stderr. -debug:FLAGS selects: D_HOSTNAME, D_NETWORK, D_SECURITY, D_COMMAND."),
-            HELP("h", "", "",
-                "Shows this text.");
+            HELP(Section.HELP, "h", "", "",
+                "Shows this text."),
+            VERSION(Section.HELP, "", "", "",
+                "Shows the version, and the version of HTCondor that it is to the pool."),
+            COMPLETION(Section.HELP, "", "", "",
+                "Prints a script that lets bash and zsh complete the options.");
 
+            private final Section section;
             private final String leastPrefix;
             private final String value;
             private final String missing;
             private final String description;
 
-            Flag(String leastPrefix, String value, String missing, String description) {
+            Flag(Section section, String leastPrefix, String value, String missing, String description) {
+                this.section = section;
                 this.leastPrefix = leastPrefix;
                 this.value = value;
                 this.missing = missing;
@@ -624,44 +1260,72 @@ public final class TokenRequest {
             }
 
             String fullName() {
-                return "-" + name().toLowerCase(Locale.ROOT);
+                return "-" + name().toLowerCase(Locale.ROOT).replace('_', '-');
             }
 
             /** Every spelling, the full one first. */
             String[] spellings() {
                 String full = fullName();
+                int least = leastPrefix.isEmpty() ? full.length() : leastPrefix.length() + 1;
                 return Stream.concat(Stream.of(full, "-" + full),
-                    IntStream.range(leastPrefix.length() + 1, full.length()).mapToObj(end -> full.substring(0, end)))
+                    IntStream.range(least, full.length()).mapToObj(end -> full.substring(0, end)))
                     .toArray(String[]::new);
+            }
+
+            boolean takesValue() {
+                return !value.isEmpty();
             }
         }
 
+        /** What a resumed request has settled already. */
+        private static final Set<Flag> SETTLED =
+            EnumSet.of(Flag.IDENTITY, Flag.AUTHZ, Flag.LIFETIME, Flag.POOL, Flag.NAME, Flag.TYPE, Flag.NOWAIT);
+        /** What the resumption of this request is to do as well. */
+        private static final Set<Flag> REPEATED = EnumSet.of(Flag.TOKEN, Flag.FILE, Flag.OWNER, Flag.MODE, Flag.STRICT,
+            Flag.VERIFY, Flag.POLL, Flag.RESUBMIT, Flag.JSON, Flag.APPROVAL_URL, Flag.QUIET, Flag.VERBOSE);
+
         /** The options while they are being read. */
         private static final class Draft {
-            private Optional<String> identity = Optional.empty();
+            private final Set<Flag> given = EnumSet.noneOf(Flag.class);
+            private final Map<Flag, String> texts = new EnumMap<>(Flag.class);
             private final List<String> authorizations = new ArrayList<>();
+            private final List<String> repeated = new ArrayList<>();
             private OptionalInt lifetimeSeconds = OptionalInt.empty();
-            private Optional<String> pool = Optional.empty();
-            private Output output = new Output.Stdout();
-            private Optional<String> debug = Optional.empty();
-            private boolean help;
+            private DaemonType type = DaemonType.COLLECTOR;
+            private Duration timeout = USUAL_TIMEOUT;
+            private Optional<Duration> interval = Optional.empty();
+            private Function<Rights, Output> output = rights -> new Output.Stdout();
+            private Rights rights = Rights.OWN;
 
             /**
              * Takes an option with its value; an empty one counts as not given, as in the original. Of two destinations
              * the last wins.
              */
             void take(Flag flag, String value) throws Failure {
-                Optional<String> given = Optional.of(value).filter(text -> !text.isEmpty());
                 switch (flag) {
-                    case IDENTITY -> identity = given;
                     case AUTHZ -> Arrays.stream(value.split(",")).filter(text -> !text.isBlank())
                         .forEach(authorizations::add);
                     case LIFETIME -> lifetimeSeconds = lifetime(value);
-                    case POOL -> pool = given;
-                    case TOKEN -> output = given.<Output>map(Output.Token::new).orElse(new Output.Stdout());
-                    case FILE -> output = given.<Output>map(Output.File::new).orElse(new Output.Stdout());
-                    case DEBUG -> debug = Optional.of(value);
-                    case HELP -> help = true;
+                    case TYPE -> type = DaemonType.named(value).orElseThrow(() -> new Failure(Reason.USAGE,
+                        "ERROR: unrecognized daemon type: " + printable(value), "Known are " + Arrays.stream(
+                        DaemonType.values()).map(DaemonType::word).collect(Collectors.joining(", ")) + "."));
+                    case TOKEN -> output = rights -> value.isEmpty() ? new Output.Stdout()
+                        : new Output.Token(value, rights);
+                    case FILE -> output = rights -> value.isEmpty() ? new Output.Stdout()
+                        : new Output.File(value, rights);
+                    case OWNER -> rights = owned(value);
+                    case MODE -> rights = new Rights(rights.owner(), rights.group(), mode(value));
+                    case TIMEOUT -> timeout = Duration.ofSeconds(seconds(flag, value, 0, 365 * 86_400));
+                    case POLL -> interval = Optional.of(Duration.ofSeconds(seconds(flag, value, 1, 3600)));
+                    case APPROVAL_URL -> check(value.contains("{request_id}"), flag, value,
+                        "It takes a URL with {request_id} where the ID of the request belongs.");
+                    default -> { }
+                }
+                given.add(flag);
+                texts.put(flag, value);
+                if (REPEATED.contains(flag)) {
+                    repeated.add(flag.fullName());
+                    Stream.of(value).filter(text -> flag.takesValue()).forEach(repeated::add);
                 }
             }
 
@@ -672,31 +1336,94 @@ public final class TokenRequest {
                 Matcher digits = Pattern.compile("\\s*([+-]?[0-9]+).*", Pattern.DOTALL).matcher(value);
                 BigInteger seconds = digits.matches() ? new BigInteger(digits.group(1))
                     : BigInteger.ONE.shiftLeft(Long.SIZE);
-                if (seconds.bitLength() >= Integer.SIZE) {
-                    throw new Failure(Reason.USAGE, PROGRAM + ": Invalid argument for -lifetime: " + printable(value)
-                        + ".", "It takes seconds, at most " + Integer.MAX_VALUE + ".");
-                }
+                check(seconds.bitLength() < Integer.SIZE, Flag.LIFETIME, value,
+                    "It takes seconds, at most " + Integer.MAX_VALUE + ".");
                 return seconds.signum() > 0 ? OptionalInt.of(seconds.intValue()) : OptionalInt.empty();
             }
 
-            Optional<Options> finish() {
-                return help ? Optional.empty() : Optional.of(
-                    new Options(new Order(identity, List.copyOf(authorizations), lifetimeSeconds), pool, output,
-                    debug));
+            private static int seconds(Flag flag, String value, int min, int max) throws Failure {
+                boolean valid = value.matches("[0-9]{1,9}") && Integer.parseInt(value) >= min
+                    && Integer.parseInt(value) <= max;
+                check(valid, flag, value, "It takes seconds, from " + min + " to " + max + ".");
+                return Integer.parseInt(value);
             }
+
+            private Rights owned(String value) throws Failure {
+                String[] parts = value.split(":", -1);
+                check(parts.length <= 2 && !Arrays.asList(parts).contains(""), Flag.OWNER, value,
+                    "It takes USER or USER:GROUP.");
+                return new Rights(Optional.of(parts[0]), Optional.of(parts[parts.length - 1])
+                    .filter(group -> parts.length == 2), rights.mode());
+            }
+
+            private static String mode(String value) throws Failure {
+                check(value.matches("0?[0-7]{3}") && value.endsWith("0"), Flag.MODE, value,
+                    "It takes three octal digits, the last of them 0: a token is not for others to read.");
+                int bits = Integer.parseInt(value, 8);
+                return IntStream.range(0, 9).mapToObj(i -> (bits >> 8 - i & 1) == 1 ? "rwx".charAt(i % 3) + "" : "-")
+                    .collect(Collectors.joining());
+            }
+
+            private static void check(boolean valid, Flag flag, String value, String takes) throws Failure {
+                if (!valid) {
+                    throw new Failure(Reason.USAGE, PROGRAM + ": Invalid argument for " + flag.fullName() + ": "
+                        + printable(value) + ".", takes);
+                }
+            }
+
+            private Optional<String> text(Flag flag) {
+                return Optional.ofNullable(texts.get(flag)).filter(text -> !text.isEmpty());
+            }
+
+            Options finish() throws Failure {
+                if (given.contains(Flag.RESUME)) {
+                    exclude(Flag.RESUME, SETTLED, "The request is what it was when it was made.");
+                }
+                if (given.contains(Flag.QUIET)) {
+                    exclude(Flag.QUIET, Set.of(Flag.VERBOSE), "Give one of them.");
+                }
+                Output destination = output.apply(rights);
+                if (destination instanceof Output.Stdout && !rights.equals(Rights.OWN)) {
+                    throw new Failure(Reason.USAGE, PROGRAM + ": -owner and -mode are for a file.",
+                        "Say which one with -token NAME or -file PATH.");
+                }
+                Detail detail = given.contains(Flag.QUIET) ? Detail.QUIET
+                    : given.contains(Flag.VERBOSE) ? Detail.VERBOSE : Detail.NORMAL;
+                return new Options(new Order(text(Flag.IDENTITY), List.copyOf(authorizations), lifetimeSeconds),
+                    new Wanted(type, text(Flag.NAME), text(Flag.POOL)),
+                    given.contains(Flag.RESUME) ? Optional.of(texts.get(Flag.RESUME)) : Optional.empty(), destination,
+                    new Patience(timeout, interval, given.contains(Flag.NOWAIT), given.contains(Flag.RESUBMIT)),
+                    given.contains(Flag.JSON), detail, text(Flag.APPROVAL_URL), given.contains(Flag.STRICT),
+                    given.contains(Flag.VERIFY), List.copyOf(repeated), Optional.ofNullable(texts.get(Flag.DEBUG)));
+            }
+
+            private void exclude(Flag flag, Set<Flag> others, String why) throws Failure {
+                Optional<Flag> other = others.stream().filter(given::contains).sorted().findFirst();
+                if (other.isPresent()) {
+                    throw new Failure(Reason.USAGE, PROGRAM + ": " + flag.fullName() + " does not go with "
+                        + other.get().fullName() + ".", why);
+                }
+            }
+        }
+
+        /**
+         * Whether JSON is wanted, as far as can be said before the arguments are read: a complaint about one of them is
+         * told in JSON, too.
+         */
+        static boolean wantsJson(String... args) {
+            return Arrays.stream(args).anyMatch(argument -> Set.of(Flag.JSON.spellings()).contains(argument));
         }
 
         /**
          * Reads the arguments.
          *
-         * @return empty if help is wanted
          * @throws Failure USAGE
          */
-        Optional<Options> parse(String... args) throws Failure {
+        Action parse(String... args) throws Failure {
             Draft draft = new Draft();
             CommandSpec spec = CommandSpec.create().name(PROGRAM);
             for (Flag flag : Flag.values()) {
-                spec.addOption(OptionSpec.builder(flag.spellings()).arity(flag.value.isEmpty() ? "0" : "1")
+                spec.addOption(OptionSpec.builder(flag.spellings()).arity(flag.takesValue() ? "1" : "0")
                     .type(String.class)
                     .preprocessor((rest, command, option, info) -> read(flag, rest, info.get("separator"), draft))
                     .build());
@@ -716,7 +1443,12 @@ public final class TokenRequest {
                 }
                 throw new Failure(Reason.USAGE, PROGRAM + ": " + printable(e.getMessage()), "Try -help.");
             }
-            return draft.finish();
+            return draft.given.contains(Flag.HELP) ? new Action.Show(help())
+                : draft.given.contains(Flag.VERSION) ? new Action.Show("TokenRequest " + VERSION + "\n" + Wire.VERSION
+                    + "\n")
+                : draft.given.contains(Flag.COMPLETION) ? new Action.Show(AutoComplete.bash(PROGRAM,
+                    new CommandLine(described(Flag.values()))))
+                : new Action.Request(draft.finish());
         }
 
         /** Carries a failure through picocli, which lets only unchecked exceptions pass. */
@@ -737,14 +1469,14 @@ public final class TokenRequest {
                 return refuse(flag.fullName() + SEPARATOR + rest.peek());
             }
             try {
-                if (!flag.value.isEmpty() && rest.isEmpty()) {
-                    throw new Failure(Reason.USAGE, PROGRAM + ": " + flag.fullName() + " requires " + flag.missing);
+                if (flag.takesValue() && rest.isEmpty()) {
+                    throw new Failure(Reason.USAGE, PROGRAM + ": " + flag.fullName() + " requires " + flag.missing, "");
                 }
-                draft.take(flag, attached || !flag.value.isEmpty() ? rest.pop() : "");
+                draft.take(flag, attached || flag.takesValue() ? rest.pop() : "");
             } catch (Failure failure) {
                 throw new Refusal(failure);
             }
-            if (flag == Flag.HELP) {
+            if (flag.section == Section.HELP) {
                 rest.clear();
             }
             return true;
@@ -755,43 +1487,70 @@ public final class TokenRequest {
                 PROGRAM + ": Invalid command line argument: " + printable(argument), "Try -help."));
         }
 
+        /** Options as they are shown. */
+        private static CommandSpec described(Flag... flags) {
+            CommandSpec spec = CommandSpec.create().name(PROGRAM);
+            for (Flag flag : flags) {
+                Class<?> type = !flag.takesValue() ? boolean.class
+                    : flag == Flag.FILE || flag == Flag.RESUME ? File.class
+                    : flag == Flag.TYPE ? DaemonType.class : String.class;
+                spec.addOption(OptionSpec.builder(flag.fullName()).paramLabel(flag.value).description(flag.description)
+                    .arity(flag.takesValue() ? "1" : "0").type(type)
+                    .completionCandidates(type == DaemonType.class ? Arrays.stream(DaemonType.values())
+                        .map(DaemonType::word).toList() : null).build());
+            }
+            spec.parser().separator(" ");
+            spec.usageMessage().sortOptions(false).width(110).longOptionsMaxWidth(24);
+            return spec;
+        }
+
         /** The help: usage, options, examples, exit statuses. */
         static String help() {
-            CommandSpec spec = CommandSpec.create().name(PROGRAM);
-            for (Flag flag : Flag.values()) {
-                spec.addOption(OptionSpec.builder(flag.fullName()).paramLabel(flag.value).description(flag.description)
-                    .arity(flag.value.isEmpty() ? "0" : "1").type(flag.value.isEmpty() ? boolean.class : String.class)
-                    .build());
+            StringBuilder help = new StringBuilder("Usage: " + PROGRAM + """
+                 [-identity USER@DOMAIN] [-authz LEVEL]... [-lifetime SECONDS]
+                                            [-pool HOST] [-name NAME] [-type TYPE]
+                                            [-token NAME | -file PATH] [-json] [OPTION]...
+                       condor_token_request -resume FILE [-token NAME | -file PATH] [-json] [OPTION]...
+
+                Requests a token from an HTCondor pool, waits until an administrator approves it,
+                and prints it to stdout. Everything else goes to stderr.
+                """);
+            for (Section section : Section.values()) {
+                Flag[] flags = Arrays.stream(Flag.values()).filter(flag -> flag.section == section)
+                    .toArray(Flag[]::new);
+                help.append('\n').append(section.heading).append('\n')
+                    .append(new CommandLine.Help(described(flags), CommandLine.Help.defaultColorScheme(
+                        CommandLine.Help.Ansi.OFF)).optionList());
             }
-            spec.usageMessage().sortOptions(false).width(110).customSynopsis(
-                    PROGRAM + " [-identity USER@DOMAIN] [-authz LEVEL]... [-lifetime SECONDS] [-pool HOST]",
-                    "                            [-token NAME | -file PATH] [-debug[:FLAGS]] [-help]")
-                .description("", "Requests a token from an HTCondor pool, waits until an administrator approves it,",
-                    "and prints it to stdout. Everything else goes to stderr.", "")
-                .footer("""
+            return help.append("""
 
-                    Options may be shortened (-id, -life) and written with two dashes (--identity).
-                    Settings are read from the environment, as _CONDOR_NAME or _CONDOR_TOOL.NAME.
+                All options may be written with two dashes (--json), and those that HTCondor's own command has (-identity,
+                -authz, -lifetime, -pool, -name, -type, -token, -file, -debug, -help) be shortened (-id, -life).
+                Settings are read from the environment, as _CONDOR_NAME or _CONDOR_TOOL.NAME.
 
-                    Examples:
-                      condor_token_request -pool cm.example.org -identity alice@example.org
-                      condor_token_request -pool cm.example.org -lifetime 600 -authz READ -token my-token
-                      condor_token_request -pool '<192.0.2.7:9618?alias=cm.example.org&sock=collector>' -debug
+                Examples:
+                  condor_token_request -pool cm.example.org -identity alice@example.org
+                  condor_token_request -pool cm.example.org -lifetime 600 -authz READ -token my-token
+                  condor_token_request -pool cm.example.org -type schedd -name submit.example.org -file schedd.token
+                  condor_token_request -pool '<192.0.2.7:9618?alias=cm.example.org&sock=collector>' -debug
+                  condor_token_request -pool cm.example.org -json -nowait >request.json
+                  condor_token_request -resume request.json -token my-token
 
-                    Exit statuses:
-                      0  done
-                      1  the pool refused, or gave an unexpected answer
-                      2  bad command line, setting or destination; nothing was asked
-                      3  pool not found or not reachable
-                      4  authentication or trust failed
-                      5  the request expired, failed, or was forgotten by the pool
-                      6  the wait ended with the request still pending
-                      7  the token came, but could not be written where asked; stderr says where it is""".split("\n", -1));
-            return new CommandLine(spec).getUsageMessage(CommandLine.Help.Ansi.OFF);
+                Exit statuses:
+                  0  done
+                  1  the pool refused, or gave an unexpected answer
+                  2  bad command line, setting or destination; nothing was asked
+                  3  pool or daemon not found or not reachable
+                  4  authentication or trust failed
+                  5  the request expired, failed, or was forgotten by the pool
+                  6  the wait ended with the request still pending
+                  7  the token came, but could not be written where asked; stderr says where it is
+                  130, 143  interrupted; the request stays pending
+                """).toString();
         }
     }
 
-    // ==== 6. Configuration: HTCondor's settings ====
+    // ==== 7. Configuration: HTCondor's settings ====
 
     /**
      * The settings in force. They come from environment variables whose names begin with {@code _CONDOR_} in any mix of
@@ -866,13 +1625,17 @@ public final class TokenRequest {
         }
 
         /** The complaint about a setting that cannot be used. */
+        static String complaint(Setting setting, String wanted) {
+            return setting.name() + " = " + printable(setting.value()) + " (" + setting.source()
+                + ") is invalid: it must be " + wanted + ".";
+        }
+
         static Failure invalid(Setting setting, String wanted) {
-            return new Failure(Reason.CONFIGURATION, "ERROR: " + setting.name() + " = " + printable(setting.value())
-                + " (" + setting.source() + ") is invalid: it must be " + wanted + ".");
+            return new Failure(Reason.CONFIGURATION, "ERROR: " + complaint(setting, wanted), "");
         }
     }
 
-    // ==== 7. Location: from the name of a pool to addresses ====
+    // ==== 8. Location: from the name of a pool to addresses ====
 
     /**
      * HTCondor's form of an address: {@code <host:port?key=value&key>}. condor_utils/condor_sinful.cpp
@@ -996,7 +1759,20 @@ public final class TokenRequest {
         }
     }
 
-    /** Finds the daemon. It asks the name service and nobody else. */
+    /** A daemon that has been found. */
+    record Found(Target target, Wanted wanted) implements Place { }
+
+    /** Where a daemon is to be found, if it is not found yet. */
+    sealed interface Place {
+        /**
+         * In the collector's list.
+         *
+         * @param name as typed; empty for the one on this machine, else the only one of its type
+         */
+        record Listed(Target collector, DaemonType type, Optional<String> name) implements Place { }
+    }
+
+    /** Finds the daemon, or the collector that knows it. It asks the name service and nobody else. */
     static final class Location {
         private static final Pattern NAME = Pattern.compile("[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*\\.?");
         private static final Pattern IPV4 = Pattern.compile("[0-9]{1,3}(\\.[0-9]{1,3}){3}");
@@ -1009,32 +1785,89 @@ public final class TokenRequest {
         }
 
         /**
+         * The place of the daemon wanted. The rules are those of condor_daemon_client/daemon.cpp, Daemon::locate.
+         *
+         * @throws Failure USAGE, CONFIGURATION, NOT_FOUND
+         */
+        Place find(Wanted wanted) throws Failure {
+            return switch (wanted.type()) {
+                case COLLECTOR, VIEW_COLLECTOR -> new Found(collector(wanted),
+                    new Wanted(wanted.type(), Optional.empty(), wanted.pool().or(wanted::name)));
+                case ANY -> found(wanted, wanted.name()
+                    .orElseThrow(() -> new Failure(Reason.UNREACHABLE, "Failed to request a new token: "
+                        + "DAEMON:1:Failed to connect to remote daemon at ''",
+                        "-type any takes the daemon's address: -name '<IP:PORT?alias=HOST>'.")));
+                case DAGMAN, SHADOW, STARTER, GRIDMANAGER, LEASE_MANAGER -> throw new Failure(Reason.USAGE,
+                    "ERROR: Unknown daemon type (" + wanted.type().word() + ") in Daemon::locate",
+                    "Daemons of this type cannot be asked for a token.");
+                case KBDD, GENERIC, CLUSTER_SERVER -> throw nowhere(wanted.name(), Reason.USAGE,
+                    "Daemons of type " + wanted.type().word() + " cannot be looked up; -type any -name '<IP:PORT>' "
+                    + "goes to any address.");
+                default -> wanted.name().filter(name -> name.startsWith("<") || name.contains(":")).isPresent()
+                    ? found(wanted, wanted.name().get())
+                    : new Place.Listed(pool(wanted.pool()), wanted.type(), wanted.name());
+            };
+        }
+
+        /** What the original says when a daemon is not found. */
+        static Failure nowhere(Optional<String> name, Reason reason, String hint) {
+            return new Failure(reason, name.map(text -> "ERROR: couldn't locate daemon " + printable(text) + "!")
+                .orElse("ERROR: couldn't locate default daemon type."), hint);
+        }
+
+        /** Of a collector, a name means the same as a pool. */
+        private Target collector(Wanted wanted) throws Failure {
+            if (wanted.pool().isPresent() && wanted.name().isPresent()) {
+                throw new Failure(Reason.USAGE, "ERROR: Daemon: pool (" + printable(wanted.pool().get()) + ") and name ("
+                    + printable(wanted.name().get()) + ") conflict for COLLECTOR",
+                    "A collector is its pool: give one of them.");
+            }
+            if (wanted.name().isPresent()) {
+                try {
+                    return resolve(wanted.name().get().strip(), "-name");
+                } catch (Failure failure) {
+                    throw new Failure(failure.reason, nowhere(wanted.name(), failure.reason, "").getMessage(),
+                        List.of(failure.getMessage()), failure.hint().orElse(""));
+                }
+            }
+            return pool(wanted.pool());
+        }
+
+        /** A daemon whose address is given, as a sinful string or HOST:PORT. */
+        private Found found(Wanted wanted, String address) throws Failure {
+            return new Found(resolve(address.strip(), "-name"), wanted);
+        }
+
+        /**
          * The collector of a pool.
          *
          * @param pool what the user typed after {@code -pool}; empty for the configured COLLECTOR_HOST
-         * @throws Failure USAGE, CONFIGURATION, NOT_FOUND
          */
-        Target find(Optional<String> pool) throws Failure {
+        private Target pool(Optional<String> pool) throws Failure {
             if (pool.isPresent()) {
                 return resolve(pool.get().strip(), "-pool");
             }
             Optional<Configuration.Setting> setting =
                 configuration.find("COLLECTOR_HOST").or(() -> configuration.find("CONDOR_HOST"));
             if (setting.isEmpty()) {
-                throw new Failure(Reason.USAGE,
-                    "ERROR: no pool to ask: give -pool HOST, or set _CONDOR_COLLECTOR_HOST.");
+                throw nowhere(Optional.empty(), Reason.USAGE,
+                    "No pool is configured: give -pool HOST, or set _CONDOR_COLLECTOR_HOST.");
             }
             List<String> complaints = new ArrayList<>();
-            for (String host : Configuration.items(setting.get().value())) {
+            for (String name : Configuration.items(setting.get().value())) {
                 try {
-                    return resolve(host, setting.get().source());
+                    return resolve(name, setting.get().source());
                 } catch (Failure failure) {
                     complaints.add(failure.getMessage());
                 }
             }
-            throw new Failure(Reason.NOT_FOUND, "ERROR: none of the hosts in " + setting.get().name()
-                + " can be found.",
-                complaints.toArray(String[]::new));
+            throw new Failure(Reason.NOT_FOUND, nowhere(Optional.empty(), Reason.NOT_FOUND, "").getMessage(), complaints,
+                "None of the hosts in " + setting.get().name() + " can be found.");
+        }
+
+        /** The daemon at an address that was found out, not typed. */
+        Target at(String sinful, String source) throws Failure {
+            return resolve(sinful, source);
         }
 
         private Target resolve(String text, String source) throws Failure {
@@ -1049,7 +1882,7 @@ public final class TokenRequest {
             }
             if (sinful.parameters().containsKey("CCBID")) {
                 throw new Failure(Reason.UNREACHABLE, "ERROR: " + printable(text) + " (" + source
-                    + ") can be reached only through a connection broker (CCBID), which this command cannot do.");
+                    + ") can be reached only through a connection broker (CCBID), which this command cannot do.", "");
             }
             return target(sinful, bare, text, source);
         }
@@ -1084,8 +1917,8 @@ public final class TokenRequest {
                     .sorted(Comparator.comparing(address -> address instanceof Inet6Address))
                     .map(address -> new InetSocketAddress(address, sinful.port())).toList();
             } catch (UnknownHostException e) {
-                throw new Failure(Reason.NOT_FOUND, "ERROR: unknown host " + printable(sinful.host()) + " (" + source
-                    + "): check the spelling, and that this machine's name service knows it.");
+                throw new Failure(Reason.NOT_FOUND, "ERROR: unknown host " + printable(sinful.host()), "It comes from "
+                    + source + ": check the spelling, and that this machine's name service knows it.");
             }
         }
 
@@ -1103,13 +1936,13 @@ public final class TokenRequest {
         }
 
         private static Failure unreadable(String text, String source) {
-            return new Failure(Reason.USAGE, "ERROR: '" + printable(text) + "' (" + source
-                + ") is not the address of a pool:"
-                + " it takes HOST, HOST:PORT, an IP address, or a sinful string such as '<192.0.2.7:9618?alias=HOST>'.");
+            return new Failure(Reason.USAGE, "ERROR: COLLECTOR address or hostname not specified in config file",
+                "'" + printable(text) + "' (" + source + ") is not the address of a pool: it takes HOST, HOST:PORT, an IP"
+                + " address, or a sinful string such as '<192.0.2.7:9618?alias=HOST>'.");
         }
     }
 
-    // ==== 8. Wire: every number, name and limit of the protocol, with its source ====
+    // ==== 9. Wire: every number, name and limit of the protocol, with its source ====
 
     /**
      * The vocabulary of the protocol. File names are those of HTCondor's own source, below {@code src/}; "seen" means
@@ -1122,8 +1955,17 @@ public final class TokenRequest {
         static final int COLLECTOR_PORT = 9618;
 
         // Commands. condor_includes/condor_commands.h
+        static final int QUERY_STARTD_ADS = 5;
+        static final int QUERY_SCHEDD_ADS = 6;
+        static final int QUERY_MASTER_ADS = 7;
+        static final int QUERY_NEGOTIATOR_ADS = 50;
+        static final int QUERY_HAD_ADS = 56;
+        static final int QUERY_GENERIC_ADS = 74;
         static final int SHARED_PORT_CONNECT = 75;
         static final int DC_AUTHENTICATE = 60010;
+        static final int DC_NOP = 60011;
+        /** Asks whether another command would be allowed. */
+        static final int DC_SEC_QUERY = 60040;
         static final int DC_START_TOKEN_REQUEST = 60047;
         static final int DC_FINISH_TOKEN_REQUEST = 60048;
 
@@ -1169,6 +2011,9 @@ public final class TokenRequest {
             o6gEDKz+6e49oCwKu/TZ2LEfiQBMlDkjzl2VCLs/BLxmo/ogoTpBbF5vTg0xh9Rfx4M1xeSF2yxaNxeXDMJue2udGWW0emffd6MfIvCK
             bAulcJeiGpynxgQk9yc5q1y5FaQYW9EJgo415CEIq4UcCKPf/eDjsG89OTjNrW3275pvbcLLdPAihRLrej1oIwEGhLAVwSrDAUxPn5OO
             OE2tHjvXRf+MFB/XC0ZbqK9dG5i0sQ==""";
+
+        /** With what the key files on disk are scrambled. condor_utils/store_cred.cpp, simple_scramble */
+        static final byte[] SCRAMBLE = {(byte) 0xDE, (byte) 0xAD, (byte) 0xBE, (byte) 0xEF};
 
         // Replies to the two token commands. condor_daemon_core.V6/daemon_core_main.cpp
         static final int ERROR_LIMITS = 3;
@@ -1239,7 +2084,7 @@ public final class TokenRequest {
         }
     }
 
-    // ==== 9. ClassAd: the attribute lists that requests and replies consist of ====
+    // ==== 10. ClassAd: the attribute lists that requests and replies consist of ====
 
     /**
      * The part of the ClassAd language that the token commands exchange: attributes whose values are one literal.
@@ -1323,7 +2168,7 @@ public final class TokenRequest {
         }
     }
 
-    // ==== 10. Message: integers, strings and ads, to and from bytes ====
+    // ==== 11. Message: integers, strings and ads, to and from bytes ====
 
     /**
      * Builds one message. The form of a string depends on whether the stream encrypts at the moment of writing
@@ -1478,7 +2323,7 @@ public final class TokenRequest {
         }
     }
 
-    // ==== 11. CedarStream: messages over a connection, in the clear and then sealed ====
+    // ==== 12. CedarStream: messages over a connection, in the clear and then sealed ====
 
     /**
      * A TCP connection in which no read outlasts one fixed moment.
@@ -1770,7 +2615,7 @@ public final class TokenRequest {
         }
     }
 
-    // ==== 12. Keys: how the two sides come to a session key ====
+    // ==== 13. Keys: how the two sides come to a session key ====
 
     /** Key agreement and derivation. Pure functions, checked against recorded exchanges. */
     static final class Keys {
@@ -1885,7 +2730,7 @@ public final class TokenRequest {
         }
     }
 
-    // ==== 13. Authenticator: the methods, one class each ====
+    // ==== 14. Authenticator: the methods, one class each ====
 
     /** One method did not succeed; the conversation may go on with another. */
     static final class MethodFailed extends Exception {
@@ -2241,16 +3086,15 @@ public final class TokenRequest {
             try {
                 judge = judge(chain, keyType);
             } catch (CertificateException e) {
-                rejection = Optional.of("the certificate is not trusted: " + innermost(e) + ". " + describe(chain[0])
-                    + " Trusted are " + (sources.isEmpty() ? "no CAs" : String.join(", ", sources))
-                    + "; the pool's CA is named by _CONDOR_AUTH_SSL_CLIENT_CAFILE");
+                rejection = Optional.of("the certificate is not trusted: " + innermost(e) + describe(chain[0])
+                    + "\ntrusted are: " + (sources.isEmpty() ? "no CAs" : String.join(", ", sources)) + "\n" + remedy(e));
                 throw e;
             }
             try {
                 judge.checkServerTrusted(chain, keyType, engine);
             } catch (CertificateException e) {
-                rejection = Optional.of("the certificate is not for " + hostName + ": " + innermost(e) + ". "
-                    + describe(chain[0]));
+                rejection = Optional.of("the certificate is not for " + hostName + ": " + innermost(e)
+                    + describe(chain[0]) + "\nto trust it: ask for the pool by a name that the certificate carries");
                 throw e;
             }
         }
@@ -2362,6 +3206,11 @@ public final class TokenRequest {
             }
         }
 
+        private static String remedy(CertificateException e) {
+            return innermost(e).startsWith("it has expired") ? "to be renewed by the pool's administrator"
+                : "to trust it: set _CONDOR_AUTH_SSL_CLIENT_CAFILE to a file with the certificate of the pool's CA";
+        }
+
         private static String innermost(Throwable e) {
             if (e instanceof CertificateExpiredException) {
                 return "it has expired (" + e.getMessage() + ")";
@@ -2370,11 +3219,11 @@ public final class TokenRequest {
                 : innermost(e.getCause());
         }
 
+        /** A certificate as people tell it from others; the fingerprint in the form of condor_ssl_fingerprint. */
         private static String describe(X509Certificate certificate) throws CertificateException {
-            return "Subject " + certificate.getSubjectX500Principal() + ", issuer "
-                + certificate.getIssuerX500Principal()
-                + ", SHA-256 " + HexFormat.ofDelimiter(":").formatHex(Keys.sha256().digest(certificate.getEncoded()))
-                + ".";
+            return "\nsubject: " + certificate.getSubjectX500Principal()
+                + "\nissuer: " + certificate.getIssuerX500Principal()
+                + "\nSHA-256: " + HexFormat.ofDelimiter(":").formatHex(Keys.sha256().digest(certificate.getEncoded()));
         }
 
         @Override
@@ -2512,13 +3361,12 @@ public final class TokenRequest {
             String[] parts = text.split("\\.");
             try {
                 // Whether it is expired is for the caller to see, so the parser is as patient as it can be.
-                Claims claims = Jwts.parser().unsecured().json(new Json()).clockSkewSeconds(PATIENCE.toSeconds())
+                Claims claims = Jwts.parser().unsecured().json(new JsonText()).clockSkewSeconds(PATIENCE.toSeconds())
                     .build().parseUnsecuredClaims(UNSIGNED + "." + parts[1] + ".").getPayload();
-                Object keyId = new Json().deserialize(new StringReader(
+                Object keyId = new JsonText().deserialize(new StringReader(
                     new String(Base64.getUrlDecoder().decode(parts[0]), UTF_8))).get("kid");
                 return Optional.of(new IssuedToken(new Secret(text), Optional.ofNullable(keyId).map(Object::toString),
-                    claims,
-                    parts[0] + "." + parts[1], Base64.getUrlDecoder().decode(parts[2])));
+                    claims, parts[0] + "." + parts[1], Base64.getUrlDecoder().decode(parts[2])));
             } catch (JwtException | IllegalArgumentException e) {
                 return Optional.empty();
             }
@@ -2548,11 +3396,64 @@ public final class TokenRequest {
             return authenticatesAs().isEmpty() ? Optional.of("names nobody") : Optional.empty();
         }
 
+        String subject() {
+            return Optional.ofNullable(claims.getSubject()).orElse("(nobody)");
+        }
+
+        String issuer() {
+            return Optional.ofNullable(claims.getIssuer()).orElse("(nobody)");
+        }
+
+        /** What the token is limited to, such as {@code condor:/READ}; none for no limit. */
+        List<String> scopes() {
+            return Configuration.items(Optional.ofNullable(claims.get("scope")).map(Object::toString).orElse(""));
+        }
+
+        Optional<Instant> issuedAt() {
+            return Optional.ofNullable(claims.getIssuedAt()).map(Date::toInstant);
+        }
+
+        Optional<Instant> notBefore() {
+            return Optional.ofNullable(claims.getNotBefore()).map(Date::toInstant);
+        }
+
+        Optional<Instant> expiration() {
+            return Optional.ofNullable(claims.getExpiration()).map(Date::toInstant);
+        }
+
+        /**
+         * Whether the signature was made with this key, by HMAC.
+         *
+         * @param key 32 bytes
+         */
+        boolean isSignedWith(byte[] key) {
+            try {
+                Jwts.parser().verifyWith(new SecretKeySpec(key, "HmacSHA256")).json(new JsonText())
+                    .clockSkewSeconds(PATIENCE.toSeconds()).build().parseSignedClaims(text.reveal());
+                return true;
+            } catch (JwtException | IllegalArgumentException e) {
+                return false;
+            }
+        }
+
+        /** The claims that matter, under their names, null where there is none; times in seconds since 1970. */
+        static Map<String, Object> claims(Optional<IssuedToken> token) {
+            Map<String, Object> fields = new LinkedHashMap<>();
+            fields.put("iss", token.map(issued -> issued.claims().getIssuer()).orElse(null));
+            fields.put("sub", token.map(issued -> issued.claims().getSubject()).orElse(null));
+            fields.put("scope", token.map(IssuedToken::scopes).orElse(List.of()));
+            fields.put("iat", token.flatMap(IssuedToken::issuedAt).map(Instant::getEpochSecond).orElse(null));
+            fields.put("exp", token.flatMap(IssuedToken::expiration).map(Instant::getEpochSecond).orElse(null));
+            fields.put("jti", token.map(issued -> issued.claims().getId()).orElse(null));
+            fields.put("kid", token.flatMap(IssuedToken::keyId).orElse(null));
+            return fields;
+        }
+
         /** JSON for jjwt, which has no reader of its own. */
-        private static final class Json extends AbstractDeserializer<Map<String, ?>> {
+        private static final class JsonText extends AbstractDeserializer<Map<String, ?>> {
             @Override
             protected Map<String, ?> doDeserialize(Reader reader) throws IOException {
-                return new ObjectMapper().readValue(reader, new TypeReference<Map<String, Object>>() { });
+                return Json.object(reader);
             }
         }
     }
@@ -2621,12 +3522,7 @@ public final class TokenRequest {
         }
     }
 
-    // ==== 14. Security: policies, the choice of a method, sessions and their resumption ====
-
-    /**
-     * Whether the session key came through the authentication (bound) or through an ECDH exchange beside it (unbound).
-     */
-    enum Kind { BOUND, UNBOUND }
+    // ==== 15. Security: policies, the choice of a method, sessions and their resumption ====
 
     /**
      * One connection to try.
@@ -2638,14 +3534,11 @@ public final class TokenRequest {
     /**
      * A security session.
      *
-     * @param key         32 bytes
-     * @param end         when it must no longer be used
-     * @param lease       the longest gap between two uses; zero for any
-     * @param trustDomain what the pool announced
-     * @param user        who the pool thinks we are
+     * @param key   32 bytes
+     * @param end   when it must no longer be used
+     * @param lease the longest gap between two uses; zero for any
      */
-    record Session(String id, byte[] key, Kind kind, AuthMethod method, String user, Optional<String> trustDomain,
-                   Instant end, Duration lease, Instant lastUse) {
+    record Session(String id, byte[] key, Login login, Instant end, Duration lease, Instant lastUse) {
         /** Sessions are not used in their last seconds, since the server's clock started earlier than ours. */
         private static final Duration MARGIN = Duration.ofSeconds(5);
 
@@ -2655,7 +3548,7 @@ public final class TokenRequest {
         }
 
         Session usedAt(Instant now) {
-            return new Session(id, key, kind, method, user, trustDomain, end, lease, now);
+            return new Session(id, key, login, end, lease, now);
         }
     }
 
@@ -2671,6 +3564,10 @@ public final class TokenRequest {
     record PolicyReply(ClassAd ad) {
         Optional<String> trustDomain() {
             return ad.string("TrustDomain").filter(domain -> !domain.isEmpty());
+        }
+
+        String version() {
+            return ad.string("RemoteVersion").orElse("");
         }
 
         List<String> issuerKeys() {
@@ -2727,8 +3624,9 @@ public final class TokenRequest {
         private final Configuration configuration;
         private final Host host;
         private final Trace trace;
-        private final Consumer<String> notices;
-        private final TokenDirectory tokens;
+        private final Consumer<String> warnings;
+        private final Supplier<TokenDirectory.Contents> tokens;
+        private final Path tokenDirectory;
         private final ServerTrust trust;
         private final List<Attempt> attempts;
         private final List<AuthMethod> unsupported;
@@ -2737,14 +3635,16 @@ public final class TokenRequest {
         private boolean boundOnly;
 
         /** @throws Failure CONFIGURATION, if the settings contradict what a token request needs */
-        Security(Target target, Configuration configuration, Host host, Trace trace,
-            Consumer<String> notices) throws Failure {
+        Security(Target target, Configuration configuration, Host host, Trace trace, Consumer<String> warnings)
+                throws Failure {
             this.target = target;
             this.configuration = configuration;
             this.host = host;
             this.trace = trace;
-            this.notices = notices;
-            this.tokens = TokenDirectory.of(configuration, host);
+            this.warnings = warnings;
+            TokenDirectory directory = TokenDirectory.of(configuration, host);
+            this.tokens = directory::read;
+            this.tokenDirectory = directory.path();
             this.trust = new ServerTrust(configuration, host.environment());
             for (String demand : List.of("AUTHENTICATION", "ENCRYPTION", "INTEGRITY", "NEGOTIATION")) {
                 checkLevel(demand);
@@ -2759,12 +3659,38 @@ public final class TokenRequest {
                 : configuration.number("TIMEOUT_MULTIPLIER", 0, 0, 1000));
         }
 
+        /** As another, but with one token and no other method. */
+        private Security(Security other, IssuedToken token) {
+            this.target = other.target;
+            this.configuration = other.configuration;
+            this.host = other.host;
+            this.trace = other.trace;
+            this.warnings = other.warnings;
+            this.tokens = () -> new TokenDirectory.Contents(List.of(token), List.of());
+            this.tokenDirectory = other.tokenDirectory;
+            this.trust = other.trust;
+            this.attempts = List.of(new Attempt(Kind.UNBOUND, List.of(AuthMethod.TOKEN), false));
+            this.unsupported = List.of();
+            this.multiplier = other.multiplier;
+        }
+
+        /** The same server, to be logged in to with this token and nothing else. */
+        Security with(IssuedToken token) {
+            return new Security(this, token);
+        }
+
+        /** From now on, only bound connections: the request began with one. */
+        void stayBound() {
+            boundOnly = true;
+        }
+
         /** Levels are known by their first letter. What a token request cannot do without cannot be forbidden. */
         private void checkLevel(String demand) throws Failure {
             Optional<Configuration.Setting> setting = configuration.security(demand);
             if (setting.isPresent() && !setting.get().value().strip().matches("(?i)[RYTPO].*")) {
-                throw Configuration.invalid(setting.get(),
-                    "OPTIONAL, PREFERRED or REQUIRED, since a token is never sent without it");
+                throw new Failure(Reason.CONFIGURATION, "Failed to request a new token: "
+                    + "SECMAN:2002:Configuration Problem: The security policy is invalid.", Configuration.complaint(
+                    setting.get(), "OPTIONAL, PREFERRED or REQUIRED, since a token is never sent without it"));
             }
         }
 
@@ -2824,7 +3750,7 @@ public final class TokenRequest {
             session = Optional.empty();
             Channel channel = negotiate(command);
             session = Optional.of(channel.session());
-            boundOnly = channel.session().kind() == Kind.BOUND;
+            boundOnly = channel.session().login().kind() == Kind.BOUND;
             return channel;
         }
 
@@ -2833,8 +3759,17 @@ public final class TokenRequest {
             session = Optional.empty();
         }
 
+        /** A method that did not lead to a session. Some fail before they are run. */
+        private record Tried(AuthMethod method, String why, boolean wasRun) {
+            /** A line that says why, perhaps more, indented, with particulars. */
+            @Override
+            public String toString() {
+                return method.label + ": " + why.replace("\n", "\n  ");
+            }
+        }
+
         private Channel negotiate(int command) throws IOException, Failure {
-            List<String> tried = new ArrayList<>();
+            List<Tried> tried = new ArrayList<>();
             for (Attempt attempt : attempts) {
                 if (!boundOnly || attempt.kind() == Kind.BOUND) {
                     Optional<Channel> channel = attempt(attempt, command, tried);
@@ -2843,17 +3778,48 @@ public final class TokenRequest {
                     }
                 }
             }
-            unsupported.forEach(method -> tried.add(method.label + ": not among the methods of this command"));
-            throw new Failure(Reason.NOT_AUTHENTICATED,
-                "Failed to request a new token: no method of authentication succeeded with "
-                + target + ".", tried.toArray(String[]::new));
+            unsupported.forEach(method ->
+                tried.add(new Tried(method, "not among the methods of this command", false)));
+            throw notAuthenticated(tried);
         }
 
-        private Optional<Channel> attempt(Attempt attempt, int command, List<String> tried)
+        /** In the original's words, whose stack has the last method first, and then in ours. */
+        private Failure notAuthenticated(List<Tried> tried) {
+            StringBuilder stack = new StringBuilder("Failed to request a new token: DAEMON:1:failed to start command for "
+                + "token request with remote daemon at '" + target + "'.");
+            List<Tried> run = new ArrayList<>(tried.stream().filter(Tried::wasRun).toList());
+            Collections.reverse(run);
+            stack.append(run.isEmpty() ? "|SECMAN:2005:Protocol Error: No auth methods."
+                : "|AUTHENTICATE:1003:Failed to authenticate with any method");
+            run.forEach(one -> stack.append("|AUTHENTICATE:1004:Failed to authenticate using ")
+                .append(one.method().label));
+            List<String> details = new ArrayList<>(tried.stream().flatMap(one -> one.toString().lines())
+                .toList());
+            details.add("The pool offers: " + offered());
+            return new Failure(Reason.NOT_AUTHENTICATED, stack.toString(), details, "");
+        }
+
+        /** What the pool has to offer, asked of it: it names only methods that are asked for, so all of them are. */
+        private String offered() {
+            try (Connection connection = connect()) {
+                CedarStream stream = stream(connection);
+                Negotiation negotiation = new Negotiation(connection, Kind.UNBOUND, List.of(AuthMethod.values()),
+                    new ArrayList<>());
+                stream.send(stream.message().number(Wire.DC_AUTHENTICATE).ad(negotiation.policy(
+                    Wire.DC_START_TOKEN_REQUEST, Optional.of(Keys.ephemeral(host.random())))));
+                List<AuthMethod> methods = new PolicyReply(stream.receive("security policy").ad()).methods();
+                return methods.isEmpty() ? "none." : methods.stream().map(method -> method.label)
+                    .collect(Collectors.joining(", ", "", "."));
+            } catch (IOException e) {
+                return "unknown (" + e.getMessage() + ").";
+            }
+        }
+
+        private Optional<Channel> attempt(Attempt attempt, int command, List<Tried> tried)
                 throws IOException, Failure {
             List<AuthMethod> methods = new ArrayList<>();
             for (AuthMethod method : attempt.methods()) {
-                unusable(method).ifPresentOrElse(why -> tried.add(method.label + ": " + why),
+                unusable(method).ifPresentOrElse(why -> tried.add(new Tried(method, why, false)),
                     () -> methods.add(method));
             }
             if (methods.isEmpty()) {
@@ -2865,7 +3831,7 @@ public final class TokenRequest {
                 if (channel.isEmpty()) {
                     connection.close();
                 } else if (attempt.fallback()) {
-                    notices.accept("WARNING: SSL did not succeed, so " + channel.get().session().method().label
+                    warnings.accept("SSL did not succeed, so " + channel.get().session().login().method()
                         + " is used: an active attacker between this machine and the pool can read the session.");
                 }
                 return channel;
@@ -2882,14 +3848,14 @@ public final class TokenRequest {
                     + target.sinful().with("alias", "HOST") + "'");
             }
             if (method == AuthMethod.TOKEN) {
-                TokenDirectory.Contents contents = tokens.read();
+                TokenDirectory.Contents contents = tokens.get();
                 return contents.tokens().isEmpty() ? Optional.of(noToken(contents.complaints())) : Optional.empty();
             }
             return Optional.empty();
         }
 
         private String noToken(List<String> complaints) {
-            return "no token in " + tokens.path()
+            return "no token in " + tokenDirectory
                 + (complaints.isEmpty() ? "" : " (" + String.join("; ", complaints) + ")");
         }
 
@@ -2958,9 +3924,9 @@ public final class TokenRequest {
             private final Connection connection;
             private final Kind kind;
             private final List<AuthMethod> methods;
-            private final List<String> tried;
+            private final List<Tried> tried;
 
-            Negotiation(Connection connection, Kind kind, List<AuthMethod> methods, List<String> tried) {
+            Negotiation(Connection connection, Kind kind, List<AuthMethod> methods, List<Tried> tried) {
                 this.connection = connection;
                 this.kind = kind;
                 this.methods = methods;
@@ -3006,6 +3972,9 @@ public final class TokenRequest {
                     .put("SessionLease", SESSION_DURATION.toSeconds()).put("NewSession", "YES")
                     .put("NegotiatedSession", true)
                     .put("RemoteVersion", Wire.VERSION).put("ConnectSinful", target.toString()).put("Command", command);
+                if (command == Wire.DC_SEC_QUERY) {
+                    ad.put("AuthCommand", Wire.DC_NOP);
+                }
                 configuration.text("TRUST_DOMAIN").ifPresent(domain -> ad.put("TrustDomain", domain));
                 ecdh.ifPresent(pair -> ad.put("ECDHPublicKey", Keys.encodePoint(pair.getPublic())));
                 trace.log(Trace.SECURITY, () -> "Our policy (" + kind.name().toLowerCase(Locale.ROOT) + "): "
@@ -3024,7 +3993,7 @@ public final class TokenRequest {
                         }
                         offers.put(method, authenticator(method, reply));
                     } catch (MethodFailed e) {
-                        tried.add(method.label + ": " + e.getMessage());
+                        tried.add(new Tried(method, e.getMessage(), false));
                     }
                 }
                 return offers;
@@ -3053,7 +4022,7 @@ public final class TokenRequest {
             }
 
             private IssuedToken fittingToken(PolicyReply reply) throws MethodFailed {
-                TokenDirectory.Contents contents = tokens.read();
+                TokenDirectory.Contents contents = tokens.get();
                 List<String> complaints = new ArrayList<>(contents.complaints());
                 for (IssuedToken token : contents.tokens()) {
                     Optional<String> misfit = token.misfit(reply.trustDomain(), reply.issuerKeys(), host.clock()
@@ -3078,8 +4047,8 @@ public final class TokenRequest {
                     long choice = message.number();
                     message.end();
                     if (choice == 0) {
-                        offers.keySet().forEach(method -> tried.add(method.label
-                            + ": the pool did not choose it (its log may say why)"));
+                        offers.keySet().forEach(method -> tried.add(new Tried(method,
+                            "the pool did not choose it (its log may say why)", false)));
                         return Optional.empty();
                     }
                     AuthMethod method = AuthMethod.fromWire(choice).filter(offers::containsKey)
@@ -3090,7 +4059,7 @@ public final class TokenRequest {
                         return Optional.of(new Proof(method, offers.remove(method).authenticate(stream)));
                     } catch (MethodFailed e) {
                         trace.log(Trace.SECURITY, () -> method.label + " failed: " + e.getMessage());
-                        tried.add(method.label + ": " + e.getMessage());
+                        tried.add(new Tried(method, e.getMessage(), true));
                     }
                 }
                 return Optional.empty();
@@ -3129,9 +4098,9 @@ public final class TokenRequest {
                 String user = ad.string("User").orElse("(nobody)");
                 String verdict = ad.string("ReturnCode").orElse("AUTHORIZED");
                 if (!verdict.equals("AUTHORIZED")) {
-                    throw new Failure(Reason.REFUSED, "Failed to request a new token: " + target + " does not let "
-                        + printable(user)
-                        + " (authenticated with " + method.label + ") request one: " + printable(verdict) + ".",
+                    throw new Failure(Reason.REFUSED, "Failed to request a new token: SECMAN:2010:Received \""
+                        + printable(verdict) + "\" from server for user " + printable(user) + " using method "
+                        + method.label + ".", List.of("Asked was " + target + "."),
                         "The pool's administrator allows it with ALLOW_DAEMON or ALLOW_WRITE, or denies it with DENY_*.");
                 }
                 Instant now = host.clock().instant();
@@ -3141,19 +4110,163 @@ public final class TokenRequest {
                 trace.log(Trace.SECURITY, () -> "Authenticated with " + method.label + " as " + user
                     + "; the session is "
                     + kind.name().toLowerCase(Locale.ROOT) + ", AES, for " + seconds + " s.");
-                return new Session(ad.string("Sid").orElse(""), key, kind, method, user, reply.trustDomain(),
-                    now.plusSeconds(seconds), Duration.ofSeconds(lease), now);
+                Login login = new Login(method.label, kind, printable(user), printable(reply.version()),
+                    reply.trustDomain().map(TokenRequest::printable));
+                return new Session(ad.string("Sid").orElse(""), key, login, now.plusSeconds(seconds),
+                    Duration.ofSeconds(lease), now);
             }
         }
     }
 
-    // ==== 15. NetworkClient: the two token commands ====
+    // ==== 16. Directory: a daemon's address, asked of the collector ====
+
+    /**
+     * Looks daemons up in the collector's list. condor_daemon_client/daemon.cpp (Daemon::getDaemonInfo),
+     * condor_utils/condor_query.cpp
+     *
+     * <p>Without a name, the daemon on this machine is meant. Where the original refuses though the answer is unique (a
+     * short name on a machine without a domain, a type of which the pool has one daemon elsewhere), that daemon is taken,
+     * and the user is told which.
+     */
+    static final class Directory {
+        /** How many daemons a complaint lists. */
+        private static final int SHOWN = 10;
+        private static final String PROJECTION =
+            "CondorVersion CondorPlatform MyAddress AddressV1 Name Machine ScheddIpAddr CredDIpAddr";
+        private final Security security;
+        private final Location location;
+        private final String machine;
+        private final Trace trace;
+        private final Consumer<String> notices;
+
+        /** @param machine the name of this one */
+        Directory(Security security, Location location, String machine, Trace trace, Consumer<String> notices) {
+            this.security = security;
+            this.location = location;
+            this.machine = machine;
+            this.trace = trace;
+            this.notices = notices;
+        }
+
+        /** What the collector knows of a daemon. */
+        private record Entry(String name, String machine, String address) {
+            static Optional<Entry> of(ClassAd ad) {
+                return ad.string("MyAddress").or(() -> ad.string("ScheddIpAddr"))
+                    .map(address -> new Entry(ad.string("Name").orElse(""), ad.string("Machine").orElse(""), address));
+            }
+        }
+
+        /** @throws Failure NOT_FOUND if there is none, or more than one; or what the collector's failure is */
+        Found find(Place.Listed wanted) throws Failure {
+            String what = wanted.type().word();
+            List<Entry> fitting = ask(wanted, named(wanted.name().orElse(machine)));
+            if (fitting.isEmpty()) {
+                List<Entry> others = ask(wanted, "true");
+                if (others.isEmpty()) {
+                    throw notFound(wanted, others, "The collector " + wanted.collector() + " knows no " + what + ".");
+                }
+                if (wanted.name().isPresent()) {
+                    throw notFound(wanted, others, "The collector knows these of type " + what + ":");
+                }
+                fitting = others;
+            }
+            // The slots of a startd have names of their own and one address.
+            Map<String, Entry> addresses = new LinkedHashMap<>();
+            fitting.forEach(entry -> addresses.putIfAbsent(entry.address(), entry));
+            if (addresses.size() > 1) {
+                throw notFound(wanted, List.copyOf(addresses.values()), "More than one fits:");
+            }
+            return found(wanted, fitting.get(0));
+        }
+
+        private Found found(Place.Listed wanted, Entry entry) throws Failure {
+            notices.accept("Asking the " + wanted.type().word() + " " + entry.name() + " at " + entry.address() + ".");
+            Sinful sinful = Sinful.parse(entry.address()).orElseThrow(() -> notFound(wanted, List.of(entry),
+                "The collector gives an address that is none:"));
+            boolean aliased = sinful.parameter("alias").isPresent() || entry.machine().isEmpty();
+            Target target = location.at((aliased ? sinful : sinful.with("alias", entry.machine())).toString(),
+                "the collector");
+            return new Found(target, new Wanted(wanted.type(), Optional.of(entry.name()), Optional.empty()));
+        }
+
+        private static Failure notFound(Place.Listed wanted, List<Entry> entries, String what) {
+            List<String> lines = Stream.concat(Stream.of(what),
+                entries.stream().limit(SHOWN).map(entry -> "  " + entry.name() + " " + entry.address())).toList();
+            return new Failure(Reason.NOT_FOUND, Location.nowhere(wanted.name(), Reason.NOT_FOUND, "").getMessage(), lines,
+                entries.isEmpty() ? "" : "Name one with -name.");
+        }
+
+        /** A short name may stand for the one with a domain, where the name service knows that. */
+        private static String named(String name) {
+            List<String> names = new ArrayList<>(List.of(name));
+            if (!name.contains("@") && !name.contains(".")) {
+                try {
+                    names.add(InetAddress.getByName(name).getCanonicalHostName());
+                } catch (UnknownHostException e) {
+                    names.add(name); // then the collector may know it all the same
+                }
+            }
+            return names.stream().distinct().map(text -> text.replace("\"", "\\\""))
+                .flatMap(text -> Stream.of("(Name == \"" + text + "\")", "(Machine == \"" + text + "\")"))
+                .collect(Collectors.joining(" || "));
+        }
+
+        private List<Entry> ask(Place.Listed wanted, String constraint) throws Failure {
+            ClassAd query = new ClassAd().put("MyType", "Query").put("TargetType", targetType(wanted.type()))
+                .putExpression("Requirements", constraint).put("Projection", PROJECTION);
+            try (Channel channel = security.open(command(wanted.type()))) {
+                channel.stream().send(channel.stream().message().ad(query));
+                MessageReader reply = channel.stream().receive("list of daemons");
+                List<Entry> entries = new ArrayList<>();
+                while (reply.number(0, 1) == 1) {
+                    Entry.of(reply.ad()).ifPresent(entries::add);
+                }
+                reply.end();
+                trace.log(Trace.HOSTNAME, () -> wanted.collector() + " on " + constraint + ": " + entries);
+                return entries;
+            } catch (Failure failure) {
+                throw new Failure(failure.reason, Location.nowhere(wanted.name(), failure.reason, "").getMessage(),
+                    Stream.concat(Stream.of("The collector " + wanted.collector() + " cannot be asked for it:"),
+                        failure.details().stream()).toList(), failure.hint().orElse(""));
+            } catch (IOException e) {
+                Reason reason = e instanceof ProtocolViolation ? Reason.VIOLATION : Reason.UNREACHABLE;
+                throw Location.nowhere(wanted.name(), reason, "The collector " + wanted.collector()
+                    + " cannot be asked for it: " + e.getMessage() + ".");
+            }
+        }
+
+        private static int command(DaemonType type) {
+            return switch (type) {
+                case STARTD -> Wire.QUERY_STARTD_ADS;
+                case SCHEDD -> Wire.QUERY_SCHEDD_ADS;
+                case MASTER -> Wire.QUERY_MASTER_ADS;
+                case NEGOTIATOR -> Wire.QUERY_NEGOTIATOR_ADS;
+                case HAD -> Wire.QUERY_HAD_ADS;
+                default -> Wire.QUERY_GENERIC_ADS;
+            };
+        }
+
+        /** What the ads of a type call themselves. condor_includes/condor_adtypes.h */
+        private static String targetType(DaemonType type) {
+            return switch (type) {
+                case STARTD -> "Machine";
+                case SCHEDD -> "Scheduler";
+                case MASTER -> "DaemonMaster";
+                case NEGOTIATOR -> "Negotiator";
+                case HAD -> "HAD";
+                case CREDD -> "CredD";
+                default -> "PlacementD";
+            };
+        }
+    }
+
+    // ==== 17. NetworkClient: the two token commands ====
 
     /**
      * The conversation about one token. condor_daemon_core.V6/daemon_core_main.cpp, condor_daemon_client/daemon.cpp
      *
-     * <p>From the sending of a command until its answer proves to hold no token, signals wait; after an answer that
-     * holds one, they go on waiting until whoever took it calls {@link Handover#leave}.
+     * <p>From the sending of a command until its answer proves to hold nothing that can be lost, signals wait; after an
+     * answer that holds a token or a request ID, until whoever took it calls {@link Handover#leave}.
      */
     static final class NetworkClient implements TokenService {
         private static final int CLIENT_ID_BYTES = 16;
@@ -3164,6 +4277,7 @@ public final class TokenRequest {
         private final Handover handover;
         private final Trace trace;
         private final Consumer<String> notices;
+        private boolean loggedIn;
 
         NetworkClient(Security security, Target target, Configuration configuration, Host host, Handover handover,
                       Trace trace, Consumer<String> notices) {
@@ -3177,16 +4291,20 @@ public final class TokenRequest {
         }
 
         @Override
-        public Answer start(Order order) throws Failure {
+        public Started start(Order order) throws Failure {
             Secret clientId = new Secret(host.name() + "-" + host.randomHex(CLIENT_ID_BYTES));
             try (Channel channel = open()) {
+                loggedIn = true;
+                Login login = channel.session().login();
+                Order whole = order.as(identity(order, login));
                 ClassAd request = new ClassAd().put("ClientId", clientId.reveal())
-                    .put("User", identity(order, channel.session()));
+                    .put("User", whole.identity().orElseThrow());
                 if (!order.authorizations().isEmpty()) {
                     request.put("LimitAuthorization", String.join(",", order.authorizations()));
                 }
                 order.lifetimeSeconds().ifPresent(seconds -> request.put("TokenLifetime", seconds));
-                return settle(started(exchange(channel, request, "answer to the token request"), clientId));
+                Answer answer = started(exchange(channel, request, "answer to the token request"), clientId);
+                return new Started(whole, login, settle(answer));
             } catch (ProtocolViolation e) {
                 throw failedToStart(Reason.VIOLATION, e.getMessage(),
                     "Either this is no HTCondor daemon of 9.0 or later, or somebody interferes.");
@@ -3202,23 +4320,30 @@ public final class TokenRequest {
             } catch (ProtocolViolation e) {
                 throw e;
             } catch (ConnectException e) {
-                throw failedToStart(Reason.UNREACHABLE, e.getMessage());
+                throw new Failure(Reason.UNREACHABLE, "Failed to request a new token: DAEMON:1:Failed to connect to remote "
+                    + "daemon at '" + target + "'", List.of(sentence(e.getMessage())), "");
             } catch (EOFException | SocketException e) {
                 throw failedToStart(Reason.UNREACHABLE, e.getMessage(),
                     "A pool that closes without a word usually lacks AES encryption, forbids this host, or knows no such"
                     + " shared port endpoint; its daemon's log says which.");
             } catch (IOException e) {
-                throw failedToStart(Reason.UNREACHABLE, e.getMessage());
+                throw failedToStart(Reason.UNREACHABLE, e.getMessage(), "");
             }
         }
 
-        private Failure failedToStart(Reason reason, String why, String... details) {
-            return new Failure(reason, "Failed to request a new token: " + target + ": " + why + ".", details);
+        private Failure failedToStart(Reason reason, String why, String hint) {
+            return new Failure(reason, "Failed to request a new token: DAEMON:1:failed to start command for token request "
+                + "with remote daemon at '" + target + "'.", List.of(sentence(why)), hint);
+        }
+
+        private static String sentence(String words) {
+            return Character.toUpperCase(words.charAt(0)) + words.substring(1) + (words.endsWith(".") ? "" : ".");
         }
 
         @Override
         public Answer poll(Ticket ticket) throws IOException, Failure {
             try (Channel channel = security.open(Wire.DC_FINISH_TOKEN_REQUEST)) {
+                loggedIn = true;
                 ClassAd request = new ClassAd().put("ClientId", ticket.clientId().reveal())
                     .put("RequestId", ticket.requestId());
                 return settle(polled(exchange(channel, request, "answer to the poll"), ticket));
@@ -3226,25 +4351,25 @@ public final class TokenRequest {
                 security.forget();
                 throw new ProtocolViolation(e.getMessage() + " (does somebody interfere?)");
             } catch (Failure failure) {
-                if (failure.reason == Reason.NOT_AUTHENTICATED) {
+                if (failure.reason == Reason.NOT_AUTHENTICATED && loggedIn) {
                     // A pool that has forgotten the session may be short of its certificate only for a while.
                     throw new IOException("no method of authentication succeeds with " + target + " ("
-                        + String.join("; ", failure.details()) + ")");
+                        + failure.details().stream().map(String::strip).collect(Collectors.joining("; ")) + ")");
                 }
                 throw failure;
             }
         }
 
         /** The identity to ask for; without a configured UID_DOMAIN, the pool's trust domain completes it. */
-        private String identity(Order order, Session session) throws Failure {
+        private String identity(Order order, Login login) throws Failure {
             String name = order.identity().orElse("condor");
             if (name.contains("@")) {
                 return name;
             }
             Optional<String> configured = configuration.text("UID_DOMAIN").map(String::strip);
-            String domain = configured.or(session::trustDomain).orElseThrow(() -> new Failure(Reason.USAGE,
-                "ERROR: no domain for the identity " + printable(name)
-                + ": give -identity NAME@DOMAIN, or set _CONDOR_UID_DOMAIN."));
+            String domain = configured.or(login::trustDomain).orElseThrow(() -> new Failure(Reason.USAGE,
+                "ERROR: no domain for the identity " + printable(name) + ".",
+                "Give -identity NAME@DOMAIN, or set _CONDOR_UID_DOMAIN."));
             if (configured.isEmpty()) {
                 notices.accept("Requesting identity " + name + "@" + domain
                     + " (no UID_DOMAIN is configured here; this is the pool's trust domain).");
@@ -3267,7 +4392,7 @@ public final class TokenRequest {
         }
 
         private Answer settle(Answer answer) {
-            if (!(answer instanceof Answer.Issued)) {
+            if (!(answer instanceof Answer.Issued || answer instanceof Answer.Enqueued)) {
                 handover.leave();
             }
             trace.log(Trace.COMMAND, () -> "The pool's answer: " + answer.getClass().getSimpleName());
@@ -3286,11 +4411,11 @@ public final class TokenRequest {
             }
             if (answer.isEmpty()) {
                 throw new Failure(Reason.BUSY, "Failed to request a new token: " + target
-                    + " has too many requests waiting. Try again later.");
+                    + " has too many requests waiting.", "Try again later.");
             }
-            String requestId = answer.string("RequestId").filter(id -> id.matches("[A-Za-z0-9]{1,32}"))
-                .orElseThrow(() -> new Failure(Reason.UNEXPECTED, "Failed to request a new token: " + target
-                    + " did not provide a valid request ID."));
+            String requestId = answer.string("RequestId").filter(Ticket::isRequestId)
+                .orElseThrow(() -> new Failure(Reason.UNEXPECTED, "Remote daemon did not provide a valid request ID.",
+                    "Asked was " + target + "; its log may say more."));
             return new Answer.Enqueued(new Ticket(requestId, clientId));
         }
 
@@ -3298,8 +4423,8 @@ public final class TokenRequest {
             Optional<String> error = answer.string("ErrorString");
             if (error.isEmpty() && answer.integer("ErrorCode").orElse(0) == 0) {
                 String token = answer.string("Token").orElseThrow(() -> new Failure(Reason.UNEXPECTED,
-                    "Failed to get request " + ticket.requestId() + ": " + target
-                    + " sent neither a token nor an error."));
+                    "Failed to get a status update for token request: " + target
+                    + " sent neither a token nor an error.", "Its log may say more."));
                 return token.isEmpty() ? new Answer.Pending() : issued(token);
             }
             String words = error.orElse("");
@@ -3313,25 +4438,46 @@ public final class TokenRequest {
             Reason reason = words.startsWith("Client ID is incorrect") ? Reason.REQUEST_UNKNOWN
                 : code == Wire.ERROR_EXPIRED ? Reason.REQUEST_EXPIRED
                 : code == Wire.ERROR_DISABLED ? Reason.REFUSED : Reason.REQUEST_FAILED;
-            throw new Failure(reason, "Request " + ticket.requestId() + " has ended without a token: "
-                + printable(words)
-                + " (code " + code + ", from " + target + ")", reason == Reason.REFUSED ? remedy(code)
-                : "Ask for a new one.");
+            throw new Failure(reason, "Failed to get a status update for token request: DAEMON:" + code + ":"
+                + printable(words), List.of("Request " + ticket.requestId() + " at " + target
+                + " has ended without a token."), reason == Reason.REFUSED ? remedy(code) : "Ask for a new one.");
         }
 
         private Answer issued(String text) throws Failure {
             if (!IssuedToken.isToken(text)) {
                 throw new Failure(Reason.UNEXPECTED, "What " + target
-                    + " sent as a token is none; it was thrown away.");
+                    + " sent as a token is none; it was thrown away.", "Its log may say more.");
             }
             return new Answer.Issued(new Secret(text));
         }
 
+        @Override
+        public Login verify(Secret token) throws Failure {
+            IssuedToken issued = IssuedToken.read(token.reveal()).orElseThrow(() -> new Failure(Reason.TOKEN_REJECTED,
+                "The token cannot be tried, since its claims cannot be read.", "It is delivered all the same."));
+            try (Channel channel = security.with(issued).open(Wire.DC_SEC_QUERY)) {
+                MessageReader reply = channel.stream().receive("answer to the trial of the token");
+                ClassAd answer = reply.ad();
+                reply.end();
+                trace.log(Trace.SECURITY, () -> "The pool on the token: " + answer.assignments());
+                if (answer.isFalse("AuthorizationSucceeded")) {
+                    throw new Failure(Reason.TOKEN_REJECTED, "", List.of("It allows it nothing."), "");
+                }
+                return channel.session().login();
+            } catch (Failure failure) {
+                throw new Failure(Reason.TOKEN_REJECTED, "The token is delivered, but " + target + " does not accept it.",
+                    failure.details(), failure.hint().orElse(""));
+            } catch (IOException e) {
+                Reason reason = e instanceof ProtocolViolation ? Reason.VIOLATION : Reason.UNREACHABLE;
+                throw new Failure(reason, "The token is delivered, but could not be tried: " + e.getMessage() + ".", "");
+            }
+        }
+
         private Failure refusal(ClassAd answer) {
             long code = answer.integer("ErrorCode").orElse(-1);
-            return new Failure(Reason.REFUSED, "Failed to request a new token: " + target + " refused: "
-                + printable(answer.string("ErrorString").orElse("no reason given")) + " (code " + code + ")",
-                remedy(code));
+            return new Failure(Reason.REFUSED, "Failed to request a new token: DAEMON:" + code + ":"
+                + printable(answer.string("ErrorString").orElse("no reason given")),
+                List.of("Asked was " + target + "."), remedy(code));
         }
 
         /** What to do about an error that the pool answered. */
@@ -3348,15 +4494,15 @@ public final class TokenRequest {
         }
     }
 
-    // ==== 16. Poller: ask, wait, ask again ====
+    // ==== 18. Poller: ask, wait, ask again ====
 
     /**
      * Waits for an administrator without hurrying the pool. A pool that cannot be reached is asked again, less and less
      * often, since the request stays there; only its own word ends the wait early.
      */
     static final class Poller {
-        /** How long to wait in all, as the manual says. */
-        static final Duration PATIENCE = Duration.ofHours(1);
+        /** Before the first poll of a new request. */
+        static final Duration FIRST_PAUSE = Duration.ofSeconds(1);
         private static final Duration LONGEST_PAUSE = Duration.ofSeconds(30);
         private static final double JITTER = 0.1;
         /**
@@ -3370,127 +4516,275 @@ public final class TokenRequest {
         private final InstantSource clock;
         private final Sleeper sleeper;
         private final RandomGenerator random;
-        private final Duration patience;
-        private final Consumer<String> notices;
+        private final Patience patience;
+        private final Consumer<Event.Waiting> listener;
 
-        Poller(TokenService pool, InstantSource clock, Sleeper sleeper, RandomGenerator random, Duration patience,
-               Consumer<String> notices) {
+        Poller(TokenService pool, InstantSource clock, Sleeper sleeper, RandomGenerator random, Patience patience,
+               Consumer<Event.Waiting> listener) {
             this.pool = pool;
             this.clock = clock;
             this.sleeper = sleeper;
             this.random = random;
             this.patience = patience;
-            this.notices = notices;
+            this.listener = listener;
+        }
+
+        /** What one poll brought, if not the token. */
+        private record Outcome(State state, Optional<String> detail, boolean answerLost) {
+            private static final Outcome PENDING = new Outcome(State.PENDING, Optional.empty(), false);
         }
 
         /**
          * The token, once it is approved.
          *
+         * @param first    the pause before the first poll; zero for none
+         * @param deadline when the last poll is
          * @throws Failure REQUEST_UNKNOWN, TIMED_OUT, or what the pool says
          */
-        Secret await(Ticket ticket) throws Failure {
+        Secret await(Ticket ticket, Duration first, Instant deadline) throws Failure {
             Instant start = clock.instant();
-            Instant deadline = start.plus(patience);
-            int failures = 0;
-            int unknown = 0;
+            Optional<State> last = Optional.empty();
+            int inARow = 0;
             boolean answerLost = false;
-            for (Instant now = start; now.isBefore(deadline); now = clock.instant()) {
-                pause(jittered(interval(Duration.between(start, now), Math.max(failures, unknown))),
-                    Duration.between(now, deadline));
-                try {
-                    Answer answer = pool.poll(ticket);
-                    if (answer instanceof Answer.Issued issued) {
-                        return issued.token();
-                    }
-                    unknown = answer instanceof Answer.Unknown ? unknown + 1 : 0;
-                    failures = answer instanceof Answer.RateLimited ? failures + 1 : 0;
-                } catch (IOException e) {
-                    answerLost |= e instanceof AnswerLost;
-                    if (failures++ == 0) {
-                        notices.accept("Request " + ticket.requestId()
-                            + " stays with the pool, which cannot be asked now: "
-                            + e.getMessage() + ". Trying again.");
-                    }
-                }
-                if (unknown == UNKNOWN_LIMIT) {
-                    throw new Failure(Reason.REQUEST_UNKNOWN, "The pool does not know request " + ticket.requestId()
-                        + " any more: it was removed, or the daemon was restarted"
-                        + (answerLost ? ", or the token was in an answer that did not reach us." : "."),
-                        "Ask for a new one.");
-                }
+            if (!first.isZero()) {
+                pause(ticket, Outcome.PENDING, false, jittered(patience.interval().orElse(first)), deadline);
+                last = Optional.of(State.PENDING);
             }
-            throw new Failure(Reason.TIMED_OUT, "Request " + ticket.requestId() + " was not approved within "
-                + patience.toSeconds() + " seconds.",
-                "It may still be pending at the pool, but nobody waits for it any more.");
+            while (true) {
+                List<Secret> token = new ArrayList<>();
+                Outcome outcome = ask(ticket, token::add);
+                if (!token.isEmpty()) {
+                    return token.get(0);
+                }
+                boolean repeated = last.equals(Optional.of(outcome.state()));
+                inARow = repeated ? inARow + 1 : 1;
+                answerLost |= outcome.answerLost();
+                if (outcome.state() == State.UNKNOWN && inARow == UNKNOWN_LIMIT) {
+                    throw unknown(ticket, answerLost);
+                }
+                if (!clock.instant().isBefore(deadline)) {
+                    throw timedOut(ticket);
+                }
+                int failures = outcome.state() == State.PENDING ? 0 : inARow;
+                Duration interval = interval(Duration.between(start, clock.instant()), patience.interval(), failures);
+                pause(ticket, outcome, repeated, jittered(interval), deadline);
+                last = Optional.of(outcome.state());
+            }
+        }
+
+        private Outcome ask(Ticket ticket, Consumer<Secret> taker) throws Failure {
+            try {
+                Answer answer = pool.poll(ticket);
+                if (answer instanceof Answer.Issued issued) {
+                    taker.accept(issued.token());
+                }
+                return answer instanceof Answer.Unknown unknown
+                    ? new Outcome(State.UNKNOWN, Optional.of(unknown.words()), false)
+                    : answer instanceof Answer.RateLimited ? new Outcome(State.RATE_LIMITED, Optional.empty(), false)
+                    : Outcome.PENDING;
+            } catch (IOException e) {
+                return new Outcome(State.UNREACHABLE, Optional.of(e.getMessage()), e instanceof AnswerLost);
+            }
         }
 
         /** The pause before the next poll: longer the longer it takes, doubled for each failure in a row. */
-        static Duration interval(Duration elapsed, int failures) {
-            Duration usual = Duration.ofSeconds(elapsed.toSeconds() < 60 ? 1 : elapsed.toSeconds() < 600 ? 2 : 5);
+        static Duration interval(Duration elapsed, Optional<Duration> wished, int failures) {
+            Duration usual = wished.orElse(Duration.ofSeconds(
+                elapsed.toSeconds() < 60 ? 1 : elapsed.toSeconds() < 600 ? 2 : 5));
+            Duration longest = usual.compareTo(LONGEST_PAUSE) < 0 ? LONGEST_PAUSE : usual;
             Duration patient = usual.multipliedBy(1L << Math.min(failures, 5));
-            return patient.compareTo(LONGEST_PAUSE) < 0 ? patient : LONGEST_PAUSE;
+            return patient.compareTo(longest) < 0 ? patient : longest;
         }
 
-        /** Ten percent more or less, so that many clients do not ask in step. */
+        /** Ten percent more or less, so that many clients do not ask in step; but what the user wishes, exactly. */
         private Duration jittered(Duration pause) {
-            return Duration.ofMillis(Math.round(pause.toMillis() * (1 + JITTER * (2 * random.nextDouble() - 1))));
+            return patience.interval().isPresent() ? pause
+                : Duration.ofMillis(Math.round(pause.toMillis() * (1 + JITTER * (2 * random.nextDouble() - 1))));
         }
 
-        private void pause(Duration wanted, Duration most) throws Failure {
+        private void pause(Ticket ticket, Outcome outcome, boolean repeated, Duration wanted, Instant deadline)
+                throws Failure {
+            Duration most = Duration.between(clock.instant(), deadline);
+            Duration pause = wanted.compareTo(most) < 0 ? wanted : most;
+            listener.accept(new Event.Waiting(ticket.requestId(), outcome.state(), outcome.detail(), repeated, pause));
             try {
-                sleeper.sleep(wanted.compareTo(most) < 0 ? wanted : most);
+                sleeper.sleep(pause);
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
-                throw new Failure(Reason.INTERNAL, "Interrupted.");
+                throw new Failure(Reason.INTERNAL, "Interrupted.", "");
+            }
+        }
+
+        private static Failure unknown(Ticket ticket, boolean answerLost) {
+            return new Failure(Reason.REQUEST_UNKNOWN,
+                "Failed to get a status update for token request: DAEMON:3:Request ID is not known.",
+                List.of("The pool does not know request " + ticket.requestId()
+                    + " any more: it was removed, or the daemon was restarted"
+                    + (answerLost ? ", or the token was in an answer that did not reach us." : ".")),
+                "Ask for a new one; -resubmit does that by itself.");
+        }
+
+        Failure timedOut(Ticket ticket) {
+            return new Failure(Reason.TIMED_OUT, "Request " + ticket.requestId() + (patience.timeout().isZero()
+                ? " is not approved yet." : " was not approved within " + patience.timeout().toSeconds() + " seconds."),
+                "");
+        }
+    }
+
+    // ==== 19. Reviewer: what was issued beside what was asked for ====
+
+    /** The pool's signing keys, where this user may read them: an administrator on the central manager. */
+    record SigningKeys(Path directory, Optional<Path> poolKey) {
+        private static final int MAX_BYTES = 64 * 1024;
+
+        static SigningKeys of(Configuration configuration) {
+            return new SigningKeys(Path.of(configuration.text("SEC_PASSWORD_DIRECTORY").map(String::strip)
+                .orElse("/etc/condor/passwords.d")),
+                configuration.text("SEC_TOKEN_POOL_SIGNING_KEY_FILE").map(text -> Path.of(text.strip())));
+        }
+
+        /** The file of a key, for messages. */
+        Path file(String keyId) {
+            return keyId.equals("POOL") ? poolKey.orElse(directory.resolve(keyId)) : directory.resolve(keyId);
+        }
+
+        /**
+         * The key with which tokens are signed, 32 bytes; empty if it cannot be read. In its file it is scrambled
+         * ({@link Wire#SCRAMBLE}), and that of the pool counts twice, as a pool password does (condor_utils/token_utils.cpp,
+         * condor_io/condor_auth_passwd.cpp).
+         *
+         * @param keyId as a token names it; one that is no plain name has no file
+         */
+        Optional<byte[]> read(String keyId) {
+            if (!keyId.matches("[A-Za-z0-9_-][A-Za-z0-9._-]*")) {
+                return Optional.empty();
+            }
+            try (InputStream in = Files.newInputStream(file(keyId))) {
+                byte[] key = in.readNBytes(MAX_BYTES);
+                for (int i = 0; i < key.length; i++) {
+                    key[i] ^= Wire.SCRAMBLE[i % Wire.SCRAMBLE.length];
+                }
+                return Optional.of(Keys.hkdf(keyId.equals("POOL") ? concat(key, key) : key, Keys.ascii("htcondor"),
+                    Keys.ascii("master jwt")));
+            } catch (IOException e) {
+                return Optional.empty();
             }
         }
     }
 
-    // ==== 17. Writer: the token to its destination, the story to the user ====
+    /** Compares a token with the order. It changes nothing and never throws: the token is here and has to be delivered. */
+    static final class Reviewer {
+        /** By how much the pool's clock may be ahead of ours, and a token's times be none of our business. */
+        private static final Duration SKEW = Duration.ofSeconds(60);
+        private static final String SCOPE = "condor:/";
+        private final SigningKeys keys;
+        private final Instant now;
+
+        Reviewer(SigningKeys keys, Instant now) {
+            this.keys = keys;
+            this.now = now;
+        }
+
+        /** @param local whether the pool is on this machine, so that the keys here ought to be its own */
+        Review review(Secret token, Order order, Login login, boolean local) {
+            try {
+                return IssuedToken.read(token.reveal()).map(issued -> review(issued, order, login, local))
+                    .orElseGet(Reviewer::unreadable);
+            } catch (RuntimeException e) {
+                return unreadable();
+            }
+        }
+
+        private static Review unreadable() {
+            return new Review(IssuedToken.claims(Optional.empty()), false, List.of("the token's claims cannot be read."));
+        }
+
+        private Review review(IssuedToken token, Order order, Login login, boolean local) {
+            List<String> warnings = new ArrayList<>();
+            String identity = order.identity().orElse("");
+            if (!identity.equals(token.subject())) {
+                warnings.add("the token is for " + token.subject() + ", not " + identity + " as asked.");
+            }
+            login.trustDomain().filter(domain -> !domain.equals(token.issuer())).ifPresent(domain ->
+                warnings.add("the token's issuer is " + token.issuer() + ", not the pool's trust domain " + domain + "."));
+            scopes(token, order, warnings);
+            times(token, order, warnings);
+            Optional<byte[]> key = token.keyId().flatMap(keys::read);
+            boolean verified = key.filter(token::isSignedWith).isPresent();
+            if (key.isPresent() && !verified && local) {
+                warnings.add("the token's signature does not fit the key in " + keys.file(token.keyId().get()) + ".");
+            }
+            return new Review(IssuedToken.claims(Optional.of(token)), verified, List.copyOf(warnings));
+        }
+
+        private static void scopes(IssuedToken token, Order order, List<String> warnings) {
+            List<String> granted = token.scopes().stream()
+                .map(scope -> scope.startsWith(SCOPE) ? scope.substring(SCOPE.length()) : scope).toList();
+            List<String> asked = order.authorizations();
+            if (asked.isEmpty() && !granted.isEmpty()) {
+                warnings.add("the token is limited to " + String.join(", ", granted)
+                    + ", though no limit was asked for.");
+            } else if (granted.isEmpty() && !asked.isEmpty()) {
+                warnings.add("the token is not limited to the authorizations asked for.");
+            } else {
+                asked.stream().filter(level -> !granted.contains(level))
+                    .forEach(level -> warnings.add("the token lacks authorization " + level + "."));
+                granted.stream().filter(level -> !asked.contains(level))
+                    .forEach(level -> warnings.add("the token also has authorization " + level + "."));
+            }
+        }
+
+        private void times(IssuedToken token, Order order, List<String> warnings) {
+            Optional<Long> lifetime = token.issuedAt().flatMap(from -> token.expiration()
+                .map(until -> Duration.between(from, until).toSeconds()));
+            if (order.lifetimeSeconds().isPresent()) {
+                long asked = order.lifetimeSeconds().getAsInt();
+                if (token.expiration().isEmpty()) {
+                    warnings.add("the token lives for ever, not " + asked + " s as asked.");
+                }
+                lifetime.filter(seconds -> seconds != asked).ifPresent(seconds ->
+                    warnings.add("the token lives " + seconds + " s, not " + asked + " s as asked."));
+            }
+            token.expiration().filter(until -> !until.isAfter(now))
+                .ifPresent(until -> warnings.add("the token expired at " + until + "."));
+            Stream.of(token.notBefore(), token.issuedAt()).flatMap(Optional::stream).max(Comparator.naturalOrder())
+                .filter(from -> from.isAfter(now.plus(SKEW))).ifPresent(from ->
+                    warnings.add("the token is not valid before " + from + "; check this machine's clock."));
+        }
+    }
+
+    // ==== 20. Writer: the token, and what it takes to wait for it, to their places ====
 
     /** A destination that has been checked. */
     sealed interface Destination {
         record Stdout() implements Destination { }
 
         /** A file to be replaced as a whole. */
-        record Whole(Path path) implements Destination { }
+        record Whole(Path file, Rights rights) implements Destination { }
 
         /** A device or a pipe, which can only be written to. */
-        record Device(Path path) implements Destination { }
+        record Device(Path file) implements Destination { }
+
+        /** The file; empty for stdout. */
+        default Optional<Path> path() {
+            return this instanceof Whole whole ? Optional.of(whole.file())
+                : this instanceof Device device ? Optional.of(device.file()) : Optional.empty();
+        }
     }
 
-    /** Tells the story on stderr, puts the token where it belongs, and does not let go of it before it is there. */
+    /**
+     * Puts the token where it belongs, and does not let go of it before it is there; keeps what it takes to resume a
+     * wait. Every file of it is its owner's only from the first byte, and is there as a whole or not at all.
+     */
     static final class Writer {
         /** More than a token takes: what fits at the start should fit at the end. */
         private static final int PROBE_BYTES = 8192;
+        /** More than the story of a day takes. */
+        private static final int MAX_STORY_BYTES = 1 << 20;
         private final Host host;
 
         Writer(Host host) {
             this.host = host;
-        }
-
-        void help(String text) {
-            host.out().print(text);
-            host.out().flush();
-        }
-
-        /** One line on stderr. */
-        void notice(String line) {
-            host.err().println(printable(line));
-            host.err().flush();
-        }
-
-        /** Says what an administrator needs, at once and in the original's words, which scripts search for. */
-        void enqueued(Ticket ticket) {
-            notice("Token request enqueued.  Ask an administrator to please approve request " + ticket.requestId()
-                + ".");
-        }
-
-        /** Explains the failure on stderr and returns the exit status. */
-        int failed(Failure failure) {
-            notice(failure.getMessage());
-            failure.details().forEach(detail -> notice("  " + detail));
-            return failure.reason.exitStatus;
         }
 
         /**
@@ -3505,9 +4799,10 @@ public final class TokenRequest {
                         + printable(token.name()),
                         "It names a file in " + tokens.path() + "; for a file elsewhere there is -file PATH.");
                 }
-                return check(makeDirectory(tokens.path()).resolve(token.name()));
+                return check(makeDirectory(tokens.path()).resolve(token.name()), token.rights());
             }
-            return output instanceof Output.File file ? check(path(file.path())) : new Destination.Stdout();
+            return output instanceof Output.File file ? check(path(file.path()), file.rights())
+                : new Destination.Stdout();
         }
 
         private static Path path(String text) throws Failure {
@@ -3526,27 +4821,31 @@ public final class TokenRequest {
             }
         }
 
-        private Destination check(Path path) throws Failure {
+        private Destination check(Path path, Rights rights) throws Failure {
             if (Files.isSymbolicLink(path)) {
-                throw unwritable(path.toString(), "it is a symbolic link, which a token does not follow");
+                throw unwritable(path.toString(), numbered("File exists")
+                    + "; it is a symbolic link, which a token does not follow");
             }
             if (Files.isDirectory(path) || path.getFileName() == null) {
-                throw unwritable(path.toString(), "Is a directory");
+                throw unwritable(path.toString(), numbered("Is a directory"));
             }
             if (Files.exists(path) && !Files.isRegularFile(path)) {
                 if (!Files.isWritable(path)) {
-                    throw unwritable(path.toString(), "Permission denied");
+                    throw unwritable(path.toString(), numbered("Permission denied"));
+                }
+                if (!rights.equals(Rights.OWN)) {
+                    throw unwritable(path.toString(), "-owner and -mode are for a file, which it is not");
                 }
                 return new Destination.Device(path);
             }
             try {
                 Path probe = temporary(path);
                 try {
-                    write(probe, new byte[PROBE_BYTES]);
+                    write(probe, new byte[PROBE_BYTES], rights);
                 } finally {
                     Files.deleteIfExists(probe);
                 }
-                return new Destination.Whole(path);
+                return new Destination.Whole(path, rights);
             } catch (IOException e) {
                 throw unwritable(path.toString(), reason(e));
             }
@@ -3561,32 +4860,29 @@ public final class TokenRequest {
          * Puts the token where it belongs; if that fails after all, on stdout; if that fails too, into a file at home
          * or in the working directory.
          *
+         * @param onStdout what stdout gets, given what went wrong with the file, if it is for that
          * @throws Failure NOT_WRITTEN, which says where it is now
          */
-        void deliver(Secret token, Destination destination) throws Failure {
+        void deliver(Secret token, Destination destination, Function<Optional<String>, byte[]> onStdout,
+                Consumer<String> warnings) throws Failure {
             byte[] line = (token.reveal() + "\n").getBytes(US_ASCII);
             try {
                 if (destination instanceof Destination.Whole whole) {
-                    replace(whole.path(), line);
+                    replace(whole.file(), line, whole.rights());
                 } else if (destination instanceof Destination.Device device) {
-                    Files.write(device.path(), line, StandardOpenOption.WRITE);
-                } else if (!print(line)) {
-                    throw rescue("stdout cannot be written to", line);
+                    Files.write(device.file(), line, StandardOpenOption.WRITE);
+                } else if (!print(onStdout.apply(Optional.empty()))) {
+                    throw rescue("stdout cannot be written to", line, warnings);
                 }
             } catch (IOException e) {
-                if (!print(line)) {
-                    throw rescue("neither " + path(destination) + " (" + reason(e) + ") nor stdout can be written to",
-                        line);
+                String trouble = "Failed to write token to " + destination.path().orElseThrow() + ": " + reason(e);
+                if (!print(onStdout.apply(Optional.of(trouble)))) {
+                    throw rescue("neither " + destination.path().get() + " (" + reason(e) + ") nor stdout can be written"
+                        + " to", line, warnings);
                 }
-                throw new Failure(Reason.NOT_WRITTEN,
-                    "Failed to write token to " + path(destination) + ": " + reason(e),
+                throw new Failure(Reason.NOT_WRITTEN, trouble,
                     "The pool hands it out only once, so it was written to stdout instead.");
             }
-        }
-
-        private static String path(Destination destination) {
-            return destination instanceof Destination.Whole whole ? whole.path().toString()
-                : destination instanceof Destination.Device device ? device.path().toString() : "stdout";
         }
 
         private boolean print(byte[] line) {
@@ -3594,19 +4890,17 @@ public final class TokenRequest {
             return !host.out().checkError();
         }
 
-        private Failure rescue(String what, byte[] line) {
-            List<Path> places = Stream.concat(host.home().map(home -> home.resolve(".condor")).stream(),
-                Stream.of(Path.of("")))
-                .map(Path::toAbsolutePath).toList();
+        private Failure rescue(String what, byte[] line, Consumer<String> warnings) {
+            List<Path> places = Stream.concat(home().stream(), Stream.of(Path.of(""))).map(Path::toAbsolutePath).toList();
             for (Path place : places) {
                 Path file = place.resolve("rescued-token-" + host.randomHex(4));
                 try {
                     Files.createDirectories(place, ownerOnly("rwx------"));
-                    replace(file, line);
+                    replace(file, line, Rights.OWN);
                     return new Failure(Reason.NOT_WRITTEN, "The token has come, but " + what + ".",
                         "The pool hands it out only once, so it was saved in " + file + ".");
                 } catch (IOException e) {
-                    notice("Cannot save the token in " + file + ": " + reason(e));
+                    warnings.accept("the token cannot be saved in " + file + ": " + reason(e));
                 }
             }
             return new Failure(Reason.NOT_WRITTEN, "The token has come, but " + what
@@ -3614,11 +4908,89 @@ public final class TokenRequest {
                 "It is lost; ask for a new one.");
         }
 
-        /** A file is there as a whole or not at all: written beside, forced to the disk, renamed. */
-        private void replace(Path path, byte[] content) throws IOException {
+        /**
+         * Keeps what it takes to resume the wait, as the line of JSON that {@code -resume} reads.
+         *
+         * @return the file; empty if it could not be written, which is no reason not to wait
+         */
+        Optional<Path> keep(Pending pending, Consumer<String> warnings) {
+            Optional<Path> file = file(pending.ticket().requestId());
+            try {
+                if (file.isPresent()) {
+                    Files.createDirectories(file.get().getParent(), ownerOnly("rwx------"));
+                    Map<String, Object> event = Json.event("enqueued", host.clock().instant());
+                    event.putAll(pending.fields());
+                    replace(file.get(), Json.line(event).getBytes(UTF_8), Rights.OWN);
+                }
+                return file;
+            } catch (IOException e) {
+                warnings.accept("the wait cannot be resumed if it is interrupted: cannot write " + file.get() + ": "
+                    + reason(e));
+                return Optional.empty();
+            }
+        }
+
+        /** Removes what was kept: the request is no more. */
+        void forget(String requestId) {
+            try {
+                if (file(requestId).isPresent()) {
+                    Files.deleteIfExists(file(requestId).get());
+                }
+            } catch (IOException e) {
+                // A file that leads to nothing does no harm; whoever tries is told that the pool does not know it.
+                return;
+            }
+        }
+
+        private Optional<Path> file(String requestId) {
+            return home().map(home -> home.resolve("pending-token-request-" + requestId + ".json"));
+        }
+
+        private Optional<Path> home() {
+            return host.home().map(home -> home.resolve(".condor"));
+        }
+
+        /**
+         * The request that a story in JSON Lines tells of last.
+         *
+         * @param source a file, or "-" for stdin
+         * @throws Failure USAGE
+         */
+        Pending readPending(String source) throws Failure {
+            try (InputStream in = source.equals("-") ? host.in() : Files.newInputStream(Path.of(source))) {
+                byte[] story = in.readNBytes(MAX_STORY_BYTES + 1);
+                if (story.length > MAX_STORY_BYTES) {
+                    throw unreadable(source, "it is too long to be what -json printed");
+                }
+                List<Json.Fields> events = new ArrayList<>();
+                for (String line : new String(story, UTF_8).lines().filter(line -> !line.isBlank()).toList()) {
+                    events.add(new Json.Fields(Json.object(new StringReader(line))));
+                }
+                Json.Fields last = events.stream()
+                    .filter(event -> event.text("event").equals(Optional.of("enqueued")))
+                    .reduce((first, second) -> second)
+                    .orElseThrow(() -> unreadable(source, "it holds no \"enqueued\" event"));
+                return Pending.of(last);
+            } catch (JsonProcessingException e) {
+                throw unreadable(source, "it is no JSON, one object a line");
+            } catch (IllegalArgumentException | DateTimeException e) {
+                throw unreadable(source, e instanceof InvalidPathException ? "it is no file name"
+                    : "its \"enqueued\" event lacks a proper " + printable(e.getMessage()));
+            } catch (IOException e) {
+                throw unreadable(source, reason(e));
+            }
+        }
+
+        private static Failure unreadable(String source, String why) {
+            return new Failure(Reason.USAGE, ArgumentParser.PROGRAM + ": Invalid argument for -resume: "
+                + printable(source) + ": " + why + ".", "It takes a file with the \"enqueued\" line that -json printed.");
+        }
+
+        /** Written beside, given its rights, forced to the disk, renamed. */
+        private void replace(Path path, byte[] content, Rights rights) throws IOException {
             Path beside = temporary(path);
             try {
-                write(beside, content);
+                write(beside, content, rights);
                 Files.move(beside, path, StandardCopyOption.ATOMIC_MOVE);
             } catch (IOException e) {
                 Files.deleteIfExists(beside);
@@ -3637,14 +5009,280 @@ public final class TokenRequest {
             return path.resolveSibling("." + path.getFileName() + "." + host.randomHex(8) + ".tmp");
         }
 
-        private static void write(Path path, byte[] content) throws IOException {
+        private static void write(Path path, byte[] content, Rights rights) throws IOException {
             Set<StandardOpenOption> options = Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
             try (FileChannel file = FileChannel.open(path, options, ownerOnly("rw-------"))) {
                 ByteBuffer bytes = ByteBuffer.wrap(content);
                 while (bytes.hasRemaining()) {
                     file.write(bytes);
                 }
+                if (!rights.equals(Rights.OWN)) {
+                    grant(path, rights);
+                }
                 file.force(true);
+            }
+        }
+
+        private static void grant(Path path, Rights rights) throws IOException {
+            PosixFileAttributeView view = Files.getFileAttributeView(path, PosixFileAttributeView.class,
+                LinkOption.NOFOLLOW_LINKS);
+            if (view == null) {
+                throw new IOException("this file system knows neither owners nor modes");
+            }
+            UserPrincipalLookupService users = path.getFileSystem().getUserPrincipalLookupService();
+            if (rights.group().isPresent()) {
+                view.setGroup(users.lookupPrincipalByGroupName(rights.group().get()));
+            }
+            view.setPermissions(PosixFilePermissions.fromString(rights.mode()));
+            if (rights.owner().isPresent()) {
+                view.setOwner(users.lookupPrincipalByName(rights.owner().get()));
+            }
+        }
+    }
+
+    // ==== 21. Reporter: the story to the user, as text and as JSON ====
+
+    /**
+     * Tells on stderr what people read and, with {@code -json}, on stdout what machines read: one object a line, with
+     * {@code event} and {@code time} first. Its methods may be called from the thread that a signal starts.
+     */
+    static final class Reporter {
+        private static final String RED = "31";
+        private static final String YELLOW = "33";
+        private static final String ERASE = "\r\033[K";
+        private static final Duration TICK = Duration.ofSeconds(1);
+        private static final DateTimeFormatter CLOCK =
+            DateTimeFormatter.ofPattern("HH:mm:ss", Locale.ROOT).withZone(ZoneId.systemDefault());
+        private final Host host;
+        private final boolean json;
+        private Detail detail = Detail.NORMAL;
+        private Optional<Boolean> terminal = Optional.empty();
+        private Optional<String> requestId = Optional.empty();
+        private Optional<String> resumption = Optional.empty();
+        private boolean lineShown;
+
+        Reporter(Host host, boolean json) {
+            this.host = host;
+            this.json = json;
+        }
+
+        synchronized void tellAsMuchAs(Detail wanted) {
+            detail = wanted;
+        }
+
+        /** What was asked for instead of a token, on stdout. */
+        synchronized void show(String text) {
+            host.out().print(text);
+            host.out().flush();
+        }
+
+        /** A line of the story, which can be done without. */
+        synchronized void notice(String line) {
+            if (detail != Detail.QUIET) {
+                print(line, "");
+            }
+        }
+
+        synchronized void warn(String text) {
+            print("WARNING: " + text, YELLOW);
+        }
+
+        /** A line that is to be printed as it is. */
+        synchronized void debug(String line) {
+            print(line, "");
+        }
+
+        /**
+         * Tells what an administrator needs, at once and in the original's words, which scripts search for.
+         *
+         * @return whether stdout took it, if it was for stdout
+         */
+        synchronized boolean enqueued(Event.Enqueued event) {
+            if (!json || detail != Detail.QUIET) {
+                print("Token request enqueued.  Ask an administrator to please approve request "
+                    + event.pending().ticket().requestId() + ".", "");
+                event.approvalUrl().ifPresent(url -> print("Approve it at " + url, ""));
+            }
+            if (detail == Detail.VERBOSE) {
+                print("The administrator's command: " + event.approveWith(), "");
+            }
+            Map<String, Object> fields = event.pending().fields();
+            fields.put("approve_with", event.approveWith());
+            event.approvalUrl().ifPresent(url -> fields.put("approval_url", url));
+            event.replaces().ifPresent(id -> fields.put("replaces", id));
+            return !json || print("enqueued", fields);
+        }
+
+        /**
+         * Remembers the request that is waited for.
+         *
+         * @param command with which to go on, if this wait ends early
+         */
+        synchronized void waitingFor(String requestId, Optional<String> command) {
+            this.requestId = Optional.of(requestId);
+            this.resumption = command;
+        }
+
+        /** The request is no more, so there is nothing to go on with. */
+        synchronized void waitingForNothing() {
+            resumption = Optional.empty();
+        }
+
+        synchronized Optional<String> wayToResume() {
+            return resumption.map(command -> "The request stays pending; to go on waiting:  " + command);
+        }
+
+        synchronized void waiting(Event.Waiting event) {
+            boolean news = event.reason() != State.PENDING || !event.repeated();
+            String words = event.reason().name().toLowerCase(Locale.ROOT);
+            double seconds = event.nextPoll().toMillis() / 1000.0;
+            if (detail == Detail.VERBOSE && news) {
+                print(String.format(Locale.ROOT, "Request %s: %s%s; next poll in %.1f s.", event.requestId(),
+                    words.replace('_', ' '), event.detail().map(text -> " (" + text + ")").orElse(""), seconds), "");
+                Map<String, Object> fields = new LinkedHashMap<>();
+                fields.put("request_id", event.requestId());
+                fields.put("reason", words);
+                fields.put("detail", event.detail().orElse(null));
+                fields.put("next_poll_s", seconds);
+                tell("waiting", fields);
+            } else if (event.reason() == State.UNREACHABLE && !event.repeated()) {
+                notice("Request " + event.requestId() + " stays with the pool, which cannot be asked now: "
+                    + event.detail().orElse("") + ". Trying again.");
+            }
+        }
+
+        /**
+         * What stdout gets of a token: itself, or the event that holds it.
+         *
+         * @param trouble why it is not in a file, if it was for one
+         */
+        synchronized byte[] onStdout(Event.Issued event, Optional<String> trouble) {
+            erase();
+            return (json ? Json.line(fields(event, trouble)) : event.token().reveal() + "\n").getBytes(UTF_8);
+        }
+
+        /** Tells of a token that has been delivered. */
+        synchronized void issued(Event.Issued event, Optional<Path> file) {
+            if (detail == Detail.VERBOSE) {
+                notice("The token's signature is " + (event.review().verified() ? "verified."
+                    : "not verified: the pool's signing key is not at hand."));
+            }
+            if (file.isPresent()) {
+                tell("issued", fields(new Event.Issued(event.requestId(), event.token(), file, event.review()),
+                    Optional.empty()));
+            }
+        }
+
+        private Map<String, Object> fields(Event.Issued event, Optional<String> trouble) {
+            Map<String, Object> fields = Json.event("issued", host.clock().instant());
+            fields.put("request_id", event.requestId().orElse(null));
+            event.file().ifPresentOrElse(file -> fields.put("file", file.toString()),
+                () -> fields.put("token", event.token().reveal()));
+            fields.put("claims", event.review().claims());
+            fields.put("signature", event.review().verified() ? "verified" : "unverified");
+            fields.put("warnings", Stream.concat(trouble.stream(), event.review().warnings().stream()).toList());
+            return fields;
+        }
+
+        synchronized void verified(Optional<String> requestId, Target target, Login login) {
+            notice("Verified: " + target + " takes the token; it maps to " + login.user() + " (" + login.method() + ").");
+            Map<String, Object> fields = new LinkedHashMap<>();
+            fields.put("request_id", requestId.orElse(null));
+            fields.put("address", target.toString());
+            fields.put("identity", login.user());
+            fields.put("method", login.method());
+            tell("verified", fields);
+        }
+
+        /** Explains the failure and returns the exit status. */
+        synchronized int failed(Failure failure) {
+            print(failure.getMessage(), RED);
+            failure.details().forEach(line -> print("  " + line, ""));
+            failure.hint().ifPresent(line -> print("  " + line, ""));
+            tellFailed(failure, failure.reason.exitStatus);
+            return failure.reason.exitStatus;
+        }
+
+        /** A signal has ended the program; the request goes on without it. */
+        synchronized void interrupted(int exitStatus) {
+            erase();
+            wayToResume().ifPresent(line -> print(line, ""));
+            tellFailed(new Failure(Reason.INTERRUPTED, "Interrupted by a signal.", wayToResume().orElse("")), exitStatus);
+        }
+
+        private void tellFailed(Failure failure, int exitStatus) {
+            Map<String, Object> fields = new LinkedHashMap<>();
+            fields.put("code", failure.reason.code);
+            fields.put("exit", exitStatus);
+            fields.put("message", printable(failure.getMessage()));
+            fields.put("request_id", requestId.orElse(null));
+            fields.put("retryable", failure.reason.isRetryable());
+            fields.put("hint", failure.hint().map(TokenRequest::printable).orElse(null));
+            fields.put("details", failure.details().stream().map(TokenRequest::printable).toList());
+            tell("failed", fields);
+        }
+
+        private void tell(String event, Map<String, Object> fields) {
+            if (json) {
+                print(event, fields);
+            }
+        }
+
+        private boolean print(String name, Map<String, Object> fields) {
+            Map<String, Object> event = Json.event(name, host.clock().instant());
+            event.putAll(fields);
+            byte[] line = Json.line(event).getBytes(UTF_8);
+            host.out().write(line, 0, line.length);
+            return !host.out().checkError();
+        }
+
+        /** One line on stderr. */
+        private void print(String line, String colour) {
+            erase();
+            boolean plain = colour.isEmpty() || !host.environment().getOrDefault("NO_COLOR", "").isEmpty()
+                || !onTerminal();
+            host.err().println(plain ? printable(line) : "\033[" + colour + "m" + printable(line) + "\033[0m");
+            host.err().flush();
+        }
+
+        /** Whether stderr is a terminal that knows how to erase a line. */
+        private boolean onTerminal() {
+            if (terminal.isEmpty()) {
+                String kind = host.environment().getOrDefault("TERM", "dumb");
+                terminal = Optional.of(!kind.equals("dumb") && !kind.isEmpty() && host.terminal().getAsBoolean());
+            }
+            return terminal.get();
+        }
+
+        /** How to sleep while a terminal shows one line that lives: what is waited for, how long, and until when. */
+        synchronized Sleeper sleeper(Sleeper sleeper, Instant deadline) {
+            if (json || detail == Detail.QUIET || !onTerminal()) {
+                return sleeper;
+            }
+            Instant start = host.clock().instant();
+            return duration -> {
+                Duration rest = duration;
+                while (rest.compareTo(Duration.ZERO) > 0) {
+                    Duration tick = rest.compareTo(TICK) < 0 ? rest : TICK;
+                    draw(Duration.between(start, host.clock().instant()), deadline);
+                    sleeper.sleep(tick);
+                    rest = rest.minus(tick);
+                }
+            };
+        }
+
+        private synchronized void draw(Duration elapsed, Instant deadline) {
+            lineShown = true;
+            host.err().print(String.format(Locale.ROOT, "\rWaiting for request %s: %d:%02d so far, gives up at %s.\033[K",
+                requestId.orElse("?"), elapsed.toMinutes(), elapsed.toSecondsPart(), CLOCK.format(deadline)));
+            host.err().flush();
+        }
+
+        private void erase() {
+            if (lineShown) {
+                host.err().print(ERASE);
+                host.err().flush();
+                lineShown = false;
             }
         }
     }

@@ -8,7 +8,7 @@ load loopback
 asked_of() {
   pool_with --token "$TOKEN" "$@"
   ask -pool "$HERE" -identity alice@own.test
-  lacks "$BATS_TEST_TMPDIR/stderr" Exception Error: $'\tat '
+  lacks "$BATS_TEST_TMPDIR/stderr" Exception java. $'\tat '
 }
 
 # claimed OPTION...: the same by CLAIMTOBE, so unbound; secured OPTION...: by SSL, so bound
@@ -194,7 +194,7 @@ broken_off() {
 @test "an expired certificate is rejected" {
   secured --certificate-expired --auto-approve
   assert_status 4
-  sed -i -E 's/(NotAfter: ).*(\. Subject)/\1<TIME>\2/' "$BATS_TEST_TMPDIR/transcript"
+  sed -i -E 's/(NotAfter: ).*\)/\1<TIME>)/' "$BATS_TEST_TMPDIR/transcript"
   assert_transcript expired-certificate
   no_token
 }
@@ -211,7 +211,7 @@ broken_off() {
   ask -pool "127.0.0.1:$LOOPBACK_PORT"
   assert_status 4
   assert_transcript no-name
-  [[ $(events ^connection) == 0 ]]
+  [[ $(events ^connection) == 1 && $(events '^(authenticated|start)') == 0 ]] # to hear what the pool offers, no more
 }
 
 # ---- Methods ----

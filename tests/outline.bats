@@ -30,17 +30,18 @@ reasons() { sed -nE 's/^        [A-Z_]+\(([0-9]+), "([a-z_]+)"\)[,;]$/\1 \2/p' "
 help() { java -cp "$TOKEN_REQUEST_CLASSPATH" TokenRequest -help; }
 
 # statuses: from the help, a line "status meaning" each
-statuses() { help | sed -nE 's/^  ([0-9]+)  (.*)/\1 \2/p'; }
+statuses() { help | sed -nE 's/^  ([0-9, ]*[0-9])  (.*)/\1 \2/p'; }
 
 @test "the list of contents in the Overview equals the banners" {
   diff <(sed -nE 's/^     \*  {2,3}([0-9]+\. .*)/\1/p' "$SOURCE") <(sed -nE 's/^    \/\/ ==== (.*) ====$/\1/p' "$SOURCE")
   [[ $(grep -c '// ====' "$SOURCE") == $(grep -cE '^     \*  {2,3}[0-9]+\. ' "$SOURCE") ]]
-  [[ $(sed -nE 's/^    \/\/ ==== ([0-9]+)\..*/\1/p' "$SOURCE" | paste -sd ' ') == '1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17' ]]
+  [[ $(sed -nE 's/^    \/\/ ==== ([0-9]+)\..*/\1/p' "$SOURCE" | paste -sd ' ') == "$(seq -s ' ' 21)" ]]
 }
 
 @test "each library keeps to its door" {
-  at_the_door 'CommandLine|CommandSpec|OptionSpec|PositionalParamSpec' ArgumentParser
-  at_the_door 'Jwts|Claims|JwtException|AbstractDeserializer|ObjectMapper|TypeReference' IssuedToken
+  at_the_door 'CommandLine|CommandSpec|OptionSpec|PositionalParamSpec|AutoComplete' ArgumentParser
+  at_the_door 'ObjectMapper|TypeReference' Json
+  at_the_door 'Jwts|Claims|JwtException|AbstractDeserializer' IssuedToken
   at_the_door '(^|[^A-Za-z])SSL(Context|Engine|EngineResult|Exception|Parameters)([^A-Za-z]|$)|TrustManager|KeyManager|HandshakeStatus' \
     Ssl ServerTrust
   at_the_door 'Cipher\.getInstance|Mac\.getInstance|KeyAgreement\.getInstance' Keys Sealing

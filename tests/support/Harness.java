@@ -44,9 +44,10 @@ public final class Harness {
         TokenRequest.Host real = TokenRequest.Host.real();
         Time time = new Time(Optional.ofNullable(real.environment().get("HARNESS_SLEEPS")).map(Path::of));
         TokenRequest.Host host = new TokenRequest.Host(time, seeded(), time, Map.copyOf(real.environment()), MACHINE,
-            real.home(), real.user(), real.out(), real.err());
+            real.home(), real.user(), TokenRequest.ArgumentParser.PROGRAM, real.in(), real.out(), real.err(),
+            real.terminal());
         TokenRequest.Handover handover = new TokenRequest.Handover();
-        Runtime.getRuntime().addShutdownHook(new Thread(() -> handover.close(host.err()), "handover"));
+        handover.guard();
         System.exit(TokenRequest.run(args, host, handover));
     }
 

@@ -52,9 +52,11 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import javax.crypto.Cipher;
 import javax.crypto.spec.IvParameterSpec;
@@ -83,23 +85,28 @@ import picocli.CommandLine.Option;
  * policy COMMAND bound|unbound METHODS         it sent its policy: without or with an ECDH key
  * failed METHOD                                a method ended without success
  * authenticated METHOD bound|unbound USER
+ * denied USER                                  --denied: it was told so, and nothing else
  * resumed | unknown-session                    it presented a session that is known here, or is not
  * start client_id=yes|no identity=I authz=A lifetime=L     "-" for what is missing
  * poll                                         it asked for its token
+ * hanging                                      --hang-poll: it will get no answer to that
  * issued                                       it was sent a token
+ * query COMMAND                                it asked (DC_SEC_QUERY) whether COMMAND, a number, would be allowed
+ * lookup TYPE CONSTRAINT -> COUNT              it asked for daemons of TYPE, and was sent COUNT ads
  * closed WHY                                   a conversation did not run to its end
  * </pre>
  *
  * <p>The rooms, from the outside in: {@link Script} (the options), {@link Conversation} (one connection),
- * {@link Method} (authentication), {@link Desk} (token requests), {@link Issuer} (tokens), {@link Authority}
- * (certificates), {@link Saboteur} (damage to packets). The codec is TokenRequest's own, so this peer proves that the
- * client behaves, not that its bytes are right; Vectors.java does that.
+ * {@link Method} (authentication), {@link Desk} (token requests), {@link Directory} (daemons' ads), {@link Issuer}
+ * (tokens), {@link Authority} (certificates), {@link Saboteur} (damage to packets). The codec is TokenRequest's own, so
+ * this peer proves that the client behaves, not that its bytes are right; Vectors.java does that.
  */
 @Command(name = "LoopbackPool", mixinStandardHelpOptions = true, version = "LoopbackPool", sortOptions = false,
     description = "Plays an HTCondor collector that issues tokens, on a free port of 127.0.0.1.",
     footer = {"", "Examples:",
         "  LoopbackPool --methods SSL,CLAIMTOBE --approve-after 3 --log events",
         "  LoopbackPool --refuse 3:'Request ID is not known.'",
+        "  LoopbackPool --ad 'Type=Scheduler;Name=vm;MyAddress=<127.0.0.1:{port}>'",
         "  LoopbackPool --fault bad-tag --until-eof"})
 public final class LoopbackPool implements Callable<Integer> {
     @Mixin
@@ -110,6 +117,7 @@ public final class LoopbackPool implements Callable<Integer> {
             .registerConverter(TokenRequest.AuthMethod.class, word -> TokenRequest.AuthMethod.named(word)
                 .orElseThrow(() -> new CommandLine.TypeConversionException("no such method: " + word)))
             .registerConverter(Refusal.class, Refusal::parse)
+            .registerConverter(DaemonAd.class, DaemonAd::parse)
             .execute(args));
     }
 
@@ -120,14 +128,18 @@ public final class LoopbackPool implements Callable<Integer> {
         Path ca = script.caFile();
         Files.writeString(ca, authority.pem());
         Issuer issuer = new Issuer(script);
+        if (script.signingKeyFile.isPresent()) {
+            issuer.saveKey(script.signingKeyFile.get());
+        }
         try (ServerSocket listener = new ServerSocket(0, 50, InetAddress.getByName("127.0.0.1"));
                 Journal journal = Journal.open(script.log)) {
             Pool pool = new Pool(script, journal, new Sessions(listener.getLocalPort()),
-                new Desk(script, issuer, journal), authority.server(script), issuer, random);
+                new Desk(script, issuer, journal), new Directory(script, listener.getLocalPort(), journal),
+                authority.server(script), issuer, random);
             background("accept", () -> accept(listener, pool));
             System.out.println("LOOPBACK_PORT=" + listener.getLocalPort() + " LOOPBACK_CA=" + quoted(ca.toString())
-                + script.tokenFor.map(user -> " LOOPBACK_TOKEN=" + issuer.issue(user, "", OptionalLong.empty(), user))
-                    .orElse(""));
+                + script.tokenFor.map(user -> " LOOPBACK_TOKEN=" + issuer.issue(new Grant(user, "",
+                    OptionalLong.empty(), OptionalLong.empty(), script.trustDomain), user)).orElse(""));
             System.out.flush();
             awaitTheEnd();
         }
@@ -166,8 +178,8 @@ public final class LoopbackPool implements Callable<Integer> {
     }
 
     /** What all conversations share. */
-    private record Pool(Script script, Journal journal, Sessions sessions, Desk desk, SSLContext tls, Issuer issuer,
-                        SecureRandom random) { }
+    private record Pool(Script script, Journal journal, Sessions sessions, Desk desk, Directory directory,
+                        SSLContext tls, Issuer issuer, SecureRandom random) { }
 
     // ---- Script: what the pool is told to do ----
 
@@ -198,6 +210,14 @@ public final class LoopbackPool implements Callable<Integer> {
         @Option(names = "--issuer-keys", paramLabel = "NAMES", defaultValue = "POOL",
             description = "IssuerKeys of the policy; an empty text leaves them out (default: ${DEFAULT-VALUE}).")
         private String issuerKeys;
+
+        @Option(names = "--key-id", paramLabel = "NAME", defaultValue = "POOL",
+            description = "ID of the key that signs tokens; see also --issuer-keys (default: ${DEFAULT-VALUE}).")
+        private String keyId;
+
+        @Option(names = "--signing-key-file", paramLabel = "FILE",
+            description = "Write that key here, as HTCondor keeps it.")
+        private Optional<Path> signingKeyFile;
 
         @Option(names = "--remote-version", paramLabel = "TEXT",
             defaultValue = "$CondorVersion: 25.14.1 2026-10-16 BuildID: LoopbackPool $",
@@ -249,16 +269,43 @@ public final class LoopbackPool implements Callable<Integer> {
         private Optional<String> token;
 
         @Option(names = "--issued-at", paramLabel = "SECONDS",
-            description = "When tokens say they were issued, in seconds since 1970 (default: now).")
+            description = "When tokens say they were issued, in seconds since 1970 (default: now). The pool then takes "
+                + "this for the present, too, when it looks whether a token has expired.")
         private Optional<Long> issuedAt;
+
+        @Option(names = "--issue-subject", paramLabel = "NAME", description = "Issue for NAME, whoever was asked for.")
+        private Optional<String> issueSubject;
+
+        @Option(names = "--issue-authz", paramLabel = "LIST",
+            description = "Limit tokens to these authorizations, whatever was asked for; an empty text: no limit.")
+        private Optional<String> issueAuthz;
+
+        @Option(names = "--issue-lifetime", paramLabel = "SECONDS",
+            description = "Let tokens live so long, whatever was asked for; less than 0 is expired already.")
+        private Optional<Long> issueLifetime;
+
+        @Option(names = "--issue-no-expiry", description = "Let tokens live for ever, whatever was asked for.")
+        private boolean issueNoExpiry;
+
+        @Option(names = "--not-before", paramLabel = "SECONDS",
+            description = "From when on tokens are valid, in seconds since 1970 (default: they do not say).")
+        private Optional<Long> notBefore;
+
+        @Option(names = "--issue-issuer", paramLabel = "NAME",
+            description = "Issuer that tokens name (default: the trust domain).")
+        private Optional<String> issueIssuer;
+
+        @Option(names = "--reject-issued", description = "Do not let anybody log in with a token issued on request.")
+        private boolean rejectIssued;
 
         @Option(names = "--token-for", paramLabel = "USER",
             description = "Also print LOOPBACK_TOKEN, a token of this user with which IDTOKENS works.")
         private Optional<String> tokenFor;
 
-        @Option(names = "--request-id", paramLabel = "TEXT", defaultValue = "6108900",
-            description = "ID of every request (default: ${DEFAULT-VALUE}).")
-        private String requestId;
+        @Option(names = "--request-id", paramLabel = "TEXT", split = ",", defaultValue = "6108900",
+            description = "IDs of the requests, one after the other; the last is that of all further ones, too "
+                + "(default: ${DEFAULT-VALUE}).")
+        private List<String> requestIds;
 
         @Option(names = "--refuse", paramLabel = "CODE:TEXT", description = "Answer the start with this error.")
         private Optional<Refusal> refuse;
@@ -284,6 +331,13 @@ public final class LoopbackPool implements Callable<Integer> {
         @Option(names = "--forget-after", paramLabel = "N", description = "From poll N on, do not know the request.")
         private Optional<Integer> forgetAfter;
 
+        @Option(names = "--forget-once",
+            description = "Forget the first request only; polls are then counted for each request.")
+        private boolean forgetOnce;
+
+        @Option(names = "--hang-poll", paramLabel = "N", description = "Read poll N, then never answer it.")
+        private Optional<Integer> hangPoll;
+
         @Option(names = "--refuse-poll", paramLabel = "CODE:TEXT",
             description = "When the wait is over, answer this error instead of the token.")
         private Optional<Refusal> refusePoll;
@@ -293,6 +347,11 @@ public final class LoopbackPool implements Callable<Integer> {
 
         @Option(names = "--lose-token", description = "Close without an answer on the poll that takes the token.")
         private boolean loseToken;
+
+        @Option(names = "--ad", paramLabel = "TEXT",
+            description = "Know a daemon: NAME=VALUE;NAME=VALUE... with Type, its kind, and attributes, all of them "
+                + "strings. {port} stands for this pool's port. CondorVersion is added; an empty value leaves it out.")
+        private List<DaemonAd> daemons = List.of();
 
         @Option(names = "--forget-sessions", paramLabel = "N", arity = "0..1", defaultValue = "0",
             fallbackValue = "" + Integer.MAX_VALUE, description = "Know none of the first N sessions that are resumed.")
@@ -306,8 +365,12 @@ public final class LoopbackPool implements Callable<Integer> {
             description = "ReturnCode for a session that is known (default: ${DEFAULT-VALUE}).")
         private String resumeCode;
 
-        @Option(names = "--denied", description = "Authenticate, then answer DENIED.")
-        private boolean denied;
+        @Option(names = "--denied", paramLabel = "COMMAND", arity = "0..1", fallbackValue = "0",
+            description = "Authenticate, then answer DENIED; to this command only, if one is named.")
+        private Optional<Long> denied;
+
+        @Option(names = "--query-denied", description = "Answer a query that what it asks about is not allowed.")
+        private boolean queryDenied;
 
         @Option(names = "--close-on-policy", description = "Read the client's policy, then close.")
         private boolean closeOnPolicy;
@@ -325,6 +388,10 @@ public final class LoopbackPool implements Callable<Integer> {
 
         boolean has(Fault fault) {
             return faults.contains(fault);
+        }
+
+        boolean denies(long command) {
+            return denied.filter(which -> which == 0 || which == command).isPresent();
         }
 
         /** Where the CA's certificate goes; a temporary file goes away with the program. */
@@ -441,6 +508,8 @@ public final class LoopbackPool implements Callable<Integer> {
 
     /** One connection: perhaps a shared port, then the security negotiation or its resumption, then one command. */
     private static final class Conversation {
+        /** "Would AuthCommand be allowed?" condor_includes/condor_commands.h */
+        private static final int DC_SEC_QUERY = 60040;
         private final Socket socket;
         private final Pool pool;
         private final Script script;
@@ -461,7 +530,8 @@ public final class LoopbackPool implements Callable<Integer> {
                 socket.setTcpNoDelay(true);
                 new Conversation(socket, pool).run();
             } catch (IOException e) {
-                pool.journal.note("closed " + e.getMessage());
+                // The codec speaks of its peer, which is the server everywhere else.
+                pool.journal.note("closed " + String.valueOf(e.getMessage()).replace("the server", "the client"));
             }
         }
 
@@ -486,7 +556,7 @@ public final class LoopbackPool implements Callable<Integer> {
             Optional<Caller> caller = wishes.string("UseSession").filter("YES"::equals).isPresent()
                 ? resume(wishes) : negotiate(wishes, wanted);
             if (caller.isPresent()) {
-                serve(wanted, caller.get());
+                serve(wanted, wishes, caller.get());
             }
         }
 
@@ -548,7 +618,7 @@ public final class LoopbackPool implements Callable<Integer> {
             } else {
                 encrypt(key);
             }
-            return introduce(proof, key);
+            return introduce(proof, key, command);
         }
 
         private void sendPolicy(TokenRequest.ClassAd policy) throws IOException {
@@ -612,34 +682,72 @@ public final class LoopbackPool implements Callable<Integer> {
         }
 
         /** Tells the client who we think it is, and which session it has. */
-        private Optional<Caller> introduce(Proof proof, byte[] key) throws IOException {
-            Caller caller = new Caller(proof.user(), proof.method(), key);
+        private Optional<Caller> introduce(Proof proof, byte[] key, long command) throws IOException {
+            Caller caller = new Caller(proof, key);
             TokenRequest.ClassAd ad = new TokenRequest.ClassAd();
             if (!script.has(Fault.NO_SESSION_ID)) {
                 ad.put("Sid", pool.sessions.open(caller));
             }
             send(ad.put("User", proof.user())
-                .put("ReturnCode", script.denied ? "DENIED" : "AUTHORIZED")
+                .put("ReturnCode", script.denies(command) ? "DENIED" : "AUTHORIZED")
                 .put("ValidCommands", "60010,60040,60047,60048")
                 .put("TriedAuthentication", true));
-            return script.denied ? Optional.empty() : Optional.of(caller);
+            if (script.denies(command)) {
+                pool.journal.note("denied " + proof.user());
+                return Optional.empty();
+            }
+            return Optional.of(caller);
         }
 
-        private void serve(long command, Caller caller) throws IOException {
-            boolean start = command == TokenRequest.Wire.DC_START_TOKEN_REQUEST;
-            if (!start && command != TokenRequest.Wire.DC_FINISH_TOKEN_REQUEST) {
+        private void serve(long command, TokenRequest.ClassAd wishes, Caller caller) throws IOException {
+            if (command == TokenRequest.Wire.DC_START_TOKEN_REQUEST) {
+                answer(pool.desk.start(request(), caller));
+            } else if (command == TokenRequest.Wire.DC_FINISH_TOKEN_REQUEST) {
+                poll(request());
+            } else if (command == DC_SEC_QUERY) {
+                query(wishes, caller);
+            } else if (Directory.serves(command)) {
+                stream.send(pool.directory.answer(command, request(), stream.message()));
+            } else {
                 throw new HangUp("command " + command + " is not registered");
             }
+        }
+
+        private TokenRequest.ClassAd request() throws IOException {
             TokenRequest.MessageReader message = stream.receive("request");
             TokenRequest.ClassAd request = message.ad();
             message.end();
-            Optional<TokenRequest.ClassAd> answer = start
-                ? pool.desk.start(request, caller) : pool.desk.finish(request);
+            return request;
+        }
+
+        private void poll(TokenRequest.ClassAd request) throws IOException {
+            int polls = pool.desk.count(request);
+            if (script.hangPoll.filter(which -> which == polls).isPresent()) {
+                pool.journal.note("hanging");
+                ignore(socket.getInputStream());
+                throw new HangUp("by the client, whom we told nothing");
+            }
+            answer(pool.desk.finish(request, polls));
+        }
+
+        private void answer(Optional<TokenRequest.ClassAd> answer) throws IOException {
             if (answer.isEmpty()) {
                 throw new HangUp("told to drop the answer");
             }
             TokenRequest.Message reply = stream.message().ad(answer.get());
             stream.send(script.has(Fault.TRAILING_BYTES) ? reply.number(0) : reply);
+        }
+
+        /** Says whether another command would be allowed. The client sends nothing more. */
+        private void query(TokenRequest.ClassAd wishes, Caller caller) throws IOException {
+            OptionalLong command = wishes.integer("AuthCommand");
+            if (command.isEmpty()) {
+                throw new HangUp("a query about no command");
+            }
+            pool.journal.note("query " + command.getAsLong());
+            TokenRequest.ClassAd answer = new TokenRequest.ClassAd();
+            caller.proof().claims().forEach(answer::put);
+            send(answer.put("AuthorizationSucceeded", !script.queryDenied));
         }
 
         private void send(TokenRequest.ClassAd ad) throws IOException {
@@ -719,7 +827,7 @@ public final class LoopbackPool implements Callable<Integer> {
     }
 
     /** A client, once we know it. */
-    private record Caller(String user, TokenRequest.AuthMethod method, byte[] key) { }
+    private record Caller(Proof proof, byte[] key) { }
 
     /** The sessions that can be resumed. They do not expire by themselves. */
     private static final class Sessions {
@@ -754,8 +862,13 @@ public final class LoopbackPool implements Callable<Integer> {
      * Who the client has proved to be.
      *
      * @param methodKey the method's own key, under which a session key travels; empty if it has none
+     * @param claims    what the token said, as a query tells it; none without a token
      */
-    record Proof(TokenRequest.AuthMethod method, String user, byte[] methodKey) {
+    record Proof(TokenRequest.AuthMethod method, String user, byte[] methodKey, Map<String, String> claims) {
+        Proof(TokenRequest.AuthMethod method, String user, byte[] methodKey) {
+            this(method, user, methodKey, Map.of());
+        }
+
         /** Encrypts a session key with 3DES-CFB64; in the clear if there is nothing to encrypt it with. */
         byte[] wrap(byte[] key) {
             if (methodKey.length == 0) {
@@ -1046,7 +1159,7 @@ public final class LoopbackPool implements Callable<Integer> {
             byte[] methodKey = TokenRequest.Keys.hkdf(rb, TokenRequest.Keys.ascii("session key"),
                 TokenRequest.Keys.ascii("htcondor"));
             return subject.filter(known -> proved && known.equals(name))
-                .map(known -> new Proof(TokenRequest.AuthMethod.TOKEN, known, methodKey));
+                .map(known -> new Proof(TokenRequest.AuthMethod.TOKEN, known, methodKey, issuer.described(signed)));
         }
 
         private TokenRequest.Message challenge(TokenRequest.Message message, String name, byte[] ra, byte[] rb,
@@ -1082,7 +1195,9 @@ public final class LoopbackPool implements Callable<Integer> {
         private final Issuer issuer;
         private final Journal journal;
         private final Map<String, Request> requests = new HashMap<>();
-        private int polls;
+        private final Map<String, Integer> polls = new HashMap<>();
+        private int enqueued;
+        private boolean hasForgotten;
 
         Desk(Script script, Issuer issuer, Journal journal) {
             this.script = script;
@@ -1090,8 +1205,7 @@ public final class LoopbackPool implements Callable<Integer> {
             this.journal = journal;
         }
 
-        private record Request(String clientId, String identity, String authorizations, OptionalLong lifetimeSeconds,
-                               Instant approvedFrom) { }
+        private record Request(String clientId, Grant grant, Instant approvedFrom) { }
 
         synchronized Optional<TokenRequest.ClassAd> start(TokenRequest.ClassAd ad, Caller caller) {
             Optional<String> clientId = ad.string("ClientId");
@@ -1109,8 +1223,17 @@ public final class LoopbackPool implements Callable<Integer> {
             }
             Optional<Refusal> refusal = script.refuse.or(() -> complaint(clientId, identity, caller));
             return Optional.of(refusal.isPresent() ? refusal.get().ad() : enqueue(new Request(clientId.orElseThrow(),
-                identity.orElseThrow(), ad.string("LimitAuthorization").orElse(""), lifetime,
+                grant(identity.orElseThrow(), ad.string("LimitAuthorization").orElse(""), lifetime),
                 Instant.now().plusMillis(script.approveAfterMillis))));
+        }
+
+        /** What was asked for, but for what the script says otherwise. */
+        private Grant grant(String identity, String authorizations, OptionalLong lifetimeSeconds) {
+            OptionalLong lifetime = script.issueNoExpiry ? OptionalLong.empty()
+                : script.issueLifetime.map(OptionalLong::of).orElse(lifetimeSeconds);
+            return new Grant(script.issueSubject.orElse(identity), script.issueAuthz.orElse(authorizations), lifetime,
+                script.notBefore.map(OptionalLong::of).orElse(OptionalLong.empty()),
+                script.issueIssuer.orElse(script.trustDomain));
         }
 
         private static Optional<Refusal> complaint(Optional<String> clientId, Optional<String> identity,
@@ -1121,7 +1244,7 @@ public final class LoopbackPool implements Callable<Integer> {
             if (identity.isEmpty()) {
                 return Optional.of(new Refusal(2, "No identity request."));
             }
-            return caller.method() == TokenRequest.AuthMethod.ANONYMOUS ? Optional.of(new Refusal(7,
+            return caller.proof().method() == TokenRequest.AuthMethod.ANONYMOUS ? Optional.of(new Refusal(7,
                 "Request to server was made using ANONYMOUS or no authentication.")) : Optional.empty();
         }
 
@@ -1129,42 +1252,62 @@ public final class LoopbackPool implements Callable<Integer> {
             if (script.has(Fault.NO_REQUEST_ID)) {
                 return new TokenRequest.ClassAd().put("Unexpected", true);
             }
-            TokenRequest.ClassAd reply = new TokenRequest.ClassAd().put("RequestId", script.requestId);
+            String requestId = script.requestIds.get(Math.min(enqueued, script.requestIds.size() - 1));
+            enqueued++;
+            TokenRequest.ClassAd reply = new TokenRequest.ClassAd().put("RequestId", requestId);
             if (script.autoApprove) {
-                return reply.put("Token", issue(request));
+                return reply.put("Token", issue(requestId, request));
             }
-            requests.put(script.requestId, request);
+            requests.put(requestId, request);
+            polls.remove(requestId);
             return reply;
         }
 
-        synchronized Optional<TokenRequest.ClassAd> finish(TokenRequest.ClassAd ad) {
-            polls++;
+        /** Counts a poll, and returns the count: of all polls, or, with --forget-once, of those for this request. */
+        synchronized int count(TokenRequest.ClassAd ad) {
             journal.note("poll");
+            return polls.merge(script.forgetOnce ? ad.string("RequestId").orElse("") : "of all", 1, Integer::sum);
+        }
+
+        synchronized Optional<TokenRequest.ClassAd> finish(TokenRequest.ClassAd ad, int polls) {
             if (polls <= script.dropPolls) {
                 return Optional.empty();
             }
             if (polls <= script.rateLimit) {
                 return Optional.of(new Refusal(script.rateLimitCode, "Request rate limit hit.").ad());
             }
-            Optional<Request> request = ad.string("RequestId").map(requests::get);
-            if (request.isEmpty() || script.forgetAfter.filter(from -> polls >= from).isPresent()) {
+            String requestId = ad.string("RequestId").orElse("");
+            if (script.forgetAfter.filter(from -> polls >= from).isPresent()) {
+                forget(requestId);
+            }
+            Optional<Request> request = Optional.ofNullable(requests.get(requestId));
+            if (request.isEmpty()) {
                 return Optional.of(UNKNOWN.ad());
             }
             if (!ad.string("ClientId").equals(Optional.of(request.get().clientId()))) {
                 return Optional.of(new Refusal(3, "Client ID is incorrect.").ad());
             }
-            return waiting(request.get()) ? Optional.of(new TokenRequest.ClassAd().put("Token", ""))
-                : end(request.get());
+            return waiting(request.get(), polls) ? Optional.of(new TokenRequest.ClassAd().put("Token", ""))
+                : end(requestId, request.get());
         }
 
-        private boolean waiting(Request request) {
+        /** Forgets a request; if that is for the first only, no other, not even one that has its ID again. */
+        private void forget(String requestId) {
+            boolean first = !hasForgotten && requestId.equals(script.requestIds.get(0));
+            if (first || !script.forgetOnce) {
+                requests.remove(requestId);
+                hasForgotten = true;
+            }
+        }
+
+        private boolean waiting(Request request, int polls) {
             return polls <= script.approveAfter || Instant.now().isBefore(request.approvedFrom())
                 || script.approveOn.filter(file -> !Files.exists(file)).isPresent();
         }
 
         /** The end of the wait. It takes the request away, whatever it is. */
-        private Optional<TokenRequest.ClassAd> end(Request request) {
-            requests.remove(script.requestId);
+        private Optional<TokenRequest.ClassAd> end(String requestId, Request request) {
+            requests.remove(requestId);
             if (script.loseToken) {
                 return Optional.empty();
             }
@@ -1172,69 +1315,227 @@ public final class LoopbackPool implements Callable<Integer> {
                 return Optional.of(new Refusal(5, "Request has expired.").ad());
             }
             return Optional.of(script.refusePoll.map(Refusal::ad)
-                .orElseGet(() -> new TokenRequest.ClassAd().put("Token", issue(request))));
+                .orElseGet(() -> new TokenRequest.ClassAd().put("Token", issue(requestId, request))));
         }
 
-        private String issue(Request request) {
+        private String issue(String requestId, Request request) {
             journal.note("issued");
-            return script.token.orElseGet(() -> issuer.issue(request.identity(), request.authorizations(),
-                request.lifetimeSeconds(), script.requestId));
+            String token = script.token.orElseGet(() -> issuer.issue(request.grant(), requestId));
+            if (script.rejectIssued) {
+                issuer.reject(token);
+            }
+            return token;
+        }
+    }
+
+    // ---- Directory: the ads of daemons ----
+
+    /** A daemon that {@code --ad} names: the type of its ad, and what the ad says. */
+    record DaemonAd(String type, Map<String, String> attributes) {
+        static DaemonAd parse(String argument) {
+            Map<String, String> attributes = new LinkedHashMap<>();
+            for (String attribute : argument.split(";")) {
+                String[] parts = attribute.split("=", 2);
+                if (parts.length < 2) {
+                    throw new CommandLine.TypeConversionException("not NAME=VALUE: " + attribute);
+                }
+                attributes.put(parts[0].strip(), parts[1]);
+            }
+            String type = attributes.remove("Type");
+            if (type == null) {
+                throw new CommandLine.TypeConversionException("no Type=... in " + argument);
+            }
+            return new DaemonAd(type, attributes);
+        }
+
+        TokenRequest.ClassAd ad(int port, String version) {
+            TokenRequest.ClassAd ad = new TokenRequest.ClassAd().put("MyType", type);
+            if (!attributes.containsKey("CondorVersion")) {
+                ad.put("CondorVersion", version);
+            }
+            attributes.forEach((name, value) -> {
+                if (!value.isEmpty()) {
+                    ad.put(name, value.replace("{port}", Integer.toString(port)));
+                }
+            });
+            return ad;
+        }
+    }
+
+    /**
+     * Answers queries for daemons. It is no evaluator of ClassAds: a constraint is {@code true}, or one or several
+     * comparisons of an attribute with a text, of which one must hold.
+     */
+    private static final class Directory {
+        /** The type of ad that a command asks for; any for the general one. condor_includes/condor_commands.h */
+        private static final Map<Long, String> TYPES = Map.of(5L, "Machine", 6L, "Scheduler", 7L, "DaemonMaster",
+            20L, "Collector", 50L, "Negotiator", 56L, "HAD", 74L, "");
+        private static final String TERM =
+            "[ (]*(?:true|([A-Za-z_][A-Za-z0-9_]*) *== *\"((?:[^\"\\\\]|\\\\.)*)\")[ )]*";
+        private static final Pattern CONSTRAINT = Pattern.compile(TERM + "(?:\\|\\|" + TERM + ")*",
+            Pattern.CASE_INSENSITIVE);
+        private static final Pattern COMPARISON = Pattern.compile(TERM, Pattern.CASE_INSENSITIVE);
+        private final List<TokenRequest.ClassAd> ads;
+        private final Journal journal;
+
+        Directory(Script script, int port, Journal journal) {
+            this.ads = script.daemons.stream().map(daemon -> daemon.ad(port, script.remoteVersion)).toList();
+            this.journal = journal;
+        }
+
+        static boolean serves(long command) {
+            return TYPES.containsKey(command);
+        }
+
+        /** The ads that a query asks for, 1 in front of each, and 0 at the end, in this message. */
+        TokenRequest.Message answer(long command, TokenRequest.ClassAd query, TokenRequest.Message message)
+                throws HangUp {
+            String type = query.string("TargetType").orElse("-");
+            if (!TYPES.get(command).isEmpty() && !TYPES.get(command).equals(type)) {
+                throw new HangUp("command " + command + " does not ask for " + type);
+            }
+            String constraint = query.expression("Requirements").orElse("true");
+            if (!CONSTRAINT.matcher(constraint).matches()) {
+                throw new HangUp("no constraint: " + constraint);
+            }
+            List<TokenRequest.ClassAd> found = ads.stream()
+                .filter(ad -> ad.string("MyType").filter(type::equals).isPresent() && meets(ad, constraint))
+                .limit(query.integer("LimitResults").orElse(Long.MAX_VALUE)).toList();
+            journal.note("lookup " + type + " " + constraint + " -> " + found.size());
+            found.forEach(ad -> message.number(1).ad(projected(ad, query.string("Projection").orElse(""))));
+            return message.number(0);
+        }
+
+        private static boolean meets(TokenRequest.ClassAd ad, String constraint) {
+            return COMPARISON.matcher(constraint).results().anyMatch(term -> term.group(1) == null
+                || ad.string(term.group(1)).filter(unquoted(term.group(2))::equalsIgnoreCase).isPresent());
+        }
+
+        private static String unquoted(String text) {
+            return text.replace("\\\"", "\"");
+        }
+
+        /** The attributes that the query wants, all of them if it does not say. */
+        private static TokenRequest.ClassAd projected(TokenRequest.ClassAd ad, String names) {
+            if (names.isBlank()) {
+                return ad;
+            }
+            TokenRequest.ClassAd part = new TokenRequest.ClassAd();
+            for (String name : names.strip().split("[, ]+")) {
+                ad.string(name).ifPresent(value -> part.put(name, value));
+            }
+            return part;
         }
     }
 
     // ---- Issuer: tokens ----
 
+    /**
+     * What a token is to say.
+     *
+     * @param authorizations comma-separated, none for no limit
+     * @param notBefore      seconds since 1970
+     */
+    private record Grant(String subject, String authorizations, OptionalLong lifetimeSeconds, OptionalLong notBefore,
+                         String issuer) { }
+
     /** Makes tokens as HTCondor does, with a signing key that everybody knows. */
     private static final class Issuer {
         private static final byte[] SIGNING_KEY = "the signing key of the loopback pool, no secret".getBytes(US_ASCII);
+        /** What HTCondor hides keys with in files. condor_utils/secure_file.cpp, simple_scramble */
+        private static final byte[] SCRAMBLE = HexFormat.of().parseHex("deadbeef");
         private final Script script;
         private final byte[] key;
+        private final Set<String> rejected = ConcurrentHashMap.newKeySet();
 
         /** HTCondor uses the key of the ID "POOL" twice in a row. */
         Issuer(Script script) {
             this.script = script;
-            this.key = TokenRequest.Keys.hkdf(TokenRequest.concat(SIGNING_KEY, SIGNING_KEY),
+            this.key = TokenRequest.Keys.hkdf(
+                script.keyId.equals("POOL") ? TokenRequest.concat(SIGNING_KEY, SIGNING_KEY) : SIGNING_KEY,
                 TokenRequest.Keys.ascii("htcondor"), TokenRequest.Keys.ascii("master jwt"));
+        }
+
+        /** Writes the signing key, for its owner only, as it lies on the disk of a pool: scrambled, and once. */
+        void saveKey(Path file) throws IOException {
+            byte[] scrambled = SIGNING_KEY.clone();
+            for (int i = 0; i < scrambled.length; i++) {
+                scrambled[i] ^= SCRAMBLE[i % SCRAMBLE.length];
+            }
+            Files.deleteIfExists(file);
+            Files.createFile(file, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")));
+            Files.write(file, scrambled);
         }
 
         /**
          * A token.
          *
-         * @param authorizations comma-separated, none for no limit
-         * @param seed           what its ID follows from, so that the same request gets the same token
+         * @param seed what its ID follows from, so that the same request gets the same token
          */
-        String issue(String subject, String authorizations, OptionalLong lifetimeSeconds, String seed) {
-            long now = script.issuedAt.orElseGet(() -> Instant.now().getEpochSecond());
+        String issue(Grant grant, String seed) {
             Map<String, Object> claims = new LinkedHashMap<>();
-            if (lifetimeSeconds.isPresent()) {
-                claims.put("exp", now + lifetimeSeconds.getAsLong());
-            }
-            claims.put("iat", now);
-            claims.put("iss", script.trustDomain);
+            grant.lifetimeSeconds().ifPresent(seconds -> claims.put("exp", now() + seconds));
+            claims.put("iat", now());
+            claims.put("iss", grant.issuer());
             claims.put("jti", HexFormat.of().formatHex(TokenRequest.Keys.sha256().digest(seed.getBytes(UTF_8)), 0, 16));
-            if (!authorizations.isEmpty()) {
-                claims.put("scope", Arrays.stream(authorizations.split(",")).map(level -> "condor:/" + level.strip())
-                    .collect(Collectors.joining(" ")));
+            grant.notBefore().ifPresent(seconds -> claims.put("nbf", seconds));
+            if (!grant.authorizations().isEmpty()) {
+                claims.put("scope", Arrays.stream(grant.authorizations().split(","))
+                    .map(level -> "condor:/" + level.strip()).collect(Collectors.joining(" ")));
             }
-            claims.put("sub", subject);
-            String signed = encode("{\"alg\":\"HS256\",\"kid\":\"POOL\"}".getBytes(UTF_8)) + "." + encode(json(claims));
+            claims.put("sub", grant.subject());
+            Map<String, Object> header = new LinkedHashMap<>();
+            header.put("alg", "HS256");
+            header.put("kid", script.keyId);
+            String signed = encode(json(header)) + "." + encode(json(claims));
             return signed + "." + encode(signature(signed));
+        }
+
+        private long now() {
+            return script.issuedAt.orElseGet(() -> Instant.now().getEpochSecond());
+        }
+
+        /** From now on, nobody can log in with this token, as if its key were gone. */
+        void reject(String token) {
+            rejected.add(token.substring(0, Math.max(0, token.lastIndexOf('.'))));
         }
 
         byte[] signature(String signedPart) {
             return TokenRequest.Keys.hmac("HmacSHA256", key, signedPart.getBytes(UTF_8));
         }
 
-        /** Whom a token is for; empty if it is none, or expired. */
+        /**
+         * Whom a token is for; empty if it is none, expired or rejected. Like HTCondor (seen on 25.14.1), this does not
+         * look at its issuer, nor at when it begins to be valid.
+         */
         Optional<String> subject(String signedPart) {
+            Map<?, ?> claims = claims(signedPart);
+            boolean expired = claims.get("exp") instanceof Number end && end.longValue() < now();
+            return Optional.ofNullable(claims.get("sub")).map(Object::toString)
+                .filter(subject -> !expired && !rejected.contains(signedPart));
+        }
+
+        /** What a token says, in the attributes with which 25.14.1 answers a query, where commas part the scopes. */
+        Map<String, String> described(String signedPart) {
+            Map<String, String> attributes = new TreeMap<>();
+            claims(signedPart).forEach((claim, value) -> {
+                switch (claim.toString()) {
+                    case "iss" -> attributes.put("AuthTokenIssuer", value.toString());
+                    case "jti" -> attributes.put("AuthTokenId", value.toString());
+                    case "scope" -> attributes.put("AuthTokenScopes", value.toString().replace(' ', ','));
+                    case "sub" -> attributes.put("AuthTokenSubject", value.toString());
+                    default -> { }
+                }
+            });
+            return attributes;
+        }
+
+        private static Map<?, ?> claims(String signedPart) {
             try {
-                Map<?, ?> claims = new ObjectMapper().readValue(
+                return new ObjectMapper().readValue(
                     Base64.getUrlDecoder().decode(signedPart.substring(signedPart.indexOf('.') + 1)), Map.class);
-                boolean expired = claims.get("exp") instanceof Number end
-                    && end.longValue() < Instant.now().getEpochSecond();
-                return expired ? Optional.empty() : Optional.ofNullable(claims.get("sub")).map(Object::toString);
             } catch (IOException | IllegalArgumentException e) {
-                return Optional.empty();
+                return Map.of();
             }
         }
 
