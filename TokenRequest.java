@@ -262,7 +262,7 @@ public final class TokenRequest {
         private final Trace trace;
         private final Writer writer;
         private final Destination destination;
-        private final Optional<Pending> resumed;
+        private final Optional<Kept> resumed;
         private final Found daemon;
         private final Target target;
         private final TokenService pool;
@@ -278,12 +278,12 @@ public final class TokenRequest {
             this.trace = Trace.of(options.debug(), configuration, reporter::debug, host.clock());
             this.writer = new Writer(host);
             this.resumed = options.resume().isPresent()
-                ? Optional.of(writer.readPending(options.resume().get())) : Optional.empty();
+                ? Optional.of(writer.readKept(options.resume().get())) : Optional.empty();
             this.destination = writer.prepare(options.output(), TokenDirectory.of(configuration, host));
             this.daemon = daemon();
             this.target = daemon.target();
             Security security = new Security(target, configuration, host, trace, reporter::warn);
-            if (resumed.filter(pending -> pending.login().kind() == Kind.BOUND).isPresent()) {
+            if (resumed.filter(kept -> kept.pending().login().kind() == Kind.BOUND).isPresent()) {
                 security.stayBound();
             }
             this.pool = new NetworkClient(security, target, configuration, host, handover, trace, reporter::notice);
@@ -293,8 +293,8 @@ public final class TokenRequest {
         private Found daemon() throws Failure {
             Location location = new Location(configuration, trace);
             if (resumed.isPresent()) {
-                Target target = location.at(resumed.get().address(), "the request to be resumed");
-                return new Found(target, resumed.get().wanted());
+                Pending pending = resumed.get().pending();
+                return new Found(location.at(pending.address(), "the request to be resumed"), pending.wanted());
             }
             Place place = location.find(options.wanted());
             if (place instanceof Found found) {
@@ -307,9 +307,10 @@ public final class TokenRequest {
 
         void run() throws Failure {
             if (resumed.isPresent()) {
-                reporter.notice("Going on to wait for request " + resumed.get().ticket().requestId() + ".");
-                keep(resumed.get(), true);
-                await(resumed.get(), Duration.ZERO);
+                Pending pending = resumed.get().pending();
+                reporter.notice("Going on to wait for request " + pending.ticket().requestId() + ".");
+                keep(pending, resumed.get().line(), true);
+                await(pending, Duration.ZERO);
                 return;
             }
             Started started = pool.start(options.order());
@@ -327,19 +328,19 @@ public final class TokenRequest {
         private Pending announce(Started started, Optional<String> replaces) throws Failure {
             Pending pending = new Pending(((Answer.Enqueued) started.answer()).ticket(), daemon.wanted(),
                 target.toString(), started.order(), started.login(), deadline);
-            boolean told = reporter.enqueued(new Event.Enqueued(pending, approveWith(pending.ticket()),
-                options.approvalUrl().map(template -> template.replace("{request_id}", pending.ticket().requestId())),
-                replaces));
+            Event.Enqueued event = new Event.Enqueued(host.clock().instant(), pending, approveWith(pending.ticket()),
+                options.approvalUrl().map(url -> url.replace("{request_id}", pending.ticket().requestId())), replaces);
+            boolean told = reporter.enqueued(event);
+            String line = Json.line(reporter.fields(event));
             // Whoever reads the event on stdout and wants no waiting has all that is needed to resume.
-            boolean handedOver = told && options.json() && options.patience().nowait();
-            keep(pending, !handedOver);
+            keep(pending, line, !(told && options.json() && options.patience().nowait()));
             handover.leave();
             if (!told) {
                 throw new Failure(Reason.NOT_WRITTEN, "Request " + pending.ticket().requestId()
                     + " is enqueued, but stdout cannot be written to.", reporter.wayToResume().orElse(""));
             }
             if (options.patience().nowait()) {
-                reporter.wayToResume().ifPresent(reporter::notice);
+                reporter.leaving();
             }
             return pending;
         }
@@ -357,8 +358,10 @@ public final class TokenRequest {
                 : command + " -type " + wanted.type().word() + " -name " + quoted(target.toString());
         }
 
-        private void keep(Pending pending, boolean wantedOnDisk) {
-            Optional<Path> file = wantedOnDisk ? writer.keep(pending, reporter::warn) : Optional.empty();
+        /** @param line of JSON, with which to resume */
+        private void keep(Pending pending, String line, boolean wantedOnDisk) {
+            Optional<Path> file = wantedOnDisk ? writer.keep(pending.ticket().requestId(), line, reporter::warn)
+                : Optional.empty();
             reporter.waitingFor(pending.ticket().requestId(), file.map(path -> Stream.concat(
                 Stream.of("-resume", path.toString()), options.repeated().stream()).map(TokenRequest::quoted)
                 .collect(Collectors.joining(" ", host.invocation() + " ", ""))));
@@ -826,13 +829,17 @@ public final class TokenRequest {
         }
     }
 
-    /** The daemon wanted, as typed; or, once it is found, by its own name. */
+    /** The daemon wanted, as typed; or, once it is found, by its own name and with its pool as typed or configured. */
     record Wanted(DaemonType type, Optional<String> name, Optional<String> pool) { }
 
     /** Kinds of daemon, by the names that the original's {@code -type} takes. condor_utils/daemon_types.cpp */
     enum DaemonType {
         ANY, MASTER, SCHEDD, STARTD, COLLECTOR, NEGOTIATOR, KBDD, DAGMAN, VIEW_COLLECTOR, CLUSTER_SERVER, SHADOW,
         STARTER, CREDD, GRIDMANAGER, PLACEMENTD, LEASE_MANAGER, HAD, GENERIC;
+
+        /** Those that can be asked for a token. */
+        static final String ASKABLE = Stream.of(COLLECTOR, SCHEDD, STARTD, MASTER, NEGOTIATOR, CREDD, PLACEMENTD, HAD,
+            VIEW_COLLECTOR, ANY).map(DaemonType::word).collect(Collectors.joining(", "));
 
         static Optional<DaemonType> named(String word) {
             return Arrays.stream(values()).filter(type -> type.word().equalsIgnoreCase(word)).findFirst();
@@ -992,6 +999,13 @@ public final class TokenRequest {
         }
     }
 
+    /**
+     * A request as it was kept.
+     *
+     * @param line the JSON that it was read from
+     */
+    record Kept(Pending pending, String line) { }
+
     /** What the pool says. */
     sealed interface Answer {
         /** Wait for an administrator. */
@@ -1059,8 +1073,8 @@ public final class TokenRequest {
          * @param approveWith what the administrator types
          * @param replaces    the ID of the request that it takes the place of
          */
-        record Enqueued(Pending pending, String approveWith, Optional<String> approvalUrl, Optional<String> replaces)
-            implements Event { }
+        record Enqueued(Instant time, Pending pending, String approveWith, Optional<String> approvalUrl,
+                        Optional<String> replaces) implements Event { }
 
         /**
          * Another poll is to come.
@@ -1307,8 +1321,7 @@ public final class TokenRequest {
                         .forEach(authorizations::add);
                     case LIFETIME -> lifetimeSeconds = lifetime(value);
                     case TYPE -> type = DaemonType.named(value).orElseThrow(() -> new Failure(Reason.USAGE,
-                        "ERROR: unrecognized daemon type: " + printable(value), "Known are " + Arrays.stream(
-                        DaemonType.values()).map(DaemonType::word).collect(Collectors.joining(", ")) + "."));
+                        "ERROR: unrecognized daemon type: " + printable(value), "It takes " + DaemonType.ASKABLE + "."));
                     case TOKEN -> output = rights -> value.isEmpty() ? new Output.Stdout()
                         : new Output.Token(value, rights);
                     case FILE -> output = rights -> value.isEmpty() ? new Output.Stdout()
@@ -1496,8 +1509,8 @@ public final class TokenRequest {
                     : flag == Flag.TYPE ? DaemonType.class : String.class;
                 spec.addOption(OptionSpec.builder(flag.fullName()).paramLabel(flag.value).description(flag.description)
                     .arity(flag.takesValue() ? "1" : "0").type(type)
-                    .completionCandidates(type == DaemonType.class ? Arrays.stream(DaemonType.values())
-                        .map(DaemonType::word).toList() : null).build());
+                    .completionCandidates(type == DaemonType.class ? List.of(DaemonType.ASKABLE.split(", "))
+                        : null).build());
             }
             spec.parser().separator(" ");
             spec.usageMessage().sortOptions(false).width(110).longOptionsMaxWidth(24);
@@ -1767,9 +1780,10 @@ public final class TokenRequest {
         /**
          * In the collector's list.
          *
+         * @param pool as typed or configured
          * @param name as typed; empty for the one on this machine, else the only one of its type
          */
-        record Listed(Target collector, DaemonType type, Optional<String> name) implements Place { }
+        record Listed(Target collector, String pool, DaemonType type, Optional<String> name) implements Place { }
     }
 
     /** Finds the daemon, or the collector that knows it. It asks the name service and nobody else. */
@@ -1791,8 +1805,7 @@ public final class TokenRequest {
          */
         Place find(Wanted wanted) throws Failure {
             return switch (wanted.type()) {
-                case COLLECTOR, VIEW_COLLECTOR -> new Found(collector(wanted),
-                    new Wanted(wanted.type(), Optional.empty(), wanted.pool().or(wanted::name)));
+                case COLLECTOR, VIEW_COLLECTOR -> collector(wanted);
                 case ANY -> found(wanted, wanted.name()
                     .orElseThrow(() -> new Failure(Reason.UNREACHABLE, "Failed to request a new token: "
                         + "DAEMON:1:Failed to connect to remote daemon at ''",
@@ -1805,7 +1818,7 @@ public final class TokenRequest {
                     + "goes to any address.");
                 default -> wanted.name().filter(name -> name.startsWith("<") || name.contains(":")).isPresent()
                     ? found(wanted, wanted.name().get())
-                    : new Place.Listed(pool(wanted.pool()), wanted.type(), wanted.name());
+                    : listed(wanted);
             };
         }
 
@@ -1816,7 +1829,7 @@ public final class TokenRequest {
         }
 
         /** Of a collector, a name means the same as a pool. */
-        private Target collector(Wanted wanted) throws Failure {
+        private Found collector(Wanted wanted) throws Failure {
             if (wanted.pool().isPresent() && wanted.name().isPresent()) {
                 throw new Failure(Reason.USAGE, "ERROR: Daemon: pool (" + printable(wanted.pool().get()) + ") and name ("
                     + printable(wanted.name().get()) + ") conflict for COLLECTOR",
@@ -1824,7 +1837,7 @@ public final class TokenRequest {
             }
             if (wanted.name().isPresent()) {
                 try {
-                    return resolve(wanted.name().get().strip(), "-name");
+                    return collector(wanted.name().get(), "-name");
                 } catch (Failure failure) {
                     throw new Failure(failure.reason, nowhere(wanted.name(), failure.reason, "").getMessage(),
                         List.of(failure.getMessage()), failure.hint().orElse(""));
@@ -1838,14 +1851,25 @@ public final class TokenRequest {
             return new Found(resolve(address.strip(), "-name"), wanted);
         }
 
+        private Found collector(String pool, String source) throws Failure {
+            return new Found(resolve(pool.strip(), source),
+                new Wanted(DaemonType.COLLECTOR, Optional.empty(), Optional.of(pool.strip())));
+        }
+
+        private Place listed(Wanted wanted) throws Failure {
+            Found collector = pool(wanted.pool());
+            return new Place.Listed(collector.target(), collector.wanted().pool().orElseThrow(), wanted.type(),
+                wanted.name());
+        }
+
         /**
          * The collector of a pool.
          *
          * @param pool what the user typed after {@code -pool}; empty for the configured COLLECTOR_HOST
          */
-        private Target pool(Optional<String> pool) throws Failure {
+        private Found pool(Optional<String> pool) throws Failure {
             if (pool.isPresent()) {
-                return resolve(pool.get().strip(), "-pool");
+                return collector(pool.get(), "-pool");
             }
             Optional<Configuration.Setting> setting =
                 configuration.find("COLLECTOR_HOST").or(() -> configuration.find("CONDOR_HOST"));
@@ -1856,7 +1880,7 @@ public final class TokenRequest {
             List<String> complaints = new ArrayList<>();
             for (String name : Configuration.items(setting.get().value())) {
                 try {
-                    return resolve(name, setting.get().source());
+                    return collector(name, setting.get().source());
                 } catch (Failure failure) {
                     complaints.add(failure.getMessage());
                 }
@@ -3686,12 +3710,22 @@ public final class TokenRequest {
 
         /** Levels are known by their first letter. What a token request cannot do without cannot be forbidden. */
         private void checkLevel(String demand) throws Failure {
-            Optional<Configuration.Setting> setting = configuration.security(demand);
-            if (setting.isPresent() && !setting.get().value().strip().matches("(?i)[RYTPO].*")) {
-                throw new Failure(Reason.CONFIGURATION, "Failed to request a new token: "
-                    + "SECMAN:2002:Configuration Problem: The security policy is invalid.", Configuration.complaint(
-                    setting.get(), "OPTIONAL, PREFERRED or REQUIRED, since a token is never sent without it"));
+            Optional<Configuration.Setting> found = configuration.security(demand);
+            String level = found.map(setting -> setting.value().strip().toUpperCase(Locale.ROOT)).orElse("REQUIRED");
+            if (!level.matches("[RYTPO].*")) {
+                Configuration.Setting setting = found.orElseThrow();
+                throw new Failure(Reason.CONFIGURATION, level.matches("[NF].*")
+                    ? failedToStart(target) + "|SECMAN:2002:Configuration Problem: The security policy is invalid."
+                    : "ERROR: SECMAN: " + setting.name() + "=" + printable(setting.value()) + " is invalid!",
+                    Configuration.complaint(setting,
+                        "OPTIONAL, PREFERRED or REQUIRED, since a token is never sent without it"));
             }
+        }
+
+        /** The bottom of the original's stack when a connection does not come to its command. */
+        static String failedToStart(Target target) {
+            return "Failed to request a new token: DAEMON:1:failed to start command for token request with remote daemon"
+                + " at '" + target + "'.";
         }
 
         private static List<AuthMethod> methods(Configuration.Setting setting) throws Failure {
@@ -3785,8 +3819,7 @@ public final class TokenRequest {
 
         /** In the original's words, whose stack has the last method first, and then in ours. */
         private Failure notAuthenticated(List<Tried> tried) {
-            StringBuilder stack = new StringBuilder("Failed to request a new token: DAEMON:1:failed to start command for "
-                + "token request with remote daemon at '" + target + "'.");
+            StringBuilder stack = new StringBuilder(failedToStart(target));
             List<Tried> run = new ArrayList<>(tried.stream().filter(Tried::wasRun).toList());
             Collections.reverse(run);
             stack.append(run.isEmpty() ? "|SECMAN:2005:Protocol Error: No auth methods."
@@ -4131,6 +4164,8 @@ public final class TokenRequest {
     static final class Directory {
         /** How many daemons a complaint lists. */
         private static final int SHOWN = 10;
+        /** How many a collector is to name: more than one pool's daemons of a type, but not all the slots of a big one. */
+        private static final int LIMIT = 4000;
         private static final String PROJECTION =
             "CondorVersion CondorPlatform MyAddress AddressV1 Name Machine ScheddIpAddr CredDIpAddr";
         private final Security security;
@@ -4159,9 +4194,13 @@ public final class TokenRequest {
         /** @throws Failure NOT_FOUND if there is none, or more than one; or what the collector's failure is */
         Found find(Place.Listed wanted) throws Failure {
             String what = wanted.type().word();
-            List<Entry> fitting = ask(wanted, named(wanted.name().orElse(machine)));
+            String name = wanted.name().orElse(machine);
+            List<Entry> fitting = ask(wanted, named(name), Optional.of(name));
+            if (fitting.isEmpty() && wanted.type() == DaemonType.STARTD) {
+                fitting = ask(wanted, named(name), Optional.empty());
+            }
             if (fitting.isEmpty()) {
-                List<Entry> others = ask(wanted, "true");
+                List<Entry> others = ask(wanted, "true", Optional.empty());
                 if (others.isEmpty()) {
                     throw notFound(wanted, others, "The collector " + wanted.collector() + " knows no " + what + ".");
                 }
@@ -4173,7 +4212,7 @@ public final class TokenRequest {
             // The slots of a startd have names of their own and one address.
             Map<String, Entry> addresses = new LinkedHashMap<>();
             fitting.forEach(entry -> addresses.putIfAbsent(entry.address(), entry));
-            if (addresses.size() > 1) {
+            if (addresses.size() > 1 || fitting.size() == LIMIT) {
                 throw notFound(wanted, List.copyOf(addresses.values()), "More than one fits:");
             }
             return found(wanted, fitting.get(0));
@@ -4186,7 +4225,7 @@ public final class TokenRequest {
             boolean aliased = sinful.parameter("alias").isPresent() || entry.machine().isEmpty();
             Target target = location.at((aliased ? sinful : sinful.with("alias", entry.machine())).toString(),
                 "the collector");
-            return new Found(target, new Wanted(wanted.type(), Optional.of(entry.name()), Optional.empty()));
+            return new Found(target, new Wanted(wanted.type(), Optional.of(entry.name()), Optional.of(wanted.pool())));
         }
 
         private static Failure notFound(Place.Listed wanted, List<Entry> entries, String what) {
@@ -4211,9 +4250,15 @@ public final class TokenRequest {
                 .collect(Collectors.joining(" || "));
         }
 
-        private List<Entry> ask(Place.Listed wanted, String constraint) throws Failure {
+        /**
+         * What the collector knows.
+         *
+         * @param location the name, if the ads of the startds themselves are wanted; else their slots speak for them
+         */
+        private List<Entry> ask(Place.Listed wanted, String constraint, Optional<String> location) throws Failure {
             ClassAd query = new ClassAd().put("MyType", "Query").put("TargetType", targetType(wanted.type()))
-                .putExpression("Requirements", constraint).put("Projection", PROJECTION);
+                .putExpression("Requirements", constraint).put("Projection", PROJECTION).put("LimitResults", LIMIT);
+            location.ifPresent(name -> query.put("LocationQuery", name));
             try (Channel channel = security.open(command(wanted.type()))) {
                 channel.stream().send(channel.stream().message().ad(query));
                 MessageReader reply = channel.stream().receive("list of daemons");
@@ -4270,6 +4315,7 @@ public final class TokenRequest {
      */
     static final class NetworkClient implements TokenService {
         private static final int CLIENT_ID_BYTES = 16;
+        private static final String NO_DAEMON = "Either this is no HTCondor daemon of 9.0 or later, or somebody interferes.";
         private final Security security;
         private final Target target;
         private final Configuration configuration;
@@ -4306,8 +4352,7 @@ public final class TokenRequest {
                 Answer answer = started(exchange(channel, request, "answer to the token request"), clientId);
                 return new Started(whole, login, settle(answer));
             } catch (ProtocolViolation e) {
-                throw failedToStart(Reason.VIOLATION, e.getMessage(),
-                    "Either this is no HTCondor daemon of 9.0 or later, or somebody interferes.");
+                throw failedToStart(Reason.VIOLATION, e.getMessage(), NO_DAEMON);
             } catch (IOException e) {
                 throw failedToStart(Reason.UNREACHABLE, e.getMessage(),
                     "The login had succeeded; a request that the pool has taken all the same expires there.");
@@ -4332,8 +4377,7 @@ public final class TokenRequest {
         }
 
         private Failure failedToStart(Reason reason, String why, String hint) {
-            return new Failure(reason, "Failed to request a new token: DAEMON:1:failed to start command for token request "
-                + "with remote daemon at '" + target + "'.", List.of(sentence(why)), hint);
+            return new Failure(reason, Security.failedToStart(target), List.of(sentence(why)), hint);
         }
 
         private static String sentence(String words) {
@@ -4348,6 +4392,9 @@ public final class TokenRequest {
                     .put("RequestId", ticket.requestId());
                 return settle(polled(exchange(channel, request, "answer to the poll"), ticket));
             } catch (ProtocolViolation e) {
+                if (!loggedIn) {
+                    throw failedToStart(Reason.VIOLATION, e.getMessage(), NO_DAEMON);
+                }
                 security.forget();
                 throw new ProtocolViolation(e.getMessage() + " (does somebody interfere?)");
             } catch (Failure failure) {
@@ -4605,7 +4652,7 @@ public final class TokenRequest {
         private void pause(Ticket ticket, Outcome outcome, boolean repeated, Duration wanted, Instant deadline)
                 throws Failure {
             Duration most = Duration.between(clock.instant(), deadline);
-            Duration pause = wanted.compareTo(most) < 0 ? wanted : most;
+            Duration pause = most.isNegative() ? Duration.ZERO : wanted.compareTo(most) < 0 ? wanted : most;
             listener.accept(new Event.Waiting(ticket.requestId(), outcome.state(), outcome.detail(), repeated, pause));
             try {
                 sleeper.sleep(pause);
@@ -4795,9 +4842,9 @@ public final class TokenRequest {
         Destination prepare(Output output, TokenDirectory tokens) throws Failure {
             if (output instanceof Output.Token token) {
                 if (!token.name().matches("[^/\0]+") || token.name().matches("\\.{1,2}")) {
-                    throw new Failure(Reason.DESTINATION, "Token name isn't a plain filename: "
-                        + printable(token.name()),
-                        "It names a file in " + tokens.path() + "; for a file elsewhere there is -file PATH.");
+                    throw new Failure(Reason.DESTINATION, "Token name isn't a plain filename", "'"
+                        + printable(token.name()) + "' should name a file in " + tokens.path()
+                        + "; for a file elsewhere there is -file PATH.");
                 }
                 return check(makeDirectory(tokens.path()).resolve(token.name()), token.rights());
             }
@@ -4913,14 +4960,12 @@ public final class TokenRequest {
          *
          * @return the file; empty if it could not be written, which is no reason not to wait
          */
-        Optional<Path> keep(Pending pending, Consumer<String> warnings) {
-            Optional<Path> file = file(pending.ticket().requestId());
+        Optional<Path> keep(String requestId, String line, Consumer<String> warnings) {
+            Optional<Path> file = file(requestId);
             try {
                 if (file.isPresent()) {
                     Files.createDirectories(file.get().getParent(), ownerOnly("rwx------"));
-                    Map<String, Object> event = Json.event("enqueued", host.clock().instant());
-                    event.putAll(pending.fields());
-                    replace(file.get(), Json.line(event).getBytes(UTF_8), Rights.OWN);
+                    replace(file.get(), line.getBytes(UTF_8), Rights.OWN);
                 }
                 return file;
             } catch (IOException e) {
@@ -4956,26 +5001,26 @@ public final class TokenRequest {
          * @param source a file, or "-" for stdin
          * @throws Failure USAGE
          */
-        Pending readPending(String source) throws Failure {
+        Kept readKept(String source) throws Failure {
             try (InputStream in = source.equals("-") ? host.in() : Files.newInputStream(Path.of(source))) {
                 byte[] story = in.readNBytes(MAX_STORY_BYTES + 1);
                 if (story.length > MAX_STORY_BYTES) {
                     throw unreadable(source, "it is too long to be what -json printed");
                 }
-                List<Json.Fields> events = new ArrayList<>();
+                Optional<Kept> last = Optional.empty();
                 for (String line : new String(story, UTF_8).lines().filter(line -> !line.isBlank()).toList()) {
-                    events.add(new Json.Fields(Json.object(new StringReader(line))));
+                    Json.Fields event = new Json.Fields(Json.object(new StringReader(line)));
+                    if (event.text("event").equals(Optional.of("enqueued"))) {
+                        last = Optional.of(new Kept(Pending.of(event), line + "\n"));
+                    }
                 }
-                Json.Fields last = events.stream()
-                    .filter(event -> event.text("event").equals(Optional.of("enqueued")))
-                    .reduce((first, second) -> second)
-                    .orElseThrow(() -> unreadable(source, "it holds no \"enqueued\" event"));
-                return Pending.of(last);
+                return last.orElseThrow(() -> unreadable(source, "it holds no \"enqueued\" event"));
             } catch (JsonProcessingException e) {
                 throw unreadable(source, "it is no JSON, one object a line");
+            } catch (InvalidPathException e) {
+                throw unreadable(source, "it is no file name");
             } catch (IllegalArgumentException | DateTimeException e) {
-                throw unreadable(source, e instanceof InvalidPathException ? "it is no file name"
-                    : "its \"enqueued\" event lacks a proper " + printable(e.getMessage()));
+                throw unreadable(source, "its \"enqueued\" event lacks a proper " + printable(e.getMessage()));
             } catch (IOException e) {
                 throw unreadable(source, reason(e));
             }
@@ -5050,6 +5095,7 @@ public final class TokenRequest {
         private static final String RED = "31";
         private static final String YELLOW = "33";
         private static final String ERASE = "\r\033[K";
+        private static final String LEAVING = "The request stays pending; to go on waiting:  ";
         private static final Duration TICK = Duration.ofSeconds(1);
         private static final DateTimeFormatter CLOCK =
             DateTimeFormatter.ofPattern("HH:mm:ss", Locale.ROOT).withZone(ZoneId.systemDefault());
@@ -5106,11 +5152,17 @@ public final class TokenRequest {
             if (detail == Detail.VERBOSE) {
                 print("The administrator's command: " + event.approveWith(), "");
             }
-            Map<String, Object> fields = event.pending().fields();
+            return !json || print(fields(event));
+        }
+
+        /** The event as JSON, which is what {@code -resume} takes. */
+        Map<String, Object> fields(Event.Enqueued event) {
+            Map<String, Object> fields = Json.event("enqueued", event.time());
+            fields.putAll(event.pending().fields());
             fields.put("approve_with", event.approveWith());
             event.approvalUrl().ifPresent(url -> fields.put("approval_url", url));
             event.replaces().ifPresent(id -> fields.put("replaces", id));
-            return !json || print("enqueued", fields);
+            return fields;
         }
 
         /**
@@ -5128,8 +5180,16 @@ public final class TokenRequest {
             resumption = Optional.empty();
         }
 
+        /** The command with which to go on waiting. */
         synchronized Optional<String> wayToResume() {
-            return resumption.map(command -> "The request stays pending; to go on waiting:  " + command);
+            return resumption;
+        }
+
+        /** The program ends while the request waits. */
+        synchronized void leaving() {
+            if (!(json && detail == Detail.QUIET)) {
+                resumption.ifPresent(command -> print(LEAVING + command, ""));
+            }
         }
 
         synchronized void waiting(Event.Waiting event) {
@@ -5139,12 +5199,12 @@ public final class TokenRequest {
             if (detail == Detail.VERBOSE && news) {
                 print(String.format(Locale.ROOT, "Request %s: %s%s; next poll in %.1f s.", event.requestId(),
                     words.replace('_', ' '), event.detail().map(text -> " (" + text + ")").orElse(""), seconds), "");
-                Map<String, Object> fields = new LinkedHashMap<>();
+                Map<String, Object> fields = Json.event("waiting", host.clock().instant());
                 fields.put("request_id", event.requestId());
                 fields.put("reason", words);
                 fields.put("detail", event.detail().orElse(null));
                 fields.put("next_poll_s", seconds);
-                tell("waiting", fields);
+                tell(fields);
             } else if (event.reason() == State.UNREACHABLE && !event.repeated()) {
                 notice("Request " + event.requestId() + " stays with the pool, which cannot be asked now: "
                     + event.detail().orElse("") + ". Trying again.");
@@ -5168,8 +5228,7 @@ public final class TokenRequest {
                     : "not verified: the pool's signing key is not at hand."));
             }
             if (file.isPresent()) {
-                tell("issued", fields(new Event.Issued(event.requestId(), event.token(), file, event.review()),
-                    Optional.empty()));
+                tell(fields(new Event.Issued(event.requestId(), event.token(), file, event.review()), Optional.empty()));
             }
         }
 
@@ -5186,19 +5245,20 @@ public final class TokenRequest {
 
         synchronized void verified(Optional<String> requestId, Target target, Login login) {
             notice("Verified: " + target + " takes the token; it maps to " + login.user() + " (" + login.method() + ").");
-            Map<String, Object> fields = new LinkedHashMap<>();
+            Map<String, Object> fields = Json.event("verified", host.clock().instant());
             fields.put("request_id", requestId.orElse(null));
             fields.put("address", target.toString());
             fields.put("identity", login.user());
             fields.put("method", login.method());
-            tell("verified", fields);
+            tell(fields);
         }
 
         /** Explains the failure and returns the exit status. */
         synchronized int failed(Failure failure) {
             print(failure.getMessage(), RED);
             failure.details().forEach(line -> print("  " + line, ""));
-            failure.hint().ifPresent(line -> print("  " + line, ""));
+            failure.hint().ifPresent(hint ->
+                print("  " + (resumption.equals(failure.hint()) ? LEAVING : "") + hint, ""));
             tellFailed(failure, failure.reason.exitStatus);
             return failure.reason.exitStatus;
         }
@@ -5206,12 +5266,12 @@ public final class TokenRequest {
         /** A signal has ended the program; the request goes on without it. */
         synchronized void interrupted(int exitStatus) {
             erase();
-            wayToResume().ifPresent(line -> print(line, ""));
+            leaving();
             tellFailed(new Failure(Reason.INTERRUPTED, "Interrupted by a signal.", wayToResume().orElse("")), exitStatus);
         }
 
         private void tellFailed(Failure failure, int exitStatus) {
-            Map<String, Object> fields = new LinkedHashMap<>();
+            Map<String, Object> fields = Json.event("failed", host.clock().instant());
             fields.put("code", failure.reason.code);
             fields.put("exit", exitStatus);
             fields.put("message", printable(failure.getMessage()));
@@ -5219,18 +5279,17 @@ public final class TokenRequest {
             fields.put("retryable", failure.reason.isRetryable());
             fields.put("hint", failure.hint().map(TokenRequest::printable).orElse(null));
             fields.put("details", failure.details().stream().map(TokenRequest::printable).toList());
-            tell("failed", fields);
+            tell(fields);
         }
 
-        private void tell(String event, Map<String, Object> fields) {
+        private void tell(Map<String, Object> event) {
             if (json) {
-                print(event, fields);
+                print(event);
             }
         }
 
-        private boolean print(String name, Map<String, Object> fields) {
-            Map<String, Object> event = Json.event(name, host.clock().instant());
-            event.putAll(fields);
+        /** @return whether stdout took it */
+        private boolean print(Map<String, Object> event) {
             byte[] line = Json.line(event).getBytes(UTF_8);
             host.out().write(line, 0, line.length);
             return !host.out().checkError();
