@@ -19,6 +19,7 @@ import io.jsonwebtoken.Claims;
 import io.jsonwebtoken.JwtException;
 import io.jsonwebtoken.Jwts;
 import io.jsonwebtoken.io.AbstractDeserializer;
+import java.io.BufferedInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.Closeable;
 import java.io.EOFException;
@@ -237,7 +238,7 @@ public final class TokenRequest {
                 reporter.show(show.text());
             } else {
                 Options options = ((Action.Request) action).options();
-                reporter.tellAsMuchAs(options.detail());
+                reporter.tellAs(options.json(), options.detail());
                 new Errand(options, host, handover, reporter).run();
             }
             return 0;
@@ -330,10 +331,15 @@ public final class TokenRequest {
                 target.toString(), started.order(), started.login(), deadline);
             Event.Enqueued event = new Event.Enqueued(host.clock().instant(), pending, approveWith(pending.ticket()),
                 options.approvalUrl().map(url -> url.replace("{request_id}", pending.ticket().requestId())), replaces);
-            boolean told = reporter.enqueued(event);
+            reporter.enqueued(event);
             String line = Json.line(reporter.fields(event));
-            // Whoever reads the event on stdout and wants no waiting has all that is needed to resume.
-            keep(pending, line, !(told && options.json() && options.patience().nowait()));
+            // Whoever reads the event on stdout and wants no waiting will have all that is needed to resume.
+            boolean handedOver = options.json() && options.patience().nowait();
+            keep(pending, line, !handedOver);
+            boolean told = !options.json() || writer.print(line.getBytes(UTF_8));
+            if (!told) {
+                keep(pending, line, true);
+            }
             handover.leave();
             if (!told) {
                 throw new Failure(Reason.NOT_WRITTEN, "Request " + pending.ticket().requestId()
@@ -456,7 +462,7 @@ public final class TokenRequest {
             return new Host(InstantSource.system(), new SecureRandom(), duration -> Thread.sleep(duration.toMillis()),
                 System.getenv(), machineName(),
                 Optional.of(System.getProperty("user.home")).filter(home -> home.startsWith("/")).map(Path::of),
-                owner(), ownInvocation(), new FileInputStream(FileDescriptor.in),
+                owner(), ownInvocation(), new BufferedInputStream(new FileInputStream(FileDescriptor.in)),
                 new PrintStream(new FileOutputStream(FileDescriptor.out), false, UTF_8),
                 new PrintStream(new FileOutputStream(FileDescriptor.err), true, UTF_8), Host::stderrIsTerminal);
         }
@@ -977,21 +983,20 @@ public final class TokenRequest {
          * @throws IllegalArgumentException if a field is missing or is not what it should be; the message names it
          */
         static Pending of(Json.Fields fields) {
-            Json.Fields daemon = fields.object("daemon");
-            DaemonType type = daemon.text("type").flatMap(DaemonType::named).orElseThrow(missing("daemon.type"));
-            OptionalInt lifetime = fields.number("lifetime").isPresent()
-                ? OptionalInt.of(Math.toIntExact(fields.number("lifetime").getAsLong())) : OptionalInt.empty();
-            return new Pending(
-                new Ticket(fields.text("request_id").filter(Ticket::isRequestId).orElseThrow(missing("request_id")),
-                    new Secret(fields.required("client_id"))),
-                new Wanted(type, daemon.text("name").filter(name -> type != DaemonType.COLLECTOR), fields.text("pool")),
-                fields.required("address"),
-                new Order(fields.text("identity"), fields.texts("authz"), lifetime),
-                new Login(fields.required("method"),
-                    Arrays.stream(Kind.values()).filter(kind -> fields.text("session").equals(Optional.of(kind.word())))
-                        .findFirst().orElseThrow(missing("session")),
-                    "", fields.text("server_version").orElse(""), fields.text("trust_domain")),
-                Instant.parse(fields.required("deadline")));
+            DaemonType type = fields.object("daemon").text("type").flatMap(DaemonType::named).orElseThrow(missing("type"));
+            Optional<String> name = fields.object("daemon").text("name").filter(text -> type != DaemonType.COLLECTOR);
+            Ticket ticket = new Ticket(fields.text("request_id").filter(Ticket::isRequestId)
+                .orElseThrow(missing("request_id")), new Secret(fields.required("client_id")));
+            Kind kind = Arrays.stream(Kind.values())
+                .filter(one -> fields.text("session").equals(Optional.of(one.word()))).findFirst()
+                .orElseThrow(missing("session"));
+            return new Pending(ticket, new Wanted(type, name, fields.text("pool")),
+                Sinful.parse(fields.required("address")).filter(Sinful::isComplete).orElseThrow(missing("address"))
+                    .toString(),
+                new Order(Optional.of(fields.required("identity")), fields.texts("authz"), fields.positive("lifetime")),
+                new Login(fields.required("method"), kind, "", fields.text("server_version").orElse(""),
+                    fields.text("trust_domain")),
+                fields.time("deadline"));
         }
 
         private static Supplier<IllegalArgumentException> missing(String field) {
@@ -1156,9 +1161,21 @@ public final class TokenRequest {
                     .map(item -> new Fields(Map.of(name, item)).required(name)).toList();
             }
 
-            OptionalLong number(String name) {
+            /** A whole number; empty if it is missing. */
+            OptionalInt positive(String name) {
                 Optional<Number> number = value(name, Number.class);
-                return number.isPresent() ? OptionalLong.of(number.get().longValue()) : OptionalLong.empty();
+                if (number.filter(value -> !value.toString().matches("[1-9][0-9]{0,8}")).isPresent()) {
+                    throw new IllegalArgumentException(name);
+                }
+                return number.isPresent() ? OptionalInt.of(number.get().intValue()) : OptionalInt.empty();
+            }
+
+            Instant time(String name) {
+                try {
+                    return Instant.parse(required(name));
+                } catch (DateTimeException e) {
+                    throw new IllegalArgumentException(name);
+                }
             }
 
             private <T> Optional<T> value(String name, Class<T> type) {
@@ -1294,6 +1311,7 @@ public final class TokenRequest {
         /** What a resumed request has settled already. */
         private static final Set<Flag> SETTLED =
             EnumSet.of(Flag.IDENTITY, Flag.AUTHZ, Flag.LIFETIME, Flag.POOL, Flag.NAME, Flag.TYPE, Flag.NOWAIT);
+        private static final Set<Flag> RIGHTS = EnumSet.of(Flag.OWNER, Flag.MODE);
         /** What the resumption of this request is to do as well. */
         private static final Set<Flag> REPEATED = EnumSet.of(Flag.TOKEN, Flag.FILE, Flag.OWNER, Flag.MODE, Flag.STRICT,
             Flag.VERIFY, Flag.POLL, Flag.RESUBMIT, Flag.JSON, Flag.APPROVAL_URL, Flag.QUIET, Flag.VERBOSE);
@@ -1317,7 +1335,7 @@ public final class TokenRequest {
              */
             void take(Flag flag, String value) throws Failure {
                 switch (flag) {
-                    case AUTHZ -> Arrays.stream(value.split(",")).filter(text -> !text.isBlank())
+                    case AUTHZ -> Arrays.stream(value.split(",")).map(String::strip).filter(text -> !text.isEmpty())
                         .forEach(authorizations::add);
                     case LIFETIME -> lifetimeSeconds = lifetime(value);
                     case TYPE -> type = DaemonType.named(value).orElseThrow(() -> new Failure(Reason.USAGE,
@@ -1363,7 +1381,7 @@ public final class TokenRequest {
 
             private Rights owned(String value) throws Failure {
                 String[] parts = value.split(":", -1);
-                check(parts.length <= 2 && !Arrays.asList(parts).contains(""), Flag.OWNER, value,
+                check(value.matches("[^:-][^:]*(:[^:-][^:]*)?"), Flag.OWNER, value,
                     "It takes USER or USER:GROUP.");
                 return new Rights(Optional.of(parts[0]), Optional.of(parts[parts.length - 1])
                     .filter(group -> parts.length == 2), rights.mode());
@@ -1396,7 +1414,7 @@ public final class TokenRequest {
                     exclude(Flag.QUIET, Set.of(Flag.VERBOSE), "Give one of them.");
                 }
                 Output destination = output.apply(rights);
-                if (destination instanceof Output.Stdout && !rights.equals(Rights.OWN)) {
+                if (destination instanceof Output.Stdout && !Collections.disjoint(given, RIGHTS)) {
                     throw new Failure(Reason.USAGE, PROGRAM + ": -owner and -mode are for a file.",
                         "Say which one with -token NAME or -file PATH.");
                 }
@@ -1698,6 +1716,11 @@ public final class TokenRequest {
             return Optional.ofNullable(parameters.get(key)).filter(value -> !value.isEmpty());
         }
 
+        /** Whether one can connect to it. */
+        boolean isComplete() {
+            return port >= 1 && port <= 65535;
+        }
+
         Sinful with(String key, String value) {
             SortedMap<String, String> more = new TreeMap<>(parameters);
             more.put(key, value);
@@ -1901,7 +1924,7 @@ public final class TokenRequest {
                 .orElseThrow(() -> unreadable(text, source));
             Sinful sinful = typed.port() >= 0 ? typed
                 : typed.at(typed.host(), configuration.number("COLLECTOR_PORT", Wire.COLLECTOR_PORT, 1, 65535));
-            if (sinful.port() < 1 || sinful.port() > 65535) {
+            if (!sinful.isComplete()) {
                 throw unreadable(text, source);
             }
             if (sinful.parameters().containsKey("CCBID")) {
@@ -3425,7 +3448,7 @@ public final class TokenRequest {
         }
 
         String issuer() {
-            return Optional.ofNullable(claims.getIssuer()).orElse("(nobody)");
+            return Optional.ofNullable(claims.getIssuer()).orElse("(none)");
         }
 
         /** What the token is limited to, such as {@code condor:/READ}; none for no limit. */
@@ -3703,9 +3726,19 @@ public final class TokenRequest {
             return new Security(this, token);
         }
 
-        /** From now on, only bound connections: the request began with one. */
-        void stayBound() {
+        /**
+         * From now on, only bound connections: the request began with one.
+         *
+         * @throws Failure NOT_AUTHENTICATED, if there can be none
+         */
+        void stayBound() throws Failure {
             boundOnly = true;
+            if (attempts.stream().noneMatch(attempt -> attempt.kind() == Kind.BOUND)) {
+                throw new Failure(Reason.NOT_AUTHENTICATED, failedToStart(target)
+                    + "|SECMAN:2005:Protocol Error: No auth methods.",
+                    "The request was made over SSL, and is gone on with over nothing less: allow SSL in"
+                    + " SEC_CLIENT_AUTHENTICATION_METHODS.");
+            }
         }
 
         /** Levels are known by their first letter. What a token request cannot do without cannot be forbidden. */
@@ -4508,12 +4541,14 @@ public final class TokenRequest {
                 reply.end();
                 trace.log(Trace.SECURITY, () -> "The pool on the token: " + answer.assignments());
                 if (answer.isFalse("AuthorizationSucceeded")) {
-                    throw new Failure(Reason.TOKEN_REJECTED, "", List.of("It allows it nothing."), "");
+                    throw new Failure(Reason.REFUSED, "", "");
                 }
                 return channel.session().login();
             } catch (Failure failure) {
+                List<String> why = failure.reason == Reason.REFUSED ? List.of("It knows the token, and allows it nothing.")
+                    : failure.details();
                 throw new Failure(Reason.TOKEN_REJECTED, "The token is delivered, but " + target + " does not accept it.",
-                    failure.details(), failure.hint().orElse(""));
+                    why, "");
             } catch (IOException e) {
                 Reason reason = e instanceof ProtocolViolation ? Reason.VIOLATION : Reason.UNREACHABLE;
                 throw new Failure(reason, "The token is delivered, but could not be tried: " + e.getMessage() + ".", "");
@@ -4932,7 +4967,12 @@ public final class TokenRequest {
             }
         }
 
-        private boolean print(byte[] line) {
+        /**
+         * Writes to stdout.
+         *
+         * @return whether it took it
+         */
+        boolean print(byte[] line) {
             host.out().write(line, 0, line.length);
             return !host.out().checkError();
         }
@@ -5019,7 +5059,7 @@ public final class TokenRequest {
                 throw unreadable(source, "it is no JSON, one object a line");
             } catch (InvalidPathException e) {
                 throw unreadable(source, "it is no file name");
-            } catch (IllegalArgumentException | DateTimeException e) {
+            } catch (IllegalArgumentException e) {
                 throw unreadable(source, "its \"enqueued\" event lacks a proper " + printable(e.getMessage()));
             } catch (IOException e) {
                 throw unreadable(source, reason(e));
@@ -5100,7 +5140,7 @@ public final class TokenRequest {
         private static final DateTimeFormatter CLOCK =
             DateTimeFormatter.ofPattern("HH:mm:ss", Locale.ROOT).withZone(ZoneId.systemDefault());
         private final Host host;
-        private final boolean json;
+        private boolean json;
         private Detail detail = Detail.NORMAL;
         private Optional<Boolean> terminal = Optional.empty();
         private Optional<String> requestId = Optional.empty();
@@ -5112,8 +5152,9 @@ public final class TokenRequest {
             this.json = json;
         }
 
-        synchronized void tellAsMuchAs(Detail wanted) {
-            detail = wanted;
+        synchronized void tellAs(boolean json, Detail detail) {
+            this.json = json;
+            this.detail = detail;
         }
 
         /** What was asked for instead of a token, on stdout. */
@@ -5140,10 +5181,8 @@ public final class TokenRequest {
 
         /**
          * Tells what an administrator needs, at once and in the original's words, which scripts search for.
-         *
-         * @return whether stdout took it, if it was for stdout
          */
-        synchronized boolean enqueued(Event.Enqueued event) {
+        synchronized void enqueued(Event.Enqueued event) {
             if (!json || detail != Detail.QUIET) {
                 print("Token request enqueued.  Ask an administrator to please approve request "
                     + event.pending().ticket().requestId() + ".", "");
@@ -5152,7 +5191,6 @@ public final class TokenRequest {
             if (detail == Detail.VERBOSE) {
                 print("The administrator's command: " + event.approveWith(), "");
             }
-            return !json || print(fields(event));
         }
 
         /** The event as JSON, which is what {@code -resume} takes. */
@@ -5284,16 +5322,11 @@ public final class TokenRequest {
 
         private void tell(Map<String, Object> event) {
             if (json) {
-                print(event);
+                host.out().print(Json.line(event));
+                host.out().flush();
             }
         }
 
-        /** @return whether stdout took it */
-        private boolean print(Map<String, Object> event) {
-            byte[] line = Json.line(event).getBytes(UTF_8);
-            host.out().write(line, 0, line.length);
-            return !host.out().checkError();
-        }
 
         /** One line on stderr. */
         private void print(String line, String colour) {
