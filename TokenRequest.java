@@ -9,6 +9,7 @@
 //COMPILE_OPTIONS -Xlint:all
 //RUNTIME_OPTIONS -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData -Xshare:auto -Xmx64m
 
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static java.nio.charset.StandardCharsets.US_ASCII;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
@@ -34,8 +35,11 @@ import java.io.OutputStream;
 import java.io.PrintStream;
 import java.io.Reader;
 import java.io.StringReader;
+import java.math.BigDecimal;
 import java.math.BigInteger;
+import java.math.MathContext;
 import java.net.ConnectException;
+import java.net.Inet4Address;
 import java.net.Inet6Address;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -93,16 +97,20 @@ import java.time.InstantSource;
 import java.time.ZoneId;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Base64;
 import java.util.Collections;
 import java.util.Comparator;
 import java.util.Date;
+import java.util.Deque;
 import java.util.EnumMap;
 import java.util.EnumSet;
+import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -113,6 +121,7 @@ import java.util.OptionalLong;
 import java.util.Set;
 import java.util.SortedMap;
 import java.util.Stack;
+import java.util.StringTokenizer;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
@@ -120,11 +129,13 @@ import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.function.IntConsumer;
+import java.util.function.IntPredicate;
 import java.util.function.Predicate;
 import java.util.function.Supplier;
 import java.util.random.RandomGenerator;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.regex.PatternSyntaxException;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -236,6 +247,11 @@ public final class TokenRequest {
             Action action = new ArgumentParser().parse(args);
             if (action instanceof Action.Show show) {
                 reporter.show(show.text());
+            } else if (action instanceof Action.Configured configured) {
+                reporter.tellAs(configured.json(), Detail.NORMAL);
+                Configuration configuration = Configuration.read(host);
+                configuration.warnings().forEach(reporter::line);
+                configuration.shown(configured.names()).forEach(reporter::configured);
             } else {
                 Options options = ((Action.Request) action).options();
                 reporter.tellAs(options.json(), options.detail());
@@ -275,8 +291,9 @@ public final class TokenRequest {
             this.host = host;
             this.handover = handover;
             this.reporter = reporter;
-            this.configuration = Configuration.fromEnvironment(host.environment());
-            this.trace = Trace.of(options.debug(), configuration, reporter::debug, host.clock());
+            this.configuration = Configuration.read(host);
+            configuration.warnings().forEach(reporter::line);
+            this.trace = Trace.of(options.debug(), configuration, reporter::line, host.clock());
             this.writer = new Writer(host);
             this.resumed = options.resume().isPresent()
                 ? Optional.of(writer.readKept(options.resume().get())) : Optional.empty();
@@ -804,6 +821,13 @@ public final class TokenRequest {
         /** Print this on stdout: the help, the version, the completion. */
         record Show(String text) implements Action { }
 
+        /**
+         * Print what is configured.
+         *
+         * @param names none for all that is used
+         */
+        record Configured(List<String> names, boolean json) implements Action { }
+
         record Request(Options options) implements Action { }
     }
 
@@ -1269,6 +1293,9 @@ public final class TokenRequest {
                 "Tells what each poll brought that is new."),
             DEBUG(Section.STORY, "d", "", "",
                 "Shows each step on stderr. -debug:FLAGS selects: D_HOSTNAME, D_NETWORK, D_SECURITY, D_COMMAND."),
+            CONFIG(Section.HELP, "", "[NAME]", "",
+                "Shows the value of a setting and where it comes from, or, without NAME, of all that are used. May be "
+                    + "repeated."),
             HELP(Section.HELP, "h", "", "",
                 "Shows this text."),
             VERSION(Section.HELP, "", "", "",
@@ -1306,6 +1333,10 @@ public final class TokenRequest {
             boolean takesValue() {
                 return !value.isEmpty();
             }
+
+            String arity() {
+                return !takesValue() ? "0" : this == CONFIG ? "0..1" : "1";
+            }
         }
 
         /** What a resumed request has settled already. */
@@ -1322,6 +1353,7 @@ public final class TokenRequest {
             private final Map<Flag, String> texts = new EnumMap<>(Flag.class);
             private final List<String> authorizations = new ArrayList<>();
             private final List<String> repeated = new ArrayList<>();
+            private final List<String> configured = new ArrayList<>();
             private OptionalInt lifetimeSeconds = OptionalInt.empty();
             private DaemonType type = DaemonType.COLLECTOR;
             private Duration timeout = USUAL_TIMEOUT;
@@ -1338,6 +1370,7 @@ public final class TokenRequest {
                     case AUTHZ -> Arrays.stream(value.split(",")).map(String::strip).filter(text -> !text.isEmpty())
                         .forEach(authorizations::add);
                     case LIFETIME -> lifetimeSeconds = lifetime(value);
+                    case CONFIG -> Stream.of(value).filter(name -> !name.isEmpty()).forEach(configured::add);
                     case TYPE -> type = DaemonType.named(value).orElseThrow(() -> new Failure(Reason.USAGE,
                         "ERROR: unrecognized daemon type: " + printable(value), "It takes " + DaemonType.ASKABLE + "."));
                     case TOKEN -> output = rights -> value.isEmpty() ? new Output.Stdout()
@@ -1454,7 +1487,7 @@ public final class TokenRequest {
             Draft draft = new Draft();
             CommandSpec spec = CommandSpec.create().name(PROGRAM);
             for (Flag flag : Flag.values()) {
-                spec.addOption(OptionSpec.builder(flag.spellings()).arity(flag.takesValue() ? "1" : "0")
+                spec.addOption(OptionSpec.builder(flag.spellings()).arity(flag.arity())
                     .type(String.class)
                     .preprocessor((rest, command, option, info) -> read(flag, rest, info.get("separator"), draft))
                     .build());
@@ -1479,6 +1512,8 @@ public final class TokenRequest {
                     + "\n")
                 : draft.given.contains(Flag.COMPLETION) ? new Action.Show(AutoComplete.bash(PROGRAM,
                     new CommandLine(described(Flag.values()))))
+                : draft.given.contains(Flag.CONFIG) ? new Action.Configured(List.copyOf(draft.configured),
+                    draft.given.contains(Flag.JSON))
                 : new Action.Request(draft.finish());
         }
 
@@ -1500,6 +1535,10 @@ public final class TokenRequest {
                 return refuse(flag.fullName() + SEPARATOR + rest.peek());
             }
             try {
+                if (flag == Flag.CONFIG && (rest.isEmpty() || rest.peek().startsWith("-"))) {
+                    draft.take(flag, "");
+                    return true;
+                }
                 if (flag.takesValue() && rest.isEmpty()) {
                     throw new Failure(Reason.USAGE, PROGRAM + ": " + flag.fullName() + " requires " + flag.missing, "");
                 }
@@ -1507,7 +1546,7 @@ public final class TokenRequest {
             } catch (Failure failure) {
                 throw new Refusal(failure);
             }
-            if (flag.section == Section.HELP) {
+            if (flag.section == Section.HELP && flag != Flag.CONFIG) {
                 rest.clear();
             }
             return true;
@@ -1526,7 +1565,7 @@ public final class TokenRequest {
                     : flag == Flag.FILE || flag == Flag.RESUME ? File.class
                     : flag == Flag.TYPE ? DaemonType.class : String.class;
                 spec.addOption(OptionSpec.builder(flag.fullName()).paramLabel(flag.value).description(flag.description)
-                    .arity(flag.takesValue() ? "1" : "0").type(type)
+                    .arity(flag == Flag.CONFIG ? "1" : flag.arity()).type(type)
                     .completionCandidates(type == DaemonType.class ? List.of(DaemonType.ASKABLE.split(", "))
                         : null).build());
             }
@@ -1557,7 +1596,7 @@ public final class TokenRequest {
 
                 All options may be written with two dashes (--json), and those that HTCondor's own command has (-identity,
                 -authz, -lifetime, -pool, -name, -type, -token, -file, -debug, -help) be shortened (-id, -life).
-                Settings are read from the environment, as _CONDOR_NAME or _CONDOR_TOOL.NAME.
+                Settings are read from HTCondor's configuration files, and from the environment, as _CONDOR_NAME.
 
                 Examples:
                   condor_token_request -pool cm.example.org -identity alice@example.org
@@ -1584,37 +1623,204 @@ public final class TokenRequest {
     // ==== 7. Configuration: HTCondor's settings ====
 
     /**
-     * The settings in force. They come from environment variables whose names begin with {@code _CONDOR_} in any mix of
-     * case. For a name X, {@code TOOL.X} is asked first, then {@code X}; names are case-insensitive; a blank value ends
-     * the search and counts as none (condor_utils/condor_config.cpp).
+     * The parameters that this command knows, with their built-in values (condor_utils/param_info.in).
+     *
+     * <p>To add one: a word or line in the first table, where {@code -config} is to show it; in the second, if only
+     * other values refer to it.
+     */
+    static final class Parameters {
+        /** In the order of {@code -config}. Those on a line without a value have none in HTCondor either. */
+        private static final String USED = """
+            CONDOR_HOST
+            COLLECTOR_HOST = $(CONDOR_HOST)
+            COLLECTOR_IP_ADDR CM_IP_ADDR
+            COLLECTOR_PORT = 9618
+            COLLECTOR_ADDRESS_FILE = $(LOG)/.collector_address
+            COLLECTOR_SUPER_ADDRESS_FILE = $(LOG)/.collector_address.super
+            CONDOR_VIEW_HOST SCHEDD_HOST STARTD_HOST MASTER_HOST NEGOTIATOR_HOST CREDD_HOST SCHEDD_NAME
+            STARTD_NAME MASTER_NAME
+            SCHEDD_DAEMON_AD_FILE = $(SPOOL)/.schedd_classad
+            SCHEDD_ADDRESS_FILE = $(SPOOL)/.schedd_address
+            SCHEDD_SUPER_ADDRESS_FILE = $(SPOOL)/.schedd_address.super
+            STARTD_ADDRESS_FILE = $(LOG)/.startd_address
+            MASTER_ADDRESS_FILE = $(LOG)/.master_address
+            NEGOTIATOR_ADDRESS_FILE
+            CREDD_ADDRESS_FILE = $(LOG)/.credd_address
+            USE_SUPER_PORT
+            UID_DOMAIN = $(FULL_HOSTNAME)
+            TRUST_DOMAIN = $(UID_DOMAIN)
+            SEC_CLIENT_AUTHENTICATION SEC_CLIENT_ENCRYPTION SEC_CLIENT_INTEGRITY SEC_CLIENT_NEGOTIATION
+            SEC_CLIENT_AUTHENTICATION_METHODS SEC_CLIENT_CRYPTO_METHODS SEC_CLIENT_AUTHENTICATION_TIMEOUT
+            SEC_CLIENT_SESSION_DURATION SEC_CLIENT_SESSION_LEASE SEC_TOOL_CLIENT_SESSION_DURATION
+            SEC_DEFAULT_AUTHENTICATION SEC_DEFAULT_ENCRYPTION SEC_DEFAULT_INTEGRITY SEC_DEFAULT_NEGOTIATION
+            SEC_DEFAULT_AUTHENTICATION_METHODS = FS,IDTOKENS,KERBEROS,SCITOKENS,SSL
+            SEC_DEFAULT_CRYPTO_METHODS
+            SEC_DEFAULT_AUTHENTICATION_TIMEOUT = 20
+            SEC_DEFAULT_SESSION_DURATION SEC_DEFAULT_SESSION_LEASE
+            SEC_TCP_SESSION_TIMEOUT = 20
+            SEC_TCP_SESSION_DEADLINE TOOL_TIMEOUT_MULTIPLIER TIMEOUT_MULTIPLIER
+            QUERY_TIMEOUT = 60
+            AUTH_SSL_CLIENT_CAFILE AUTH_SSL_CLIENT_CADIR
+            AUTH_SSL_CLIENT_USE_DEFAULT_CAS = true
+            AUTH_SSL_CLIENT_CERTFILE AUTH_SSL_CLIENT_KEYFILE
+            AUTH_SSL_USE_CLIENT_PROXY_ENV_VAR = false
+            AUTH_SSL_REQUIRE_CLIENT_CERTIFICATE = false
+            AUTH_SSL_CIPHERLIST
+            SSL_SKIP_HOST_CHECK = false
+            BOOTSTRAP_SSL_SERVER_TRUST = false
+            BOOTSTRAP_SSL_SERVER_TRUST_PROMPT_USER = true
+            SEC_KNOWN_HOSTS
+            SEC_SYSTEM_KNOWN_HOSTS = $(ETC)/known_hosts
+            SEC_TOKEN_DIRECTORY
+            SEC_TOKEN_SYSTEM_DIRECTORY = $(ETC)/tokens.d
+            SEC_PASSWORD_DIRECTORY = $(ETC)/passwords.d
+            SEC_PASSWORD_FILE = $(SEC_PASSWORD_DIRECTORY)/POOL
+            SEC_TOKEN_POOL_SIGNING_KEY_FILE = $(SEC_PASSWORD_FILE)
+            SCITOKENS_FILE FS_LOCAL_DIR FS_REMOTE_DIR KERBEROS_SERVER_KEYTAB KERBEROS_SERVER_PRINCIPAL
+            KERBEROS_SERVER_SERVICE KERBEROS_SERVER_USER KERBEROS_CLIENT_KEYTAB KERBEROS_MAP_FILE
+            CERTIFICATE_MAPFILE FIPS
+            NETWORK_HOSTNAME
+            NETWORK_INTERFACE = *
+            ENABLE_IPV4 = auto
+            ENABLE_IPV6 = auto
+            PREFER_IPV4 = true
+            PREFER_OUTBOUND_IPV4 = $(PREFER_IPV4)
+            IGNORE_DNS_PROTOCOL_PREFERENCE = $(PREFER_IPV4)
+            NO_DNS = false
+            DEFAULT_DOMAIN_NAME
+            USE_COLLECTOR_HOST_CNAME = true
+            PRIVATE_NETWORK_NAME = $(FULL_HOSTNAME)
+            HAD_USE_PRIMARY = false
+            DEAD_COLLECTOR_MAX_AVOIDANCE_TIME = 3600
+            LOWPORT HIGHPORT OUT_LOWPORT OUT_HIGHPORT
+            BIND_ALL_INTERFACES = true
+            USE_SHARED_PORT = true
+            DAEMON_SOCKET_DIR = auto
+            TOOLS_ASSUME_FIREWALLS = false
+            TOOL_DEBUG DEFAULT_DEBUG ALL_DEBUG
+            DEBUG_TIME_FORMAT = %m/%d/%y %H:%M:%S
+            LOGS_USE_TIMESTAMP = false
+            USER_CONFIG_FILE = user_config
+            LOCAL_CONFIG_FILE LOCAL_CONFIG_DIR
+            LOCAL_CONFIG_DIR_EXCLUDE_REGEXP = \
+            ^((\\..*)|(.*\\.pl)|(.*\\.py)|(.*\\.sh)|(.*~)|(#.*)|(.*\\.rpmsave)|(.*\\.rpmnew)|(.*\\.dpkg-old)\
+            |(.*\\.dpkg-dist)|(.*\\.cfsaved))$
+            REQUIRE_LOCAL_CONFIG_FILE = true
+            """;
+        /** On a machine without HTCondor nothing is in LOCAL_DIR; then ETC is where HTCondor would be configured. */
+        private static final String REFERRED_TO = """
+            ETC = $(LOCAL_DIR:/etc/condor)
+            LOG = $(LOCAL_DIR)/log
+            SPOOL = $(LOCAL_DIR)/spool
+            EXECUTE = $(LOCAL_DIR)/execute
+            LOCK = $(LOG)
+            RUN = $(LOCK)
+            RELEASE_DIR = /usr
+            BIN = $(RELEASE_DIR)/bin
+            SBIN = $(RELEASE_DIR)/sbin
+            LIB = $(RELEASE_DIR)/lib
+            LIBEXEC = $(RELEASE_DIR)/libexec
+            FILESYSTEM_DOMAIN = $(FULL_HOSTNAME)
+            DAEMON_LIST = MASTER
+            TOOL.IsTool = true
+            """;
+        /** The names of the first table, in its order. */
+        static final List<String> NAMES = List.copyOf(table(USED).keySet());
+        private static final Map<String, String> BUILT_IN = Map.copyOf(table(USED + REFERRED_TO));
+
+        /** The built-in value of a parameter, whose name is in capitals; empty if it has none. */
+        static Optional<String> builtIn(String name) {
+            String value = BUILT_IN.getOrDefault(name, "");
+            return value.isEmpty() ? Optional.empty() : Optional.of(value);
+        }
+
+        private static Map<String, String> table(String text) {
+            Map<String, String> table = new LinkedHashMap<>();
+            for (String line : text.split("\n")) {
+                int operator = line.indexOf(" = ");
+                for (String name : (operator < 0 ? line : line.substring(0, operator)).split(" ")) {
+                    table.put(name.toUpperCase(Locale.ROOT), operator < 0 ? "" : line.substring(operator + 3));
+                }
+            }
+            return table;
+        }
+    }
+
+    /**
+     * The settings in force. For a name X, {@code TOOL.X} is asked first, then {@code X}, then what is built in; names
+     * are case-insensitive; a blank value ends the search and counts as none (condor_utils/condor_config.cpp).
+     *
+     * <p>Files and environment are read once, by {@link Sources}. What is found stays as it is written, and is expanded
+     * when it is asked for.
      */
     static final class Configuration {
-        private static final String PREFIX = "_CONDOR_";
-        private static final String SUBSYSTEM = "TOOL";
-        private final Map<String, Setting> settings;
+        /** How a source begins that is the environment. */
+        static final String ENVIRONMENT = "environment";
+        /** The source of a value that comes with the program, and of one that the program found out by itself. */
+        static final String DEFAULT = "default";
+        static final String DETECTED = "detected";
+        private final Macros macros;
+        private final List<String> warnings;
 
-        /** A value and where it is from. */
-        record Setting(String name, String value, String source) { }
-
-        private Configuration(Map<String, Setting> settings) {
-            this.settings = settings;
+        /**
+         * A value and where it is from.
+         *
+         * @param source FILE:LINE, "environment variable NAME", "default" or "detected"
+         */
+        record Setting(String name, String value, String source) {
+            /** Whether somebody has set it, in a file or the environment. */
+            boolean isSet() {
+                return !source.equals(DEFAULT) && !source.equals(DETECTED);
+            }
         }
 
-        static Configuration fromEnvironment(Map<String, String> environment) {
-            Map<String, Setting> settings = new TreeMap<>(String.CASE_INSENSITIVE_ORDER);
-            environment.forEach((variable, value) -> {
-                if (variable.regionMatches(true, 0, PREFIX, 0, PREFIX.length())
-                    && variable.length() > PREFIX.length()) {
-                    String name = variable.substring(PREFIX.length());
-                    settings.put(name, new Setting(name, value.stripLeading(), "environment variable " + variable));
-                }
-            });
-            return new Configuration(settings);
+        /**
+         * What {@code -config} shows of a parameter.
+         *
+         * @param name   as asked for
+         * @param value  empty where it is undefined or blank
+         * @param source FILE:LINE, "environment", "default" or "detected"
+         */
+        record Entry(String name, Optional<String> value, String source) { }
+
+        private Configuration(Macros macros, List<String> warnings) {
+            this.macros = macros;
+            this.warnings = warnings;
         }
 
+        /**
+         * Reads the configuration of this machine and user. That there is none is no error.
+         *
+         * @throws Failure CONFIGURATION
+         */
+        static Configuration read(Host host) throws Failure {
+            return read(host, "");
+        }
+
+        /** As {@code read(host)}, for a daemon of that local name, which goes before TOOL; this command has none. */
+        static Configuration read(Host host, String localName) throws Failure {
+            Sources sources = new Sources(host, localName);
+            sources.read();
+            return new Configuration(sources.macros(), sources.said());
+        }
+
+        /** Complaints about what is in force nevertheless, for stderr. */
+        List<String> warnings() {
+            return warnings;
+        }
+
+        /** The value in force, also if it is built in; empty if there is none. */
         Optional<Setting> find(String name) {
-            return Stream.of(SUBSYSTEM + "." + name, name).map(settings::get).filter(Objects::nonNull).findFirst()
-                .filter(setting -> !setting.value().isBlank());
+            try {
+                return macros.value(name);
+            } catch (Failure cycle) {
+                throw new IllegalStateException(name + " is not in Parameters, which are checked when read", cycle);
+            }
+        }
+
+        /** The value that somebody has set, in a file or the environment. */
+        Optional<Setting> set(String name) {
+            return find(name).filter(Setting::isSet);
         }
 
         Optional<String> text(String name) {
@@ -1623,19 +1829,20 @@ public final class TokenRequest {
 
         /** The items of a list, which are separated by commas or blanks. */
         static List<String> items(String value) {
-            return Arrays.stream(value.split("[,\\s]+")).filter(item -> !item.isEmpty()).toList();
+            List<String> items = new ArrayList<>();
+            for (StringTokenizer rest = new StringTokenizer(value, ", \t\r\n\f"); rest.hasMoreTokens(); ) {
+                items.add(rest.nextToken());
+            }
+            return items;
         }
 
+        /** Also yes, no, t and f are understood, which HTCondor takes in some places only, and numbers. */
         boolean flag(String name, boolean otherwise) throws Failure {
             Optional<Setting> setting = find(name);
             if (setting.isEmpty()) {
                 return otherwise;
             }
-            return switch (setting.get().value().strip().toLowerCase(Locale.ROOT)) {
-                case "true", "t", "yes", "1" -> true;
-                case "false", "f", "no", "0" -> false;
-                default -> throw invalid(setting.get(), "true or false");
-            };
+            return Expression.truth(setting.get().value()).orElseThrow(() -> invalid(setting.get(), "true or false"));
         }
 
         int number(String name, int otherwise, int min, int max) throws Failure {
@@ -1643,16 +1850,18 @@ public final class TokenRequest {
             if (setting.isEmpty()) {
                 return otherwise;
             }
-            String digits = setting.get().value().strip();
-            if (!digits.matches("[0-9]{1,9}") || Integer.parseInt(digits) < min || Integer.parseInt(digits) > max) {
-                throw invalid(setting.get(), "a number from " + min + " to " + max);
-            }
-            return Integer.parseInt(digits);
+            return Expression.integer(setting.get().value()).filter(value -> value >= min && value <= max)
+                .orElseThrow(() -> invalid(setting.get(), "a number from " + min + " to " + max)).intValue();
         }
 
         /** A security setting: the one for clients, else the one for everything. condor_io/condor_secman.cpp */
         Optional<Setting> security(String name) {
             return find("SEC_CLIENT_" + name).or(() -> find("SEC_DEFAULT_" + name));
+        }
+
+        /** What is found in the names of files that a directory's reader leaves out; it holds for tokens, too. */
+        Pattern excluded() throws Failure {
+            return Sources.excluded(macros);
         }
 
         /** The complaint about a setting that cannot be used. */
@@ -1663,6 +1872,1649 @@ public final class TokenRequest {
 
         static Failure invalid(Setting setting, String wanted) {
             return new Failure(Reason.CONFIGURATION, "ERROR: " + complaint(setting, wanted), "");
+        }
+
+        /**
+         * What {@code -config} shows.
+         *
+         * @param names any names; none for all that this command uses
+         * @throws Failure CONFIGURATION, if one refers to itself
+         */
+        List<Entry> shown(List<String> names) throws Failure {
+            List<Entry> entries = new ArrayList<>();
+            for (String name : names.isEmpty() ? Parameters.NAMES : names) {
+                String source = macros.lookup(name).map(Setting::source).orElse(DEFAULT);
+                entries.add(new Entry(name, macros.value(name).map(Setting::value),
+                    source.startsWith(ENVIRONMENT) ? ENVIRONMENT : source));
+            }
+            return entries;
+        }
+    }
+
+    /**
+     * Where settings are read from, and in which order; later ones win. condor_utils/condor_config.cpp, real_config
+     *
+     * <p>Unlike the original we go on if there is no file at all, and root runs no command for files that others can
+     * write.
+     */
+    static final class Sources {
+        private static final String ROOT_VARIABLE = "CONDOR_CONFIG";
+        private static final String PREFIX = "_CONDOR_";
+        private static final String TRIGGER = "AUTO_USE_";
+        private static final String FORBIDDEN = "YOU_MUST_CHANGE_THIS_INVALID_CONDOR_CONFIGURATION_VALUE";
+        private final Host host;
+        private final String localName;
+        private final Map<String, Configuration.Setting> defined = new HashMap<>();
+        private final List<Path> files = new ArrayList<>();
+        private final Set<String> said = new LinkedHashSet<>();
+        private final Machine machine;
+        private final Macros macros;
+
+        /** The text of a source; if a command wrote it, the status in which that ended, else 0. */
+        record Text(String text, int exitStatus) { }
+
+        Sources(Host host, String localName) {
+            this.host = host;
+            this.localName = localName;
+            this.machine = new Machine(host, localName);
+            this.macros = new Macros(defined, localName, machine, host, said);
+        }
+
+        Macros macros() {
+            return macros;
+        }
+
+        /** Every complaint so far, in the original's words. */
+        List<String> said() {
+            return List.copyOf(said);
+        }
+
+        void say(String line) {
+            said.add(line);
+        }
+
+        /** @throws Failure CONFIGURATION */
+        void read() throws Failure {
+            if (!"ONLY_ENV".equalsIgnoreCase(host.environment().get(ROOT_VARIABLE))) {
+                readRoot();
+                String directories = text("LOCAL_CONFIG_DIR");
+                readDirectories(directories);
+                readLocalFiles();
+                String changed = text("LOCAL_CONFIG_DIR");
+                if (!changed.equals(directories)) {
+                    readDirectories(changed);
+                }
+                readUserFile();
+            }
+            readEnvironment();
+            useTriggered();
+            check();
+        }
+
+        // ---- The sources, in order ----
+
+        private void readRoot() throws Failure {
+            Optional<String> named = Optional.ofNullable(host.environment().get(ROOT_VARIABLE));
+            if (named.isPresent() && !named.get().endsWith("|")) {
+                boolean isDirectory = !named.get().isEmpty() && Files.isDirectory(Path.of(named.get()));
+                if (isDirectory || named.get().isEmpty() || Files.notExists(Path.of(named.get()))) {
+                    throw new Failure(Reason.CONFIGURATION, "File specified in CONDOR_CONFIG environment variable:\n\""
+                        + named.get() + (isDirectory ? "\" is a directory.  Please specify a file."
+                            : "\" does not exist."), "CONDOR_CONFIG=ONLY_ENV means no file at all.");
+                }
+            }
+            String root = named.isPresent() ? named.get() : standardRoot();
+            if (!root.equals("/dev/null")) {
+                int slash = root.lastIndexOf('/');
+                define("CONFIG_ROOT", slash < 0 ? "." : root.substring(0, Math.max(1, slash)), Configuration.DETECTED);
+                read("global config source", root, 0);
+            }
+        }
+
+        /** The first that is there; else one that holds nothing. */
+        private String standardRoot() {
+            String home = machine.homeOfCondor().orElse("/etc/condor");
+            for (String place : List.of("/etc/condor", "/usr/local/etc", home)) {
+                if (Files.isReadable(Path.of(place, "condor_config"))) {
+                    return place.concat("/condor_config");
+                }
+            }
+            return "/dev/null";
+        }
+
+        private void readDirectories(String list) throws Failure {
+            for (String directory : Configuration.items(list)) {
+                Pattern excluded = excluded(macros);
+                String[] names = Objects.requireNonNullElse(Path.of(directory).toFile().list(), new String[0]);
+                Arrays.sort(names);
+                for (String name : names) {
+                    Path file = Path.of(directory, name);
+                    if (!excluded.matcher(name).find() && !Files.isDirectory(file)) {
+                        read("config source", file.toString(), 1);
+                    }
+                }
+            }
+        }
+
+        /** What is found in the names of files that a directory's reader leaves out, such as an editor's backups. */
+        static Pattern excluded(Macros macros) throws Failure {
+            Optional<Configuration.Setting> expression = macros.value("LOCAL_CONFIG_DIR_EXCLUDE_REGEXP");
+            try {
+                return Pattern.compile(expression.isEmpty() ? "(?!)" : expression.get().value());
+            } catch (PatternSyntaxException e) {
+                throw Configuration.invalid(expression.get(), "a regular expression");
+            }
+        }
+
+        /** A file may change the list; then the new one counts, without what was read from the old one. */
+        private void readLocalFiles() throws Failure {
+            List<String> done = new ArrayList<>();
+            String list = text("LOCAL_CONFIG_FILE");
+            Deque<String> next = new ArrayDeque<>(localFiles(list));
+            while (!next.isEmpty()) {
+                done.add(next.element());
+                read("config source", next.remove(), 1);
+                String changed = text("LOCAL_CONFIG_FILE");
+                if (!changed.isEmpty() && !changed.equals(list)) {
+                    list = changed;
+                    next = new ArrayDeque<>(localFiles(list));
+                    next.removeAll(done);
+                }
+            }
+        }
+
+        /** A list of files, or one command. */
+        private static List<String> localFiles(String list) {
+            return list.contains("|") ? List.of(list) : Configuration.items(list);
+        }
+
+        private void readUserFile() throws Failure {
+            String name = text("USER_CONFIG_FILE");
+            if (!name.isEmpty() && !host.isRoot() && (name.startsWith("/") || host.home().isPresent())) {
+                Path file = name.startsWith("/") ? Path.of(name) : host.home().get().resolve(".condor").resolve(name);
+                if (Files.isReadable(file)) {
+                    read("user_config source", file.toString(), 1);
+                }
+            }
+        }
+
+        /** In a fixed order, since names can be the same but for their case. */
+        private void readEnvironment() throws Failure {
+            for (Map.Entry<String, String> variable : new TreeMap<>(host.environment()).entrySet()) {
+                String name = variable.getKey();
+                if (name.length() > PREFIX.length() && name.regionMatches(true, 0, PREFIX, 0, PREFIX.length())) {
+                    define(name.substring(PREFIX.length()), variable.getValue().stripLeading(),
+                        Configuration.ENVIRONMENT + " variable " + name);
+                }
+            }
+        }
+
+        /** AUTO_USE_CATEGORY_TEMPLATE, where it is true, stands for a {@code use} at the very end. */
+        private void useTriggered() throws Failure {
+            for (Configuration.Setting trigger : List.copyOf(defined.values())) {
+                String name = trigger.name();
+                int end = name.regionMatches(true, 0, TRIGGER, 0, TRIGGER.length())
+                    ? name.indexOf('_', TRIGGER.length()) : -1;
+                String value = end < 0 ? "" : text(name);
+                try {
+                    if (!value.isEmpty() && Conditions.test(value, macros)) {
+                        new Statements(this, name, "use " + name.substring(TRIGGER.length(), end) + " : "
+                            + name.substring(end + 1) + "\n", 1, Optional.of(name)).perform();
+                    }
+                } catch (Rejected e) {
+                    say("Configuration error while interpreting " + name + " : " + e.getMessage());
+                }
+            }
+        }
+
+        /** What only the whole shows: circles, domains that must not be blank, values that cannot be meant. */
+        private void check() throws Failure {
+            if (defined.isEmpty()) {
+                return;
+            }
+            Macros offline = new Macros(defined, localName, machine.offline(), host, said);
+            for (String name : Parameters.NAMES) {
+                offline.value(name);
+            }
+            for (String domain : List.of("UID_DOMAIN", "FILESYSTEM_DOMAIN")) {
+                if (offline.value(domain).isEmpty()) {
+                    define(domain, "$(FULL_HOSTNAME)", Configuration.DETECTED);
+                }
+            }
+            for (Configuration.Setting setting : defined.values()) {
+                if (setting.value().contains(FORBIDDEN)) {
+                    throw Configuration.invalid(setting, "changed before HTCondor can be used");
+                }
+            }
+        }
+
+        private String text(String name) throws Failure {
+            Optional<Configuration.Setting> setting = macros.value(name);
+            return setting.isEmpty() ? "" : setting.get().value();
+        }
+
+        /** References of a value to itself mean the value before, and are resolved at once. */
+        void define(String name, String value, String source) throws Failure {
+            defined.put(name.toUpperCase(Locale.ROOT),
+                new Configuration.Setting(name, macros.expandSelf(name, value), source));
+        }
+
+        // ---- One source ----
+
+        /** @param kind what messages call it */
+        private void read(String kind, String name, int depth) throws Failure {
+            if (!name.contains("|") && !Files.isReadable(Path.of(name))) {
+                if (depth == 0 || Expression.truth(text("REQUIRE_LOCAL_CONFIG_FILE")).orElse(true)) {
+                    throw new Failure(Reason.CONFIGURATION, "ERROR: Can't read " + kind + " " + name, "");
+                }
+                return;
+            }
+            Statements statements = new Statements(this, name, "", depth, Optional.empty());
+            try {
+                Text source = open(name);
+                statements = new Statements(this, name, source.text(), depth, Optional.empty());
+                statements.perform();
+                if (source.exitStatus() != 0) {
+                    say("Error \"" + name + "\": command terminated with exit code " + (source.exitStatus() << 8));
+                    throw new Rejected("");
+                }
+            } catch (IOException | Rejected e) {
+                say("Configuration Error Line " + statements.line() + " while reading " + kind + " " + name);
+                say(e.getMessage());
+                throw new Failure(Reason.CONFIGURATION, said.stream().filter(line -> !line.isEmpty())
+                    .collect(Collectors.joining("\n")), "");
+            }
+        }
+
+        /** A file, or what a command writes if the name ends in a bar. */
+        Text open(String name) throws IOException, Failure {
+            if (name.contains("|")) {
+                if (!name.endsWith("|")) {
+                    throw new IOException("not a valid command, | must be at the end");
+                }
+                return run(name.replaceFirst("[| ]+$", ""));
+            }
+            try {
+                Path file = Path.of(name);
+                files.add(file);
+                return new Text(text(Files.readAllBytes(file)), 0);
+            } catch (IOException e) {
+                throw new IOException("can't open file " + name + ": " + reason(e), e);
+            }
+        }
+
+        /** No file's name can hold a null character, which ends a line in the original. */
+        private static String text(byte[] bytes) {
+            return new String(bytes, UTF_8).replace("\0", "");
+        }
+
+        /** Runs a command; blanks part its words, and no character means anything to a shell. */
+        Text run(String command) throws IOException, Failure {
+            if (host.isRoot()) {
+                checkAuthors(command);
+            }
+            ProcessBuilder builder = new ProcessBuilder(command.strip().split("\\s+"))
+                .redirectInput(Path.of("/dev/null").toFile()).redirectError(ProcessBuilder.Redirect.INHERIT);
+            builder.environment().clear();
+            builder.environment().putAll(host.environment());
+            try {
+                Process process = builder.start();
+                return new Text(text(process.getInputStream().readAllBytes()), process.waitFor());
+            } catch (IOException e) {
+                throw new IOException("not a valid command: " + e.getMessage(), e);
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+                throw new IOException("interrupted", e);
+            }
+        }
+
+        /** What a command has once written into a file, or writes into it now. */
+        Text runInto(Path cache, String command) throws IOException, Failure {
+            if (!Files.isReadable(cache)) {
+                Text output = run(command);
+                if (output.exitStatus() != 0) {
+                    throw new IOException("exited with error " + (output.exitStatus() << 8));
+                }
+                Files.writeString(cache, output.text());
+            }
+            return open(cache.toString());
+        }
+
+        /** The words of a command can come from any file read so far. */
+        private void checkAuthors(String command) throws Failure {
+            for (Path file : files) {
+                Path part = file.toAbsolutePath();
+                String objection = "";
+                try {
+                    for (part = file.toRealPath(); part != null && objection.isEmpty(); part = part.getParent()) {
+                        Map<String, Object> attributes = Files.readAttributes(part, "unix:mode,uid,isDirectory");
+                        int mode = (Integer) attributes.get("mode");
+                        boolean sticky = (mode & 01000) != 0 && attributes.get("isDirectory").equals(true);
+                        if (!attributes.get("uid").equals(0) || (mode & 0022) != 0 && !sticky) {
+                            objection = part + " can be changed by others.";
+                        }
+                    }
+                } catch (IOException e) {
+                    objection = part + " cannot be examined: " + reason(e);
+                }
+                if (!objection.isEmpty()) {
+                    throw new Failure(Reason.CONFIGURATION, "ERROR: root does not run " + printable(command)
+                        + " for the configuration in " + file + ".", objection);
+                }
+            }
+        }
+    }
+
+    /** A source cannot be read on. The message is a reason that is still to be said, or empty. */
+    static final class Rejected extends Exception {
+        private static final long serialVersionUID = 1L;
+
+        Rejected(String reason) {
+            super(reason);
+        }
+    }
+
+    /** The lines of a source, continued ones as one. condor_utils/config.cpp, getline_implementation */
+    static final class LogicalLines {
+        private final String text;
+        private int at;
+        private int number;
+        private boolean oldComments;
+
+        LogicalLines(String text) {
+            this.text = text;
+        }
+
+        /** How many lines have been read. */
+        int number() {
+            return number;
+        }
+
+        /** Whether a comment goes on after a backslash, and is one only where a statement begins, as before 8.1. */
+        void oldComments(boolean old) {
+            oldComments = old;
+        }
+
+        /**
+         * The next line, stripped; empty at the end.
+         *
+         * <p>Two oddities of the original are kept, since values depend on them. Of a comment between continued lines
+         * the last character stays, which is meant to be a backslash. A last line without a newline is neither stripped
+         * nor counted.
+         */
+        Optional<String> next() {
+            if (at == text.length()) {
+                return Optional.empty();
+            }
+            StringBuilder line = new StringBuilder();
+            for (boolean goesOn = true; goesOn && at < text.length(); ) {
+                int end = text.indexOf('\n', at);
+                if (end < 0) {
+                    line.append(text, at, text.length());
+                    at = text.length();
+                    break;
+                }
+                String part = text.substring(at, end).strip();
+                at = end + 1;
+                number++;
+                boolean comment = part.startsWith("#");
+                boolean within = comment && line.length() > 0 && !oldComments;
+                line.append(part, within ? part.length() - 1 : 0, part.length());
+                goesOn = line.length() > 0 && line.charAt(line.length() - 1) == '\\';
+                if (goesOn) {
+                    line.setLength(line.length() - 1);
+                    goesOn = !comment || within || oldComments;
+                }
+            }
+            return Optional.of(line.toString());
+        }
+    }
+
+    /**
+     * A line, taken apart.
+     *
+     * @param keyword  up to the first blank or operator
+     * @param words    between that and the operator
+     * @param operator {@code = : @= += +,= +&&=} and so on; empty if there is none
+     * @param rest     behind the operator
+     */
+    record Statement(String keyword, String words, String operator, String rest) {
+
+        static Statement of(String line) {
+            int end = 0;
+            while (end < line.length() && "=: \t\f".indexOf(line.charAt(end)) < 0) {
+                end++;
+            }
+            int start = end;
+            while (start < line.length() && "=:@+".indexOf(line.charAt(start)) < 0) {
+                start++;
+            }
+            String operator = operator(line, start);
+            return new Statement(line.substring(0, end), line.substring(end, start).strip(), operator,
+                line.substring(start + operator.length()).stripLeading());
+        }
+
+        private static String operator(String line, int start) {
+            int at = start + (line.startsWith("@", start) || line.startsWith("+", start) ? 1 : 0);
+            if (line.startsWith("+", start) && at < line.length() && ",;|&*".indexOf(line.charAt(at)) >= 0) {
+                at += line.startsWith(line.substring(at, at + 1), at + 1) ? 2 : 1;
+            }
+            return line.startsWith(":", start) ? ":" : line.startsWith("=", at) ? line.substring(start, at + 1) : "";
+        }
+
+        /** What an appending operator puts between the value before and the new one. */
+        String separator() {
+            String separator = operator.substring(1, operator.length() - 1);
+            return separator.isEmpty() ? " " : separator.length() > 1 ? " " + separator + " " : separator;
+        }
+    }
+
+    /** Does what the lines of one source say. condor_utils/config.cpp, Parse_macros */
+    static final class Statements {
+        private static final int DEPTH_MAX = 20;
+        private final Sources sources;
+        private final Macros macros;
+        private final String name;
+        private final LogicalLines lines;
+        private final int depth;
+        private final Optional<String> origin;
+        private final Deque<Branch> branches = new ArrayDeque<>();
+        private Optional<HereDocument> document = Optional.empty();
+
+        /** Where we are in an {@code if}: in the branch that counts, behind it or before it; two are in its else. */
+        private enum Branch { TAKEN, PASSED, SOUGHT, TAKEN_ELSE, PASSED_ELSE }
+
+        /** A value of several lines that is being read. */
+        private record HereDocument(String name, String end, List<String> lines) { }
+
+        /**
+         * @param name   what messages call the source
+         * @param origin what settings have as their source, if that is not the line
+         */
+        Statements(Sources sources, String name, String text, int depth, Optional<String> origin) {
+            this.sources = sources;
+            this.macros = sources.macros();
+            this.name = name;
+            this.lines = new LogicalLines(text);
+            this.depth = depth;
+            this.origin = origin;
+        }
+
+        /** The number of the last line read. */
+        int line() {
+            return lines.number();
+        }
+
+        void perform() throws Rejected, Failure {
+            for (Optional<String> next = lines.next(); next.isPresent(); next = lines.next()) {
+                String line = next.get();
+                if (line.startsWith("#") || line.isBlank()) {
+                    if (line.startsWith("#opt:") && line.endsWith("comment")) {
+                        lines.oldComments(line.equals("#opt:oldcomment"));
+                    }
+                } else if (document.isPresent()) {
+                    takeLine(document.get(), line);
+                } else {
+                    String uncovered = uncovered(line);
+                    if (!isBranching(uncovered) && counts()) {
+                        perform(Statement.of(uncovered));
+                    }
+                }
+            }
+            if (document.isPresent()) {
+                sources.say("Config source Found end-of-file while scanning for '@" + document.get().end() + "' in "
+                    + name);
+                throw new Rejected("");
+            }
+            if (!branches.isEmpty()) {
+                say("Error", "");
+                throw new Rejected("endif(s) not found before end-of-file");
+            }
+        }
+
+        private void takeLine(HereDocument here, String line) throws Failure {
+            if (line.equals("@" + here.end())) {
+                document = Optional.empty();
+                sources.define(here.name(), String.join("\n", here.lines()), origin());
+            } else {
+                here.lines().add(line);
+            }
+        }
+
+        // ---- if, elif, else, endif ----
+
+        /** A colon before a line hid it from HTCondor before 8.1.5; now it is passed over in an {@code if}. */
+        private String uncovered(String line) {
+            return line.startsWith(":") && (!branches.isEmpty() || is("if", line.substring(1)))
+                ? line.substring(1) : line;
+        }
+
+        private static boolean is(String keyword, String line) {
+            return line.regionMatches(true, 0, keyword, 0, keyword.length())
+                && (line.length() == keyword.length() || Character.isWhitespace(line.charAt(keyword.length())));
+        }
+
+        private boolean counts() {
+            return branches.isEmpty() || !branches.contains(Branch.PASSED) && !branches.contains(Branch.SOUGHT)
+                && !branches.contains(Branch.PASSED_ELSE);
+        }
+
+        private boolean isBranching(String line) throws Rejected, Failure {
+            if (is("if", line)) {
+                branches.push(!counts() ? Branch.PASSED : branch(line, "if"));
+            } else if (is("elif", line)) {
+                branches.push(leave("elif") != Branch.SOUGHT ? Branch.PASSED : branch(line, "elif"));
+            } else if (is("else", line)) {
+                branches.push(leave("else") == Branch.SOUGHT ? Branch.TAKEN_ELSE : Branch.PASSED_ELSE);
+            } else if (is("endif", line)) {
+                if (branches.isEmpty()) {
+                    throw new Rejected("endif without matching if");
+                }
+                branches.pop();
+            } else {
+                return false;
+            }
+            return true;
+        }
+
+        private Branch leave(String keyword) throws Rejected {
+            if (branches.isEmpty()) {
+                throw new Rejected(keyword + " without matching if");
+            }
+            if (branches.element() == Branch.TAKEN_ELSE || branches.element() == Branch.PASSED_ELSE) {
+                throw new Rejected(keyword + " is not allowed after else");
+            }
+            return branches.pop();
+        }
+
+        private Branch branch(String line, String keyword) throws Rejected, Failure {
+            String condition = line.substring(keyword.length()).strip();
+            try {
+                return Conditions.test(condition, macros) ? Branch.TAKEN : Branch.SOUGHT;
+            } catch (Rejected e) {
+                throw new Rejected(condition + " is not a valid " + keyword + " condition because " + e.getMessage());
+            }
+        }
+
+        // ---- The other statements ----
+
+        private void perform(Statement statement) throws Rejected, Failure {
+            if (statement.operator().isEmpty()) {
+                // Headings like [this] are left to installers of another system.
+                if (!statement.keyword().startsWith("[") || !(statement.words() + statement.rest()).isEmpty()) {
+                    throw new Rejected("");
+                }
+                return;
+            }
+            // A keyword may begin with @, which kept it from HTCondor before 8.1.5.
+            String keyword = statement.keyword().toLowerCase(Locale.ROOT);
+            switch (!statement.operator().equals(":") ? "" : keyword.startsWith("@") ? keyword.substring(1) : keyword) {
+                case "use" -> use(statement);
+                case "include" -> include(statement);
+                case "warning" -> say("Warning", macros.expand(statement.rest()));
+                case "error" -> {
+                    say("Error", macros.expand(statement.rest()));
+                    throw new Rejected("");
+                }
+                default -> assign(statement);
+            }
+        }
+
+        private void use(Statement statement) throws Rejected, Failure {
+            String category = macros.expand(statement.words());
+            String whole = category + ":" + statement.rest();
+            boolean known = Templates.isCategory(category);
+            for (Templates.Call call : Templates.calls(statement.rest())) {
+                Optional<String> text = Templates.find(category, call);
+                if (text.isPresent()) {
+                    new Statements(sources, name, text.get(), depth, Optional.of(origin())).perform();
+                } else if (known) {
+                    sources.say("Error: use " + whole + ": does not recognise " + call.template());
+                    known = false;
+                }
+            }
+            if (!known) {
+                say("Error", "at use " + whole + ":" + statement.rest());
+                throw new Rejected("");
+            }
+        }
+
+        private void include(Statement statement) throws Rejected, Failure {
+            Deque<String> words = new ArrayDeque<>(Configuration.items(statement.words()));
+            boolean optional = words.removeFirstOccurrence("ifexist") || words.removeFirstOccurrence("ifexists");
+            boolean command = words.removeFirstOccurrence("command") || words.removeFirstOccurrence("output");
+            Optional<String> cache = command && words.size() > 1 && words.removeFirstOccurrence("into")
+                ? Optional.of(macros.expand(words.remove())) : Optional.empty();
+            if (!words.isEmpty()) {
+                say("Error", "unexpected keyword(s) '" + statement.words() + "' after include ");
+                throw new Rejected("");
+            }
+            String target = macros.expand(statement.rest());
+            Statements inner = new Statements(sources, target, "", depth + 1, Optional.empty());
+            try {
+                Sources.Text text = cache.isPresent() ? sources.runInto(Path.of(cache.get()), target)
+                    : command && !target.contains("|") ? sources.run(target) : sources.open(target);
+                if (depth + 1 >= DEPTH_MAX) {
+                    throw new Rejected("includes nested too deep");
+                }
+                inner = new Statements(sources, target, text.text(), depth + 1, Optional.empty());
+                inner.perform();
+            } catch (IOException | Rejected e) {
+                if (e instanceof Rejected || !optional) {
+                    sources.say("Config source Error \"" + target + "\", Line " + inner.line() + ", Include Depth "
+                        + (depth + 1) + ": " + e.getMessage());
+                    throw new Rejected("");
+                }
+            }
+        }
+
+        private void assign(Statement statement) throws Rejected, Failure {
+            if (statement.operator().equals(":") && !statement.keyword().equalsIgnoreCase("RunBenchmarks")) {
+                say("Warning", "obsolete use of ':' for parameter assignment at " + statement.keyword() + " : "
+                    + statement.rest());
+            }
+            String parameter = macros.expand(statement.keyword());
+            if (!Macros.isName(parameter)) {
+                say("Error", "Illegal Identifier: <" + parameter + ">");
+                throw new Rejected("");
+            }
+            if (statement.operator().equals("@=")) {
+                document = Optional.of(new HereDocument(parameter, statement.rest(), new ArrayList<>()));
+                return;
+            }
+            String before = !statement.operator().startsWith("+") ? "" : macros.lookup(parameter)
+                .map(Configuration.Setting::value).filter(value -> !value.isEmpty())
+                .map(value -> value + statement.separator()).orElse("");
+            sources.define(parameter, before + statement.rest(), origin());
+        }
+
+        private String origin() {
+            return origin.isPresent() ? origin.get() : name.concat(":").concat(Integer.toString(lines.number()));
+        }
+
+        private void say(String severity, String words) {
+            sources.say("Config source " + severity + " \"" + name + "\", Line " + lines.number() + ": " + words);
+        }
+    }
+
+    /** What may stand behind {@code if} and {@code elif}. condor_utils/config.cpp, Evaluate_config_if */
+    static final class Conditions {
+        /** The release whose language this is. */
+        private static final List<Integer> VERSION = List.of(25, 14, 1);
+        private static final String COMPLEX = "complex conditionals are not supported";
+
+        /** @throws Rejected with the reason why the text is no condition */
+        static boolean test(String text, Macros macros) throws Rejected, Failure {
+            String expanded = macros.expand(text).strip();
+            boolean negated = expanded.startsWith("!");
+            String condition = negated ? expanded.substring(1).strip() : expanded;
+            // A reference to nothing is false, but nothing at all is an error.
+            return negated != (!(condition.isEmpty() && text.contains("$")) && holds(condition, macros));
+        }
+
+        private static boolean holds(String condition, Macros macros) throws Rejected, Failure {
+            if (isNumber(condition)) {
+                return Double.parseDouble(condition) != 0;
+            }
+            Optional<Boolean> word = word(condition);
+            if (word.isPresent()) {
+                return word.get();
+            }
+            if (startsWith("version", condition)) {
+                return isVersion(condition);
+            }
+            if (startsWith("defined", condition)
+                && consistsOf(condition, c -> Character.isWhitespace(c) || c == ':' || Macros.isNameCharacter(c))) {
+                return isDefined(condition.substring(7).strip(), macros);
+            }
+            throw new Rejected(Macros.isName(condition) || condition.isEmpty() ? "expression is not a conditional"
+                : COMPLEX);
+        }
+
+        /** A word for true or false; empty for any other text. */
+        static Optional<Boolean> word(String text) {
+            return switch (text.toLowerCase(Locale.ROOT)) {
+                case "true", "yes", "t" -> Optional.of(true);
+                case "false", "no", "f" -> Optional.of(false);
+                default -> Optional.empty();
+            };
+        }
+
+        private static boolean isDefined(String what, Macros macros) throws Rejected, Failure {
+            if (what.isEmpty()) {
+                return false;
+            }
+            if (Macros.isName(what)) {
+                return isNumber(what) || word(what).isPresent()
+                    || macros.lookup(what).filter(setting -> !setting.value().isEmpty()).isPresent();
+            }
+            if (!startsWith("use", what)) {
+                throw new Rejected("defined argument must be param name, boolean, or number");
+            }
+            String[] parts = what.substring(3).strip().split(":", 2);
+            if (!consistsOf(what.substring(3).strip(), c -> !Character.isWhitespace(c))) {
+                throw new Rejected("defined use meta argument with internal spaces will never match");
+            }
+            return parts.length < 2 || parts[1].isEmpty() ? Templates.isCategory(parts[0])
+                : Templates.find(parts[0], new Templates.Call(parts[1], "")).isPresent();
+        }
+
+        /** A comparison with our version; its third number, where it is missing, is ours. */
+        private static boolean isVersion(String condition) throws Rejected {
+            Matcher parts = Pattern.compile("version\\s+(!?)([<=>])(=?)\\s*v?([0-9]{1,9})\\.([0-9]{1,9})"
+                + "(?:\\.([0-9]{1,9}))?", Pattern.CASE_INSENSITIVE).matcher(condition);
+            if (!parts.matches()) {
+                throw new Rejected(condition.chars().anyMatch(Character::isDigit) ? "the version literal is invalid"
+                    : COMPLEX);
+            }
+            int difference = 0;
+            for (int i = 0; i < VERSION.size() && difference == 0; i++) {
+                String number = parts.group(4 + i);
+                difference = number == null ? 0 : Integer.compare(VERSION.get(i), Integer.parseInt(number));
+            }
+            boolean holds = difference == "<=>".indexOf(parts.group(2)) - 1
+                || difference == 0 && !parts.group(3).isEmpty();
+            return holds == parts.group(1).isEmpty();
+        }
+
+        private static boolean startsWith(String word, String text) {
+            return text.regionMatches(true, 0, word, 0, word.length())
+                && (text.length() == word.length() || !Character.isLetterOrDigit(text.charAt(word.length())));
+        }
+
+        private static boolean isNumber(String text) {
+            try {
+                return !text.startsWith("+") && consistsOf(text, c -> "0123456789.eE+-".indexOf(c) >= 0)
+                    && !Double.isNaN(Double.parseDouble(text));
+            } catch (NumberFormatException e) {
+                return false;
+            }
+        }
+
+        private static boolean consistsOf(String text, IntPredicate characters) {
+            return text.chars().allMatch(characters);
+        }
+    }
+
+    /**
+     * The bundles of settings that {@code use} names. condor_utils/param_info.in
+     *
+     * <p>A heading has a category and templates that share the text below it. Those that concern only daemons have no
+     * text here, or what the cases need; they are known, so that their use is no error.
+     */
+    static final class Templates {
+        private static final String TEXT = """
+            [ROLE Personal]
+            CONDOR_HOST = 127.0.0.1
+            COLLECTOR_HOST = $(CONDOR_HOST):0
+            DAEMON_LIST = MASTER COLLECTOR NEGOTIATOR STARTD SCHEDD
+            RunBenchmarks = 0
+            [ROLE Execute]
+            DAEMON_LIST = $(DAEMON_LIST) STARTD
+            [ROLE Submit]
+            DAEMON_LIST = $(DAEMON_LIST) SCHEDD
+            [ROLE CentralManager]
+            DAEMON_LIST = $(DAEMON_LIST) COLLECTOR NEGOTIATOR
+            [ROLE get_htcondor_central_manager]
+            use SECURITY : get_htcondor_idtokens
+            use ROLE : CentralManager
+            [ROLE get_htcondor_submit]
+            use SECURITY : get_htcondor_idtokens
+            use ROLE : Submit
+            [ROLE get_htcondor_execute]
+            use SECURITY : get_htcondor_idtokens
+            use ROLE : Execute
+            [SECURITY Strong]
+            SEC_DEFAULT_ENCRYPTION = required
+            SEC_DEFAULT_INTEGRITY = required
+            SEC_DEFAULT_AUTHENTICATION = required
+            [SECURITY With_Authentication]
+            SEC_DEFAULT_AUTHENTICATION = required
+            SEC_DEFAULT_INTEGRITY = required
+            [SECURITY Host_Based]
+            ALLOW_ADMINISTRATOR = $(CONDOR_HOST)
+            ALLOW_READ = *
+            ALLOW_WRITE = $(FULL_HOSTNAME) $(IPV4_ADDRESS) $(IPV6_ADDRESS)
+            ALLOW_DAEMON = $(FULL_HOSTNAME) $(IPV4_ADDRESS) $(IPV6_ADDRESS)
+            ALLOW_NEGOTIATOR = $(CONDOR_HOST)
+            LEGACY_ALLOW_SEMANTICS = TRUE
+            [SECURITY User_Based]
+            authuser = $(USERNAME)
+            if $(CondorIsAdmin)
+            authuser = condor
+            endif
+            use SECURITY : recommended($(authuser))
+            if ! $(CondorIsAdmin)
+            ALLOW_WRITE = $(authuser)@$(UID_DOMAIN)
+            endif
+            [SECURITY recommended_v9_0]
+            SECURITY_MODEL = 9.0
+            use SECURITY : Strong
+            SEC_READ_AUTHENTICATION = OPTIONAL
+            SEC_READ_ENCRYPTION = OPTIONAL
+            SEC_READ_INTEGRITY = OPTIONAL
+            ALLOW_ADMINISTRATOR = $(1:condor)@* condor_pool@* $(2:root@*) $(3+)
+            ALLOW_DAEMON = $(1:condor)@*  condor_pool@*
+            ALLOW_NEGOTIATOR = $(1:condor)@* condor_pool@*
+            ALLOW_WRITE = *
+            ALLOW_READ = *
+            [SECURITY recommended_v24_0]
+            SECURITY_MODEL = 24.0
+            use SECURITY : Strong
+            SEC_READ_AUTHENTICATION = OPTIONAL
+            SEC_CLIENT_AUTHENTICATION = OPTIONAL
+            ALLOW_ADMINISTRATOR = $(1:condor)@* condor@password $(2:root@*) $(3+)
+            ALLOW_DAEMON = $(1:condor)@*  condor@password
+            ALLOW_NEGOTIATOR = $(1:condor)@* condor@password
+            ALLOW_WRITE = *
+            ALLOW_READ = *
+            [SECURITY recommended]
+            use SECURITY : recommended_v24_0($(1+))
+            [SECURITY get_htcondor_idtokens]
+            use SECURITY : recommended
+            SEC_READ_AUTHENTICATION_METHODS = $(SEC_DEFAULT_AUTHENTICATION_METHODS),ANONYMOUS
+            SEC_CLIENT_AUTHENTICATION_METHODS = $(SEC_DEFAULT_AUTHENTICATION_METHODS),ANONYMOUS
+            TRUST_DOMAIN = $(CONDOR_HOST)
+            [SECURITY FIPS]
+            FIPS = True
+            use SECURITY : Strong
+            SEC_DEFAULT_CRYPTO_METHODS = AES,3DES
+            [FEATURE HPC_Annex]
+            is_personal = "$(COLLECTOR_HOST)" == "127.0.0.1:0" || "$(COLLECTOR_HOST)" == "$(FULL_HOSTNAME):0"
+            if $INT(is_personal)
+            COLLECTOR_HOST = $(FULL_HOSTNAME):$(COLLECTOR_PORT)
+            endif
+            [FEATURE AdStash AssignAccountingGroup AssignProjectName ChildCollector CommonCloudAttributesAWS]
+            [FEATURE CommonCloudAttributesGoogle ContinuousCronHook DefaultCheckpointDestination Ganglia GPUs]
+            [FEATURE GPUsMonitor JobsHaveInstanceIDs KRB Librarian Monitor OAuth OneShotCronHook PartitionableSlot]
+            [FEATURE PelicanCache PelicanRetryPolicy PeriodicCronHook Policy_Expr_Fragments Policy_Hours_To_Start]
+            [FEATURE Remote_Config Remote_Runtime_Config ScheddCronContinuous ScheddCronOneShot ScheddCronPeriodic]
+            [FEATURE ScheddUsermapFile SetJobAttrFromUsermap StartdCronContinuous StartdCronOneShot]
+            [FEATURE StartdCronPeriodic StaticSlots TestingMode_Policy_Values UWCS_Desktop_Policy_Values VMware]
+            [POLICY Always_Run_Jobs]
+            START = True
+            SUSPEND = False
+            PREEMPT = False
+            KILL = False
+            [POLICY Desktop Desktop_Hours Desktop_Idle Hold_If_CPUs_Exceeded Hold_If_Disk_Exceeded]
+            [POLICY Hold_If_Memory_Exceeded Hold_If_Runtime_Exceeds Limit_Job_Runtimes]
+            [POLICY OnlyRegisteredCheckpointDestinations Preempt_If Preempt_If_CPUs_Exceeded Preempt_If_Disk_Exceeded]
+            [POLICY Preempt_If_Memory_Exceeded Preempt_If_Runtime_Exceeds Startd_Publish_CpusUsage UWCS_Desktop]
+            [POLICY Want_Hold_If]
+            [EXPERIMENTAL CollectorNode HAD HADFixedPort HADReplication HADSharedPort]
+            [UPGRADE Discard DiscardIf DiscardIfX DiscardX Discard_VMware]
+            """;
+
+        /** The texts by category and template, in capitals; a category alone has an empty one. */
+        private static final Map<String, String> TEXTS = Map.copyOf(texts());
+
+        /** A template that is to be used, with the text between its parentheses. */
+        record Call(String template, String arguments) { }
+
+        /** The templates that stand behind the colon of a {@code use}, parted by commas or blanks. */
+        static List<Call> calls(String text) {
+            List<Call> calls = new ArrayList<>();
+            Matcher names = Pattern.compile("[^\\s,(]+").matcher(text);
+            for (int at = 0; names.find(at); ) {
+                at = names.end();
+                int open = at;
+                while (open < text.length() && Character.isWhitespace(text.charAt(open))) {
+                    open++;
+                }
+                String arguments = "";
+                if (text.startsWith("(", open)) {
+                    int nesting = 1;
+                    for (at = open + 1; at < text.length() && nesting > 0; at++) {
+                        nesting += text.charAt(at) == '(' ? 1 : text.charAt(at) == ')' ? -1 : 0;
+                    }
+                    arguments = text.substring(open + 1, nesting > 0 ? at : at - 1);
+                }
+                calls.add(new Call(names.group(), arguments));
+            }
+            return calls;
+        }
+
+        static boolean isCategory(String category) {
+            return TEXTS.containsKey(category.toUpperCase(Locale.ROOT));
+        }
+
+        /** The statements that a template stands for; empty if there is no such template. */
+        static Optional<String> find(String category, Call call) {
+            String key = (category + " " + call.template()).toUpperCase(Locale.ROOT);
+            return Optional.ofNullable(TEXTS.get(key)).map(statements -> filled(statements, call.arguments()));
+        }
+
+        private static Map<String, String> texts() {
+            Map<String, String> texts = new HashMap<>();
+            for (String section : TEXT.split("\n?\\[")) {
+                String[] heading = section.substring(0, Math.max(0, section.indexOf(']'))).split(" ");
+                String text = section.substring(section.indexOf(']') + 1);
+                texts.put(heading[0].toUpperCase(Locale.ROOT), "");
+                for (int i = 1; i < heading.length; i++) {
+                    texts.put((heading[0] + " " + heading[i]).toUpperCase(Locale.ROOT), text);
+                }
+            }
+            return texts;
+        }
+
+        /** $(1) is the first argument, $(1:else) is something else if there is none, $(1+) is all from the first on. */
+        private static String filled(String text, String arguments) {
+            List<String> items = Arrays.stream(arguments.split(",")).map(String::strip)
+                .filter(item -> !item.isEmpty()).toList();
+            return Pattern.compile("\\$\\(([1-9])(\\+?)(?::([^)]*))?\\)").matcher(text).replaceAll(match -> {
+                int number = Integer.parseInt(match.group(1));
+                String otherwise = Objects.requireNonNullElse(match.group(3), "");
+                return Matcher.quoteReplacement(items.size() < number ? otherwise
+                    : match.group(2).isEmpty() ? items.get(number - 1)
+                    : String.join(", ", items.subList(number - 1, items.size())));
+            });
+        }
+    }
+
+    /** What the program finds out by itself, for names that stand without a prefix. */
+    interface Detector {
+        /** Empty if it does not know the name, which is in capitals. */
+        Optional<String> value(String name, Macros macros) throws Failure;
+    }
+
+    /**
+     * Looks up parameters and expands their values: $(NAME), $(NAME:else), and functions such as $ENV(NAME).
+     * condor_utils/config.cpp, expand_macro
+     */
+    static final class Macros {
+        private static final String SUBSYSTEM = "TOOL";
+        private static final Set<String> FUNCTIONS = Set.of("", "ENV", "RANDOM_CHOICE", "RANDOM_INTEGER", "CHOICE",
+            "SUBSTR", "INT", "REAL", "STRING", "EVAL", "BASENAME", "DIRNAME");
+        private final Map<String, Configuration.Setting> defined;
+        private final List<String> prefixes;
+        private final Detector detector;
+        private final Host host;
+        private final Set<String> complaints;
+
+        /** A reference in a text: {@code $function(body)}, with a blank function in {@code $(body)}. */
+        private record Reference(int start, int end, String function, String body) {
+            /** The parameter's name, if it is not an argument of several. */
+            String name() {
+                int colon = body.indexOf(':');
+                return colon < 0 ? body : body.substring(0, colon);
+            }
+
+            Optional<String> otherwise() {
+                int colon = body.indexOf(':');
+                return colon < 0 ? Optional.empty() : Optional.of(body.substring(colon + 1));
+            }
+
+            /** Whether it stands for a dollar sign that is not looked at again. */
+            boolean isDollar() {
+                return function.isEmpty() && body.equalsIgnoreCase("DOLLAR");
+            }
+        }
+
+        /** The part of a text that has come from a parameter: where it begins, and how much text follows it. */
+        private record Region(String name, int start, int following) { }
+
+        Macros(Map<String, Configuration.Setting> defined, String localName, Detector detector, Host host,
+            Set<String> complaints) {
+            this.defined = defined;
+            this.prefixes = localName.isEmpty() ? List.of(SUBSYSTEM + ".", "")
+                : List.of(localName.toUpperCase(Locale.ROOT) + ".", SUBSYSTEM + ".", "");
+            this.detector = detector;
+            this.host = host;
+            this.complaints = complaints;
+        }
+
+        static boolean isName(String text) {
+            int at = 0;
+            while (at < text.length() && isNameCharacter(text.charAt(at))) {
+                at++;
+            }
+            return at > 0 && at == text.length();
+        }
+
+        /** What may stand in a parameter's name. */
+        static boolean isNameCharacter(int c) {
+            return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '.' && c <= '9' || c == '_';
+        }
+
+        /** The value as it is written; a blank one hides what would come after it. */
+        Optional<Configuration.Setting> lookup(String name) throws Failure {
+            String key = name.toUpperCase(Locale.ROOT);
+            for (String prefix : prefixes) {
+                String prefixed = prefix.concat(key);
+                Configuration.Setting setting = defined.get(prefixed);
+                if (prefix.isEmpty() && (setting == null || Machine.ALWAYS.contains(key))) {
+                    Optional<String> detected = detector.value(key, this);
+                    if (detected.isPresent()) {
+                        return Optional.of(new Configuration.Setting(name, detected.get(), Configuration.DETECTED));
+                    }
+                }
+                if (setting != null) {
+                    return Optional.of(setting);
+                }
+                Optional<String> builtIn = Parameters.builtIn(prefixed);
+                if (builtIn.isPresent()) {
+                    return Optional.of(new Configuration.Setting(name, builtIn.get(), Configuration.DEFAULT));
+                }
+            }
+            return Optional.empty();
+        }
+
+        /** The value, expanded; empty if it is blank. */
+        Optional<Configuration.Setting> value(String name) throws Failure {
+            Optional<Configuration.Setting> raw = lookup(name);
+            if (raw.isEmpty()) {
+                return raw;
+            }
+            String value = expand(raw.get().value(), List.of(name));
+            return value.isBlank() ? Optional.empty()
+                : Optional.of(new Configuration.Setting(raw.get().name(), value, raw.get().source()));
+        }
+
+        /** @throws Failure CONFIGURATION, if a parameter refers to itself */
+        String expand(String text) throws Failure {
+            return expand(text, List.of());
+        }
+
+        /** Expands references to the parameter itself, or to it without its prefix, and leaves the others. */
+        String expandSelf(String name, String text) throws Failure {
+            if (text.indexOf('$') < 0) {
+                return text;
+            }
+            String prefix = prefixes.stream().filter(start -> name.regionMatches(true, 0, start, 0, start.length()))
+                .findFirst().orElse("");
+            String bare = name.substring(prefix.length());
+            return replace(text, List.of(), found -> (found.function().isEmpty() || isFile(found.function()))
+                && (found.name().equalsIgnoreCase(name) || found.name().equalsIgnoreCase(bare)));
+        }
+
+        private String expand(String text, List<String> within) throws Failure {
+            if (text.indexOf('$') < 0) {
+                return text;
+            }
+            String expanded = replace(text, within, reference -> !reference.isDollar());
+            for (Optional<Reference> dollar; (dollar = next(expanded, Reference::isDollar)).isPresent(); ) {
+                expanded = expanded.substring(0, dollar.get().start()) + "$" + expanded.substring(dollar.get().end());
+            }
+            return expanded;
+        }
+
+        /**
+         * Replaces reference by reference, each time from the text's beginning, since they can nest: $($(A)). Where a
+         * parameter refers to itself the original goes on for ever; we see it by the regions a reference stands in.
+         *
+         * @param within parameters that the whole text has come from
+         */
+        private String replace(String text, List<String> within, Predicate<Reference> wanted) throws Failure {
+            String result = text;
+            List<Region> regions = new ArrayList<>();
+            for (Optional<Reference> found; (found = next(result, wanted)).isPresent(); ) {
+                Reference reference = found.get();
+                int following = result.length() - reference.end();
+                regions.removeIf(region -> reference.start() < region.start() || following < region.following());
+                List<String> names = new ArrayList<>(within);
+                regions.forEach(region -> names.add(region.name()));
+                if (reference.function().isEmpty()) {
+                    checkCircle(reference.name(), names);
+                }
+                result = result.substring(0, reference.start()) + evaluate(reference, names)
+                    + result.substring(reference.end());
+                if (reference.function().isEmpty()) {
+                    regions.add(new Region(reference.name(), reference.start(), following));
+                }
+            }
+            return result;
+        }
+
+        private void checkCircle(String name, List<String> names) throws Failure {
+            int first = 0;
+            while (first < names.size() && !names.get(first).equalsIgnoreCase(name)) {
+                first++;
+            }
+            if (first < names.size()) {
+                List<String> circle = new ArrayList<>();
+                for (String member : names.subList(first, names.size())) {
+                    lookup(member).ifPresent(setting -> circle.add(setting.name() + " = " + setting.value() + "  ("
+                        + setting.source() + ")"));
+                }
+                throw new Failure(Reason.CONFIGURATION, "ERROR: the configuration of " + name
+                    + " refers to itself:", circle, "");
+            }
+        }
+
+        // ---- Finding references ----
+
+        private static Optional<Reference> next(String text, Predicate<Reference> wanted) {
+            int at = text.indexOf('$');
+            while (at >= 0) {
+                int open = at + (text.startsWith("$", at + 1) ? 2 : 1);
+                while (open < text.length() && isNameCharacter(text.charAt(open)) && text.charAt(open) != '.'
+                    && text.charAt(open) != '/') {
+                    open++;
+                }
+                int behind = open;
+                String function = text.substring(at + 1, open);
+                if (text.startsWith("(", open) && (FUNCTIONS.contains(function) || isFile(function))) {
+                    int close = function.isEmpty() || function.equals("ENV") ? endOfName(text, open + 1)
+                        : text.indexOf(')', open);
+                    if (close > 0) {
+                        Reference reference = new Reference(at, close + 1, function, text.substring(open + 1, close));
+                        if (wanted.test(reference)) {
+                            return Optional.of(reference);
+                        }
+                    }
+                    behind = Math.max(open, close);
+                }
+                at = text.indexOf('$', behind);
+            }
+            return Optional.empty();
+        }
+
+        /** $F and letters that say which parts of a file's name are wanted, and how. */
+        private static boolean isFile(String function) {
+            return function.startsWith("F")
+                && function.substring(1).toLowerCase(Locale.ROOT).chars().allMatch(c -> "pnxdqabfwu".indexOf(c) >= 0);
+        }
+
+        /** The parenthesis that ends {@code NAME} or {@code NAME:else}; -1 if the text is something else. */
+        private static int endOfName(String text, int start) {
+            boolean colon = false;
+            int at = start;
+            while (at < text.length() && text.charAt(at) != ')') {
+                char c = text.charAt(at++);
+                int close = colon && c == '(' ? text.indexOf(')', at) : -1;
+                if (close >= 0) {
+                    at = close + 1;
+                } else if (c == ':' && !colon) {
+                    colon = true;
+                } else if (!isNameCharacter(c) && !(colon && "$ ,\\:".indexOf(c) >= 0)) {
+                    return -1;
+                }
+            }
+            return at < text.length() ? at : -1;
+        }
+
+        // ---- Functions ----
+
+        private String evaluate(Reference reference, List<String> within) throws Failure {
+            String body = reference.body();
+            return switch (reference.function()) {
+                case "" -> {
+                    String value = lookup(reference.name()).map(Configuration.Setting::value).orElse("");
+                    yield value.isEmpty() ? reference.otherwise().orElse("") : value;
+                }
+                case "ENV" -> Optional.ofNullable(host.environment().get(reference.name()))
+                    .or(reference::otherwise).orElse("UNDEFINED");
+                case "RANDOM_CHOICE" -> randomChoice(body, within);
+                case "RANDOM_INTEGER" -> randomInteger(body);
+                case "CHOICE" -> choice(body, within);
+                case "SUBSTR" -> substring(body, within);
+                case "INT" -> formatted(body, within, "%d", Expression::integer, "an integer");
+                case "REAL" -> formatted(body, within, "%.16G", Expression::real, "a real number");
+                case "STRING" -> formatted(body, within, "%s", text -> Optional.of(Expression.evaluate(text)
+                    .filter(String.class::isInstance).orElse(text)), "a string");
+                case "EVAL" -> Expression.evaluate(argument(body, within)).map(value -> value instanceof String string
+                    ? string : Expression.written(value)).orElse("");
+                case "BASENAME" -> {
+                    int comma = body.lastIndexOf(',');
+                    yield fileName("nx", argument(comma < 0 ? body : body.substring(0, comma), within),
+                        comma < 0 ? "" : body.substring(comma + 1).strip());
+                }
+                case "DIRNAME" -> fileName("p", argument(body, within), "");
+                default -> fileName(reference.function().toLowerCase(Locale.ROOT), argument(body, within), "");
+            };
+        }
+
+        /** The value of the parameter of that name, else the text itself; expanded. */
+        private String argument(String text, List<String> within) throws Failure {
+            Optional<Configuration.Setting> setting = lookup(text);
+            if (setting.isEmpty()) {
+                return text;
+            }
+            checkCircle(text, within);
+            List<String> names = new ArrayList<>(within);
+            names.add(text);
+            return expand(setting.get().value(), names);
+        }
+
+        private String complain(String words) {
+            complaints.add("Configuration warning: " + words);
+            return "";
+        }
+
+        private String randomChoice(String body, List<String> within) throws Failure {
+            List<String> items = body.contains(",") ? list(body) : Configuration.items(argument(body, within));
+            return items.isEmpty() ? complain("$RANDOM_CHOICE() macro is empty!")
+                : items.get(host.random().nextInt(items.size()));
+        }
+
+        private static List<String> list(String text) {
+            return Arrays.stream(text.split(",", -1)).map(String::strip).toList();
+        }
+
+        private String randomInteger(String body) {
+            List<Long> numbers = list(body).stream().flatMap(item -> Expression.integer(item).stream()).toList();
+            long step = numbers.size() > 2 ? numbers.get(2) : 1;
+            if (numbers.size() < 2 || numbers.size() != list(body).size() || step < 1
+                || numbers.get(0) > numbers.get(1)) {
+                return complain("$RANDOM_INTEGER(" + body + ") has no valid min, max and step!");
+            }
+            long count = (numbers.get(1) - numbers.get(0)) / step + 1;
+            return Long.toString(numbers.get(0) + host.random().nextLong(count) * step);
+        }
+
+        /** $CHOICE(index,list) or $CHOICE(index,item,item,...) */
+        private String choice(String body, List<String> within) throws Failure {
+            String[] arguments = body.split(",", 2);
+            Optional<Long> index = Expression.integer(argument(arguments[0].strip(), within));
+            List<String> items = arguments.length < 2 ? List.of() : list(arguments[1]);
+            if (items.size() == 1) {
+                items = lookup(items.get(0)).isEmpty() ? List.of() : list(argument(items.get(0), within));
+            }
+            return index.isEmpty() || index.get() < 0 || index.get() >= items.size()
+                ? complain("$CHOICE(" + body + ") chooses nothing that is there!") : items.get(index.get().intValue());
+        }
+
+        /** $SUBSTR(name,start) or $SUBSTR(name,start,length); what is negative counts from the end. */
+        private String substring(String body, List<String> within) throws Failure {
+            String[] arguments = body.split(",", 3);
+            String text = lookup(arguments[0]).isEmpty() ? "" : argument(arguments[0], within);
+            Optional<Long> start = Expression.integer(arguments.length < 2 ? "" : argument(arguments[1], within));
+            Optional<Long> length = arguments.length < 3 ? Optional.of((long) text.length())
+                : Expression.integer(argument(arguments[2], within));
+            if (start.isEmpty() || length.isEmpty()) {
+                return complain("$SUBSTR(" + body + ") has no valid start or length!");
+            }
+            int from = fromEnd(start.get(), text.length());
+            return text.substring(from, from + fromEnd(length.get(), text.length() - from));
+        }
+
+        private static int fromEnd(long number, int length) {
+            return (int) Math.max(0, Math.min(length, number < 0 ? length + number : number));
+        }
+
+        /** A value in a format of C's printf. A real number in a format has a decimal point, whatever that says. */
+        private String formatted(String body, List<String> within, String otherwise,
+            Function<String, Optional<?>> evaluation, String kind) throws Failure {
+            String[] arguments = body.split(",", 2);
+            String text = argument(arguments[0], within);
+            Optional<?> value = evaluation.apply(text);
+            if (value.isEmpty()) {
+                return complain(text + " does not evaluate to " + kind + "!");
+            }
+            String format = arguments.length > 1 ? arguments[1] : otherwise;
+            Optional<String> formatted = Expression.formatted(format, value.get());
+            if (formatted.isEmpty()) {
+                complain("'" + format + "' is not a valid format specifier for " + kind + "!");
+            }
+            boolean pointless = arguments.length > 1 && value.get() instanceof Double
+                && !formatted.orElse(".").contains(".");
+            return formatted.orElse(format) + (pointless ? ".0" : "");
+        }
+
+        /**
+         * The wanted parts of a file's name: p all directories, d the last one (dd two), n the name, x the extension; b
+         * without slash or dot at the edge, q in quotes, qa in single ones, w with backslashes, u with slashes.
+         *
+         * @param suffix an end to leave out, if it is there
+         */
+        private static String fileName(String letters, String argument, String suffix) {
+            boolean quoted = argument.length() > 1 && "\"'".indexOf(argument.charAt(0)) >= 0
+                && argument.endsWith(argument.substring(0, 1));
+            String text = quoted ? argument.substring(1, argument.length() - 1) : argument;
+            text = letters.contains("w") ? text.replace('/', '\\')
+                : letters.contains("u") ? text.replace('\\', '/') : text;
+            int name = text.lastIndexOf('/') + 1;
+            int dot = text.lastIndexOf('.') > name ? text.lastIndexOf('.') : text.length();
+            boolean wantsExtension = letters.contains("x");
+            if (!suffix.isEmpty() && text.length() - suffix.length() >= name
+                && text.regionMatches(true, text.length() - suffix.length(), suffix, 0, suffix.length())) {
+                dot = text.length() - suffix.length();
+                wantsExtension = false;
+            }
+            boolean wantsName = letters.contains("n");
+            boolean wantsPath = (letters.contains("p") || letters.contains("d"))
+                && (name > 0 || !wantsName && !wantsExtension);
+            int bare = letters.contains("b") ? 1 : 0;
+            int start = wantsPath ? 0 : wantsName ? name : wantsExtension ? Math.min(dot + bare, text.length()) : 0;
+            int end = wantsExtension ? text.length() : wantsName ? dot : wantsPath ? Math.max(0, name - bare)
+                : text.length();
+            if (wantsPath && letters.contains("d")) {
+                start = Math.max(0, name - 1);
+                for (long i = letters.chars().filter(c -> c == 'd').count(); i > 0; i--) {
+                    start = text.lastIndexOf('/', start - 1);
+                }
+                start++;
+            }
+            String quote = !letters.contains("q") ? "" : letters.contains("a") ? "'" : "\"";
+            return quote + text.substring(start, Math.max(start, end)) + quote;
+        }
+    }
+
+    /**
+     * What the program finds out by itself. condor_utils/condor_config.cpp, fill_attributes and reinsert_specials
+     *
+     * <p>Nothing is asked of the machine, let alone of the network, before somebody asks for the name.
+     */
+    static final class Machine implements Detector {
+        /** What no source can change. */
+        static final Set<String> ALWAYS = Set.of("TILDE", "HOSTNAME", "FULL_HOSTNAME", "SUBSYSTEM", "LOCALNAME",
+            "USERNAME", "REAL_UID", "REAL_GID", "PID", "PPID", "IP_ADDRESS", "IPV4_ADDRESS", "IPV6_ADDRESS");
+        private static final Set<String> OF_THE_NETWORK =
+            Set.of("HOSTNAME", "FULL_HOSTNAME", "IP_ADDRESS", "IPV4_ADDRESS", "IPV6_ADDRESS");
+        private final Host host;
+        private final String localName;
+        private Optional<String> fullName = Optional.empty();
+
+        Machine(Host host, String localName) {
+            this.host = host;
+            this.localName = localName;
+        }
+
+        /** One for trials, which does not ask the network. */
+        Detector offline() {
+            return (name, macros) -> OF_THE_NETWORK.contains(name) ? Optional.of(host.name()) : value(name, macros);
+        }
+
+        @Override
+        public Optional<String> value(String name, Macros macros) throws Failure {
+            return switch (name) {
+                case "SUBSYSTEM" -> Optional.of(Macros.SUBSYSTEM);
+                case "LOCALNAME" -> Optional.of(localName.isEmpty() ? Macros.SUBSYSTEM : localName);
+                case "TILDE", "LOCAL_DIR" -> homeOfCondor();
+                case "HOSTNAME" -> Optional.of(fullName(macros).replaceFirst("\\..*", ""));
+                case "FULL_HOSTNAME" -> Optional.of(fullName(macros));
+                case "IP_ADDRESS", "IPV4_ADDRESS" -> address(Inet4Address.class);
+                case "IPV6_ADDRESS" -> address(Inet6Address.class);
+                case "USERNAME" -> host.user().map(UserPrincipal::getName);
+                case "REAL_UID" -> ofProcess("unix:uid");
+                case "REAL_GID" -> ofProcess("unix:gid");
+                case "CONDORISADMIN" -> Optional.of(Boolean.toString(host.isRoot()));
+                case "PID" -> Optional.of(Long.toString(ProcessHandle.current().pid()));
+                case "PPID" -> ProcessHandle.current().parent().map(parent -> Long.toString(parent.pid()));
+                case "ARCH" -> Optional.of(System.getProperty("os.arch").replace("amd64", "X86_64"));
+                case "OPSYS" -> Optional.of(System.getProperty("os.name").toUpperCase(Locale.ROOT));
+                case "DETECTED_CPUS" -> Optional.of(Integer.toString(Runtime.getRuntime().availableProcessors()));
+                default -> Optional.empty();
+            };
+        }
+
+        /** As far as the machine's own list of users knows. */
+        Optional<String> homeOfCondor() {
+            try {
+                String users = "\n".concat(Files.readString(Path.of("/etc/passwd"), ISO_8859_1));
+                int start = users.indexOf("\ncondor:");
+                String[] fields = start < 0 ? new String[0] : users.substring(start).split(":", 7);
+                return fields.length < 7 ? Optional.empty() : Optional.of(fields[5]);
+            } catch (IOException e) {
+                return Optional.empty();
+            }
+        }
+
+        /** NETWORK_HOSTNAME, or what the name service makes of the machine's name; with a domain, if one is known. */
+        private String fullName(Macros macros) throws Failure {
+            if (fullName.isEmpty()) {
+                fullName = Optional.of(host.name()); // for settings that refer to it in turn
+                Optional<String> named = macros.value("NETWORK_HOSTNAME").map(Configuration.Setting::value);
+                String name = named.isPresent() ? named.get() : qualified(host.name());
+                Optional<String> domain = name.contains(".") ? Optional.empty()
+                    : macros.value("DEFAULT_DOMAIN_NAME").map(Configuration.Setting::value);
+                fullName = Optional.of(name + domain.map(text -> text.startsWith(".") ? text : "." + text).orElse(""));
+            }
+            return fullName.get();
+        }
+
+        private static String qualified(String name) {
+            try {
+                String canonical = name.contains(".") ? name : InetAddress.getByName(name).getCanonicalHostName();
+                return canonical.startsWith(name + ".") ? canonical : name;
+            } catch (UnknownHostException e) {
+                return name;
+            }
+        }
+
+        /** An address of that kind: one for the world before one for this machine. */
+        private static Optional<String> address(Class<? extends InetAddress> kind) {
+            try {
+                return NetworkInterface.networkInterfaces().flatMap(NetworkInterface::inetAddresses)
+                    .filter(kind::isInstance).min(Comparator.comparing(InetAddress::isLoopbackAddress)
+                        .thenComparing(InetAddress::isLinkLocalAddress).thenComparing(InetAddress::isSiteLocalAddress))
+                    .map(address -> Target.text(address).replaceFirst("%.*", ""));
+            } catch (SocketException e) {
+                return Optional.empty();
+            }
+        }
+
+        private static Optional<String> ofProcess(String attribute) {
+            try {
+                return Optional.of(Files.getAttribute(Path.of("/proc/self"), attribute).toString());
+            } catch (IOException | IllegalArgumentException | UnsupportedOperationException e) {
+                return Optional.empty();
+            }
+        }
+    }
+
+    /**
+     * An expression in HTCondor's language, as far as settings need it: literals, lists, the usual operators, strcat.
+     * Its value is a Long, Double, Boolean, String, List or {@link Unknown}.
+     */
+    static final class Expression {
+        private static final Pattern TOKEN = Pattern.compile("\\s*([0-9]*\\.[0-9]+(?:[eE][-+]?[0-9]+)?"
+            + "|[0-9]+[eE][-+]?[0-9]+|[0-9]{1,18}(?![0-9])|\"(?:[^\"\\\\]|\\\\.)*\"|[A-Za-z_][A-Za-z0-9_.]*"
+            + "|=\\?=|=!=|[=!<>]=|\\|\\||&&|[-+*/%<>!?:(){},])\\s*");
+        /** Operators of two sides, those that bind least first. */
+        private static final List<Set<String>> OPERATORS = List.of(Set.of("||"), Set.of("&&"),
+            Set.of("=?=", "=!=", "==", "!="), Set.of("<=", ">=", "<", ">"), Set.of("+", "-"), Set.of("*", "/", "%"));
+        /** A format of C's printf: text, flags, width, precision, conversion, text. */
+        private static final Pattern FORMAT =
+            Pattern.compile("([^%]*)%([-+ #0]*[0-9]*)(?:\\.([0-9]+))?(?:ll|l|h)?([a-zA-Z])([^%]*)");
+        private final Deque<String> tokens = new ArrayDeque<>();
+        private boolean malformed;
+
+        /** What an expression yields that yields nothing. */
+        enum Unknown { UNDEFINED, ERROR }
+
+        private Expression(String text) {
+            Matcher token = TOKEN.matcher(text);
+            int at = 0;
+            while (token.region(at, text.length()).lookingAt()) {
+                tokens.add(token.group(1));
+                at = token.end();
+            }
+            malformed = at < text.length();
+        }
+
+        /** The value; empty if the text is no expression. */
+        static Optional<Object> evaluate(String text) {
+            Expression expression = new Expression(text);
+            Object value = expression.choice();
+            return expression.malformed || !expression.tokens.isEmpty() ? Optional.empty() : Optional.of(value);
+        }
+
+        /** The value as a whole number, cut off where it is none; empty if it is no number. */
+        static Optional<Long> integer(String text) {
+            return number(text).map(Number::longValue);
+        }
+
+        static Optional<Double> real(String text) {
+            return number(text).map(Number::doubleValue);
+        }
+
+        private static Optional<Number> number(String text) {
+            return evaluate(text).map(Expression::asNumber).filter(Number.class::isInstance).map(Number.class::cast);
+        }
+
+        /** Whether it is true, yes, t or a number but 0; empty if it is neither that nor the contrary. */
+        static Optional<Boolean> truth(String text) {
+            return Conditions.word(text.strip()).or(() -> real(text).map(number -> number != 0));
+        }
+
+        // ---- Grammar ----
+
+        private boolean take(String token) {
+            return token.equals(tokens.peek()) && tokens.remove() != null;
+        }
+
+        private Object choice() {
+            Object condition = operation(0);
+            if (!take("?")) {
+                return condition;
+            }
+            Object first = choice();
+            malformed |= !take(":");
+            Object second = choice();
+            return asFlag(condition) instanceof Boolean flag ? (flag ? first : second) : condition;
+        }
+
+        private Object operation(int level) {
+            if (level == OPERATORS.size()) {
+                return operand();
+            }
+            Object left = operation(level + 1);
+            while (OPERATORS.get(level).contains(Objects.requireNonNullElse(tokens.peek(), ""))) {
+                left = apply(tokens.remove(), left, operation(level + 1));
+            }
+            return left;
+        }
+
+        private Object operand() {
+            String token = tokens.isEmpty() ? "" : tokens.remove();
+            return switch (token) {
+                case "-" -> apply("-", 0L, operand());
+                case "+" -> operand();
+                case "!" -> asFlag(operand()) instanceof Boolean flag ? (Object) !flag : Unknown.UNDEFINED;
+                case "{" -> items("}");
+                case "(" -> {
+                    Object value = choice();
+                    malformed |= !take(")");
+                    yield value;
+                }
+                default -> token.startsWith("\"") ? token.substring(1, token.length() - 1).replaceAll("\\\\(.)", "$1")
+                    : token.matches("[0-9]+") ? Long.valueOf(token)
+                    : token.matches("[0-9.].*") ? (Object) Double.valueOf(token) : word(token);
+            };
+        }
+
+        private List<Object> items(String end) {
+            List<Object> items = new ArrayList<>();
+            while (!malformed && !take(end)) {
+                malformed |= tokens.isEmpty() || !items.isEmpty() && !take(",");
+                items.add(choice());
+            }
+            return items;
+        }
+
+        private Object word(String word) {
+            malformed |= !word.matches("[A-Za-z_].*");
+            if (!malformed && take("(")) {
+                List<Object> arguments = items(")");
+                return !word.equalsIgnoreCase("strcat") ? Unknown.ERROR : arguments.stream().map(value ->
+                    value instanceof String string ? string : written(value)).collect(Collectors.joining());
+            }
+            return switch (word.toLowerCase(Locale.ROOT)) {
+                case "true" -> true;
+                case "false" -> false;
+                case "error" -> Unknown.ERROR;
+                default -> Unknown.UNDEFINED;
+            };
+        }
+
+        // ---- Values ----
+
+        private static Object apply(String operator, Object left, Object right) {
+            if (operator.equals("=?=") || operator.equals("=!=")) {
+                return left.equals(right) == operator.equals("=?=");
+            }
+            if (operator.equals("||") || operator.equals("&&")) {
+                boolean deciding = operator.equals("||");
+                Object first = asFlag(left);
+                Object second = asFlag(right);
+                return first.equals(deciding) || second.equals(deciding) ? (Object) deciding
+                    : first instanceof Boolean ? second : first;
+            }
+            if (left instanceof Unknown || right instanceof Unknown) {
+                return left == Unknown.ERROR || right == Unknown.ERROR ? Unknown.ERROR : Unknown.UNDEFINED;
+            }
+            if (left instanceof String first && right instanceof String second) {
+                return compared(operator, first.compareToIgnoreCase(second));
+            }
+            return asNumber(left) instanceof Number first && asNumber(right) instanceof Number second
+                ? calculated(operator, first, second) : Unknown.ERROR;
+        }
+
+        private static Object asNumber(Object value) {
+            return value instanceof Boolean flag ? (Object) (flag ? 1L : 0L) : value;
+        }
+
+        /** As a condition: a number is true unless it is 0. */
+        private static Object asFlag(Object value) {
+            return value instanceof Number number ? (Object) (number.doubleValue() != 0)
+                : value instanceof Boolean || value == Unknown.UNDEFINED ? value : Unknown.ERROR;
+        }
+
+        private static Object calculated(String operator, Number left, Number right) {
+            boolean whole = left instanceof Long && right instanceof Long;
+            double divisor = right.doubleValue();
+            if ("/%".contains(operator) && divisor == 0) {
+                return Unknown.ERROR;
+            }
+            double result = switch (operator) {
+                case "+" -> left.doubleValue() + divisor;
+                case "-" -> left.doubleValue() - divisor;
+                case "*" -> left.doubleValue() * divisor;
+                case "/" -> left.doubleValue() / divisor;
+                case "%" -> left.longValue() % right.longValue();
+                default -> Double.NaN;
+            };
+            return Double.isNaN(result) ? compared(operator, Double.compare(left.doubleValue(), divisor))
+                : whole ? (Object) (long) result : (Object) result;
+        }
+
+        private static Object compared(String operator, int difference) {
+            return switch (operator) {
+                case "==" -> difference == 0;
+                case "!=" -> difference != 0;
+                case "<" -> difference < 0;
+                case "<=" -> difference <= 0;
+                case ">" -> difference > 0;
+                case ">=" -> difference >= 0;
+                default -> Unknown.ERROR;
+            };
+        }
+
+        /** The value as it is written in the language. */
+        static String written(Object value) {
+            return value instanceof List<?> items
+                ? items.stream().map(Expression::written).collect(Collectors.joining(",", "{ ", " }"))
+                : value instanceof Double ? String.format(Locale.ROOT, "%.15E", value)
+                : value instanceof String ? '"' + value.toString() + '"' : value.toString().toLowerCase(Locale.ROOT);
+        }
+
+        /** A value in a format of C's printf; empty if the format is not one for such a value. */
+        static Optional<String> formatted(String format, Object value) {
+            Matcher parts = FORMAT.matcher(format);
+            String conversions = value instanceof Long ? "diuxXo" : value instanceof Double ? "eEfFgG" : "s";
+            if (!parts.matches() || !conversions.contains(parts.group(4))) {
+                return Optional.empty();
+            }
+            String conversion = parts.group(4).replaceFirst("[iu]", "d").replace('F', 'f');
+            String precision = Objects.requireNonNullElse(parts.group(3), "");
+            String formatted = conversion.equalsIgnoreCase("g")
+                ? general((Double) value, precision.isEmpty() ? 6 : Math.max(1, Integer.parseInt(precision)))
+                : String.format(Locale.ROOT, "%" + parts.group(2) + (precision.isEmpty() ? "" : "." + precision)
+                    + conversion, value);
+            return Optional.of(parts.group(1)
+                + (conversion.equals("G") ? formatted.toUpperCase(Locale.ROOT) : formatted) + parts.group(5));
+        }
+
+        /** C's %g: as few digits as the number needs, at most so many; an exponent if it is very small or large. */
+        private static String general(double number, int precision) {
+            if (number == 0 || Double.isNaN(number) || Double.isInfinite(number)) {
+                return number == 0 ? "0" : Double.toString(number).toLowerCase(Locale.ROOT);
+            }
+            BigDecimal digits = new BigDecimal(number).round(new MathContext(precision)).stripTrailingZeros();
+            int exponent = digits.precision() - digits.scale() - 1;
+            return exponent >= -4 && exponent < precision ? digits.toPlainString()
+                : digits.movePointLeft(exponent).toPlainString() + String.format(Locale.ROOT, "e%+03d", exponent);
         }
     }
 
@@ -3696,7 +5548,8 @@ public final class TokenRequest {
             for (String demand : List.of("AUTHENTICATION", "ENCRYPTION", "INTEGRITY", "NEGOTIATION")) {
                 checkLevel(demand);
             }
-            Optional<Configuration.Setting> named = configuration.security("AUTHENTICATION_METHODS");
+            Optional<Configuration.Setting> named = configuration.security("AUTHENTICATION_METHODS")
+                .filter(Configuration.Setting::isSet);
             List<AuthMethod> allowed = named.isEmpty() ? DEFAULT_METHODS : methods(named.get());
             this.unsupported = allowed.stream().filter(method -> !SUPPORTED.contains(method)).toList();
             boolean local = target.addresses().stream().map(InetSocketAddress::getAddress).allMatch(Target::isLocal);
@@ -4041,7 +5894,8 @@ public final class TokenRequest {
                 if (command == Wire.DC_SEC_QUERY) {
                     ad.put("AuthCommand", Wire.DC_NOP);
                 }
-                configuration.text("TRUST_DOMAIN").ifPresent(domain -> ad.put("TrustDomain", domain));
+                configuration.set("TRUST_DOMAIN").or(() -> configuration.set("UID_DOMAIN"))
+                    .ifPresent(domain -> ad.put("TrustDomain", domain.value()));
                 ecdh.ifPresent(pair -> ad.put("ECDHPublicKey", Keys.encodePoint(pair.getPublic())));
                 trace.log(Trace.SECURITY, () -> "Our policy (" + kind.name().toLowerCase(Locale.ROOT) + "): "
                     + ad.assignments());
@@ -4446,7 +6300,7 @@ public final class TokenRequest {
             if (name.contains("@")) {
                 return name;
             }
-            Optional<String> configured = configuration.text("UID_DOMAIN").map(String::strip);
+            Optional<String> configured = configuration.set("UID_DOMAIN").map(setting -> setting.value().strip());
             String domain = configured.or(login::trustDomain).orElseThrow(() -> new Failure(Reason.USAGE,
                 "ERROR: no domain for the identity " + printable(name) + ".",
                 "Give -identity NAME@DOMAIN, or set _CONDOR_UID_DOMAIN."));
@@ -5163,6 +7017,16 @@ public final class TokenRequest {
             host.out().flush();
         }
 
+        /** A setting, on stdout. */
+        synchronized void configured(Configuration.Entry entry) {
+            Map<String, Object> fields = Json.event("config", host.clock().instant());
+            fields.put("name", entry.name());
+            fields.put("value", entry.value().orElse(null));
+            fields.put("source", entry.source());
+            show(json ? Json.line(fields) : entry.name() + " = " + entry.value().orElse("") + "\n# " + entry.source()
+                + "\n");
+        }
+
         /** A line of the story, which can be done without. */
         synchronized void notice(String line) {
             if (detail != Detail.QUIET) {
@@ -5175,7 +7039,7 @@ public final class TokenRequest {
         }
 
         /** A line that is to be printed as it is. */
-        synchronized void debug(String line) {
+        synchronized void line(String line) {
             print(line, "");
         }
 
@@ -5293,7 +7157,7 @@ public final class TokenRequest {
 
         /** Explains the failure and returns the exit status. */
         synchronized int failed(Failure failure) {
-            print(failure.getMessage(), RED);
+            failure.getMessage().lines().forEach(line -> print(line, RED));
             failure.details().forEach(line -> print("  " + line, ""));
             failure.hint().ifPresent(hint ->
                 print("  " + (resumption.equals(failure.hint()) ? LEAVING : "") + hint, ""));
@@ -5312,7 +7176,7 @@ public final class TokenRequest {
             Map<String, Object> fields = Json.event("failed", host.clock().instant());
             fields.put("code", failure.reason.code);
             fields.put("exit", exitStatus);
-            fields.put("message", printable(failure.getMessage()));
+            fields.put("message", printable(failure.getMessage().replace('\n', ' ')));
             fields.put("request_id", requestId.orElse(null));
             fields.put("retryable", failure.reason.isRetryable());
             fields.put("hint", failure.hint().map(TokenRequest::printable).orElse(null));

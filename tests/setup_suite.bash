@@ -31,5 +31,5 @@ setup_suite() {
   while read -r variable; do
     unset "$variable"
   done < <(compgen -e | grep -iE '^_condor_|^(CONDOR_CONFIG|JAVA_TOOL_OPTIONS|JDK_JAVA_OPTIONS)$')
-  export LC_ALL=C.UTF-8 TZ=UTC
+  export CONDOR_CONFIG=ONLY_ENV LC_ALL=C.UTF-8 TZ=UTC
 }
