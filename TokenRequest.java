@@ -14,8 +14,10 @@ import static java.nio.charset.StandardCharsets.US_ASCII;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.json.JsonWriteFeature;
 import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.json.JsonMapper;
 import io.jsonwebtoken.Claims;
 import io.jsonwebtoken.JwtException;
 import io.jsonwebtoken.Jwts;
@@ -35,6 +37,7 @@ import java.io.OutputStream;
 import java.io.PrintStream;
 import java.io.Reader;
 import java.io.StringReader;
+import java.io.UncheckedIOException;
 import java.math.BigDecimal;
 import java.math.BigInteger;
 import java.math.MathContext;
@@ -1144,10 +1147,11 @@ public final class TokenRequest {
             return fields;
         }
 
-        /** An object on one line, which it ends: Jackson escapes what is below a blank. */
+        /** An object on one line, which it ends. Some readers end lines at other characters too, so these are escaped. */
         static String line(Map<String, ?> fields) {
             try {
-                return new ObjectMapper().writeValueAsString(fields) + "\n";
+                return JsonMapper.builder().enable(JsonWriteFeature.ESCAPE_NON_ASCII).build().writeValueAsString(fields)
+                    + "\n";
             } catch (JsonProcessingException e) {
                 throw new AssertionError("not to be written as JSON", e);
             }
@@ -3910,6 +3914,15 @@ public final class TokenRequest {
             o6gEDKz+6e49oCwKu/TZ2LEfiQBMlDkjzl2VCLs/BLxmo/ogoTpBbF5vTg0xh9Rfx4M1xeSF2yxaNxeXDMJue2udGWW0emffd6MfIvCK
             bAulcJeiGpynxgQk9yc5q1y5FaQYW9EJgo415CEIq4UcCKPf/eDjsG89OTjNrW3275pvbcLLdPAihRLrej1oIwEGhLAVwSrDAUxPn5OO
             OE2tHjvXRf+MFB/XC0ZbqK9dG5i0sQ==""";
+        /** Salt of the key K', from which PASSWORD's own key follows, 256 bytes. */
+        static final String AKEP2_SEED_B = """
+            AQAmrXXfxsGQpaJmsNG12GD3z6OEZyBVAc1GDUqI1HP6UuCz6RQeM8l9hR7uLdM2MvOIZ2jvAQ7I391mit6S1cNDCLskOJXYTteF4nJo
+            zF7nVg3kmCj6t2bCrYwLLAr7Q1w4LbXS/zaorq1YIEcKmtRdeYVvXi7OiUvSUHkp3PJvfQnwAo8axNlx9IIMX1Rxfp3Nq+shX2FlXerU
+            tyw9O19m+kswuFiI1i+s1BKcEwSRn2mtbYwsQ9nOXNsx1FgDUsc2K42At+8bul1nZmCpRHZFAvkdHTxUkQwIi8y3KxGUil4aHc0ENpwX
+            0piATCFueiaQuMDpcDYzANCS3yT7jA==""";
+        /** Who knows the pool password, since 23.9; and before, with the domain behind it. condor_auth.h */
+        static final String PASSWORD_USER = "condor@password";
+        static final String OLD_PASSWORD_USER = "condor_pool@";
 
         /** With what the key files on disk are scrambled. condor_utils/store_cred.cpp, simple_scramble */
         static final byte[] SCRAMBLE = {(byte) 0xDE, (byte) 0xAD, (byte) 0xBE, (byte) 0xEF};
@@ -4616,6 +4629,15 @@ public final class TokenRequest {
             return folded;
         }
 
+        /** What a key file on disk says. condor_utils/store_cred.cpp, simple_scramble */
+        static byte[] unscramble(byte[] scrambled) {
+            byte[] key = scrambled.clone();
+            for (int i = 0; i < key.length; i++) {
+                key[i] ^= Wire.SCRAMBLE[i % Wire.SCRAMBLE.length];
+            }
+            return key;
+        }
+
         static MessageDigest sha256() {
             try {
                 return MessageDigest.getInstance("SHA-256");
@@ -4765,11 +4787,14 @@ public final class TokenRequest {
         }
     }
 
-    /** TLS inside HTCondor's messages, without a certificate of ours. condor_io/condor_auth_ssl.cpp */
-    record Ssl(ServerTrust trust, String hostName) implements Authenticator {
+    /**
+     * TLS inside HTCondor's messages, without a certificate of ours; with a bearer token that passes through it, it is
+     * SCITOKENS. condor_io/condor_auth_ssl.cpp
+     */
+    record Ssl(ServerTrust trust, String hostName, Optional<BearerToken> bearer) implements Authenticator {
         @Override
         public AuthMethod method() {
-            return AuthMethod.SSL;
+            return bearer.isPresent() ? AuthMethod.SCITOKENS : AuthMethod.SSL;
         }
 
         @Override
@@ -4784,6 +4809,11 @@ public final class TokenRequest {
             Tunnel tunnel = new Tunnel(stream, trust.engine(hostName));
             tunnel.phase(Turn.OURS, tunnel::handshaken, "TLS handshake");
             tunnel.phase(Turn.THEIRS, tunnel::keyArrived, "passing of a key through TLS");
+            if (bearer.isPresent()) {
+                byte[] token = bearer.get().text().reveal().getBytes(US_ASCII);
+                tunnel.pass(ByteBuffer.allocate(Integer.BYTES + token.length).putInt(token.length).put(token).flip(),
+                    "the token in " + bearer.get().source());
+            }
             return tunnel.key();
         }
 
@@ -4851,6 +4881,27 @@ public final class TokenRequest {
                         turn = Turn.OURS;
                     }
                 }
+            }
+
+            /** Sends bytes through TLS, which the server takes or refuses. */
+            void pass(ByteBuffer text, String what) throws IOException, MethodFailed {
+                try {
+                    while (text.hasRemaining()) {
+                        engine.wrap(text, outgoing);
+                        toServer.write(outgoing.array(), 0, outgoing.position());
+                        outgoing.clear();
+                    }
+                } catch (SSLException e) {
+                    throw new MethodFailed("TLS failed: " + e.getMessage());
+                }
+                stream.send(stream.message().number(Wire.SSL_HOLDING).counted(toServer.toByteArray()));
+                MessageReader verdict = stream.receive("answer to a bearer token");
+                if (verdict.number() != Wire.SSL_HOLDING) {
+                    throw new MethodFailed("the pool does not accept " + what + " (issuer, audience or mapping; its log says"
+                        + " which)");
+                }
+                verdict.counted();
+                verdict.end();
             }
 
             private int listen(String what) throws IOException, MethodFailed {
@@ -5160,29 +5211,29 @@ public final class TokenRequest {
     }
 
     /**
-     * IDTOKENS: AKEP2 with a key that follows from the token's signature, which itself never travels.
-     * condor_io/condor_auth_passwd.cpp
+     * AKEP2: both sides prove that they know a key, which itself never travels. condor_io/condor_auth_passwd.cpp
      *
      * <pre>
-     * C>S  status, len(A), A, T, 256, RA
+     * C>S  status, len(A), A, [T,] 256, RA
      * S>C  status, len(A), A, len(B), B, 256, RA, 256, RB, 20, HKT
      * C>S  status, len(A), A, 256, RB, 20, HK
      * </pre>
+     *
+     * @param a     our name
+     * @param t     what lets the server find the key, if its name is not enough
+     * @param key   the shared key K
+     * @param title of what we have, for complaints
      */
-    record IdToken(IssuedToken token, SecureRandom random) implements Authenticator {
-        @Override
-        public AuthMethod method() {
-            return AuthMethod.TOKEN;
-        }
+    record Akep2(String a, Optional<String> t, byte[] key, String title, SecureRandom random) {
 
-        @Override
-        public byte[] authenticate(CedarStream stream) throws IOException, MethodFailed {
-            String a = token.authenticatesAs();
+        /** Runs the exchange and returns RB, the server's random bytes. */
+        byte[] run(CedarStream stream) throws IOException, MethodFailed {
             byte[] ra = new byte[Wire.AKEP2_RANDOM_BYTES];
             random.nextBytes(ra);
-            stream.send(stream.message().number(0).number(a.getBytes(UTF_8).length).string(a).string(token.signedPart())
-                .counted(ra));
-            MessageReader reply = stream.receive("answer to IDTOKENS");
+            Message first = stream.message().number(0).number(a.getBytes(UTF_8).length).string(a);
+            t.ifPresent(first::string);
+            stream.send(first.counted(ra));
+            MessageReader reply = stream.receive("answer to AKEP2");
             long status = reply.number();
             reply.number();
             String echoedA = reply.string();
@@ -5192,24 +5243,17 @@ public final class TokenRequest {
             byte[] rb = reply.counted();
             byte[] hkt = reply.counted();
             reply.end();
-            byte[] key = sharedKey(token);
             boolean proved = status == 0 && echoedA.equals(a) && MessageDigest.isEqual(echoedRa, ra)
                 && rb.length == Wire.AKEP2_RANDOM_BYTES && MessageDigest.isEqual(hkt, serverProof(key, a, b, ra, rb));
             if (!proved) {
                 stream.send(stream.message().number(-1).number(0).string("").number(0).number(0));
                 throw new MethodFailed(status != 0
-                    ? "the pool does not accept the token of " + a + " (unknown key, expired or revoked)"
-                    : "the pool could not prove that it knows the key of the token of " + a);
+                    ? "the pool does not accept " + title + " (unknown key, expired or revoked)"
+                    : "the pool could not prove that it knows the key of " + title);
             }
             stream.send(stream.message().number(0).number(a.getBytes(UTF_8).length).string(a).counted(rb)
                 .counted(clientProof(key, a, rb)));
-            // The key that HTCondor derives here follows from RB, which anybody could read; so it protects nothing.
-            return new byte[0];
-        }
-
-        static byte[] sharedKey(IssuedToken token) {
-            return Keys.hkdf(token.signature(), concat(Base64.getMimeDecoder().decode(Wire.AKEP2_SEED_A),
-                Keys.ascii(token.signedPart())), Keys.ascii("master ka"));
+            return rb;
         }
 
         static byte[] serverProof(byte[] key, String a, String b, byte[] ra, byte[] rb) {
@@ -5218,6 +5262,118 @@ public final class TokenRequest {
 
         static byte[] clientProof(byte[] key, String a, byte[] rb) {
             return Keys.hmac("HmacSHA1", key, concat((a + "\0").getBytes(UTF_8), rb));
+        }
+    }
+
+    /** IDTOKENS: AKEP2 with a key that follows from the token's signature. condor_io/condor_auth_passwd.cpp */
+    record IdToken(IssuedToken token, SecureRandom random) implements Authenticator {
+        @Override
+        public AuthMethod method() {
+            return AuthMethod.TOKEN;
+        }
+
+        @Override
+        public byte[] authenticate(CedarStream stream) throws IOException, MethodFailed {
+            String a = token.authenticatesAs();
+            new Akep2(a, Optional.of(token.signedPart()), sharedKey(token), "the token of " + a, random).run(stream);
+            // The key that HTCondor derives here follows from RB, which anybody could read; so it protects nothing.
+            return new byte[0];
+        }
+
+        static byte[] sharedKey(IssuedToken token) {
+            return Keys.hkdf(token.signature(), concat(Base64.getMimeDecoder().decode(Wire.AKEP2_SEED_A),
+                Keys.ascii(token.signedPart())), Keys.ascii("master ka"));
+        }
+    }
+
+    /**
+     * PASSWORD: AKEP2 with the pool password, which only the pool's administrators and daemons can read.
+     *
+     * @param name our name, which depends on the server's version
+     * @param file where the password is, scrambled
+     */
+    record Password(String name, Path file, SecureRandom random) implements Authenticator {
+        private static final int MAX_BYTES = 64 * 1024;
+
+        @Override
+        public AuthMethod method() {
+            return AuthMethod.PASSWORD;
+        }
+
+        @Override
+        public byte[] authenticate(CedarStream stream) throws IOException, MethodFailed {
+            byte[] password = read(file).orElseThrow(() -> new MethodFailed("cannot read " + file));
+            byte[] rb = new Akep2(name, Optional.empty(), key(Wire.AKEP2_SEED_A, password), "the pool password", random)
+                .run(stream);
+            return Keys.hmac("HmacSHA1", key(Wire.AKEP2_SEED_B, password), rb);
+        }
+
+        /** K or K': the password counts twice. */
+        static byte[] key(String seed, byte[] password) {
+            return Keys.hmac("HmacSHA1", Base64.getMimeDecoder().decode(seed), concat(password, password));
+        }
+
+        /**
+         * The password of a file, where it is scrambled and may end in a NUL (condor_utils/store_cred.cpp); empty if it
+         * cannot be read.
+         */
+        static Optional<byte[]> read(Path file) {
+            try (InputStream in = Files.newInputStream(file)) {
+                byte[] bytes = Keys.unscramble(in.readNBytes(MAX_BYTES));
+                int end = 0;
+                while (end < bytes.length && bytes[end] != 0) {
+                    end++;
+                }
+                return Optional.of(Arrays.copyOf(bytes, end)).filter(password -> password.length > 0);
+            } catch (IOException e) {
+                return Optional.empty();
+            }
+        }
+    }
+
+    /**
+     * A bearer token of another issuer, for SCITOKENS: whoever has it, is believed. Where it is looked for, HTCondor and
+     * the WLCG agree (condor_utils/condor_scitokens.cpp, discover_token).
+     *
+     * @param source where it was found
+     */
+    record BearerToken(Secret text, String source) {
+
+        /** The first that is there; empty if none is, or if it can be none. */
+        static Optional<BearerToken> find(Configuration configuration, Host host) {
+            Optional<String> configured = configuration.text("SCITOKENS_FILE").map(String::strip);
+            if (configured.isPresent()) {
+                return inFile(configured.get());
+            }
+            Map<String, String> environment = host.environment();
+            Optional<BearerToken> told = Optional.ofNullable(environment.get("BEARER_TOKEN"))
+                .flatMap(text -> of(text, "BEARER_TOKEN"));
+            Stream<String> files = Stream.of(Optional.ofNullable(environment.get("BEARER_TOKEN_FILE")),
+                Optional.ofNullable(environment.get("XDG_RUNTIME_DIR")).map(directory -> directory + name()),
+                Optional.of("/tmp" + name())).flatMap(Optional::stream);
+            return told.or(() -> files.map(BearerToken::inFile).flatMap(Optional::stream).findFirst());
+        }
+
+        private static String name() {
+            try {
+                return "/bt_u" + Files.getAttribute(Path.of("/proc/self"), "unix:uid");
+            } catch (IOException | UnsupportedOperationException e) {
+                return "/bt_u" + System.getProperty("user.name");
+            }
+        }
+
+        private static Optional<BearerToken> inFile(String file) {
+            try (Stream<String> lines = Files.lines(Path.of(file))) {
+                return lines.map(String::strip).filter(line -> !line.isEmpty() && !line.startsWith("#")).findFirst()
+                    .flatMap(line -> of(line, file));
+            } catch (IOException | UncheckedIOException | InvalidPathException e) {
+                return Optional.empty();
+            }
+        }
+
+        private static Optional<BearerToken> of(String text, String source) {
+            return Optional.of(text.strip()).filter(IssuedToken::isToken)
+                .map(token -> new BearerToken(new Secret(token), source));
         }
     }
 
@@ -5469,6 +5625,13 @@ public final class TokenRequest {
             return ad.string("RemoteVersion").orElse("");
         }
 
+        /** Whether the server is older than a release; one that does not say what it is, is. */
+        boolean isBefore(int major, int minor) {
+            Matcher version = Pattern.compile("\\$CondorVersion: ([0-9]{1,4})\\.([0-9]{1,4})\\..*").matcher(version());
+            return !version.matches() || Integer.parseInt(version.group(1)) < major
+                || Integer.parseInt(version.group(1)) == major && Integer.parseInt(version.group(2)) < minor;
+        }
+
         List<String> issuerKeys() {
             return words("IssuerKeys");
         }
@@ -5513,7 +5676,10 @@ public final class TokenRequest {
         private static final List<AuthMethod> DEFAULT_METHODS =
             List.of(AuthMethod.FS, AuthMethod.TOKEN, AuthMethod.KERBEROS, AuthMethod.SCITOKENS, AuthMethod.SSL);
         private static final Set<AuthMethod> SUPPORTED = EnumSet.of(AuthMethod.FS, AuthMethod.TOKEN, AuthMethod.SSL,
-            AuthMethod.CLAIMTOBE, AuthMethod.ANONYMOUS);
+            AuthMethod.SCITOKENS, AuthMethod.PASSWORD, AuthMethod.CLAIMTOBE, AuthMethod.ANONYMOUS);
+        /** Methods through which a session key can come that nobody else can read. */
+        private static final Set<AuthMethod> BINDING =
+            EnumSet.of(AuthMethod.SSL, AuthMethod.SCITOKENS, AuthMethod.PASSWORD);
         private static final Duration CONNECT_PATIENCE = Duration.ofSeconds(5);
         private static final Duration EXCHANGE_PATIENCE = Duration.ofSeconds(20);
         /** A little longer than the longest wait, so that one session serves it. */
@@ -5589,7 +5755,7 @@ public final class TokenRequest {
             if (attempts.stream().noneMatch(attempt -> attempt.kind() == Kind.BOUND)) {
                 throw new Failure(Reason.NOT_AUTHENTICATED, failedToStart(target)
                     + "|SECMAN:2005:Protocol Error: No auth methods.",
-                    "The request was made over SSL, and is gone on with over nothing less: allow SSL in"
+                    "The request was made over a bound session, and is gone on with over nothing less: allow SSL in"
                     + " SEC_CLIENT_AUTHENTICATION_METHODS.");
             }
         }
@@ -5625,26 +5791,27 @@ public final class TokenRequest {
 
         /**
          * The connections to try, in order: bound before unbound, but FS first on this machine, where it comes first in
-         * the list, as by default. Once a certificate was rejected, or SSL is not to be had, only IDTOKENS goes on by
-         * itself, since it proves the server as well; the others must have been named by the user.
+         * the list, as by default. Once a certificate was rejected, or no binding method is to be had, only IDTOKENS goes on
+         * by itself, since it proves the server as well; the others must have been named by the user.
          *
          * @param allowed methods that we have, in order of preference
          * @param named   whether the user named them
          * @param local   whether the server's address is this machine's; FS is for such only
          */
         static List<Attempt> plan(List<AuthMethod> allowed, boolean named, boolean local) {
-            List<AuthMethod> unbound = allowed.stream().filter(method -> method != AuthMethod.SSL)
+            List<AuthMethod> bound = allowed.stream().filter(BINDING::contains).toList();
+            List<AuthMethod> unbound = allowed.stream().filter(method -> !BINDING.contains(method))
                 .filter(method -> method != AuthMethod.FS || local).toList();
-            if (!allowed.contains(AuthMethod.SSL)) {
+            if (bound.isEmpty()) {
                 return List.of(new Attempt(Kind.UNBOUND, unbound, false));
             }
             List<Attempt> attempts = new ArrayList<>();
             boolean fileSystemFirst = unbound.contains(AuthMethod.FS)
-                && allowed.indexOf(AuthMethod.FS) < allowed.indexOf(AuthMethod.SSL);
+                && allowed.indexOf(AuthMethod.FS) < allowed.indexOf(bound.get(0));
             if (fileSystemFirst) {
                 attempts.add(new Attempt(Kind.UNBOUND, List.of(AuthMethod.FS), false));
             }
-            attempts.add(new Attempt(Kind.BOUND, List.of(AuthMethod.SSL), false));
+            attempts.add(new Attempt(Kind.BOUND, bound, false));
             attempts.add(new Attempt(Kind.UNBOUND, unbound.stream()
                 .filter(method -> method == AuthMethod.TOKEN || named)
                 .filter(method -> method != AuthMethod.FS || !fileSystemFirst).toList(), true));
@@ -5750,7 +5917,10 @@ public final class TokenRequest {
                 if (channel.isEmpty()) {
                     connection.close();
                 } else if (attempt.fallback()) {
-                    warnings.accept("SSL did not succeed, so " + channel.get().session().login().method()
+                    warnings.accept(attempts.stream().filter(one -> one.kind() == Kind.BOUND).findFirst().stream()
+                        .flatMap(one -> one.methods().stream()).filter(method -> unusable(method).isEmpty())
+                        .map(method -> method.label).collect(Collectors.joining(" and "))
+                        + " did not succeed, so " + channel.get().session().login().method()
                         + " is used: an active attacker between this machine and the pool can read the session.");
                 }
                 return channel;
@@ -5762,7 +5932,14 @@ public final class TokenRequest {
 
         /** Why a method need not be offered; empty if it can be tried. */
         private Optional<String> unusable(AuthMethod method) {
-            if (method == AuthMethod.SSL && target.alias().isEmpty()) {
+            if (method == AuthMethod.PASSWORD && Password.read(passwordFile()).isEmpty()) {
+                return Optional.of("cannot read the pool password in " + passwordFile());
+            }
+            if (method == AuthMethod.SCITOKENS && BearerToken.find(configuration, host).isEmpty()) {
+                return Optional.of("no bearer token in SCITOKENS_FILE, BEARER_TOKEN, BEARER_TOKEN_FILE, or a file bt_u of"
+                    + " this user");
+            }
+            if (EnumSet.of(AuthMethod.SSL, AuthMethod.SCITOKENS).contains(method) && target.alias().isEmpty()) {
                 return Optional.of("a certificate carries a name, and only an address is known: give -pool HOST, or '"
                     + target.sinful().with("alias", "HOST") + "'");
             }
@@ -5771,6 +5948,10 @@ public final class TokenRequest {
                 return contents.tokens().isEmpty() ? Optional.of(noToken(contents.complaints())) : Optional.empty();
             }
             return Optional.empty();
+        }
+
+        private Path passwordFile() {
+            return Path.of(configuration.text("SEC_PASSWORD_FILE").map(String::strip).orElse("/etc/condor/passwords.d/POOL"));
         }
 
         private String noToken(List<String> complaints) {
@@ -5921,7 +6102,11 @@ public final class TokenRequest {
 
             private Authenticator authenticator(AuthMethod method, PolicyReply reply) throws MethodFailed {
                 return switch (method) {
-                    case SSL -> new Ssl(trust, target.alias().orElseThrow());
+                    case SSL -> new Ssl(trust, target.alias().orElseThrow(), Optional.empty());
+                    case SCITOKENS -> new Ssl(trust, target.alias().orElseThrow(),
+                        BearerToken.find(configuration, host));
+                    case PASSWORD -> new Password(reply.isBefore(23, 9) ? Wire.OLD_PASSWORD_USER + reply.trustDomain()
+                        .orElse("") : Wire.PASSWORD_USER, passwordFile(), host.random());
                     case TOKEN -> new IdToken(fittingToken(reply), host.random());
                     case FS -> new FileSystemAccess(Path.of(configuration.text("FS_LOCAL_DIR").map(String::strip)
                         .orElse("/tmp")),
@@ -6596,10 +6781,7 @@ public final class TokenRequest {
                 return Optional.empty();
             }
             try (InputStream in = Files.newInputStream(file(keyId))) {
-                byte[] key = in.readNBytes(MAX_BYTES);
-                for (int i = 0; i < key.length; i++) {
-                    key[i] ^= Wire.SCRAMBLE[i % Wire.SCRAMBLE.length];
-                }
+                byte[] key = Keys.unscramble(in.readNBytes(MAX_BYTES));
                 return Optional.of(Keys.hkdf(keyId.equals("POOL") ? concat(key, key) : key, Keys.ascii("htcondor"),
                     Keys.ascii("master jwt")));
             } catch (IOException e) {
@@ -6650,7 +6832,8 @@ public final class TokenRequest {
             if (key.isPresent() && !verified && local) {
                 warnings.add("the token's signature does not fit the key in " + keys.file(token.keyId().get()) + ".");
             }
-            return new Review(IssuedToken.claims(Optional.of(token)), verified, List.copyOf(warnings));
+            return new Review(IssuedToken.claims(Optional.of(token)), verified,
+                warnings.stream().map(TokenRequest::printable).toList());
         }
 
         private static void scopes(IssuedToken token, Order order, List<String> warnings) {

@@ -434,12 +434,26 @@ public final class Vectors {
             String a = vector.required("client_name").textValue();
             byte[] key = TokenRequest.IdToken.sharedKey(token(vector));
             equal(bytes(vector, "k"), key, name + ": K");
-            equal(bytes(vector, "hkt"), TokenRequest.IdToken.serverProof(key, a,
+            equal(bytes(vector, "hkt"), TokenRequest.Akep2.serverProof(key, a,
                 vector.required("server_name").textValue(), bytes(vector, "ra"), bytes(vector, "rb")), name + ": HKT");
-            equal(bytes(vector, "hk"), TokenRequest.IdToken.clientProof(key, a, bytes(vector, "rb")), name + ": HK");
+            equal(bytes(vector, "hk"), TokenRequest.Akep2.clientProof(key, a, bytes(vector, "rb")), name + ": HK");
+        }
+        for (JsonNode vector : vectors.required("akep2_password")) {
+            String name = vector.required("server").textValue();
+            String a = vector.required("client_name").textValue();
+            byte[] password = vector.required("password").textValue().getBytes(UTF_8);
+            byte[] key = TokenRequest.Password.key(TokenRequest.Wire.AKEP2_SEED_A, password);
+            equal(bytes(vector, "k"), key, name + ": K of a password");
+            equal(bytes(vector, "hkt"), TokenRequest.Akep2.serverProof(key, a,
+                vector.required("server_name").textValue(), bytes(vector, "ra"), bytes(vector, "rb")), name + ": HKT");
+            equal(bytes(vector, "hk"), TokenRequest.Akep2.clientProof(key, a, bytes(vector, "rb")), name + ": HK");
+            equal(bytes(vector, "w"), TokenRequest.Keys.hmac("HmacSHA1", TokenRequest.Password.key(
+                TokenRequest.Wire.AKEP2_SEED_B, password), bytes(vector, "rb")), name + ": W");
         }
         equal(bytes(vectors.required("akep2_constants"), "seed_ka"),
-            Base64.getMimeDecoder().decode(TokenRequest.Wire.AKEP2_SEED_A), "the constant");
+            Base64.getMimeDecoder().decode(TokenRequest.Wire.AKEP2_SEED_A), "the constant A");
+        equal(bytes(vectors.required("akep2_constants"), "seed_kb"),
+            Base64.getMimeDecoder().decode(TokenRequest.Wire.AKEP2_SEED_B), "the constant B");
     }
 
     /** With the recorded challenge, the method must say what the recorded client said. */
