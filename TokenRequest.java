@@ -5314,20 +5314,24 @@ public final class TokenRequest {
         }
 
         /**
-         * The password of a file, where it is scrambled and may end in a NUL (condor_utils/store_cred.cpp); empty if it
-         * cannot be read.
+         * The password of a file; empty if it cannot be read. It ends at a NUL, both as it is scrambled and as it is not
+         * (condor_utils/store_cred.cpp, read_password_from_filename).
          */
         static Optional<byte[]> read(Path file) {
             try (InputStream in = Files.newInputStream(file)) {
-                byte[] bytes = Keys.unscramble(in.readNBytes(MAX_BYTES));
-                int end = 0;
-                while (end < bytes.length && bytes[end] != 0) {
-                    end++;
-                }
-                return Optional.of(Arrays.copyOf(bytes, end)).filter(password -> password.length > 0);
+                byte[] password = toNul(Keys.unscramble(toNul(in.readNBytes(MAX_BYTES))));
+                return Optional.of(password).filter(bytes -> bytes.length > 0);
             } catch (IOException e) {
                 return Optional.empty();
             }
+        }
+
+        private static byte[] toNul(byte[] bytes) {
+            int end = 0;
+            while (end < bytes.length && bytes[end] != 0) {
+                end++;
+            }
+            return Arrays.copyOf(bytes, end);
         }
     }
 
