@@ -112,6 +112,7 @@ import java.util.EnumMap;
 import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.HexFormat;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -689,19 +690,18 @@ public final class TokenRequest {
             : new FileAttribute<?>[0];
     }
 
-    /** What went wrong with a file, in the words and with the number of the system, as the original says it. */
+    /** What went wrong with a file, in the words of the system. */
     static String reason(IOException e) {
-        String words = e instanceof NoSuchFileException ? "No such file or directory"
+        return e instanceof NoSuchFileException ? "No such file or directory"
             : e instanceof AccessDeniedException ? "Permission denied"
             : e instanceof FileAlreadyExistsException ? "File exists"
             : e instanceof NotDirectoryException ? "Not a directory"
             : e instanceof UserPrincipalNotFoundException user ? "no such user or group: " + user.getName()
             : e instanceof FileSystemException file && file.getReason() != null ? file.getReason()
             : e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
-        return numbered(words);
     }
 
-    /** The words of a system error with its number, where Linux and its kin have one for them. */
+    /** The words of a system error with its number, as the original says it, where Linux and its kin have one for them. */
     static String numbered(String words) {
         int number = switch (words) {
             case "Operation not permitted" -> 1;
@@ -1964,7 +1964,7 @@ public final class TokenRequest {
                 if (isDirectory || named.get().isEmpty() || Files.notExists(Path.of(named.get()))) {
                     throw new Failure(Reason.CONFIGURATION, "File specified in CONDOR_CONFIG environment variable:\n\""
                         + named.get() + (isDirectory ? "\" is a directory.  Please specify a file."
-                            : "\" does not exist."), "CONDOR_CONFIG=ONLY_ENV means no file at all.");
+                            : "\" does not exist."), "");
                 }
             }
             String root = named.isPresent() ? named.get() : standardRoot();
@@ -2466,19 +2466,19 @@ public final class TokenRequest {
 
         private void use(Statement statement) throws Rejected, Failure {
             String category = macros.expand(statement.words());
-            String whole = category + ":" + statement.rest();
             boolean known = Templates.isCategory(category);
             for (Templates.Call call : Templates.calls(statement.rest())) {
                 Optional<String> text = Templates.find(category, call);
                 if (text.isPresent()) {
                     new Statements(sources, name, text.get(), depth, Optional.of(origin())).perform();
                 } else if (known) {
-                    sources.say("Error: use " + whole + ": does not recognise " + call.template());
+                    sources.say("Error: use " + category + ":" + statement.rest() + ": does not recognise "
+                        + call.template());
                     known = false;
                 }
             }
             if (!known) {
-                say("Error", "at use " + whole + ":" + statement.rest());
+                say("Error", "at use " + category + ":" + statement.rest() + ":" + statement.rest());
                 throw new Rejected("");
             }
         }
@@ -2784,18 +2784,18 @@ public final class TokenRequest {
 
         /** The statements that a template stands for; empty if there is no such template. */
         static Optional<String> find(String category, Call call) {
-            String key = (category + " " + call.template()).toUpperCase(Locale.ROOT);
-            return Optional.ofNullable(TEXTS.get(key)).map(statements -> filled(statements, call.arguments()));
+            String key = String.join(" ", category, call.template()).toUpperCase(Locale.ROOT);
+            return TEXTS.containsKey(key) ? Optional.of(filled(TEXTS.get(key), call.arguments())) : Optional.empty();
         }
 
         private static Map<String, String> texts() {
             Map<String, String> texts = new HashMap<>();
-            for (String section : TEXT.split("\n?\\[")) {
+            for (String section : TEXT.substring(1).split("\n\\[")) {
                 String[] heading = section.substring(0, Math.max(0, section.indexOf(']'))).split(" ");
                 String text = section.substring(section.indexOf(']') + 1);
                 texts.put(heading[0].toUpperCase(Locale.ROOT), "");
                 for (int i = 1; i < heading.length; i++) {
-                    texts.put((heading[0] + " " + heading[i]).toUpperCase(Locale.ROOT), text);
+                    texts.put(String.join(" ", heading[0], heading[i]).toUpperCase(Locale.ROOT), text);
                 }
             }
             return texts;
@@ -2803,15 +2803,16 @@ public final class TokenRequest {
 
         /** $(1) is the first argument, $(1:else) is something else if there is none, $(1+) is all from the first on. */
         private static String filled(String text, String arguments) {
-            List<String> items = Arrays.stream(arguments.split(",")).map(String::strip)
-                .filter(item -> !item.isEmpty()).toList();
-            return Pattern.compile("\\$\\(([1-9])(\\+?)(?::([^)]*))?\\)").matcher(text).replaceAll(match -> {
-                int number = Integer.parseInt(match.group(1));
-                String otherwise = Objects.requireNonNullElse(match.group(3), "");
-                return Matcher.quoteReplacement(items.size() < number ? otherwise
-                    : match.group(2).isEmpty() ? items.get(number - 1)
-                    : String.join(", ", items.subList(number - 1, items.size())));
-            });
+            List<String> items = Macros.list(arguments);
+            Matcher argument = Pattern.compile("\\$\\(([1-9])(\\+?)(?::([^)]*))?\\)").matcher(text);
+            StringBuilder filled = new StringBuilder();
+            while (argument.find()) {
+                int number = Integer.parseInt(argument.group(1));
+                argument.appendReplacement(filled, Matcher.quoteReplacement(items.size() < number
+                    ? Objects.requireNonNullElse(argument.group(3), "") : argument.group(2).isEmpty()
+                    ? items.get(number - 1) : String.join(", ", items.subList(number - 1, items.size()))));
+            }
+            return argument.appendTail(filled).toString();
         }
     }
 
@@ -2843,9 +2844,8 @@ public final class TokenRequest {
                 return colon < 0 ? body : body.substring(0, colon);
             }
 
-            Optional<String> otherwise() {
-                int colon = body.indexOf(':');
-                return colon < 0 ? Optional.empty() : Optional.of(body.substring(colon + 1));
+            String otherwise() {
+                return body.substring(Math.min(body.length(), name().length() + 1));
             }
 
             /** Whether it stands for a dollar sign that is not looked at again. */
@@ -2903,6 +2903,11 @@ public final class TokenRequest {
             return Optional.empty();
         }
 
+        private String raw(String name) throws Failure {
+            Optional<Configuration.Setting> setting = lookup(name);
+            return setting.isEmpty() ? "" : setting.get().value();
+        }
+
         /** The value, expanded; empty if it is blank. */
         Optional<Configuration.Setting> value(String name) throws Failure {
             Optional<Configuration.Setting> raw = lookup(name);
@@ -2949,24 +2954,27 @@ public final class TokenRequest {
          * @param within parameters that the whole text has come from
          */
         private String replace(String text, List<String> within, Predicate<Reference> wanted) throws Failure {
-            String result = text;
-            List<Region> regions = new ArrayList<>();
-            for (Optional<Reference> found; (found = next(result, wanted)).isPresent(); ) {
+            StringBuilder result = new StringBuilder(text);
+            Deque<Region> regions = new ArrayDeque<>();
+            for (Optional<Reference> found; (found = next(result.toString(), wanted)).isPresent(); ) {
                 Reference reference = found.get();
                 int following = result.length() - reference.end();
-                regions.removeIf(region -> reference.start() < region.start() || following < region.following());
                 List<String> names = new ArrayList<>(within);
-                regions.forEach(region -> names.add(region.name()));
-                if (reference.function().isEmpty()) {
-                    checkCircle(reference.name(), names);
+                for (Iterator<Region> each = regions.iterator(); each.hasNext(); ) {
+                    Region region = each.next();
+                    if (reference.start() < region.start() || following < region.following()) {
+                        each.remove();
+                    } else {
+                        names.add(region.name());
+                    }
                 }
-                result = result.substring(0, reference.start()) + evaluate(reference, names)
-                    + result.substring(reference.end());
-                if (reference.function().isEmpty()) {
+                if (reference.function().isEmpty() && !raw(reference.name()).isEmpty()) {
+                    checkCircle(reference.name(), names);
                     regions.add(new Region(reference.name(), reference.start(), following));
                 }
+                result.replace(reference.start(), reference.end(), evaluate(reference, names));
             }
-            return result;
+            return result.toString();
         }
 
         private void checkCircle(String name, List<String> names) throws Failure {
@@ -3042,12 +3050,9 @@ public final class TokenRequest {
         private String evaluate(Reference reference, List<String> within) throws Failure {
             String body = reference.body();
             return switch (reference.function()) {
-                case "" -> {
-                    String value = lookup(reference.name()).map(Configuration.Setting::value).orElse("");
-                    yield value.isEmpty() ? reference.otherwise().orElse("") : value;
-                }
-                case "ENV" -> Optional.ofNullable(host.environment().get(reference.name()))
-                    .or(reference::otherwise).orElse("UNDEFINED");
+                case "" -> raw(reference.name()).isEmpty() ? reference.otherwise() : raw(reference.name());
+                case "ENV" -> host.environment().getOrDefault(reference.name(),
+                    body.contains(":") ? reference.otherwise() : "UNDEFINED");
                 case "RANDOM_CHOICE" -> randomChoice(body, within);
                 case "RANDOM_INTEGER" -> randomInteger(body);
                 case "CHOICE" -> choice(body, within);
@@ -3091,8 +3096,13 @@ public final class TokenRequest {
                 : items.get(host.random().nextInt(items.size()));
         }
 
-        private static List<String> list(String text) {
-            return Arrays.stream(text.split(",", -1)).map(String::strip).toList();
+        /** The items between commas, also blank ones; none of a blank text. */
+        static List<String> list(String text) {
+            List<String> items = new ArrayList<>();
+            for (String item : text.isBlank() ? new String[0] : text.split(",", -1)) {
+                items.add(item.strip());
+            }
+            return items;
         }
 
         private String randomInteger(String body) {
@@ -5521,11 +5531,7 @@ public final class TokenRequest {
      * Where tokens are kept: SEC_TOKEN_DIRECTORY, else the user's own directory, else, for root, the system's.
      * condor_utils/token_utils.cpp, condor_io/condor_auth_passwd.cpp
      */
-    record TokenDirectory(Path path, Optional<UserPrincipal> owner) {
-        /** What LOCAL_CONFIG_DIR_EXCLUDE_REGEXP leaves out: backups and what package managers leave behind. */
-        private static final Pattern EXCLUDED = Pattern.compile(
-            "\\..*|#.*|.*~|.*\\.(pl|py|sh|rpmsave|rpmnew|dpkg-old|dpkg-dist|cfsaved)");
-
+    record TokenDirectory(Path path, Optional<UserPrincipal> owner, Pattern excluded) {
         /** @throws Failure CONFIGURATION, if there is no home to keep tokens in */
         static TokenDirectory of(Configuration configuration, Host host) throws Failure {
             Path system = Path.of(configuration.text("SEC_TOKEN_SYSTEM_DIRECTORY").map(String::strip)
@@ -5534,7 +5540,7 @@ public final class TokenRequest {
                 : host.home().map(home -> home.resolve(".condor").resolve("tokens.d")).orElse(system);
             return new TokenDirectory(configuration.text("SEC_TOKEN_DIRECTORY").map(text -> Path.of(text.strip()))
                 .orElse(own),
-                host.user());
+                host.user(), configuration.excluded());
         }
 
         /** Tokens, in the order of their files' names, and why others were passed over. */
@@ -5546,7 +5552,7 @@ public final class TokenRequest {
             List<String> complaints = new ArrayList<>();
             try (Stream<Path> entries = Files.list(path)) {
                 for (Path file : entries.filter(Files::isRegularFile).sorted().toList()) {
-                    if (!EXCLUDED.matcher(file.getFileName().toString()).matches()) {
+                    if (!excluded.matcher(file.getFileName().toString()).find()) {
                         read(file, tokens, complaints);
                     }
                 }
@@ -6940,7 +6946,7 @@ public final class TokenRequest {
             try {
                 return Files.createDirectories(directory, ownerOnly("rwx------"));
             } catch (IOException e) {
-                throw unwritable(directory.toString(), reason(e));
+                throw unwritable(directory.toString(), numbered(reason(e)));
             }
         }
 
@@ -6970,7 +6976,7 @@ public final class TokenRequest {
                 }
                 return new Destination.Whole(path, rights);
             } catch (IOException e) {
-                throw unwritable(path.toString(), reason(e));
+                throw unwritable(path.toString(), numbered(reason(e)));
             }
         }
 
@@ -6998,9 +7004,9 @@ public final class TokenRequest {
                     throw rescue("stdout cannot be written to", line, warnings);
                 }
             } catch (IOException e) {
-                String trouble = "Failed to write token to " + destination.path().orElseThrow() + ": " + reason(e);
+                String trouble = "Failed to write token to " + destination.path().orElseThrow() + ": " + numbered(reason(e));
                 if (!print(onStdout.apply(Optional.of(trouble)))) {
-                    throw rescue("neither " + destination.path().get() + " (" + reason(e) + ") nor stdout can be written"
+                    throw rescue("neither " + destination.path().get() + " (" + numbered(reason(e)) + ") nor stdout can be written"
                         + " to", line, warnings);
                 }
                 throw new Failure(Reason.NOT_WRITTEN, trouble,
@@ -7028,7 +7034,7 @@ public final class TokenRequest {
                     return new Failure(Reason.NOT_WRITTEN, "The token has come, but " + what + ".",
                         "The pool hands it out only once, so it was saved in " + file + ".");
                 } catch (IOException e) {
-                    warnings.accept("the token cannot be saved in " + file + ": " + reason(e));
+                    warnings.accept("the token cannot be saved in " + file + ": " + numbered(reason(e)));
                 }
             }
             return new Failure(Reason.NOT_WRITTEN, "The token has come, but " + what
@@ -7051,7 +7057,7 @@ public final class TokenRequest {
                 return file;
             } catch (IOException e) {
                 warnings.accept("the wait cannot be resumed if it is interrupted: cannot write " + file.get() + ": "
-                    + reason(e));
+                    + numbered(reason(e)));
                 return Optional.empty();
             }
         }
@@ -7103,7 +7109,7 @@ public final class TokenRequest {
             } catch (IllegalArgumentException e) {
                 throw unreadable(source, "its \"enqueued\" event lacks a proper " + printable(e.getMessage()));
             } catch (IOException e) {
-                throw unreadable(source, reason(e));
+                throw unreadable(source, numbered(reason(e)));
             }
         }
 

@@ -10,7 +10,7 @@ setup() { cd "$TESTS_DIR/.." || return; }
 @test "shellcheck finds nothing in the scripts" {
   local scripts=() file first
   while IFS= read -r file; do
-    [[ -f $file ]] || continue
+    [[ -f $file && $file != tests/fixtures/* ]] || continue # fixtures are as others wrote them
     read -r first <"$file" || :
     [[ $file == *.bash || $file == *.sh || $first =~ ^'#!'.*(/|' ')(ba|da)?sh($|' ') ]] && scripts+=("$file")
   done < <(files_named '*')

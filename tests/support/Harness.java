@@ -5,6 +5,7 @@
 //SOURCES ../../TokenRequest.java
 //SOURCES LoopbackPool.java
 //SOURCES MiddleMan.java
+//SOURCES ShowConfiguration.java
 //SOURCES Vectors.java
 //COMPILE_OPTIONS -Xlint:all
 

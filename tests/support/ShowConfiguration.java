@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.file.FileSystems;
+import java.nio.file.attribute.UserPrincipal;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * What {@code -config NAME} says, to an ordinary user, whoever runs it; root has no configuration of his own. Prints a
+ * line of JSON for each. Arguments: {@code [-local-name NAME] [-as-root] [NAME...]}, the first for a daemon's view.
+ */
+final class ShowConfiguration {
+    private ShowConfiguration() { }
+
+    public static void main(String... arguments) throws IOException {
+        Deque<String> words = new ArrayDeque<>(List.of(arguments));
+        String localName = "";
+        Optional<UserPrincipal> user = Optional.empty();
+        while (!words.isEmpty() && words.element().startsWith("-")) {
+            if (words.remove().equals("-local-name")) {
+                localName = words.remove();
+            } else {
+                user = Optional.of(FileSystems.getDefault().getUserPrincipalLookupService().lookupPrincipalByName("root"));
+            }
+        }
+        TokenRequest.Host real = TokenRequest.Host.real();
+        PrintStream out = real.out();
+        TokenRequest.Host host = new TokenRequest.Host(real.clock(), real.random(), real.sleeper(), real.environment(),
+            real.name(), real.home(), user, real.invocation(), real.in(), out, real.err(), real.terminal());
+        try {
+            TokenRequest.Configuration configuration = TokenRequest.Configuration.read(host, localName);
+            configuration.warnings().forEach(host.err()::println);
+            TokenRequest.Reporter reporter = new TokenRequest.Reporter(host, true);
+            configuration.shown(List.copyOf(words)).forEach(reporter::configured);
+        } catch (TokenRequest.Failure failure) {
+            System.exit(new TokenRequest.Reporter(host, false).failed(failure));
+        }
+    }
+}
