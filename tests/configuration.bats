@@ -194,3 +194,40 @@ EOF
   answers 'CONDOR_HOST = YOU_MUST_CHANGE_THIS_INVALID_CONDOR_CONFIGURATION_VALUE' CONDOR_HOST
   ((status == 2))
 }
+
+# ---- -config ----
+
+@test "-config shows a value and where it comes from" {
+  printf 'UID_DOMAIN = own.test\nTRUST_DOMAIN = $(UID_DOMAIN)\nDEFAULT_DEBUG =\n' >condor_config
+  export CONDOR_CONFIG=$PWD/condor_config _CONDOR_TOOL_DEBUG=D_SECURITY
+  request -config UID_DOMAIN -config trust_domain -config TOOL_DEBUG -config COLLECTOR_PORT -config DEFAULT_DEBUG -config NOT_THERE
+  assert_golden configuration/config
+}
+
+@test "-config with -json shows a line of JSON for each" {
+  printf 'UID_DOMAIN = own.test\n' >condor_config
+  export CONDOR_CONFIG=$PWD/condor_config
+  request -json -config UID_DOMAIN -config DEFAULT_DEBUG -config SUBSYSTEM
+  [[ $status == 0 && ! -s $BATS_TEST_TMPDIR/stderr ]]
+  diff <(jq -r '[.event, .name, .value // "null", .source] | join(" ")' "$BATS_TEST_TMPDIR/stdout") - <<EOF
+config UID_DOMAIN own.test $PWD/condor_config:1
+config DEFAULT_DEBUG null default
+config SUBSYSTEM TOOL detected
+EOF
+}
+
+@test "-config alone shows all that the command uses" {
+  request -config
+  [[ $status == 0 ]]
+  (($(grep -c ' = ' "$BATS_TEST_TMPDIR/stdout") > 90))
+  grep -qx 'COLLECTOR_PORT = 9618' "$BATS_TEST_TMPDIR/stdout"
+}
+
+@test "a configuration that is rejected says where, and nothing is asked" {
+  printf 'UID_DOMAIN = own.test\nfoo bar\n' >condor_config
+  export CONDOR_CONFIG=$PWD/condor_config
+  request -config UID_DOMAIN
+  assert_golden configuration/rejected
+  request -pool 127.0.0.1:1
+  [[ $status == 2 ]]
+}
