@@ -444,6 +444,7 @@ public final class TokenRequest {
                 writer.deliver(token, destination, trouble -> reporter.onStdout(issued, trouble), reporter::warn);
             } finally {
                 requestId.ifPresent(writer::forget);
+                reporter.waitingForNothing();
             }
             reporter.issued(issued, destination.path());
             handover.leave();
@@ -503,8 +504,14 @@ public final class TokenRequest {
         /** A program is not told by what name it was called, but a launcher leaves traces. */
         private static String ownInvocation() {
             String command = System.getProperty("sun.java.command", "").split(" ")[0];
-            return System.getenv("JBANG_LAUNCH_CMD") != null ? "jbang TokenRequest.java"
-                : command.endsWith(".jar") ? "java -jar " + quoted(command) : ArgumentParser.PROGRAM;
+            if (System.getenv("JBANG_LAUNCH_CMD") == null) {
+                return command.endsWith(".jar") ? "java -jar " + quoted(command) : ArgumentParser.PROGRAM;
+            }
+            Path jbang = Path.of(Optional.ofNullable(System.getenv("JBANG_DIR"))
+                .orElse(System.getProperty("user.home") + "/.jbang"));
+            return Files.exists(Path.of("TokenRequest.java")) ? "jbang TokenRequest.java"
+                : Files.exists(jbang.resolve("bin").resolve(ArgumentParser.PROGRAM)) ? ArgumentParser.PROGRAM
+                : "java -cp " + quoted(System.getProperty("java.class.path")) + " " + command;
         }
 
         /** Java tells only whether stdin and stdout both are, so the standard tool is asked. */
@@ -5687,6 +5694,8 @@ public final class TokenRequest {
             List.of(AuthMethod.FS, AuthMethod.TOKEN, AuthMethod.KERBEROS, AuthMethod.SCITOKENS, AuthMethod.SSL);
         private static final Set<AuthMethod> SUPPORTED = EnumSet.of(AuthMethod.FS, AuthMethod.TOKEN, AuthMethod.SSL,
             AuthMethod.SCITOKENS, AuthMethod.PASSWORD, AuthMethod.CLAIMTOBE, AuthMethod.ANONYMOUS);
+        /** How the last line about a failed login begins. */
+        static final String OFFERS = "The pool offers: ";
         /** Methods through which a session key can come that nobody else can read. */
         private static final Set<AuthMethod> BINDING =
             EnumSet.of(AuthMethod.SSL, AuthMethod.SCITOKENS, AuthMethod.PASSWORD);
@@ -5891,7 +5900,7 @@ public final class TokenRequest {
                 .append(one.method().label));
             List<String> details = new ArrayList<>(tried.stream().flatMap(one -> one.toString().lines())
                 .toList());
-            details.add("The pool offers: " + offered());
+            details.add(OFFERS + offered());
             return new Failure(Reason.NOT_AUTHENTICATED, stack.toString(), details, "");
         }
 
@@ -6301,7 +6310,9 @@ public final class TokenRequest {
         }
 
         private Found found(Place.Listed wanted, Entry entry) throws Failure {
-            notices.accept("Asking the " + wanted.type().word() + " " + entry.name() + " at " + entry.address() + ".");
+            if (wanted.name().filter(entry.name()::equalsIgnoreCase).isEmpty()) {
+                notices.accept("Asking the " + wanted.type().word() + " " + entry.name() + " at " + entry.address() + ".");
+            }
             Sinful sinful = Sinful.parse(entry.address()).orElseThrow(() -> notFound(wanted, List.of(entry),
                 "The collector gives an address that is none:"));
             boolean aliased = sinful.parameter("alias").isPresent() || entry.machine().isEmpty();
@@ -6483,7 +6494,8 @@ public final class TokenRequest {
                 if (failure.reason == Reason.NOT_AUTHENTICATED && loggedIn) {
                     // A pool that has forgotten the session may be short of its certificate only for a while.
                     throw new IOException("no method of authentication succeeds with " + target + " ("
-                        + failure.details().stream().map(String::strip).collect(Collectors.joining("; ")) + ")");
+                        + failure.details().stream().map(String::strip).filter(line -> !line.startsWith(Security.OFFERS))
+                        .collect(Collectors.joining("; ")) + ")");
                 }
                 throw failure;
             }
@@ -7193,6 +7205,7 @@ public final class TokenRequest {
         private Optional<String> requestId = Optional.empty();
         private Optional<String> resumption = Optional.empty();
         private boolean lineShown;
+        private boolean over;
 
         Reporter(Host host, boolean json) {
             this.host = host;
@@ -7360,9 +7373,9 @@ public final class TokenRequest {
 
         /** A signal has ended the program; the request goes on without it. */
         synchronized void interrupted(int exitStatus) {
-            erase();
             leaving();
             tellFailed(new Failure(Reason.INTERRUPTED, "Interrupted by a signal.", wayToResume().orElse("")), exitStatus);
+            over = true;
         }
 
         private void tellFailed(Failure failure, int exitStatus) {
@@ -7378,7 +7391,7 @@ public final class TokenRequest {
         }
 
         private void tell(Map<String, Object> event) {
-            if (json) {
+            if (json && !over) {
                 host.out().print(Json.line(event));
                 host.out().flush();
             }
@@ -7388,6 +7401,9 @@ public final class TokenRequest {
         /** One line on stderr. */
         private void print(String line, String colour) {
             erase();
+            if (over) {
+                return; // what goes on in other threads will not be finished
+            }
             boolean plain = colour.isEmpty() || !host.environment().getOrDefault("NO_COLOR", "").isEmpty()
                 || !onTerminal();
             host.err().println(plain ? printable(line) : "\033[" + colour + "m" + printable(line) + "\033[0m");
@@ -7421,6 +7437,9 @@ public final class TokenRequest {
         }
 
         private synchronized void draw(Duration elapsed, Instant deadline) {
+            if (over) {
+                return;
+            }
             lineShown = true;
             host.err().print(String.format(Locale.ROOT, "\rWaiting for request %s: %d:%02d so far, gives up at %s.\033[K",
                 requestId.orElse("?"), elapsed.toMinutes(), elapsed.toSecondsPart(), CLOCK.format(deadline)));
