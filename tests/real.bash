@@ -34,7 +34,7 @@ on() {
 
 # pool COMMAND [ARGUMENT...]: pool.sh for the pool taken. It hands HTCondor settings on, and ours are for the client.
 pool() (
-  unset "${!_CONDOR_@}"
+  unset "${!_CONDOR_@}" CONDOR_CONFIG
   "$TESTS_DIR/pool/pool.sh" "$1" "$RELEASE" "${@:2}"
 )
 

@@ -101,8 +101,8 @@ unknown_endpoint() {
   start -pool "<127.0.0.1:$POOL_PORT?alias=$POOL_HOST&sock=nobody>" "${PENDING[@]}"
   finish
   # The shared port hangs up with our policy unread: the moment decides whether the system calls that an end or a reset.
-  sed -i -e 's/the server closed the connection while we waited for its security policy\./<HUNG UP>/' \
-    -e "s/the connection broke while we waited for the server's security policy (Connection reset)\./<HUNG UP>/" \
+  sed -i -e 's/The server closed the connection while we waited for its security policy\./<HUNG UP>/' \
+    -e "s/The connection broke while we waited for the server's security policy (Connection reset)\./<HUNG UP>/" \
     "$BATS_TEST_TMPDIR/record"
   assert_pool_golden unknown_endpoint
 }
