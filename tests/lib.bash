@@ -14,6 +14,7 @@ own_folders() {
 
 # request ARGUMENT...: runs the tool. Sets status; leaves stdout, stderr and the normalised record of it all as files in
 # $BATS_TEST_TMPDIR. REQUEST_MAIN=Harness before it runs that main instead. (Files, since `run` eats final newlines.)
+# With -json, fails unless every line on stdout is as schema.json says.
 # Java takes the home from the password database, not from HOME, so it is told.
 request() {
   local dir=$BATS_TEST_TMPDIR options argument
@@ -31,6 +32,9 @@ request() {
     printf -- '--- stderr\n'
     whole_lines "$dir/stderr"
   } | normalise >"$dir/record"
+  if [[ " $* " =~ \ --?json\  && ! " $* " =~ \ --?(help|version|completion)\  ]]; then
+    "$TESTS_DIR/validate" --exit "$status" "$dir/stdout"
+  fi
 }
 
 # loopback_pool ARGUMENT...: starts a pool that does what LoopbackPool.java's options say, and waits until it listens.

@@ -7,7 +7,8 @@
 # Where root-only programs are; `su` without a dash leaves them out.
 PATH=$PATH:/usr/sbin:/sbin
 
-# command, Debian's package, Fedora's package. A command that is not here is in a package of its own name.
+# Command, Debian's package, Fedora's package. A command that is not here is in a package of its own name. A name
+# python3:MODULE is a module of Python.
 packages_of_commands='
 java        openjdk-17-jdk-headless  java-17-openjdk-devel
 javac       openjdk-17-jdk-headless  java-17-openjdk-devel
@@ -23,13 +24,22 @@ nsenter     util-linux               util-linux
 setsid      util-linux               util-linux
 ps          procps                   procps-ng
 diff        diffutils                diffutils
+python3:jsonschema  python3-jsonschema  python3-jsonschema
 '
+
+# has NAME: whether it is there; for a module, whether one of the interpreters that tests/validate tries can import it
+has() {
+  case $1 in
+    python3:*) /usr/bin/python3 -c "import ${1#*:}" || python3 -c "import ${1#*:}" ;;
+    *) command -v "$1" ;;
+  esac >/dev/null 2>&1
+}
 
 # require_commands NAME...: returns when every one of them can be run
 require_commands() {
   local missing=() packages update=() install name
   for name in "$@"; do
-    command -v "$name" >/dev/null || missing+=("$name")
+    has "$name" || missing+=("$name")
   done
   ((${#missing[@]})) || return 0
   if command -v apt-get >/dev/null; then
@@ -52,7 +62,7 @@ require_commands() {
   echo "installing ${packages[*]}" >&2
   install_packages
   for name in "${missing[@]}"; do
-    command -v "$name" >/dev/null || { echo "still no $name after: ${install[*]}" >&2; exit 2; }
+    has "$name" || { echo "still no $name after: ${install[*]}" >&2; exit 2; }
   done
 }
 

@@ -26,7 +26,7 @@ source "$tests/prerequisites.sh"
 main() {
   local options=() files=() status=0
   parse_arguments "$@"
-  require_commands git bats jq shellcheck openssl awk diff
+  require_commands git bats jq shellcheck openssl awk diff python3:jsonschema zsh script
   [[ -n ${JAVA_HOME-} ]] || require_commands java javac
   command -v jbang >/dev/null || require_commands mvn flock # what tests/bin/jbang needs
   PATH=$PATH:$tests/bin

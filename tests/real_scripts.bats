@@ -1,0 +1,617 @@
+#!/usr/bin/env bats
+# What a script relies on, at real pools: JSON, waits that survive, the verdict on the token, daemons of every kind, and
+# the examples.
+load real
+load command
+
+setup_file() { every_pool auto-approve off; }
+
+teardown() {
+  end_client
+  let_go
+  [[ -z ${placed-} ]] || rm -f "$placed"
+  # Settings and rules of a test's own, taken back.
+  [[ -z ${configured-} ]] || configure
+  [[ -z ${ruled-} ]] || pool auto-approve off 2>/dev/null
+}
+
+# ---- The pool ----
+
+# at RELEASE: a client that knows the pool's CA and nothing else. (The machine may have keys of a pool of its own.)
+at() {
+  on "$1"
+  authenticate_by SSL
+  export _CONDOR_SEC_PASSWORD_DIRECTORY=$HOME/passwords.d
+}
+
+# in_pool COMMAND...: `pool exec` under the pool's own configuration; the client's is none
+in_pool() (
+  unset CONDOR_CONFIG
+  pool exec "$@"
+)
+
+# configure [SETTING...]: for this test. What concerns methods takes a new collector, since HTCondor 23 remembers its
+# answer to a policy; names of daemons take new daemons.
+configure() {
+  local how=()
+  case $* in
+    *_METHODS*) configured=collector ;;
+    *_NAME*) configured=daemons ;;
+    '') ;;
+    *) configured=settings ;;
+  esac
+  [[ $configured != daemons ]] || how=(--restart)
+  { (($# == 0)) || printf '%s\n' "$@"; } | pool configure "${how[@]}" 2>/dev/null
+  [[ $configured != collector ]] || pool restart-collector 2>/dev/null
+}
+
+# await_daemons TYPE...: until the collector has heard of them
+await_daemons() {
+  local deadline=$((SECONDS + 60)) type types
+  for type; do
+    until types=$(in_pool condor_status -any -af MyType 2>/dev/null) && grep -qx "$type" <<<"$types"; do
+      ((SECONDS < deadline)) || { echo "no $type" && return 1; }
+      sleep 0.2
+    done
+  done
+}
+
+# ---- Events ----
+
+# told EVENT FILTER: what the last such event on stdout says, text without quotes
+told() {
+  jq -cr "select(.event == \"$1\") | $2" "$BATS_TEST_TMPDIR/stdout" | tail -n 1
+}
+
+# await_event EVENT [COUNT]: until so many are on stdout; then sets id to the request's
+await_event() {
+  local deadline=$((SECONDS + EVENTUALLY)) found
+  until found=$(grep -cs "^{\"event\":\"$1\",.*}$" "$BATS_TEST_TMPDIR/stdout") && ((found >= ${2-1})); do
+    if ! kill -0 "$client" 2>/dev/null || ((SECONDS >= deadline)); then
+      printf 'no event %s; stderr:\n' "$1"
+      cat "$BATS_TEST_TMPDIR/stderr"
+      return 1
+    fi
+    sleep 0.02
+  done
+  id=$(told "$1" .request_id)
+}
+
+# await_state: until the waiting request is on disk; sets state to the file
+await_state() {
+  local deadline=$((SECONDS + EVENTUALLY))
+  state=$HOME/.condor/pending-token-request-$id.json
+  until [[ -e $state ]]; do
+    ((SECONDS < deadline)) || { echo "no $state" && return 1; }
+    sleep 0.02
+  done
+}
+
+# type_as_administrator COMMAND: what the administrator is told to type, at the pool's central manager
+type_as_administrator() {
+  local answer
+  if ! answer=$(in_pool sh -c "$1" <<<yes 2>&1) || [[ $answer != *' approved successfully.' ]]; then
+    printf '%s\n%s\n' "$1" "$answer"
+    return 1
+  fi
+}
+
+approve_as_told() { type_as_administrator "$(told enqueued .approve_with)"; }
+
+# approved ARGUMENT...: the whole story of a request that is as -json tells it
+approved() {
+  start -json -pool "$HERE" "$@"
+  await_event enqueued
+  approve_as_told
+  finish
+}
+
+# keep_token FILE: the token of the last event, as if it had been written there
+keep_token() {
+  told issued .token >"$1"
+  assert_is_token "$1"
+}
+
+# kill_client: as the machine does when it loses power
+kill_client() {
+  kill -KILL "$(java_process)"
+  finish
+  assert_status 137
+}
+
+# nothing_pending: no request is left on disk
+nothing_pending() { ! ls "$HOME"/.condor/pending-* 2>/dev/null; }
+
+# assert_events_golden CASE: the record is the golden, but for what differs from run to run in events
+assert_events_golden() {
+  local rules=(
+    's/"time":"[0-9-]{10}T[0-9:]{8}\.[0-9]{3}Z"/"time":"<TIME>"/'
+    's/"deadline":"[0-9-]{10}T[0-9:]{8}(\.[0-9]+)?Z"/"deadline":"<DEADLINE>"/'
+    's/"client_id":"[^"]+-[0-9a-f]{16,}"/"client_id":"<CLIENT ID>"/'  # random
+    's/"server_version":"[^"]*"/"server_version":"<VERSION>"/'        # one golden for two releases
+    "s/(\"name\":)\"$POOL_HOST\"/\1\"<HOST>\"/"                    # the machine's name
+    's/\b(sock=[a-z]+_)[0-9]+_[0-9a-f]+\b/\1<SOCK>/g'                  # named after the process
+    's/\+\[--1\]-[0-9]+//g'                                           # IPv6, where the machine has it
+    's/"token":"[^".]+\.[^".]+\.[^".]+"/"token":"<TOKEN>"/'           # its claims are told, and checked
+    's/"(iat|exp)":[0-9]+/"\1":<\U\1>/g'                            # their difference is checked
+    's/"jti":"[0-9a-f]+"/"jti":"<JTI>"/'                              # random
+    's/((-reqid |pending-token-request-)|"replaces":")[0-9]{7}\b/\1<ID>/g' # random
+  )
+  sed -Ei "${rules[@]/#/-e}" "$BATS_TEST_TMPDIR/record"
+  assert_pool_golden "$1"
+}
+
+# ---- The story ----
+
+approved_as_told() {
+  at "$1"
+  approved -strict "${PENDING[@]}"
+  assert_status 0
+  keep_token token
+  assert_pending_claims token
+  [[ $(told issued '[.claims.sub, .claims.scope, .claims.exp - .claims.iat, .warnings, .signature]') == \
+    '["alice@pool.test",["condor:/READ"],600,[],"unverified"]' ]]
+  # The claims are those of the token, as anybody can read them.
+  assert_claims token "{sub, iss, iat, exp, jti} == $(told issued '.claims | {sub, iss, iat, exp, jti}')"
+  [[ $(told enqueued '[.server_version | contains(" '"$POOL_VERSION"' ")]') == '[true]' ]]
+  nothing_pending
+  assert_events_golden approved
+}
+
+@test "stable: the administrator types what the enqueued event says, and the token is what was asked for" { approved_as_told stable; }
+@test "testing: the administrator types what the enqueued event says, and the token is what was asked for" { approved_as_told testing; }
+
+# The user's way. A line that is held back would make the loop wait for ever, and the command with it.
+pipeline() {
+  at "$1"
+  local events=$BATS_TEST_TMPDIR/stdout
+  timeout "$ENDED_WITHIN" jbang -R-Duser.home="$HOME" "$TESTS_DIR/../TokenRequest.java" -json -pool "$HERE" "${PENDING[@]}" \
+    2>"$BATS_TEST_TMPDIR/stderr" </dev/null | while read -r line; do
+    printf '%s\n' "$line" >>"$events"
+    [[ $(jq -r .event <<<"$line") != enqueued ]] || approve_as_told
+  done
+  [[ ${PIPESTATUS[*]} == '0 0' ]]
+  "$TESTS_DIR/validate" --exit 0 "$events"
+  [[ $(jq -r .event "$events" | paste -sd ' ') == 'enqueued issued' ]]
+  keep_token token
+  assert_pending_claims token
+}
+
+@test "stable: a loop over the lines of jbang TokenRequest.java -json approves the request from within" { pipeline stable; }
+@test "testing: a loop over the lines of jbang TokenRequest.java -json approves the request from within" { pipeline testing; }
+
+approved_by_rule() {
+  at "$1"
+  ruled=yes
+  pool auto-approve on 2>/dev/null
+  request -json -nowait -pool "$HERE" "${AUTO_APPROVED[@]}"
+  assert_status 0
+  [[ $(jq -r .event "$BATS_TEST_TMPDIR/stdout") == issued && $(told issued .request_id) == null ]]
+  keep_token token
+  assert_auto_approved_claims token
+  nothing_pending
+  assert_events_golden approved_by_rule
+}
+
+@test "stable: what a rule approves is issued without a request, even with -nowait" { approved_by_rule stable; }
+@test "testing: what a rule approves is issued without a request, even with -nowait" { approved_by_rule testing; }
+
+# ---- A wait that survives ----
+
+killed() {
+  at "$1"
+  start -json -pool "$HERE" "${PENDING[@]}"
+  await_event enqueued
+  await_state
+  kill_client
+  [[ $(stat -c %a "$state") == 600 ]]
+  diff "$BATS_TEST_TMPDIR/stdout" "$state"
+  pool approve "$id" >/dev/null 2>&1
+  request -json -resume "$state"
+  assert_status 0
+  [[ $(told issued .request_id) == "$id" ]]
+  keep_token token
+  assert_pending_claims token
+  nothing_pending
+  assert_events_golden killed
+}
+
+@test "stable: a wait that is killed is taken up from the file it leaves, and the token comes" { killed stable; }
+@test "testing: a wait that is killed is taken up from the file it leaves, and the token comes" { killed testing; }
+
+killed_with_output_kept() {
+  at "$1"
+  start -json -verbose -pool "$HERE" "${PENDING[@]}"
+  await_event waiting
+  await_state
+  kill_client
+  mv "$BATS_TEST_TMPDIR/stdout" output
+  rm "$state" # as on another machine
+  pool approve "$id" >/dev/null 2>&1
+  request -resume output -token mine
+  assert_status 0
+  [[ ! -s $BATS_TEST_TMPDIR/stdout ]]
+  assert_is_token "$_CONDOR_SEC_TOKEN_DIRECTORY/mine"
+  assert_pending_claims "$_CONDOR_SEC_TOKEN_DIRECTORY/mine"
+  nothing_pending
+}
+
+@test "stable: a wait that is killed is taken up from what it had printed" { killed_with_output_kept stable; }
+@test "testing: a wait that is killed is taken up from what it had printed" { killed_with_output_kept testing; }
+
+enqueued_only() {
+  at "$1"
+  request -nowait -json -pool "$HERE" "${PENDING[@]}"
+  assert_status 0
+  [[ $(jq -r .event "$BATS_TEST_TMPDIR/stdout") == enqueued ]]
+  nothing_pending
+  cp "$BATS_TEST_TMPDIR/stdout" output
+  request -resume output -timeout 0
+  assert_status 6
+  [[ ! -s $BATS_TEST_TMPDIR/stdout ]]
+  cp output "$BATS_TEST_TMPDIR/stdout"
+  approve_as_told
+  java() { command java "$@" <output; } # instead of no stdin
+  request -resume - -file here
+  unset -f java
+  assert_status 0
+  [[ $(stat -c %a here) == 600 ]]
+  assert_is_token here
+  assert_pending_claims here
+}
+
+@test "stable: asking and waiting are two commands, whenever the approval comes" { enqueued_only stable; }
+@test "testing: asking and waiting are two commands, whenever the approval comes" { enqueued_only testing; }
+
+# What authenticates the polls need not be what authenticated the request; but who began bound does not go on unbound.
+resumed_by_another_method() {
+  at "$1"
+  authenticate_by CLAIMTOBE
+  request -nowait -json -pool "$HERE" "${PENDING[@]}"
+  [[ $(told enqueued '[.method, .session]') == '["CLAIMTOBE","unbound"]' ]]
+  mv "$BATS_TEST_TMPDIR/stdout" by_claimtobe
+  authenticate_by SSL
+  request -nowait -json -pool "$HERE" "${PENDING[@]}"
+  [[ $(told enqueued '[.method, .session]') == '["SSL","bound"]' ]]
+  mv "$BATS_TEST_TMPDIR/stdout" by_ssl
+  for id in $(jq -r .request_id by_claimtobe by_ssl); do
+    pool approve "$id" >/dev/null 2>&1
+  done
+
+  request -resume by_claimtobe
+  assert_status 0
+  assert_pending_claims "$BATS_TEST_TMPDIR/stdout"
+  authenticate_by CLAIMTOBE
+  start -resume by_ssl
+  finish
+  assert_status 4
+  [[ ! -s $BATS_TEST_TMPDIR/stdout ]]
+  authenticate_by SSL
+  request -resume by_ssl
+  assert_status 0
+  assert_pending_claims "$BATS_TEST_TMPDIR/stdout"
+}
+
+@test "stable: a request is taken up by another method, but never by a weaker one" { resumed_by_another_method stable; }
+@test "testing: a request is taken up by another method, but never by a weaker one" { resumed_by_another_method testing; }
+
+# interrupted RELEASE SIGNAL STATUS: the signal in lower case, after which the golden is named
+interrupted() {
+  local command
+  at "$1"
+  start -json -pool "$HERE" "${PENDING[@]}" -file 'my token'
+  await_event enqueued
+  await_state
+  kill "-${2#sig}" "$(java_process)"
+  finish
+  assert_status "$3"
+  [[ $(told failed '[.code, .exit, .request_id, .retryable]') == "[\"interrupted\",$3,\"$id\",true]" ]]
+  command=$(sed -nE 's/^The request stays pending; to go on waiting:  condor_token_request (.*)/\1/p' \
+    "$BATS_TEST_TMPDIR/stderr")
+  [[ $(told failed .hint) == "condor_token_request $command" ]]
+  assert_events_golden "$2"
+  pool approve "$id" >/dev/null 2>&1
+  eval "request $command" # the quotes are for a shell
+  assert_status 0
+  assert_is_token 'my token'
+  assert_pending_claims 'my token'
+  [[ $(told issued .file) == 'my token' ]]
+  nothing_pending
+}
+
+@test "stable: Ctrl-C leaves the request pending, and the command that is printed then brings the token" { interrupted stable sigint 130; }
+@test "testing: Ctrl-C leaves the request pending, and the command that is printed then brings the token" { interrupted testing sigint 130; }
+@test "stable: SIGHUP leaves the request pending, and the command that is printed then brings the token" { interrupted stable sighup 129; }
+@test "testing: SIGHUP leaves the request pending, and the command that is printed then brings the token" { interrupted testing sighup 129; }
+@test "stable: SIGTERM leaves the request pending, and the command that is printed then brings the token" { interrupted stable sigterm 143; }
+@test "testing: SIGTERM leaves the request pending, and the command that is printed then brings the token" { interrupted testing sigterm 143; }
+
+forgotten() {
+  at "$1"
+  start -json -pool "$HERE" "${PENDING[@]}"
+  await_event enqueued
+  await_state
+  pool restart-collector 2>/dev/null
+  finish
+  assert_status 5
+  [[ $(told failed '[.code, .exit, .request_id, .retryable]') == "[\"request_unknown\",5,\"$id\",true]" ]]
+  nothing_pending
+  # Whether a poll met the collector while it was away is a matter of moments; if one did, its answer may have been the
+  # token.
+  sed -i -e '/which cannot be asked now/d' -e 's/, or the token was in an answer that did not reach us\./\./' \
+    "$BATS_TEST_TMPDIR/record"
+  assert_events_golden forgotten
+}
+
+@test "stable: a collector that is restarted has forgotten the request, which is an end" { forgotten stable; }
+@test "testing: a collector that is restarted has forgotten the request, which is an end" { forgotten testing; }
+
+resubmitted() {
+  local first
+  at "$1"
+  start -json -resubmit -pool "$HERE" "${PENDING[@]}"
+  await_event enqueued
+  first=$id
+  [[ $(told enqueued 'has("replaces")') == false ]]
+  pool restart-collector 2>/dev/null
+  await_event enqueued 2
+  [[ $id != "$first" && $(told enqueued .replaces) == "$first" ]]
+  approve_as_told
+  finish
+  assert_status 0
+  [[ $(told issued .request_id) == "$id" ]]
+  keep_token token
+  assert_pending_claims token
+  nothing_pending
+  sed -i -e '/which cannot be asked now/d' "$BATS_TEST_TMPDIR/record" # as above
+  assert_events_golden resubmitted
+}
+
+@test "stable: with -resubmit, a collector that is restarted is asked anew, and the token comes" { resubmitted stable; }
+@test "testing: with -resubmit, a collector that is restarted is asked anew, and the token comes" { resubmitted testing; }
+
+# ---- The verdict on the token ----
+
+verified() {
+  local order identity level
+  at "$1"
+  request_and_approve -verify -pool "$HERE" "${PENDING[@]}"
+  assert_status 0
+  assert_pending_claims "$BATS_TEST_TMPDIR/stdout"
+  sed -i -E 's/^eyJ.*/<TOKEN>/' "$BATS_TEST_TMPDIR/record" # its claims have been checked
+  assert_pool_golden verified
+  # The first is good for one thing; the second for nothing but to log in, since alice may not; the third not for READ.
+  for order in condor@pool.test:ADVERTISE_STARTD alice@pool.test:ADVERTISE_STARTD alice@pool.test:ALLOW; do
+    identity=${order%:*} level=${order#*:}
+    approved -verify -identity "$identity" -authz "$level" -lifetime 600
+    assert_status 0
+    [[ $(told issued .claims.scope) == "[\"condor:/$level\"]" ]]
+    [[ $(told verified '[.request_id, .identity, .method]') == "[\"$id\",\"$identity\",\"IDTOKENS\"]" ]]
+    [[ $(told verified .address) == "$(told enqueued .address)" ]]
+  done
+  assert_events_golden verified_events
+}
+
+@test "stable: -verify tells whom the pool takes the bearer for, whatever the token is limited to" { verified stable; }
+@test "testing: -verify tells whom the pool takes the bearer for, whatever the token is limited to" { verified testing; }
+
+rejected() {
+  at "$1"
+  configure 'SEC_DEFAULT_AUTHENTICATION_METHODS = FS, SSL'
+  approved -verify "${PENDING[@]}"
+  assert_status 4
+  [[ $(told failed '[.code, .exit]') == '["token_rejected",4]' ]]
+  keep_token token # nevertheless
+  assert_pending_claims token
+  assert_events_golden rejected
+}
+
+@test "stable: a token that the pool does not take is delivered, and a failure" { rejected stable; }
+@test "testing: a token that the pool does not take is delivered, and a failure" { rejected testing; }
+
+# signed_as_told STATE: what is said of the signature
+signed_as_told() {
+  approved "${PENDING[@]}" "${@:2}"
+  [[ $(told issued .signature) == "$1" ]]
+}
+
+signature() {
+  local other=POOL_ENV_TESTING
+  [[ $1 == stable ]] || other=POOL_ENV_STABLE
+  # shellcheck source=/dev/null
+  other=$(source "${!other}" && echo "$POOL_ROOT")
+  at "$1"
+  signed_as_told unverified
+  [[ $(told issued .warnings) == '[]' ]]
+  # As root on the central manager
+  export _CONDOR_SEC_PASSWORD_DIRECTORY=$POOL_ROOT/etc/condor/passwords.d
+  signed_as_told verified -strict
+  assert_status 0
+  export _CONDOR_SEC_PASSWORD_DIRECTORY=$HOME/passwords.d
+  export _CONDOR_SEC_TOKEN_POOL_SIGNING_KEY_FILE=$POOL_ROOT/etc/condor/passwords.d/POOL
+  signed_as_told verified -strict
+  assert_status 0
+  # Another pool's
+  export _CONDOR_SEC_TOKEN_POOL_SIGNING_KEY_FILE=$other/etc/condor/passwords.d/POOL
+  signed_as_told unverified -strict
+  assert_status 1
+  [[ $(told issued '.warnings | length') == 1 ]]
+  sed -i "s|$other|<OTHER POOL>|g" "$BATS_TEST_TMPDIR/record"
+  unset _CONDOR_SEC_TOKEN_POOL_SIGNING_KEY_FILE # would show what has just been taken out
+  assert_events_golden other_key
+}
+
+@test "stable: who may read the pool's signing key is told that the signature is right" { signature stable; }
+@test "testing: who may read the pool's signing key is told that the signature is right" { signature testing; }
+
+narrowed() {
+  at "$1"
+  configure 'SEC_TOKEN_REQUEST_LIMITS = READ' 'SEC_ISSUED_TOKEN_EXPIRATION = 300'
+  approved "${PENDING[@]}" -authz WRITE
+  assert_status 0
+  [[ $(told issued .warnings) == '["the token lacks authorization WRITE.","the token lives 300 s, not 600 s as asked."]' ]]
+  keep_token token
+  assert_claims token '.scope == "condor:/READ" and .exp - .iat == 300'
+  assert_events_golden narrowed
+
+  approved -strict -identity alice@pool.test
+  assert_status 1
+  keep_token token
+  [[ $(told issued .warnings) == '["the token is limited to READ, though no limit was asked for."]' ]]
+  [[ $(told failed '[.code, .exit]') == '["not_as_requested",1]' ]]
+  assert_events_golden narrowed_strictly
+}
+
+@test "stable: a pool that grants less than was asked for is told of, and with -strict it is a failure" { narrowed stable; }
+@test "testing: a pool that grants less than was asked for is told of, and with -strict it is a failure" { narrowed testing; }
+
+# ---- Other daemons ----
+
+# from_daemon TYPE ARGUMENT...: the token comes from such a daemon, and is approved there
+from_daemon() {
+  local type=$1
+  start -json "${PENDING[@]}" -type "$@"
+  await_event enqueued
+  [[ $(told enqueued .daemon.type) == "$type" ]]
+  approve_as_told
+  finish
+  assert_status 0
+  keep_token token
+  assert_pending_claims token
+}
+
+by_name() {
+  local address
+  at "$1"
+  configure 'MASTER_NAME = m1@node' 'SCHEDD_NAME = s1@node' 'STARTD_NAME = e1@node' 'NEGOTIATOR_NAME = n1@node'
+  await_daemons DaemonMaster Scheduler StartD Machine Negotiator
+  from_daemon collector -name "$HERE"
+  from_daemon master -name m1@node -pool "$HERE"
+  assert_events_golden by_name
+  from_daemon schedd -name s1@node -pool "$HERE"
+  from_daemon startd -name e1@node -pool "$HERE"
+  from_daemon negotiator -name n1@node -pool "$HERE"
+  # The collector has nothing to do with it, nor has the name when the wait is taken up.
+  request -nowait -json -type schedd -name S1@NODE -pool "$HERE" "${PENDING[@]}"
+  assert_status 0
+  address=$(told enqueued .address)
+  [[ $(pool list) == '[]' ]]
+  approve_as_told
+  mv "$BATS_TEST_TMPDIR/stdout" output
+  request -resume output
+  assert_status 0
+  assert_pending_claims "$BATS_TEST_TMPDIR/stdout"
+  # The address does as well as the name.
+  from_daemon schedd -name "$address"
+  [[ $(told enqueued .address) == "$address" ]]
+
+  request -json -type master -name m2@node -pool "$HERE" "${PENDING[@]}"
+  assert_status 3
+  assert_events_golden no_such_daemon
+}
+
+@test "stable: master, schedd, startd, negotiator and collector issue tokens, found by their names" { by_name stable; }
+@test "testing: master, schedd, startd, negotiator and collector issue tokens, found by their names" { by_name testing; }
+
+# ---- The examples ----
+
+# background_script NAME ARGUMENT...: an example, to be waited for by `finish`
+background_script() { background run_script_with_status "$@"; }
+
+# await_output PATTERN: sets line to the first of the script's output that matches
+await_output() {
+  local deadline=$((SECONDS + EVENTUALLY))
+  until line=$(cat "$BATS_TEST_TMPDIR/stdout" "$BATS_TEST_TMPDIR/stderr" 2>/dev/null | grep -Em 1 -- "$1"); do
+    if ! kill -0 "$client" 2>/dev/null || ((SECONDS >= deadline)); then
+      cat "$BATS_TEST_TMPDIR/stdout" "$BATS_TEST_TMPDIR/stderr"
+      return 1
+    fi
+    sleep 0.02
+  done
+}
+
+ci_job() {
+  at "$1"
+  put_command_on_path
+  # shellcheck disable=SC2016 # for the job's shell
+  POOL=$HERE IDENTITY=alice@pool.test background_script ci-job.sh sh -c \
+    'cp "$TOKEN_FILE" used && ls "$_CONDOR_SEC_TOKEN_DIRECTORY" && echo "the job is done"'
+  await_output 'type:  condor_token_request_approve'
+  type_as_administrator "${line#*type:  }"
+  finish
+  assert_status 0
+  grep -qx 'the job is done' "$BATS_TEST_TMPDIR/stdout"
+  assert_is_token used
+  pool ping used WRITE | grep -Eq 'Remote Mapping: +alice@pool\.test$'
+  [[ ! -s $BATS_TEST_TMPDIR/stderr ]]
+}
+
+@test "stable: the CI job says how to approve it, and has its token while it runs" { ci_job stable; }
+@test "testing: the CI job says how to approve it, and has its token while it runs" { ci_job testing; }
+
+two_step() {
+  local command
+  at "$1"
+  put_command_on_path
+  run_script two-step.sh ask request token -pool "$HERE" "${PENDING[@]}"
+  assert_status 0
+  command=$(<"$BATS_TEST_TMPDIR/stdout")
+  run_script two-step.sh take request token
+  assert_status 6
+  run_script two-step.sh ask request token -pool "$HERE" "${PENDING[@]}" # again: the same request
+  [[ $(<"$BATS_TEST_TMPDIR/stdout") == "$command" ]]
+  type_as_administrator "$command"
+  run_script two-step.sh take request token
+  assert_status 0
+  assert_is_token token
+  assert_pending_claims token
+  [[ $(ls -A) == token && $(stat -c %a token) == 600 ]]
+  # A request that the pool has forgotten is made anew.
+  rm token
+  run_script two-step.sh ask request token -pool "$HERE" "${PENDING[@]}"
+  pool auto-approve off
+  run_script two-step.sh take request token
+  assert_status 5
+  [[ -z $(ls -A) ]]
+}
+
+@test "stable: the two steps ask for a token and take it, each as often as one likes" { two_step stable; }
+@test "testing: the two steps ask for a token and take it, each as often as one likes" { two_step testing; }
+
+# pool_tool: the beginning of a script that runs a tool in the pool
+pool_tool() { printf '#!/usr/bin/env bash\nRELEASE=%q\n%s\nin_pool ' "$RELEASE" "$(declare -f pool in_pool)"; }
+
+# The chroot has no Java: the script runs beside it, and what it calls of HTCondor, runs in there.
+node_bootstrap() {
+  at "$1"
+  unset _CONDOR_SEC_TOKEN_DIRECTORY
+  put_command_on_path
+  put_on_path condor_config_val <<<"$(pool_tool) condor_config_val \"\$@\" | sed s:^:${POOL_ROOT@Q}:"
+  put_on_path condor_reconfig <<<"$(pool_tool) condor_reconfig"
+  placed=$(condor_config_val SEC_TOKEN_SYSTEM_DIRECTORY)/${POOL_HOST}_$POOL_PORT
+
+  background_script node-bootstrap.sh "$HERE" -identity condor@pool.test -owner root:root -mode 400
+  await_output 'please approve request [0-9]{7}\.$'
+  id=${line//[!0-9]/}
+  pool approve "$id" >/dev/null 2>&1
+  finish
+  assert_status 0
+  grep -E '^Verified: .* it maps to condor@pool\.test \(IDTOKENS\)\.$' "$BATS_TEST_TMPDIR/stderr"
+  grep -E '^Sent "Reconfig" command to ' "$BATS_TEST_TMPDIR/stdout"
+  assert_is_token "$placed"
+  assert_claims "$placed" '.sub == "condor@pool.test" and .scope == "condor:/ADVERTISE_STARTD condor:/ADVERTISE_MASTER"'
+  [[ $(stat -c '%U:%G %a' "$placed") == 'root:root 400' ]]
+  pool ping "$placed" ADVERTISE_STARTD | grep -Eq 'Remote Mapping: +condor@pool\.test$'
+  # The daemons find it where it is.
+  in_pool env _CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS=IDTOKENS _CONDOR_SEC_PASSWORD_DIRECTORY=/none condor_ping -quiet \
+    -type collector ADVERTISE_MASTER
+
+  cp -p "$placed" before
+  run_script node-bootstrap.sh "$HERE" -identity condor@pool.test
+  assert_status 0
+  [[ ! -s $BATS_TEST_TMPDIR/stderr ]]
+  cmp before "$placed"
+}
+
+@test "stable: a node gets the token of its daemons and has them use it, once" { node_bootstrap stable; }
+@test "testing: a node gets the token of its daemons and has them use it, once" { node_bootstrap testing; }
