@@ -9,6 +9,9 @@
 //COMPILE_OPTIONS -Xlint:all
 //RUNTIME_OPTIONS -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData -Xshare:auto -Xmx64m
 
+// In a package, since the jar of all parts that JBang exports takes no main class without one.
+package tokenrequest;
+
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static java.nio.charset.StandardCharsets.US_ASCII;
 import static java.nio.charset.StandardCharsets.UTF_8;
@@ -7396,7 +7399,6 @@ public final class TokenRequest {
                 host.out().flush();
             }
         }
-
 
         /** One line on stderr. */
         private void print(String line, String colour) {

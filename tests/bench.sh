@@ -83,7 +83,7 @@ measure() {
 run() {
   local request=(-pool "${POOL_HOST:?}:${POOL_PORT:?}" -identity bench@pool.test -lifetime 60)
   case $1 in
-    java) exec java "${java_options[@]}" -cp "$classpath" TokenRequest "${request[@]}" ;;
+    java) exec java "${java_options[@]}" -cp "$classpath" tokenrequest.TokenRequest "${request[@]}" ;;
     jbang) exec jbang --quiet "$tests/../TokenRequest.java" "${request[@]}" ;;
     original) in_chroot "exec condor_token_request ${request[*]}" ;;
     nothing) in_chroot 'echo approve request 0000000' ;;

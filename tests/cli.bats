@@ -10,7 +10,7 @@ NOW=1767225600
 
 setup_file() {
   pool_with --methods FS,IDTOKENS,SSL --issued-at "$NOW"
-  java -cp "$TOKEN_REQUEST_CLASSPATH" TokenRequest -help >"$BATS_FILE_TMPDIR/help"
+  java -cp "$TOKEN_REQUEST_CLASSPATH" tokenrequest.TokenRequest -help >"$BATS_FILE_TMPDIR/help"
   grep -q '^Usage: condor_token_request ' "$BATS_FILE_TMPDIR/help"
 }
 

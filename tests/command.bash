@@ -8,7 +8,7 @@ put_command_on_path() {
   read -ra options <<<"$TOKEN_REQUEST_JAVA_OPTIONS"
   {
     echo '#!/bin/sh'
-    echo "exec $(command -v java) ${options[*]@Q} -Duser.home=${HOME@Q} -cp ${TOKEN_REQUEST_CLASSPATH@Q} TokenRequest \"\$@\""
+    echo "exec $(command -v java) ${options[*]@Q} -Duser.home=${HOME@Q} -cp ${TOKEN_REQUEST_CLASSPATH@Q} tokenrequest.TokenRequest \"\$@\""
   } >"$bin/condor_token_request"
   chmod 755 "$bin/condor_token_request"
   PATH=$bin:$PATH

@@ -12,7 +12,7 @@ config_answers() {
   [[ ! -e env ]] || mapfile -t environment <./env
   read -ra options <<<"$TOKEN_REQUEST_JAVA_OPTIONS"
   env -i PATH="$PATH" "${environment[@]}" "$(type -P java)" "${options[@]}" -Duser.home="$PWD/home" \
-    -cp "$TOKEN_REQUEST_CLASSPATH" ShowConfiguration "$@"
+    -cp "$TOKEN_REQUEST_CLASSPATH" tokenrequest.ShowConfiguration "$@"
 }
 
 # case_holds CASE: what the fixture expects is what we say, values and complaints alike

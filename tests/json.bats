@@ -436,7 +436,7 @@ deviations=(
     seen+=("$(jq -r .event <<<"$line")")
     [[ ! -e approved ]] || break
     jq -r .approve_with <<<"$line" >approved
-  done < <(java -Duser.home="$HOME" -cp "$TOKEN_REQUEST_CLASSPATH" TokenRequest -json -pool "$HERE" -identity alice@own.test \
+  done < <(java -Duser.home="$HOME" -cp "$TOKEN_REQUEST_CLASSPATH" tokenrequest.TokenRequest -json -pool "$HERE" -identity alice@own.test \
     -timeout "$EVENTUALLY" 3>&-)
   [[ ${seen[*]} == 'enqueued issued' ]]
   diff approved - <<<"condor_token_request_approve -reqid 6108900 -pool $HERE"

@@ -20,7 +20,7 @@ request() {
   local dir=$BATS_TEST_TMPDIR options argument
   read -ra options <<<"$TOKEN_REQUEST_JAVA_OPTIONS"
   status=0
-  java "${options[@]}" -Duser.home="$HOME" -cp "$TOKEN_REQUEST_CLASSPATH" "${REQUEST_MAIN:-TokenRequest}" "$@" \
+  java "${options[@]}" -Duser.home="$HOME" -cp "$TOKEN_REQUEST_CLASSPATH" "tokenrequest.${REQUEST_MAIN:-TokenRequest}" "$@" \
     >"$dir/stdout" 2>"$dir/stderr" </dev/null || status=$?
   {
     printf '$ token-request'
@@ -46,7 +46,7 @@ loopback_pool() {
   : >"$dir/events"
   read -ra options <<<"$TOKEN_REQUEST_JAVA_OPTIONS"
   coproc LOOPBACK {
-    exec java "${options[@]}" -cp "$TOKEN_REQUEST_CLASSPATH" LoopbackPool --until-eof --ca-file "$dir/ca.pem" \
+    exec java "${options[@]}" -cp "$TOKEN_REQUEST_CLASSPATH" tokenrequest.LoopbackPool --until-eof --ca-file "$dir/ca.pem" \
       --log "$dir/events" "$@" 2>"$dir/pool-stderr" 3>&-
   }
   if ! read -r line <&"${LOOPBACK[0]}"; then

@@ -27,7 +27,7 @@ at_the_door() { diff <(printf '%s\n' "${@:2}" | sort | paste -sd ' ') <(rooms_wi
 reasons() { sed -nE 's/^        [A-Z_]+\(([0-9]+), "([a-z_]+)"\)[,;]$/\1 \2/p' "$SOURCE"; }
 
 # help: what -help prints
-help() { java -cp "$TOKEN_REQUEST_CLASSPATH" TokenRequest -help; }
+help() { java -cp "$TOKEN_REQUEST_CLASSPATH" tokenrequest.TokenRequest -help; }
 
 # statuses: from the help, a line "status meaning" each
 statuses() { help | sed -nE 's/^  ([0-9, ]*[0-9])  (.*)/\1 \2/p'; }

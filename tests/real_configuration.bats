@@ -28,7 +28,7 @@ ours() {
   read -ra options <<<"$TOKEN_REQUEST_JAVA_OPTIONS"
   mapfile -t names < <(printf -- '-config\n'; shift; (($# == 0)) || printf '%s\n-config\n' "$@" | sed '$d')
   env -i PATH="$PATH" "${variables[@]}" "$(type -P java)" "${options[@]}" -cp "$TOKEN_REQUEST_CLASSPATH" \
-    TokenRequest -json "${names[@]}" | jq -r '.name + " = " + (.value // "Not defined")'
+    tokenrequest.TokenRequest -json "${names[@]}" | jq -r '.name + " = " + (.value // "Not defined")'
 }
 
 # theirs VARIABLE=VALUE... -- NAME...: the same from condor_config_val in the pool

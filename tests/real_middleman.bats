@@ -17,7 +17,7 @@ setup_file() {
   export ORDERS=$BATS_FILE_TMPDIR/orders MIDDLEMAN_CERTIFICATE=$BATS_FILE_TMPDIR/middleman
   # He lives until his stdin ends: until this process closes it, or ends itself.
   mkfifo "$BATS_FILE_TMPDIR/life"
-  java "${options[@]}" -cp "$TOKEN_REQUEST_CLASSPATH" MiddleMan --orders "$ORDERS" \
+  java "${options[@]}" -cp "$TOKEN_REQUEST_CLASSPATH" tokenrequest.MiddleMan --orders "$ORDERS" \
     <"$BATS_FILE_TMPDIR/life" >"$BATS_FILE_TMPDIR/port" 2>"$BATS_FILE_TMPDIR/complaints" 3>&- &
   MIDDLEMAN=$!
   exec {LIFE}>"$BATS_FILE_TMPDIR/life"

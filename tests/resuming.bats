@@ -103,8 +103,8 @@ refused_unasked() {
   pool_of
   asking
   # shellcheck disable=SC2312
-  java -Duser.home="$HOME" -cp "$TOKEN_REQUEST_CLASSPATH" TokenRequest -json -nowait "${asking[@]}" \
-    | java -Duser.home="$HOME" -cp "$TOKEN_REQUEST_CLASSPATH" TokenRequest -resume - >token
+  java -Duser.home="$HOME" -cp "$TOKEN_REQUEST_CLASSPATH" tokenrequest.TokenRequest -json -nowait "${asking[@]}" \
+    | java -Duser.home="$HOME" -cp "$TOKEN_REQUEST_CLASSPATH" tokenrequest.TokenRequest -resume - >token
   diff - token <<<"$TOKEN"
 }
 

@@ -43,14 +43,14 @@ make_archive() {
   local options line
   read -ra options <<<"$TOKEN_REQUEST_JAVA_OPTIONS"
   coproc POOL {
-    exec java "${options[@]}" -XX:DumpLoadedClassList="$1.pool" -cp "$TOKEN_REQUEST_CLASSPATH" LoopbackPool --until-eof \
+    exec java "${options[@]}" -XX:DumpLoadedClassList="$1.pool" -cp "$TOKEN_REQUEST_CLASSPATH" tokenrequest.LoopbackPool --until-eof \
       --methods SSL --ca-file "$1.pem" 3>&-
   }
   local pid=$POOL_PID stdin=${POOL[1]}
   read -r line <&"${POOL[0]}"
   eval "$line"
   _CONDOR_AUTH_SSL_CLIENT_CAFILE=$LOOPBACK_CA java "${options[@]}" -XX:DumpLoadedClassList="$1.client" \
-    -Duser.home="$BATS_SUITE_TMPDIR" -cp "$TOKEN_REQUEST_CLASSPATH" Harness -json -pool "localhost:$LOOPBACK_PORT" \
+    -Duser.home="$BATS_SUITE_TMPDIR" -cp "$TOKEN_REQUEST_CLASSPATH" tokenrequest.Harness -json -pool "localhost:$LOOPBACK_PORT" \
     -identity alice@own.test >"$1.log" 2>&1 || { cat "$1.log" && return 1; }
   exec {stdin}>&-
   wait "$pid"

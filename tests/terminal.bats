@@ -25,7 +25,7 @@ pool_of() { pool_with --methods CLAIMTOBE --token "$TOKEN" "$@"; }
 at_terminal() {
   local options command
   read -ra options <<<"$TOKEN_REQUEST_JAVA_OPTIONS"
-  printf -v command '%q ' java "${options[@]}" -Duser.home="$HOME" -cp "$TOKEN_REQUEST_CLASSPATH" TokenRequest "$@"
+  printf -v command '%q ' java "${options[@]}" -Duser.home="$HOME" -cp "$TOKEN_REQUEST_CLASSPATH" tokenrequest.TokenRequest "$@"
   : >shown
   mkfifo keyboard 2>/dev/null || :
   exec {KEYBOARD}<>keyboard

@@ -6,7 +6,7 @@ load lib
 setup_file() {
   local options
   read -ra options <<<"$TOKEN_REQUEST_JAVA_OPTIONS"
-  java "${options[@]}" -cp "$TOKEN_REQUEST_CLASSPATH" Vectors "$TESTS_DIR/fixtures/wire/vectors.json" \
+  java "${options[@]}" -cp "$TOKEN_REQUEST_CLASSPATH" tokenrequest.Vectors "$TESTS_DIR/fixtures/wire/vectors.json" \
     >"$BATS_FILE_TMPDIR/results" || : # the tests say what failed
 }
 

@@ -9,6 +9,8 @@
 //SOURCES Vectors.java
 //COMPILE_OPTIONS -Xlint:all
 
+package tokenrequest;
+
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import java.io.IOException;

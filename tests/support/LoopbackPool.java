@@ -5,6 +5,8 @@
 //SOURCES ../../TokenRequest.java
 //COMPILE_OPTIONS -Xlint:all
 
+package tokenrequest;
+
 import static java.nio.charset.StandardCharsets.US_ASCII;
 import static java.nio.charset.StandardCharsets.UTF_8;
 

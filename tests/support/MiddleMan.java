@@ -5,6 +5,8 @@
 //SOURCES ../../TokenRequest.java
 //COMPILE_OPTIONS -Xlint:all
 
+package tokenrequest;
+
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import java.io.ByteArrayOutputStream;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package tokenrequest;
+
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.FileSystems;

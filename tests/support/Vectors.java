@@ -6,6 +6,8 @@
 //SOURCES LoopbackPool.java
 //COMPILE_OPTIONS -Xlint:all
 
+package tokenrequest;
+
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import com.fasterxml.jackson.databind.JsonNode;
