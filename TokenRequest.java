@@ -7021,8 +7021,8 @@ public final class TokenRequest {
             } catch (IOException e) {
                 String trouble = "Failed to write token to " + destination.path().orElseThrow() + ": " + numbered(reason(e));
                 if (!print(onStdout.apply(Optional.of(trouble)))) {
-                    throw rescue("neither " + destination.path().get() + " (" + numbered(reason(e)) + ") nor stdout can be written"
-                        + " to", line, warnings);
+                    throw rescue("neither " + destination.path().get() + " (" + numbered(reason(e))
+                        + ") nor stdout can be written to", line, warnings);
                 }
                 throw new Failure(Reason.NOT_WRITTEN, trouble,
                     "The pool hands it out only once, so it was written to stdout instead.");

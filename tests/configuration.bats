@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # HTCondor's configuration language. Each folder of fixtures/config holds a small configuration and what the real
 # condor_config_val answered (its README says how); what we do on purpose otherwise is at the end of this file.
+# shellcheck disable=SC2030,SC2031 # each test has a configuration of its own
 load lib
 
 CASES=$BATS_TEST_DIRNAME/fixtures/config
@@ -198,7 +199,7 @@ EOF
 # ---- -config ----
 
 @test "-config shows a value and where it comes from" {
-  printf 'UID_DOMAIN = own.test\nTRUST_DOMAIN = $(UID_DOMAIN)\nDEFAULT_DEBUG =\n' >condor_config
+  printf '%s\n' 'UID_DOMAIN = own.test' "TRUST_DOMAIN = \$(UID_DOMAIN)" 'DEFAULT_DEBUG =' >condor_config
   export CONDOR_CONFIG=$PWD/condor_config _CONDOR_TOOL_DEBUG=D_SECURITY
   request -config UID_DOMAIN -config trust_domain -config TOOL_DEBUG -config COLLECTOR_PORT -config DEFAULT_DEBUG -config NOT_THERE
   assert_golden configuration/config
