@@ -249,7 +249,7 @@ public final class TokenRequest {
     /** Runs the command and returns its exit status, one of {@link Reason}, or 0. */
     static int run(String[] args, Host host, Handover handover) {
         Reporter reporter = new Reporter(host, ArgumentParser.wantsJson(args));
-        handover.onSignal(reporter::notice, reporter::interrupted);
+        handover.onSignal(reporter::ending, reporter::interrupted);
         try {
             Action action = new ArgumentParser().parse(args);
             if (action instanceof Action.Show show) {
@@ -7208,6 +7208,7 @@ public final class TokenRequest {
         private Optional<String> requestId = Optional.empty();
         private Optional<String> resumption = Optional.empty();
         private boolean lineShown;
+        private boolean ending;
         private boolean over;
 
         Reporter(Host host, boolean json) {
@@ -7304,6 +7305,9 @@ public final class TokenRequest {
         }
 
         synchronized void waiting(Event.Waiting event) {
+            if (ending) {
+                return;
+            }
             boolean news = event.reason() != State.PENDING || !event.repeated();
             String words = event.reason().name().toLowerCase(Locale.ROOT);
             double seconds = event.nextPoll().toMillis() / 1000.0;
@@ -7372,6 +7376,12 @@ public final class TokenRequest {
                 print("  " + (resumption.equals(failure.hint()) ? LEAVING : "") + hint, ""));
             tellFailed(failure, failure.reason.exitStatus);
             return failure.reason.exitStatus;
+        }
+
+        /** A signal will end the program soon; what it says about going on is not true any more. */
+        synchronized void ending(String line) {
+            notice(line);
+            ending = true;
         }
 
         /** A signal has ended the program; the request goes on without it. */
