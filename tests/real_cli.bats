@@ -31,7 +31,7 @@ run_theirs() {
 
 # original: as the row says; the other settings are the pool's own, but for its CA
 original() (
-  unset "${!_CONDOR_@}"
+  unset "${!_CONDOR_@}" CONDOR_CONFIG
   exec env _CONDOR_AUTH_SSL_CLIENT_CAFILE= "${row_settings[@]}" \
     "$TESTS_DIR/pool/pool.sh" exec-as "$RELEASE" alice condor_token_request "${arguments[@]}" \
     </dev/null >"$BATS_TEST_TMPDIR/their-stdout" 2>"$BATS_TEST_TMPDIR/their-stderr"
