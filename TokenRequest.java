@@ -5698,7 +5698,7 @@ public final class TokenRequest {
         private static final Set<AuthMethod> SUPPORTED = EnumSet.of(AuthMethod.FS, AuthMethod.TOKEN, AuthMethod.SSL,
             AuthMethod.SCITOKENS, AuthMethod.PASSWORD, AuthMethod.CLAIMTOBE, AuthMethod.ANONYMOUS);
         /** How the last line about a failed login begins. */
-        static final String OFFERS = "The pool offers: ";
+        private static final String OFFERS = "The pool offers: ";
         /** Methods through which a session key can come that nobody else can read. */
         private static final Set<AuthMethod> BINDING =
             EnumSet.of(AuthMethod.SSL, AuthMethod.SCITOKENS, AuthMethod.PASSWORD);
@@ -5720,6 +5720,7 @@ public final class TokenRequest {
         private final int multiplier;
         private Optional<Session> session = Optional.empty();
         private boolean boundOnly;
+        private boolean admitted;
 
         /** @throws Failure CONFIGURATION, if the settings contradict what a token request needs */
         Security(Target target, Configuration configuration, Host host, Trace trace, Consumer<String> warnings)
@@ -5859,6 +5860,7 @@ public final class TokenRequest {
             session = Optional.empty();
             Channel channel = negotiate(command);
             session = Optional.of(channel.session());
+            admitted = true;
             boundOnly = channel.session().login().kind() == Kind.BOUND;
             return channel;
         }
@@ -5903,7 +5905,9 @@ public final class TokenRequest {
                 .append(one.method().label));
             List<String> details = new ArrayList<>(tried.stream().flatMap(one -> one.toString().lines())
                 .toList());
-            details.add(OFFERS + offered());
+            if (!admitted) {
+                details.add(OFFERS + offered()); // later, it would be asked at every poll
+            }
             return new Failure(Reason.NOT_AUTHENTICATED, stack.toString(), details, "");
         }
 
@@ -6497,8 +6501,7 @@ public final class TokenRequest {
                 if (failure.reason == Reason.NOT_AUTHENTICATED && loggedIn) {
                     // A pool that has forgotten the session may be short of its certificate only for a while.
                     throw new IOException("no method of authentication succeeds with " + target + " ("
-                        + failure.details().stream().map(String::strip).filter(line -> !line.startsWith(Security.OFFERS))
-                        .collect(Collectors.joining("; ")) + ")");
+                        + failure.details().stream().map(String::strip).collect(Collectors.joining("; ")) + ")");
                 }
                 throw failure;
             }

@@ -87,7 +87,8 @@ against() {
     's/ -pool [^ ]+/ -pool <HOST>:<PORT>/'
     's/<(127\.0\.0\.1|\[::1\]):<PORT>\?[^ >]*>/<POOL>/g'
     's/^Request [0-9]{7} /Request <ID> /'
-    's/SHA-256 [0-9a-f:]{95}/SHA-256 <FINGERPRINT>/'
+    's/^(  The pool offers: ).*/\1<WHAT HE LETS PASS>/' # the releases have different methods left
+    's/SHA-256: [0-9a-f:]{95}/SHA-256: <FINGERPRINT>/'
     's/eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_.-]+/<TOKEN>/'
     "s|$POOL_CA|<CA>|g"
   )
@@ -153,6 +154,7 @@ keeps_to_itself() {
 }
 
 # offered: the methods that the client offered him, a line a login
+# Last of all, when nothing has succeeded, it names every method there is, to hear what the pool offers, and hangs up.
 offered() {
   tr '\0' '\n' <"$LOOT" | awk '/^== client/ { client = 1 } /^== server/ { client = 0 } client' |
     grep --text -o 'AuthMethods = "[^"]*"' | sed 's/.*"\(.*\)"/\1/'
@@ -287,13 +289,15 @@ default_methods_without_fs() {
   done
 }
 
+every_method=CLAIMTOBE,FS,FS_REMOTE,NTSSPI,KERBEROS,ANONYMOUS,SSL,PASSWORD,MUNGE,TOKEN,SCITOKENS
+
 @test "by default nothing that proves no server is tried instead" {
   default_methods_without_fs
   for attack in own-certificate strip-ssl choose-claimtobe choose-anonymous; do
     for release in "${RELEASES[@]}"; do
       against "$release" "$attack" "${at_once[@]}"
       [[ $status == 4 && ! -s $BATS_TEST_TMPDIR/stdout ]]
-      [[ $(offered) == $'FS\nSSL' ]]
+      [[ $(offered) == $'FS\nSSL' || $(offered) == $'FS\nSSL\n'"$every_method" ]]
       he_knows_nothing
     done
   done
