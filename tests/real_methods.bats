@@ -16,6 +16,8 @@ by() {
   method=$1
   authenticate_by "$method"
   [[ $method != IDTOKENS ]] || log_in_with "$(pool token condor@pool.test)"
+  # Like an administrator on the central manager, who can read it.
+  [[ $method != PASSWORD ]] || export _CONDOR_SEC_PASSWORD_FILE=$POOL_ROOT/etc/condor/passwords.d/POOL
 }
 
 # made_directory: the token directory is there and nobody else's, and so is what had to be made above it
@@ -95,6 +97,9 @@ approved_by_rule() {
 @test "testing: IDTOKENS brings a token that a rule approves" { approved_by_rule testing IDTOKENS; }
 @test "stable: FS brings a token that a rule approves" { approved_by_rule stable FS; }
 @test "testing: FS brings a token that a rule approves" { approved_by_rule testing FS; }
+@test "stable: PASSWORD brings a token that an administrator approves" { pending_by stable PASSWORD; }
+@test "testing: PASSWORD brings a token that an administrator approves" { pending_by testing PASSWORD; }
+
 @test "stable: CLAIMTOBE brings a token that a rule approves" { approved_by_rule stable CLAIMTOBE; }
 @test "testing: CLAIMTOBE brings a token that a rule approves" { approved_by_rule testing CLAIMTOBE; }
 @test "stable: ANONYMOUS brings a token that a rule approves" { approved_by_rule stable ANONYMOUS; }
@@ -193,3 +198,20 @@ as_ordinary_user() {
 
 @test "stable: an ordinary user needs no setting but the CA, and keeps tokens at home" { as_ordinary_user stable; }
 @test "testing: an ordinary user needs no setting but the CA, and keeps tokens at home" { as_ordinary_user testing; }
+
+# A pool of our own cannot ask the issuer of a bearer token; but it goes to the pool, and the next method is tried.
+bearer() {
+  on "$1"
+  echo 'SEC_DEFAULT_AUTHENTICATION_METHODS = SCITOKENS, SSL' | pool configure >/dev/null 2>&1
+  authenticate_by SCITOKENS SSL
+  export BEARER_TOKEN=eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5pbnZhbGlkIn0.c2lnbmF0dXJl
+  request -pool "$HERE" "${PENDING[@]}" -timeout 0 -debug:D_SECURITY
+  pool configure </dev/null >/dev/null 2>&1
+  assert_status 6
+  grep -F 'SCITOKENS failed: the pool does not accept the token in BEARER_TOKEN' "$BATS_TEST_TMPDIR/stderr"
+  grep -F 'Authenticated with SSL as ' "$BATS_TEST_TMPDIR/stderr"
+  ! grep -F "$BEARER_TOKEN" "$BATS_TEST_TMPDIR/stderr"
+}
+
+@test "stable: a bearer token goes to the pool over SSL, and what follows its refusal is SSL" { bearer stable; }
+@test "testing: a bearer token goes to the pool over SSL, and what follows its refusal is SSL" { bearer testing; }
