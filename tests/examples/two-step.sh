@@ -8,8 +8,8 @@
 # pending, with 5 when it is gone for good; then `ask` anew. Either may be repeated at any time and does nothing that has
 # been done. Both files are for your eyes only: who has STATE can fetch the token.
 #
-#   - command: two-step.sh ask /root/request /root/token -pool cm.example.org -authz READ
-#   - command: two-step.sh take /root/request /root/token
+#   - command: two-step.sh ask /etc/condor/request /etc/condor/tokens.d/pool -pool cm.example.org -authz READ
+#   - command: two-step.sh take /etc/condor/request /etc/condor/tokens.d/pool
 #     register: taken
 #     until: taken.rc != 6
 #     retries: 100
