@@ -26,6 +26,7 @@ import io.jsonwebtoken.JwtException;
 import io.jsonwebtoken.Jwts;
 import io.jsonwebtoken.io.AbstractDeserializer;
 import java.io.BufferedInputStream;
+import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.Closeable;
 import java.io.EOFException;
@@ -44,12 +45,14 @@ import java.io.UncheckedIOException;
 import java.math.BigDecimal;
 import java.math.BigInteger;
 import java.math.MathContext;
+import java.net.BindException;
 import java.net.ConnectException;
 import java.net.Inet4Address;
 import java.net.Inet6Address;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.NetworkInterface;
+import java.net.ServerSocket;
 import java.net.Socket;
 import java.net.SocketException;
 import java.net.SocketTimeoutException;
@@ -114,6 +117,7 @@ import java.util.Deque;
 import java.util.EnumMap;
 import java.util.EnumSet;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.HexFormat;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
@@ -152,6 +156,8 @@ import javax.crypto.Mac;
 import javax.crypto.spec.GCMParameterSpec;
 import javax.crypto.spec.IvParameterSpec;
 import javax.crypto.spec.SecretKeySpec;
+import javax.naming.InvalidNameException;
+import javax.naming.ldap.LdapName;
 import javax.net.ssl.KeyManager;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.SSLEngine;
@@ -163,6 +169,7 @@ import javax.net.ssl.SSLParameters;
 import javax.net.ssl.TrustManager;
 import javax.net.ssl.TrustManagerFactory;
 import javax.net.ssl.X509ExtendedTrustManager;
+import javax.security.auth.x500.X500Principal;
 import picocli.AutoComplete;
 import picocli.CommandLine;
 import picocli.CommandLine.Model.CommandSpec;
@@ -224,14 +231,16 @@ public final class TokenRequest {
      *   11. Message: integers, strings and ads, to and from bytes
      *   12. CedarStream: messages over a connection, in the clear and then sealed
      *   13. Keys: how the two sides come to a session key
-     *   14. Authenticator: the methods, one class each
-     *   15. Security: policies, the choice of a method, sessions and their resumption
-     *   16. Directory: a daemon's address, asked of the collector
-     *   17. NetworkClient: the two token commands
-     *   18. Poller: ask, wait, ask again
-     *   19. Reviewer: what was issued beside what was asked for
-     *   20. Writer: the token, and what it takes to wait for it, to their places
-     *   21. Reporter: the story to the user, as text and as JSON
+     *   14. Trust: whose certificate is believed
+     *   15. Authenticator: the methods, one class each
+     *   16. Security: policies, the choice of a method, sessions and their resumption
+     *   17. Broker: daemons that call back
+     *   18. Directory: a daemon's address, asked of the collector
+     *   19. NetworkClient: the two token commands
+     *   20. Poller: ask, wait, ask again
+     *   21. Reviewer: what was issued beside what was asked for
+     *   22. Writer: the token, and what it takes to wait for it, to their places
+     *   23. Reporter: the story to the user, as text and as JSON
      */
 
     // ==== 1. Program: from arguments to an exit status ====
@@ -283,13 +292,11 @@ public final class TokenRequest {
         private final Handover handover;
         private final Reporter reporter;
         private final Configuration configuration;
-        private final Trace trace;
+        private final Circumstances circumstances;
         private final Writer writer;
         private final Destination destination;
         private final Optional<Kept> resumed;
-        private final Found daemon;
-        private final Target target;
-        private final TokenService pool;
+        private final Location location;
         private final Instant deadline;
 
         /** Everything that can be wrong before the pool is asked for a token, is wrong here. */
@@ -300,165 +307,226 @@ public final class TokenRequest {
             this.reporter = reporter;
             this.configuration = Configuration.read(host);
             configuration.warnings().forEach(reporter::line);
-            this.trace = Trace.of(options.debug(), configuration, reporter::line, host.clock());
+            this.circumstances = new Circumstances(configuration, host, Trace.of(options.debug(), configuration,
+                reporter::line, host.clock()), options.anchors(), Timeouts.of(configuration), reporter);
             this.writer = new Writer(host);
             this.resumed = options.resume().isPresent()
                 ? Optional.of(writer.readKept(options.resume().get())) : Optional.empty();
             this.destination = writer.prepare(options.output(), TokenDirectory.of(configuration, host));
-            this.daemon = daemon();
-            this.target = daemon.target();
-            Security security = new Security(target, configuration, host, trace, reporter::warn);
-            if (resumed.filter(kept -> kept.pending().login().kind() == Kind.BOUND).isPresent()) {
-                security.stayBound();
-            }
-            this.pool = new NetworkClient(security, target, configuration, host, handover, trace, reporter::notice);
+            this.location = new Location(circumstances);
             this.deadline = host.clock().instant().plus(options.patience().timeout());
-        }
-
-        private Found daemon() throws Failure {
-            Location location = new Location(configuration, trace);
-            if (resumed.isPresent()) {
-                Pending pending = resumed.get().pending();
-                return new Found(location.at(pending.address(), "the request to be resumed"), pending.wanted());
-            }
-            Place place = location.find(options.wanted());
-            if (place instanceof Found found) {
-                return found;
-            }
-            Place.Listed listed = (Place.Listed) place;
-            Security security = new Security(listed.collector(), configuration, host, trace, reporter::warn);
-            return new Directory(security, location, host.name(), trace, reporter::notice).find(listed);
         }
 
         void run() throws Failure {
             if (resumed.isPresent()) {
                 Pending pending = resumed.get().pending();
-                reporter.notice("Going on to wait for request " + pending.ticket().requestId() + ".");
-                keep(pending, resumed.get().line(), true);
-                await(pending, Duration.ZERO);
-                return;
-            }
-            Started started = pool.start(options.order());
-            if (started.answer() instanceof Answer.Issued issued) {
-                deliver(issued.token(), started.order(), started.login(), Optional.empty());
-                return;
-            }
-            Pending pending = announce(started, Optional.empty());
-            if (!options.patience().nowait()) {
-                await(pending, Poller.FIRST_PAUSE);
+                Target target = location.at(pending.address(), "the request to be resumed");
+                new Request(new Found(target, pending.wanted())).resume(pending, resumed.get().line());
+            } else {
+                Begun begun = firstOf(daemons(), daemon -> {
+                    Request request = new Request(daemon);
+                    return new Begun(request, request.start());
+                });
+                begun.request().run(begun.started());
             }
         }
 
-        /** Tells the administrator's part and keeps ours, before a signal can end the program. */
-        private Pending announce(Started started, Optional<String> replaces) throws Failure {
-            Pending pending = new Pending(((Answer.Enqueued) started.answer()).ticket(), daemon.wanted(),
-                target.toString(), started.order(), started.login(), deadline);
-            Event.Enqueued event = new Event.Enqueued(host.clock().instant(), pending, approveWith(pending.ticket()),
-                options.approvalUrl().map(url -> url.replace("{request_id}", pending.ticket().requestId())), replaces);
-            reporter.enqueued(event);
-            String line = Json.line(reporter.fields(event));
-            // Whoever reads the event on stdout and wants no waiting will have all that is needed to resume.
-            boolean handedOver = options.json() && options.patience().nowait();
-            keep(pending, line, !handedOver);
-            boolean told = !options.json() || writer.print(line.getBytes(UTF_8));
-            if (!told) {
-                keep(pending, line, true);
+        /** A request and what the daemon said to it. */
+        private record Begun(Request request, Started started) { }
+
+        /** The daemons to ask, of which one is as good as the other. */
+        private List<Found> daemons() throws Failure {
+            Place place = location.find(options.wanted());
+            if (place instanceof Place.Known known) {
+                return known.daemons();
             }
-            handover.leave();
-            if (!told) {
-                throw new Failure(Reason.NOT_WRITTEN, "Request " + pending.ticket().requestId()
-                    + " is enqueued, but stdout cannot be written to.", reporter.wayToResume().orElse(""));
-            }
-            if (options.patience().nowait()) {
-                reporter.leaving();
-            }
-            return pending;
+            Place.Listed listed = (Place.Listed) place;
+            Found found = firstOf(listed.collectors(), collector -> new Directory(collector, listed,
+                security(collector.target()), location, circumstances).find());
+            return List.of(found);
         }
 
-        /**
-         * The command with which the administrator approves the request at the daemon that has it: every daemon has a
-         * list of its own. A collector may be named as we named it; other names mean different things on different
-         * machines, so there the address stands (seen with condor_token_request_approve of both releases).
-         */
-        private String approveWith(Ticket ticket) {
-            String command = "condor_token_request_approve -reqid " + ticket.requestId();
-            Wanted wanted = daemon.wanted();
-            return wanted.type() == DaemonType.COLLECTOR
-                ? command + wanted.pool().map(name -> " -pool " + quoted(name)).orElse("")
-                : command + " -type " + wanted.type().word() + " -name " + quoted(target.toString());
+        private interface Use<T> {
+            T of(Found daemon) throws Failure;
         }
 
-        /** @param line of JSON, with which to resume */
-        private void keep(Pending pending, String line, boolean wantedOnDisk) {
-            Optional<Path> file = wantedOnDisk ? writer.keep(pending.ticket().requestId(), line, reporter::warn)
-                : Optional.empty();
-            reporter.waitingFor(pending.ticket().requestId(), file.map(path -> Stream.concat(
-                Stream.of("-resume", path.toString()), options.repeated().stream()).map(TokenRequest::quoted)
-                .collect(Collectors.joining(" ", host.invocation() + " ", ""))));
-        }
-
-        /** Waits for a request, and, if that is wished, for the one that takes the place of a forgotten one. */
-        private void await(Pending first, Duration pause) throws Failure {
-            Pending pending = first;
-            Optional<Secret> token = wait(pending, pause);
-            while (token.isEmpty()) {
-                Started again = pool.start(pending.order());
-                if (again.answer() instanceof Answer.Issued issued) {
-                    token = Optional.of(issued.token());
-                } else {
-                    pending = announce(again, Optional.of(pending.ticket().requestId()));
-                    token = wait(pending, Poller.FIRST_PAUSE);
+        /** What comes of the first that can be used. The user hears of those that cannot. */
+        private <T> T firstOf(List<Found> daemons, Use<T> use) throws Failure {
+            List<String> complaints = new ArrayList<>();
+            for (Found daemon : daemons.subList(0, daemons.size() - 1)) {
+                try {
+                    T result = use.of(daemon);
+                    complaints.forEach(reporter::notice);
+                    return result;
+                } catch (Failure failure) {
+                    if (!failure.reason.isOfOneServer()) {
+                        throw failure;
+                    }
+                    complaints.add("Passed over: " + daemon.target() + ": " + String.join("; ",
+                        failure.details().isEmpty() ? List.of(failure.getMessage()) : failure.details()));
                 }
             }
-            deliver(token.get(), pending.order(), pending.login(), Optional.of(pending.ticket().requestId()));
-        }
-
-        /** The token; empty if the pool has forgotten the request and it is to be made again. */
-        private Optional<Secret> wait(Pending pending, Duration pause) throws Failure {
-            Poller poller = new Poller(pool, host.clock(), reporter.sleeper(host.sleeper(), deadline), host.random(),
-                options.patience(), reporter::waiting);
             try {
-                if (options.patience().timeout().isZero() && !pause.isZero()) {
-                    throw poller.timedOut(pending.ticket());
-                }
-                return Optional.of(poller.await(pending.ticket(), pause, deadline));
+                T result = use.of(daemons.get(daemons.size() - 1));
+                complaints.forEach(reporter::notice);
+                return result;
             } catch (Failure failure) {
-                if (failure.reason == Reason.TIMED_OUT) {
-                    throw failure.hint(reporter.wayToResume().orElse(""));
+                throw failure.after(complaints);
+            }
+        }
+
+        private Security security(Target target) throws Failure {
+            return new Security(target, target.brokers().isEmpty() ? new Straight(target, circumstances)
+                : new Broker(target, location, circumstances), circumstances);
+        }
+
+        /** The request at one daemon: asked, waited for, delivered. */
+        private final class Request {
+            private final Found daemon;
+            private final Target target;
+            private final TokenService pool;
+
+            Request(Found daemon) throws Failure {
+                this.daemon = daemon;
+                this.target = daemon.target();
+                Security security = security(target);
+                if (resumed.filter(kept -> kept.pending().login().kind() == Kind.BOUND).isPresent()) {
+                    security.stayBound();
                 }
-                if (failure.reason.endsRequest()) {
-                    writer.forget(pending.ticket().requestId());
+                this.pool = new NetworkClient(security, target, circumstances, handover);
+            }
+
+            Started start() throws Failure {
+                return pool.start(options.order());
+            }
+
+            void resume(Pending pending, String line) throws Failure {
+                reporter.notice("Going on to wait for request " + pending.ticket().requestId() + ".");
+                keep(pending, line, true);
+                await(pending, Duration.ZERO);
+            }
+
+            void run(Started started) throws Failure {
+                if (started.answer() instanceof Answer.Issued issued) {
+                    deliver(issued.token(), started.order(), started.login(), Optional.empty());
+                    return;
+                }
+                Pending pending = announce(started, Optional.empty());
+                if (!options.patience().nowait()) {
+                    await(pending, Poller.FIRST_PAUSE);
+                }
+            }
+
+            /** Tells the administrator's part and keeps ours, before a signal can end the program. */
+            private Pending announce(Started started, Optional<String> replaces) throws Failure {
+                Pending pending = new Pending(((Answer.Enqueued) started.answer()).ticket(), daemon.wanted(),
+                    target.toString(), started.order(), started.login(), deadline);
+                Event.Enqueued event = new Event.Enqueued(host.clock().instant(), pending, approveWith(pending.ticket()),
+                    options.approvalUrl().map(url -> url.replace("{request_id}", pending.ticket().requestId())), replaces);
+                reporter.enqueued(event);
+                String line = Json.line(reporter.fields(event));
+                // Whoever reads the event on stdout and wants no waiting will have all that is needed to resume.
+                boolean handedOver = options.json() && options.patience().nowait();
+                keep(pending, line, !handedOver);
+                boolean told = !options.json() || writer.print(line.getBytes(UTF_8));
+                if (!told) {
+                    keep(pending, line, true);
+                }
+                handover.leave();
+                if (!told) {
+                    throw new Failure(Reason.NOT_WRITTEN, "Request " + pending.ticket().requestId()
+                        + " is enqueued, but stdout cannot be written to.", reporter.wayToResume().orElse(""));
+                }
+                if (options.patience().nowait()) {
+                    reporter.leaving();
+                }
+                return pending;
+            }
+
+            /**
+             * The command with which the administrator approves the request at the daemon that has it: every daemon has a
+             * list of its own. A collector may be named as we named it; other names mean different things on different
+             * machines, so there the address stands (seen with condor_token_request_approve of both releases).
+             */
+            private String approveWith(Ticket ticket) {
+                String command = "condor_token_request_approve -reqid " + ticket.requestId();
+                Wanted wanted = daemon.wanted();
+                return wanted.type() == DaemonType.COLLECTOR
+                    ? command + wanted.pool().map(name -> " -pool " + quoted(name)).orElse("")
+                    : command + " -type " + wanted.type().word() + " -name " + quoted(target.toString());
+            }
+
+            /** @param line of JSON, with which to resume */
+            private void keep(Pending pending, String line, boolean wantedOnDisk) {
+                Optional<Path> file = wantedOnDisk ? writer.keep(pending.ticket().requestId(), line, reporter::warn)
+                    : Optional.empty();
+                reporter.waitingFor(pending.ticket().requestId(), file.map(path -> Stream.concat(
+                    Stream.of("-resume", path.toString()), options.repeated().stream()).map(TokenRequest::quoted)
+                    .collect(Collectors.joining(" ", host.invocation() + " ", ""))));
+            }
+
+            /** Waits for a request, and, if that is wished, for the one that takes the place of a forgotten one. */
+            private void await(Pending first, Duration pause) throws Failure {
+                Pending pending = first;
+                Optional<Secret> token = wait(pending, pause);
+                while (token.isEmpty()) {
+                    Started again = pool.start(pending.order());
+                    if (again.answer() instanceof Answer.Issued issued) {
+                        token = Optional.of(issued.token());
+                    } else {
+                        pending = announce(again, Optional.of(pending.ticket().requestId()));
+                        token = wait(pending, Poller.FIRST_PAUSE);
+                    }
+                }
+                deliver(token.get(), pending.order(), pending.login(), Optional.of(pending.ticket().requestId()));
+            }
+
+            /** The token; empty if the pool has forgotten the request and it is to be made again. */
+            private Optional<Secret> wait(Pending pending, Duration pause) throws Failure {
+                Poller poller = new Poller(pool, host.clock(), reporter.sleeper(host.sleeper(), deadline), host.random(),
+                    options.patience(), reporter::waiting);
+                try {
+                    if (options.patience().timeout().isZero() && !pause.isZero()) {
+                        throw poller.timedOut(pending.ticket());
+                    }
+                    return Optional.of(poller.await(pending.ticket(), pause, deadline));
+                } catch (Failure failure) {
+                    if (failure.reason == Reason.TIMED_OUT) {
+                        throw failure.hint(reporter.wayToResume().orElse(""));
+                    }
+                    if (failure.reason.endsRequest()) {
+                        writer.forget(pending.ticket().requestId());
+                        reporter.waitingForNothing();
+                    }
+                    if (failure.reason == Reason.REQUEST_UNKNOWN && options.patience().resubmit()) {
+                        reporter.notice(failure.getMessage() + " Asking anew.");
+                        return Optional.empty();
+                    }
+                    throw failure;
+                }
+            }
+
+            private void deliver(Secret token, Order order, Login login, Optional<String> requestId) throws Failure {
+                Review review = new Reviewer(SigningKeys.of(configuration), host.clock().instant())
+                    .review(token, order, login, target.isLocal());
+                Event.Issued issued = new Event.Issued(requestId, token, Optional.empty(), review);
+                try {
+                    writer.deliver(token, destination, trouble -> reporter.onStdout(issued, trouble), reporter::warn);
+                } finally {
+                    requestId.ifPresent(writer::forget);
                     reporter.waitingForNothing();
                 }
-                if (failure.reason == Reason.REQUEST_UNKNOWN && options.patience().resubmit()) {
-                    reporter.notice(failure.getMessage() + " Asking anew.");
-                    return Optional.empty();
+                reporter.issued(issued, destination.path());
+                handover.leave();
+                if (!options.strict()) {
+                    review.warnings().forEach(reporter::warn);
+                } else if (!review.warnings().isEmpty()) {
+                    throw new Failure(Reason.NOT_AS_REQUESTED, "The token is delivered, but is not what was asked for.",
+                        review.warnings(), "Without -strict, this is only a warning.");
                 }
-                throw failure;
-            }
-        }
-
-        private void deliver(Secret token, Order order, Login login, Optional<String> requestId) throws Failure {
-            boolean local = target.addresses().stream().map(InetSocketAddress::getAddress).allMatch(Target::isLocal);
-            Review review = new Reviewer(SigningKeys.of(configuration), host.clock().instant())
-                .review(token, order, login, local);
-            Event.Issued issued = new Event.Issued(requestId, token, Optional.empty(), review);
-            try {
-                writer.deliver(token, destination, trouble -> reporter.onStdout(issued, trouble), reporter::warn);
-            } finally {
-                requestId.ifPresent(writer::forget);
-                reporter.waitingForNothing();
-            }
-            reporter.issued(issued, destination.path());
-            handover.leave();
-            if (!options.strict()) {
-                review.warnings().forEach(reporter::warn);
-            } else if (!review.warnings().isEmpty()) {
-                throw new Failure(Reason.NOT_AS_REQUESTED, "The token is delivered, but is not what was asked for.",
-                    review.warnings(), "Without -strict, this is only a warning.");
-            }
-            if (options.verify()) {
-                reporter.verified(requestId, target, pool.verify(token));
+                if (options.verify()) {
+                    reporter.verified(requestId, target, pool.verify(token));
+                }
             }
         }
     }
@@ -473,14 +541,14 @@ public final class TokenRequest {
      * @param home        the user's home by the password database, as HTCondor takes it, not by $HOME; empty if unknown
      * @param user        the owner that files of this user have
      * @param invocation  what a user types to run this program
-     * @param in          what `-resume -` reads
+     * @param in          what `-resume -` reads, and answers
      * @param out         where the token goes
      * @param err         where everything else goes
-     * @param terminal    whether stderr is a terminal
+     * @param terminal    whether a stream, by its number, is a terminal
      */
     record Host(InstantSource clock, SecureRandom random, Sleeper sleeper, Map<String, String> environment, String name,
                 Optional<Path> home, Optional<UserPrincipal> user, String invocation, InputStream in, PrintStream out,
-                PrintStream err, BooleanSupplier terminal) {
+                PrintStream err, IntPredicate terminal) {
 
         /** The machine as it is. */
         static Host real() {
@@ -489,7 +557,7 @@ public final class TokenRequest {
                 Optional.of(System.getProperty("user.home")).filter(home -> home.startsWith("/")).map(Path::of),
                 owner(), ownInvocation(), new BufferedInputStream(new FileInputStream(FileDescriptor.in)),
                 new PrintStream(new FileOutputStream(FileDescriptor.out), false, UTF_8),
-                new PrintStream(new FileOutputStream(FileDescriptor.err), true, UTF_8), Host::stderrIsTerminal);
+                new PrintStream(new FileOutputStream(FileDescriptor.err), true, UTF_8), Host::isTerminal);
         }
 
         /** Whether this is root, who has no token directory of its own but the system's. */
@@ -518,9 +586,9 @@ public final class TokenRequest {
         }
 
         /** Java tells only whether stdin and stdout both are, so the standard tool is asked. */
-        private static boolean stderrIsTerminal() {
+        private static boolean isTerminal(int stream) {
             try {
-                return new ProcessBuilder("test", "-t", "2").inheritIO().start().waitFor() == 0;
+                return new ProcessBuilder("test", "-t", Integer.toString(stream)).inheritIO().start().waitFor() == 0;
             } catch (IOException e) {
                 return false;
             } catch (InterruptedException e) {
@@ -693,8 +761,8 @@ public final class TokenRequest {
             .collect(StringBuilder::new, StringBuilder::appendCodePoint, StringBuilder::append).toString();
     }
 
-    /** Attributes with which a file or directory is created, so that it is never open to others; none where unknown. */
-    static FileAttribute<?>[] ownerOnly(String rights) {
+    /** Attributes with which a file or directory is created, so that it has its rights from the start; none where unknown. */
+    static FileAttribute<?>[] withRights(String rights) {
         return FileSystems.getDefault().supportedFileAttributeViews().contains("posix")
             ? new FileAttribute<?>[] {PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString(rights))}
             : new FileAttribute<?>[0];
@@ -779,6 +847,11 @@ public final class TokenRequest {
             };
         }
 
+        /** Whether another server of the same pool may do better. */
+        boolean isOfOneServer() {
+            return this == NOT_FOUND || this == UNREACHABLE || this == NOT_AUTHENTICATED;
+        }
+
         /** Whether a failure of this kind, while waiting, means that the request is no more. */
         boolean endsRequest() {
             return exitStatus == REQUEST_FAILED.exitStatus || this == REFUSED || this == UNEXPECTED;
@@ -818,6 +891,11 @@ public final class TokenRequest {
             return new Failure(reason, getMessage(), details, hint);
         }
 
+        /** The same with more details in front. */
+        Failure after(List<String> earlier) {
+            return new Failure(reason, getMessage(), Stream.concat(earlier.stream(), details.stream()).toList(), hint);
+        }
+
         List<String> details() {
             return details;
         }
@@ -855,9 +933,9 @@ public final class TokenRequest {
      * @param repeated    the words of the command line that belong to the resumption of its request, too
      * @param debug       empty for no trace, else the flags after {@code -debug:}, perhaps blank
      */
-    record Options(Order order, Wanted wanted, Optional<String> resume, Output output, Patience patience, boolean json,
-                   Detail detail, Optional<String> approvalUrl, boolean strict, boolean verify, List<String> repeated,
-                   Optional<String> debug) { }
+    record Options(Order order, Wanted wanted, Anchors anchors, Optional<String> resume, Output output, Patience patience,
+                   boolean json, Detail detail, Optional<String> approvalUrl, boolean strict, boolean verify,
+                   List<String> repeated, Optional<String> debug) { }
 
     /**
      * The token wanted.
@@ -1107,6 +1185,40 @@ public final class TokenRequest {
     /** What a token says beside what was asked for. Claims are null where the token has none. */
     record Review(Map<String, Object> claims, boolean verified, List<String> warnings) { }
 
+    /**
+     * What the command line says of the server's certificate.
+     *
+     * @param caFile       the CAs that may vouch for it, in place of the configured ones and the system's
+     * @param fingerprints if there are any, its chain must hold one of these, and nothing else is trusted
+     */
+    record Anchors(Optional<String> caFile, Set<String> fingerprints) { }
+
+    /** How rooms tell the user something, and ask, without knowing how that is done. */
+    interface Listener {
+        /** Something that can be done without. */
+        void notice(String line);
+
+        void warn(String text);
+
+        /** Asks a question, to be answered by yes or no; empty if nobody is there to answer. */
+        Optional<Boolean> confirm(List<String> question);
+    }
+
+    /** How long to wait for a connection, and for all that is to be said on it. condor_daemon_client/daemon.cpp */
+    record Timeouts(Duration connection, Duration exchange) {
+        /** @throws Failure CONFIGURATION */
+        static Timeouts of(Configuration configuration) throws Failure {
+            int ofTools = configuration.number("TOOL_TIMEOUT_MULTIPLIER", 0, 0, 1000);
+            int multiplier = Math.max(1, ofTools > 0 ? ofTools : configuration.number("TIMEOUT_MULTIPLIER", 0, 0, 1000));
+            return new Timeouts(Duration.ofSeconds(5).multipliedBy(multiplier),
+                Duration.ofSeconds(20).multipliedBy(multiplier));
+        }
+    }
+
+    /** What every conversation of this run has in common. */
+    record Circumstances(Configuration configuration, Host host, Trace trace, Anchors anchors, Timeouts timeouts,
+                         Listener listener) { }
+
     /** What happens, for whoever listens. */
     sealed interface Event {
         /**
@@ -1241,10 +1353,13 @@ public final class TokenRequest {
         /** What stands between {@code -debug} and its flags. */
         private static final String SEPARATOR = ":";
         private static final Duration USUAL_TIMEOUT = Duration.ofHours(1);
+        /** A fingerprint, alone or as openssl and condor_ssl_fingerprint print it: with its kind, or with a host. */
+        private static final Pattern FINGERPRINT = Pattern.compile(
+            "(?:SHA-256: |(?i:sha256 Fingerprint=)|[^!\\s]\\S* SSL )?([0-9A-Fa-f]{2}(?::?[0-9A-Fa-f]{2}){31})");
 
         /** The parts of the help. */
         private enum Section {
-            REQUEST("What to ask for:"), DAEMON("Whom to ask:"), TOKEN("What becomes of the token:"),
+            REQUEST("What to ask for:"), DAEMON("Whom to ask:"), TRUST("Whom to trust:"), TOKEN("What becomes of the token:"),
             WAIT("How to wait:"), STORY("What is told:"), HELP("Help:");
 
             private final String heading;
@@ -1274,6 +1389,12 @@ public final class TokenRequest {
                 "The daemon of this name, which the pool's collector knows; or its address."),
             TYPE(Section.DAEMON, "t", "TYPE", "a daemon type argument.",
                 "Its type: collector, schedd, startd, master, negotiator, credd, ... Default: collector."),
+            CAFILE(Section.TRUST, "", "FILE", "a file name argument.",
+                "The CAs that may vouch for the pool's certificate, and no others. Default: those of the settings and of "
+                    + "the system; at a terminal you are asked about others."),
+            FINGERPRINT(Section.TRUST, "", "SHA256", "a fingerprint.",
+                "The fingerprint of the pool's certificate, or of its CA's, as condor_ssl_fingerprint prints it; no other "
+                    + "is trusted. May be repeated."),
             TOKEN(Section.TOKEN, "to", "NAME", "a file name argument.",
                 "Writes the token to this file in the token directory instead of stdout."),
             FILE(Section.TOKEN, "f", "PATH", "a file name argument.",
@@ -1358,8 +1479,9 @@ public final class TokenRequest {
             EnumSet.of(Flag.IDENTITY, Flag.AUTHZ, Flag.LIFETIME, Flag.POOL, Flag.NAME, Flag.TYPE, Flag.NOWAIT);
         private static final Set<Flag> RIGHTS = EnumSet.of(Flag.OWNER, Flag.MODE);
         /** What the resumption of this request is to do as well. */
-        private static final Set<Flag> REPEATED = EnumSet.of(Flag.TOKEN, Flag.FILE, Flag.OWNER, Flag.MODE, Flag.STRICT,
-            Flag.VERIFY, Flag.POLL, Flag.RESUBMIT, Flag.JSON, Flag.APPROVAL_URL, Flag.QUIET, Flag.VERBOSE);
+        private static final Set<Flag> REPEATED = EnumSet.of(Flag.CAFILE, Flag.FINGERPRINT, Flag.TOKEN, Flag.FILE, Flag.OWNER,
+            Flag.MODE, Flag.STRICT, Flag.VERIFY, Flag.POLL, Flag.RESUBMIT, Flag.JSON, Flag.APPROVAL_URL, Flag.QUIET,
+            Flag.VERBOSE);
 
         /** The options while they are being read. */
         private static final class Draft {
@@ -1368,6 +1490,7 @@ public final class TokenRequest {
             private final List<String> authorizations = new ArrayList<>();
             private final List<String> repeated = new ArrayList<>();
             private final List<String> configured = new ArrayList<>();
+            private final Set<String> fingerprints = new LinkedHashSet<>();
             private OptionalInt lifetimeSeconds = OptionalInt.empty();
             private DaemonType type = DaemonType.COLLECTOR;
             private Duration timeout = USUAL_TIMEOUT;
@@ -1384,6 +1507,7 @@ public final class TokenRequest {
                     case AUTHZ -> Arrays.stream(value.split(",")).map(String::strip).filter(text -> !text.isEmpty())
                         .forEach(authorizations::add);
                     case LIFETIME -> lifetimeSeconds = lifetime(value);
+                    case FINGERPRINT -> fingerprints.add(fingerprint(value));
                     case CONFIG -> Stream.of(value).filter(name -> !name.isEmpty()).forEach(configured::add);
                     case TYPE -> type = DaemonType.named(value).orElseThrow(() -> new Failure(Reason.USAGE,
                         "ERROR: unrecognized daemon type: " + printable(value), "It takes " + DaemonType.ASKABLE + "."));
@@ -1403,7 +1527,8 @@ public final class TokenRequest {
                 texts.put(flag, value);
                 if (REPEATED.contains(flag)) {
                     repeated.add(flag.fullName());
-                    Stream.of(value).filter(text -> flag.takesValue()).forEach(repeated::add);
+                    Stream.of(flag == Flag.FINGERPRINT ? fingerprint(value) : value).filter(text -> flag.takesValue())
+                        .forEach(repeated::add);
                 }
             }
 
@@ -1424,6 +1549,15 @@ public final class TokenRequest {
                     && Integer.parseInt(value) <= max;
                 check(valid, flag, value, "It takes seconds, from " + min + " to " + max + ".");
                 return Integer.parseInt(value);
+            }
+
+            /** A fingerprint in its usual form; HTCondor's tools print words before it. */
+            private static String fingerprint(String value) throws Failure {
+                Matcher form = FINGERPRINT.matcher(value.strip());
+                check(form.matches(), Flag.FINGERPRINT, value,
+                    "It takes a SHA-256 fingerprint, 32 bytes in hex, such as 8a:ad:4e:..., which condor_ssl_fingerprint"
+                    + " prints.");
+                return form.group(1).toLowerCase(Locale.ROOT).replace(":", "").replaceAll("(..)(?!$)", "$1:");
             }
 
             private Rights owned(String value) throws Failure {
@@ -1468,7 +1602,8 @@ public final class TokenRequest {
                 Detail detail = given.contains(Flag.QUIET) ? Detail.QUIET
                     : given.contains(Flag.VERBOSE) ? Detail.VERBOSE : Detail.NORMAL;
                 return new Options(new Order(text(Flag.IDENTITY), List.copyOf(authorizations), lifetimeSeconds),
-                    new Wanted(type, text(Flag.NAME), text(Flag.POOL)),
+                    new Wanted(type, text(Flag.NAME), text(Flag.POOL)), new Anchors(text(Flag.CAFILE),
+                        Collections.unmodifiableSet(fingerprints)),
                     given.contains(Flag.RESUME) ? Optional.of(texts.get(Flag.RESUME)) : Optional.empty(), destination,
                     new Patience(timeout, interval, given.contains(Flag.NOWAIT), given.contains(Flag.RESUBMIT)),
                     given.contains(Flag.JSON), detail, text(Flag.APPROVAL_URL), given.contains(Flag.STRICT),
@@ -1576,7 +1711,7 @@ public final class TokenRequest {
             CommandSpec spec = CommandSpec.create().name(PROGRAM);
             for (Flag flag : flags) {
                 Class<?> type = !flag.takesValue() ? boolean.class
-                    : flag == Flag.FILE || flag == Flag.RESUME ? File.class
+                    : EnumSet.of(Flag.FILE, Flag.RESUME, Flag.CAFILE).contains(flag) ? File.class
                     : flag == Flag.TYPE ? DaemonType.class : String.class;
                 spec.addOption(OptionSpec.builder(flag.fullName()).paramLabel(flag.value).description(flag.description)
                     .arity(flag == Flag.CONFIG ? "1" : flag.arity()).type(type)
@@ -3603,6 +3738,12 @@ public final class TokenRequest {
             return new Sinful(host, port, more);
         }
 
+        Sinful without(String key) {
+            SortedMap<String, String> fewer = new TreeMap<>(parameters);
+            fewer.remove(key);
+            return new Sinful(host, port, fewer);
+        }
+
         Sinful at(String host, int port) {
             return new Sinful(host, port, parameters);
         }
@@ -3634,13 +3775,19 @@ public final class TokenRequest {
      *
      * @param sinful    its address in canonical form
      * @param alias     the host name that its certificate must carry; empty if only an address is known
-     * @param addresses to try in this order, at least one
+     * @param addresses to try in this order; none if it takes no connections
+     * @param brokers   those that can have it connect to us, {@code ADDRESS#ID}; where there are any, only they are tried
      */
-    record Target(Sinful sinful, Optional<String> alias, List<InetSocketAddress> addresses) {
+    record Target(Sinful sinful, Optional<String> alias, List<InetSocketAddress> addresses, List<String> brokers) {
 
         /** The endpoint behind a shared port, if the address names one. */
         Optional<String> sharedPortId() {
             return sinful.parameter("sock");
+        }
+
+        /** Whether it is on this machine. */
+        boolean isLocal() {
+            return brokers.isEmpty() && addresses.stream().map(InetSocketAddress::getAddress).allMatch(Target::isLocal);
         }
 
         /**
@@ -3656,8 +3803,7 @@ public final class TokenRequest {
             return longest.isEmpty() ? groups : groups.replaceFirst(Pattern.quote(longest), "::");
         }
 
-        /** Whether an address belongs to this machine. */
-        static boolean isLocal(InetAddress address) {
+        private static boolean isLocal(InetAddress address) {
             try {
                 return address.isLoopbackAddress() || NetworkInterface.getByInetAddress(address) != null;
             } catch (SocketException e) {
@@ -3672,39 +3818,91 @@ public final class TokenRequest {
     }
 
     /** A daemon that has been found. */
-    record Found(Target target, Wanted wanted) implements Place { }
+    record Found(Target target, Wanted wanted) { }
 
-    /** Where a daemon is to be found, if it is not found yet. */
+    /** Where a daemon is to be found. */
     sealed interface Place {
+        /** At an address; of several, one is as good as the other, and the first that can be used is the one. */
+        record Known(List<Found> daemons) implements Place { }
+
         /**
-         * In the collector's list.
+         * In the list of a collector, of which one is as good as the other.
          *
-         * @param pool as typed or configured
-         * @param name as typed; empty for the one on this machine, else the only one of its type
+         * @param type of the daemon
+         * @param name as typed or configured, in full as far as that is known; empty for the only one of its type
+         * @param own  the name of such a daemon of this machine, which is asked for first if there is no other name
          */
-        record Listed(Target collector, String pool, DaemonType type, Optional<String> name) implements Place { }
+        record Listed(List<Found> collectors, DaemonType type, Optional<String> name, Optional<String> own)
+            implements Place { }
     }
 
-    /** Finds the daemon, or the collector that knows it. It asks the name service and nobody else. */
+    /** Which versions of IP are used, and in which order. condor_io/ipv6_hostname.cpp, condor_utils/condor_sinful.cpp */
+    record Families(boolean ipv4, boolean ipv6, boolean ipv4First, boolean asNamed) {
+        static Families of(Configuration configuration) throws Failure {
+            boolean ipv4First = configuration.flag("PREFER_OUTBOUND_IPV4", true);
+            Families families = new Families(isOn(configuration, "ENABLE_IPV4"), isOn(configuration, "ENABLE_IPV6"), ipv4First,
+                !configuration.flag("IGNORE_DNS_PROTOCOL_PREFERENCE", true));
+            if (!families.ipv4() && !families.ipv6()) {
+                throw Configuration.invalid(configuration.find("ENABLE_IPV6").orElseThrow(),
+                    "true, since ENABLE_IPV4 is false, too");
+            }
+            return families;
+        }
+
+        /** What the system has, is used, unless it is switched off. */
+        private static boolean isOn(Configuration configuration, String name) throws Failure {
+            return configuration.text(name).filter("auto"::equalsIgnoreCase).isPresent() || configuration.flag(name, true);
+        }
+
+        boolean includes(InetAddress address) {
+            return address instanceof Inet6Address ? ipv6 : ipv4;
+        }
+
+        /** The better one first. */
+        Comparator<InetAddress> order() {
+            return Comparator.comparing(address -> address instanceof Inet6Address == ipv4First);
+        }
+
+        /** The addresses of a name, of which the name service may know better. */
+        Comparator<InetAddress> orderOfNames() {
+            return asNamed ? (one, other) -> 0 : order();
+        }
+    }
+
+    /**
+     * Finds the daemon, or the collectors that know it. It asks this machine's files and name service, and nobody else.
+     * The rules are those of condor_daemon_client/daemon.cpp, Daemon::locate.
+     */
     static final class Location {
         private static final Pattern NAME = Pattern.compile("[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*\\.?");
         private static final Pattern IPV4 = Pattern.compile("[0-9]{1,3}(\\.[0-9]{1,3}){3}");
+        /** A line of an address file: the address alone, or as an attribute of the daemon's ad. */
+        private static final Pattern ADDRESS = Pattern.compile("(?:MyAddress\\s*=\\s*\")?(<[^\"]*>)\"?");
+        /** Address files are shorter. */
+        private static final int LINES_MAX = 1000;
         private final Configuration configuration;
+        private final Families families;
+        private final boolean isRoot;
         private final Trace trace;
+        private final Listener listener;
 
-        Location(Configuration configuration, Trace trace) {
-            this.configuration = configuration;
-            this.trace = trace;
+        /** @throws Failure CONFIGURATION */
+        Location(Circumstances circumstances) throws Failure {
+            this.configuration = circumstances.configuration();
+            this.families = Families.of(configuration);
+            this.isRoot = circumstances.host().isRoot();
+            this.trace = circumstances.trace();
+            this.listener = circumstances.listener();
         }
 
         /**
-         * The place of the daemon wanted. The rules are those of condor_daemon_client/daemon.cpp, Daemon::locate.
+         * The place of the daemon wanted.
          *
          * @throws Failure USAGE, CONFIGURATION, NOT_FOUND
          */
         Place find(Wanted wanted) throws Failure {
             return switch (wanted.type()) {
-                case COLLECTOR, VIEW_COLLECTOR -> collector(wanted);
+                case COLLECTOR, VIEW_COLLECTOR -> new Place.Known(collectors(wanted));
                 case ANY -> found(wanted, wanted.name()
                     .orElseThrow(() -> new Failure(Reason.UNREACHABLE, "Failed to request a new token: "
                         + "DAEMON:1:Failed to connect to remote daemon at ''",
@@ -3715,9 +3913,7 @@ public final class TokenRequest {
                 case KBDD, GENERIC, CLUSTER_SERVER -> throw nowhere(wanted.name(), Reason.USAGE,
                     "Daemons of type " + wanted.type().word() + " cannot be looked up; -type any -name '<IP:PORT>' "
                     + "goes to any address.");
-                default -> wanted.name().filter(name -> name.startsWith("<") || name.contains(":")).isPresent()
-                    ? found(wanted, wanted.name().get())
-                    : listed(wanted);
+                default -> daemon(wanted);
             };
         }
 
@@ -3727,8 +3923,10 @@ public final class TokenRequest {
                 .orElse("ERROR: couldn't locate default daemon type."), hint);
         }
 
+        // ---- Collectors ----
+
         /** Of a collector, a name means the same as a pool. */
-        private Found collector(Wanted wanted) throws Failure {
+        private List<Found> collectors(Wanted wanted) throws Failure {
             if (wanted.pool().isPresent() && wanted.name().isPresent()) {
                 throw new Failure(Reason.USAGE, "ERROR: Daemon: pool (" + printable(wanted.pool().get()) + ") and name ("
                     + printable(wanted.name().get()) + ") conflict for COLLECTOR",
@@ -3736,57 +3934,137 @@ public final class TokenRequest {
             }
             if (wanted.name().isPresent()) {
                 try {
-                    return collector(wanted.name().get(), "-name");
+                    return List.of(collector(wanted.name().get(), "-name"));
                 } catch (Failure failure) {
                     throw new Failure(failure.reason, nowhere(wanted.name(), failure.reason, "").getMessage(),
                         List.of(failure.getMessage()), failure.hint().orElse(""));
                 }
             }
-            return pool(wanted.pool());
-        }
-
-        /** A daemon whose address is given, as a sinful string or HOST:PORT. */
-        private Found found(Wanted wanted, String address) throws Failure {
-            return new Found(resolve(address.strip(), "-name"), wanted);
-        }
-
-        private Found collector(String pool, String source) throws Failure {
-            return new Found(resolve(pool.strip(), source),
-                new Wanted(DaemonType.COLLECTOR, Optional.empty(), Optional.of(pool.strip())));
-        }
-
-        private Place listed(Wanted wanted) throws Failure {
-            Found collector = pool(wanted.pool());
-            return new Place.Listed(collector.target(), collector.wanted().pool().orElseThrow(), wanted.type(),
-                wanted.name());
+            Optional<Configuration.Setting> view = wanted.type() == DaemonType.VIEW_COLLECTOR && wanted.pool().isEmpty()
+                ? configuration.find("CONDOR_VIEW_HOST") : Optional.empty();
+            return view.isPresent() ? collectors(view.get()) : pool(wanted.pool());
         }
 
         /**
-         * The collector of a pool.
+         * The collectors of a pool.
          *
-         * @param pool what the user typed after {@code -pool}; empty for the configured COLLECTOR_HOST
+         * @param pool what the user typed after {@code -pool}; empty for the configured ones
          */
-        private Found pool(Optional<String> pool) throws Failure {
+        private List<Found> pool(Optional<String> pool) throws Failure {
             if (pool.isPresent()) {
-                return collector(pool.get(), "-pool");
+                return List.of(collector(pool.get(), "-pool"));
             }
-            Optional<Configuration.Setting> setting =
-                configuration.find("COLLECTOR_HOST").or(() -> configuration.find("CONDOR_HOST"));
-            if (setting.isEmpty()) {
-                throw nowhere(Optional.empty(), Reason.USAGE,
-                    "No pool is configured: give -pool HOST, or set _CONDOR_COLLECTOR_HOST.");
-            }
+            return collectors(Stream.of("COLLECTOR_HOST", "COLLECTOR_IP_ADDR", "CM_IP_ADDR", "CONDOR_HOST")
+                .map(configuration::find).flatMap(Optional::stream).findFirst()
+                .orElseThrow(() -> nowhere(Optional.empty(), Reason.USAGE,
+                    "No pool is configured: give -pool HOST, or set _CONDOR_COLLECTOR_HOST.")));
+        }
+
+        /** Those of a list that are found; of the others the user is told. */
+        private List<Found> collectors(Configuration.Setting setting) throws Failure {
+            List<Found> found = new ArrayList<>();
             List<String> complaints = new ArrayList<>();
-            for (String name : Configuration.items(setting.get().value())) {
+            for (String name : Configuration.items(setting.value())) {
                 try {
-                    return collector(name, setting.get().source());
+                    found.add(collector(name, setting.name() + ", " + setting.source()));
                 } catch (Failure failure) {
                     complaints.add(failure.getMessage());
                 }
             }
-            throw new Failure(Reason.NOT_FOUND, nowhere(Optional.empty(), Reason.NOT_FOUND, "").getMessage(), complaints,
-                "None of the hosts in " + setting.get().name() + " can be found.");
+            if (found.isEmpty()) {
+                throw new Failure(Reason.NOT_FOUND, nowhere(Optional.empty(), Reason.NOT_FOUND, "").getMessage(),
+                    complaints, "None of the hosts in " + setting.name() + " (" + setting.source() + ") can be found.");
+            }
+            complaints.forEach(complaint -> listener.notice(complaint.replaceFirst("^ERROR: ", "Passed over: ")));
+            return found;
         }
+
+        private Found collector(String name, String source) throws Failure {
+            Wanted wanted = new Wanted(DaemonType.COLLECTOR, Optional.empty(), Optional.of(name.strip()));
+            // Of a pool on one machine nobody knows the port but its collector, which writes it down.
+            Optional<Found> own = name.strip().endsWith(":0") ? own(wanted, configuration.text("FULL_HOSTNAME"))
+                : Optional.empty();
+            return own.isPresent() ? own.get() : new Found(resolve(name.strip(), source), wanted);
+        }
+
+        // ---- Other daemons ----
+
+        /** On this machine, at an address that was typed, or in the collector's list. */
+        private Place daemon(Wanted wanted) throws Failure {
+            String prefix = wanted.type().name() + "_";
+            Optional<String> typed = wanted.name()
+                .or(() -> wanted.pool().isPresent() ? Optional.empty() : configuration.text(prefix + "HOST"));
+            if (typed.filter(name -> name.startsWith("<") || name.contains(":")).isPresent()) {
+                return found(wanted, typed.get());
+            }
+            Optional<String> name = typed.map(this::inFull);
+            // There is one negotiator in a pool, wherever; and of another pool's daemons none is this machine's.
+            Optional<String> own = wanted.pool().isPresent() || name.isEmpty() && wanted.type() == DaemonType.NEGOTIATOR
+                ? Optional.empty() : Optional.of(ownName(prefix));
+            Optional<Found> here = own.isPresent() && own.get().equalsIgnoreCase(name.orElse(own.get()))
+                ? own(new Wanted(wanted.type(), own, wanted.pool()), own) : Optional.empty();
+            return here.isPresent() ? new Place.Known(List.of(here.get()))
+                : new Place.Listed(pool(wanted.pool()), wanted.type(), name, own);
+        }
+
+        /** The name of such a daemon of this machine. condor_utils/get_daemon_name.cpp, build_valid_daemon_name */
+        private String ownName(String prefix) {
+            String machine = configuration.text("FULL_HOSTNAME").orElse("localhost");
+            Optional<String> name = configuration.text(prefix + "NAME");
+            return name.isEmpty() || machine.equalsIgnoreCase(name.get()) ? machine
+                : name.get().contains("@") ? name.get() : name.get() + "@" + machine;
+        }
+
+        /** A short name of a machine with its domain, if one is known. Others stand for themselves. */
+        private String inFull(String name) {
+            if (name.contains("@") || name.contains(".")) {
+                return name;
+            }
+            try {
+                String canonical = InetAddress.getByName(name).getCanonicalHostName();
+                if (canonical.contains(".") && !IPV4.matcher(canonical).matches()) {
+                    return canonical;
+                }
+            } catch (UnknownHostException e) {
+                trace.log(Trace.HOSTNAME, () -> name + " is known to no name service.");
+            }
+            return name + configuration.text("DEFAULT_DOMAIN_NAME")
+                .map(domain -> domain.startsWith(".") ? domain : "." + domain).orElse("");
+        }
+
+        /** The daemon of this machine, by the file in which it has written down its address. */
+        private Optional<Found> own(Wanted wanted, Optional<String> name) throws Failure {
+            String prefix = wanted.type().name() + "_";
+            boolean superPort = isRoot || configuration.flag("USE_SUPER_PORT", false);
+            for (String kind : List.of("SUPER_ADDRESS_FILE", "DAEMON_AD_FILE", "ADDRESS_FILE")) {
+                Optional<Path> file = configuration.text(prefix + kind).map(text -> Path.of(text.strip()))
+                    .filter(path -> superPort || !kind.startsWith("SUPER"));
+                Optional<Sinful> address = file.flatMap(Location::firstAddress);
+                if (address.isPresent()) {
+                    boolean aliased = address.get().parameter("alias").isPresent() || name.isEmpty();
+                    Sinful sinful = aliased ? address.get()
+                        : address.get().with("alias", name.get().substring(name.get().lastIndexOf('@') + 1));
+                    return Optional.of(new Found(resolve(sinful.toString(), file.get().toString()), wanted));
+                }
+            }
+            return Optional.empty();
+        }
+
+        private static Optional<Sinful> firstAddress(Path file) {
+            try (Stream<String> lines = Files.lines(file, ISO_8859_1)) {
+                return lines.limit(LINES_MAX).map(line -> ADDRESS.matcher(line.strip())).filter(Matcher::matches).findFirst()
+                    .flatMap(address -> Sinful.parse(address.group(1)));
+            } catch (IOException | UncheckedIOException e) {
+                return Optional.empty();
+            }
+        }
+
+        /** A daemon whose address is given, as a sinful string or HOST:PORT. */
+        private Place found(Wanted wanted, String address) throws Failure {
+            return new Place.Known(List.of(new Found(resolve(address.strip(), "-name"), wanted)));
+        }
+
+        // ---- Addresses ----
 
         /** The daemon at an address that was found out, not typed. */
         Target at(String sinful, String source) throws Failure {
@@ -3803,11 +4081,19 @@ public final class TokenRequest {
             if (!sinful.isComplete()) {
                 throw unreadable(text, source);
             }
-            if (sinful.parameters().containsKey("CCBID")) {
-                throw new Failure(Reason.UNREACHABLE, "ERROR: " + printable(text) + " (" + source
-                    + ") can be reached only through a connection broker (CCBID), which this command cannot do.", "");
+            Optional<Sinful> inside = privately(sinful);
+            return inside.isPresent() ? target(inside.get(), bare, text, source) : target(sinful, bare, text, source);
+        }
+
+        /** The address within our private network, if it is the daemon's, too. */
+        private Optional<Sinful> privately(Sinful sinful) {
+            if (sinful.parameter("PrivNet").isEmpty()
+                    || !sinful.parameter("PrivNet").equals(configuration.text("PRIVATE_NETWORK_NAME"))) {
+                return Optional.empty();
             }
-            return target(sinful, bare, text, source);
+            Sinful inside = sinful.parameter("PrivAddr").flatMap(address -> Sinful.parse(address.startsWith("<") ? address
+                : "<" + address + ">")).filter(Sinful::isComplete).orElse(sinful.without("CCBID"));
+            return Optional.of(sinful.parameter("alias").map(alias -> inside.with("alias", alias)).orElse(inside));
         }
 
         private Target target(Sinful sinful, boolean bare, String text, String source) throws Failure {
@@ -3817,27 +4103,38 @@ public final class TokenRequest {
             Optional<String> name = Optional.of(sinful.host().replaceFirst("\\.$", "")).filter(host -> isName);
             Optional<String> alias = bare ? name.or(() -> sinful.parameter("alias")) : sinful.parameter("alias")
                 .or(() -> name);
-            List<InetSocketAddress> addresses = sinful.parameter("addrs").map(Location::listed).orElse(List.of());
-            if (addresses.isEmpty()) {
-                addresses = addresses(sinful, isName, text, source);
-            }
-            InetSocketAddress first = addresses.get(0);
-            Sinful canonical = sinful.at(Target.text(first.getAddress()), first.getPort());
+            List<String> brokers = sinful.parameter("CCBID").map(contacts -> List.of(contacts.strip().split(" +")))
+                .orElse(List.of());
+            List<InetSocketAddress> addresses = !brokers.isEmpty() ? List.of() : addresses(sinful, isName, text, source);
+            Sinful canonical = addresses.isEmpty() ? sinful
+                : sinful.at(Target.text(addresses.get(0).getAddress()), addresses.get(0).getPort());
             Target target = new Target(alias.map(host -> canonical.with("alias", host)).orElse(canonical), alias,
-                addresses);
-            trace.log(Trace.HOSTNAME, () -> text + " is " + target + ", to be tried at " + target.addresses());
+                addresses, brokers);
+            trace.log(Trace.HOSTNAME, () -> text + " is " + target + ", to be tried "
+                + (brokers.isEmpty() ? "at " + addresses : "through its brokers " + brokers));
             return target;
         }
 
-        private static List<InetSocketAddress> addresses(Sinful sinful, boolean isName, String text, String source)
-                throws Failure {
+        /** What can be connected to: the list of addresses counts before the one in front of it. */
+        private List<InetSocketAddress> addresses(Sinful sinful, boolean isName, String text, String source) throws Failure {
+            List<InetSocketAddress> listed = sinful.parameter("addrs").map(Location::listed).orElse(List.of());
+            List<InetSocketAddress> all = !listed.isEmpty() ? listed : named(sinful, isName, source);
+            List<InetSocketAddress> usable = all.stream().filter(address -> families.includes(address.getAddress()))
+                .sorted(Comparator.comparing(InetSocketAddress::getAddress,
+                    listed.isEmpty() ? families.orderOfNames() : families.order())).toList();
+            if (usable.isEmpty()) {
+                throw new Failure(Reason.UNREACHABLE, "ERROR: " + printable(text) + " (" + source + ") has only IPv"
+                    + (families.ipv4() ? 6 : 4) + " addresses.", "ENABLE_IPV" + (families.ipv4() ? 6 : 4) + " is false here.");
+            }
+            return usable;
+        }
+
+        private static List<InetSocketAddress> named(Sinful sinful, boolean isName, String source) throws Failure {
             try {
                 if (isName && !NAME.matcher(sinful.host()).matches()) {
                     throw new UnknownHostException();
                 }
-                // IPv4 first, as PREFER_IPV4 says where nothing else is set.
                 return Arrays.stream(InetAddress.getAllByName(sinful.host()))
-                    .sorted(Comparator.comparing(address -> address instanceof Inet6Address))
                     .map(address -> new InetSocketAddress(address, sinful.port())).toList();
             } catch (UnknownHostException e) {
                 throw new Failure(Reason.NOT_FOUND, "ERROR: unknown host " + printable(sinful.host()), "It comes from "
@@ -3883,6 +4180,8 @@ public final class TokenRequest {
         static final int QUERY_MASTER_ADS = 7;
         static final int QUERY_NEGOTIATOR_ADS = 50;
         static final int QUERY_HAD_ADS = 56;
+        static final int CCB_REQUEST = 68;
+        static final int CCB_REVERSE_CONNECT = 69;
         static final int QUERY_GENERIC_ADS = 74;
         static final int SHARED_PORT_CONNECT = 75;
         static final int DC_AUTHENTICATE = 60010;
@@ -4090,6 +4389,11 @@ public final class TokenRequest {
             return expression(name).filter("false"::equalsIgnoreCase).isPresent();
         }
 
+        /** Whether the attribute is there and is {@code true}. */
+        boolean isTrue(String name) {
+            return expression(name).filter("true"::equalsIgnoreCase).isPresent();
+        }
+
         boolean isEmpty() {
             return expressions.isEmpty();
         }
@@ -4292,8 +4596,29 @@ public final class TokenRequest {
             }
         }
 
+        /** One that somebody else has made. */
+        static Connection accepted(Socket socket, InstantSource clock, Instant deadline) throws IOException {
+            socket.setTcpNoDelay(true);
+            return new Connection(socket, clock, deadline);
+        }
+
+        /** The same with another deadline. */
+        Connection until(Instant later) {
+            return new Connection(socket, clock, later);
+        }
+
         InetSocketAddress peer() {
             return (InetSocketAddress) socket.getRemoteSocketAddress();
+        }
+
+        /** Our end, on the network by which the peer is reached. */
+        InetAddress localAddress() {
+            return socket.getLocalAddress();
+        }
+
+        /** Whether a read would find something at once. */
+        boolean hasInput() throws IOException {
+            return socket.getInputStream().available() > 0;
         }
 
         OutputStream output() throws IOException {
@@ -4350,8 +4675,8 @@ public final class TokenRequest {
         private final OutputStream out;
         private final SecureRandom random;
         private final Trace trace;
-        private Transcript sent = new Transcript();
-        private Transcript received = new Transcript();
+        private final Transcript sent = new Transcript();
+        private final Transcript received = new Transcript();
         private Optional<Sealing> sealing = Optional.empty();
         private Optional<Sealing> opening = Optional.empty();
 
@@ -4370,12 +4695,6 @@ public final class TokenRequest {
         /** A new message, in the form that the stream has now. */
         Message message() {
             return new Message(encrypted());
-        }
-
-        /** Forgets what passed so far: the target of a shared port never sees the request for it. */
-        void restartTranscripts() {
-            sent = new Transcript();
-            received = new Transcript();
         }
 
         /**
@@ -4475,6 +4794,60 @@ public final class TokenRequest {
             byte[] digest() {
                 return silent ? new byte[Wire.KEY_BYTES] : digest.digest();
             }
+        }
+    }
+
+    /** The way to one daemon. */
+    interface Dialer {
+        /**
+         * A connection on which nothing has been said to the daemon yet.
+         *
+         * @throws IOException if there is no way to it
+         * @throws Failure     if somebody on the way refuses
+         */
+        Connection connect() throws IOException, Failure;
+
+        /**
+         * Leads a connection on to the daemon, if it is one of those behind a shared port: endpoint, who we are, no
+         * deadline, no further arguments. There is no answer, and the daemon never sees this, so it is said on a stream of
+         * its own. condor_io/shared_port_client.cpp
+         */
+        static Connection lead(Connection connection, Target target, Circumstances circumstances) throws IOException {
+            Optional<String> endpoint = target.sharedPortId();
+            if (endpoint.isPresent()) {
+                try {
+                    CedarStream stream = new CedarStream(connection.input(), connection.output(),
+                        circumstances.host().random(), circumstances.trace());
+                    stream.send(stream.message().number(Wire.SHARED_PORT_CONNECT).string(endpoint.get())
+                        .string("TokenRequest").number(-1).number(0));
+                } catch (IOException e) {
+                    connection.close();
+                    throw e;
+                }
+            }
+            return connection;
+        }
+    }
+
+    /** The way to a daemon that takes connections. */
+    record Straight(Target target, Circumstances circumstances) implements Dialer {
+        @Override
+        public Connection connect() throws IOException {
+            Host host = circumstances.host();
+            Duration patience = circumstances.timeouts().connection();
+            List<String> complaints = new ArrayList<>();
+            for (InetSocketAddress address : target.addresses()) {
+                try {
+                    Connection connection = Connection.open(address, patience, host.clock(),
+                        host.clock().instant().plus(patience).plus(circumstances.timeouts().exchange()));
+                    circumstances.trace().log(Trace.NETWORK, () -> "Connected to " + address + ".");
+                    return Dialer.lead(connection, target, circumstances);
+                } catch (IOException e) {
+                    complaints.add(Target.text(address.getAddress()) + " port " + address.getPort() + ": "
+                        + e.getMessage());
+                }
+            }
+            throw new ConnectException("cannot connect to " + String.join("; ", complaints));
         }
     }
 
@@ -4671,7 +5044,642 @@ public final class TokenRequest {
         }
     }
 
-    // ==== 14. Authenticator: the methods, one class each ====
+    // ==== 14. Trust: whose certificate is believed ====
+
+    /**
+     * What people have said of certificates that no CA vouches for, in the original's file and in its form
+     * (condor_io/ca_utils.cpp): {@code ALIAS SSL CERTIFICATE}, and with a {@code !} before the alias what was refused.
+     * The certificate is DER in base64; {@code @trusted} stands for one that a CA vouched for.
+     *
+     * <p>The original obeys the first line of an alias, and writes one at every login, so that one by FS, or one without a
+     * terminal, forbids the question for good. Here only lines about SSL count, that of the certificate at hand before
+     * the others; and only an answer is written, or what BOOTSTRAP_SSL_SERVER_TRUST allows.
+     */
+    record KnownHosts(Path file) {
+        private static final String METHOD = "SSL";
+
+        /** What the file says of a certificate; CHANGED is where it trusts another one of the same host. */
+        enum Opinion { ACCEPTED, REFUSED, CHANGED, NONE }
+
+        /** @param info a certificate, or {@code @trusted} */
+        private record Line(int number, boolean refused, String info) {
+            static Optional<Line> of(int number, String text, String alias) {
+                String[] words = text.strip().split(" ");
+                boolean refused = words[0].startsWith("!");
+                return words.length >= 3 && words[1].equals(METHOD) && words[0].substring(refused ? 1 : 0).equals(alias)
+                    ? Optional.of(new Line(number, refused, words[2])) : Optional.empty();
+            }
+        }
+
+        /**
+         * @param place FILE:LINE; the file, where no line is about the host
+         * @param other the certificate that is trusted instead; empty where it is not known
+         */
+        record Finding(Opinion opinion, String place, Optional<X509Certificate> other) { }
+
+        static KnownHosts of(Configuration configuration, Host host) {
+            return new KnownHosts(configuration.text("SEC_KNOWN_HOSTS").map(text -> Path.of(text.strip()))
+                .or(() -> host.home().filter(home -> !host.isRoot())
+                    .map(home -> home.resolve(".condor").resolve("known_hosts")))
+                .orElseGet(() -> Path.of(configuration.text("SEC_SYSTEM_KNOWN_HOSTS").map(String::strip)
+                    .orElse("/etc/condor/known_hosts"))));
+        }
+
+        /** @throws IOException if the file is there and cannot be read: then nobody knows what it forbids */
+        Finding find(String alias, X509Certificate certificate) throws IOException, CertificateException {
+            List<String> lines = Files.exists(file) ? Files.readAllLines(file, ISO_8859_1) : List.of();
+            String wanted = encoded(certificate);
+            Optional<Line> accepted = Optional.empty();
+            for (int i = 0; i < lines.size(); i++) {
+                Optional<Line> line = Line.of(i + 1, lines.get(i), alias);
+                if (line.isPresent() && line.get().info().equals(wanted)) {
+                    return new Finding(line.get().refused() ? Opinion.REFUSED : Opinion.ACCEPTED, place(line.get()),
+                        Optional.empty());
+                }
+                accepted = accepted.or(() -> line.filter(one -> !one.refused()));
+            }
+            return accepted.isEmpty() ? new Finding(Opinion.NONE, file.toString(), Optional.empty())
+                : new Finding(Opinion.CHANGED, place(accepted.get()), decoded(accepted.get().info()));
+        }
+
+        private String place(Line line) {
+            return file + ":" + line.number();
+        }
+
+        /** Adds a line, at the end, as all who write to this file do. */
+        void add(String alias, X509Certificate certificate, boolean accepted) throws IOException, CertificateException {
+            Path directory = file.toAbsolutePath().getParent();
+            Files.createDirectories(directory, withRights("rwxr-xr-x"));
+            String line = (endsWithinLine() ? "\n" : "") + (accepted ? "" : "!") + alias + " " + METHOD + " "
+                + encoded(certificate) + "\n";
+            try (FileChannel channel = FileChannel.open(file,
+                    Set.of(StandardOpenOption.CREATE, StandardOpenOption.APPEND), withRights("rw-r--r--"))) {
+                channel.write(ByteBuffer.wrap(line.getBytes(ISO_8859_1)));
+                channel.force(true);
+            }
+        }
+
+        private boolean endsWithinLine() throws IOException {
+            if (!Files.exists(file)) {
+                return false;
+            }
+            byte[] text = Files.readAllBytes(file);
+            return text.length > 0 && text[text.length - 1] != '\n';
+        }
+
+        private static String encoded(X509Certificate certificate) throws CertificateException {
+            return Base64.getEncoder().encodeToString(certificate.getEncoded());
+        }
+
+        private static Optional<X509Certificate> decoded(String info) {
+            try {
+                return Optional.of((X509Certificate) CertificateFactory.getInstance("X.509")
+                    .generateCertificate(new ByteArrayInputStream(Base64.getDecoder().decode(info))));
+            } catch (CertificateException | IllegalArgumentException e) {
+                return Optional.empty();
+            }
+        }
+    }
+
+    /**
+     * Decides whether a server's certificate is trusted: its chain must lead to the certificate that the user expects;
+     * else to the user's CAs; else, unless that is switched off, to the system's; else to a certificate that a person has
+     * accepted. And it must carry the host's name. It remembers why it said no.
+     *
+     * <p>Chain and name are checked by Java's own trust manager; this class chooses what the chain is to lead to, and
+     * finds the words.
+     */
+    static final class ServerTrust extends X509ExtendedTrustManager {
+        /** Where OpenSSL's default CAs live on Debian, on Fedora and its kin, and on BSD and macOS. */
+        private static final List<String> SYSTEM_BUNDLES = List.of("/etc/ssl/certs/ca-certificates.crt",
+            "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem");
+        /** Names by which OpenSSL finds a certificate in a CA directory. */
+        private static final Pattern HASHED = Pattern.compile("[0-9a-f]{8}\\.[0-9]+");
+        private static final String BOOTSTRAP = "BOOTSTRAP_SSL_SERVER_TRUST";
+        private static final String SKIP_HOST_CHECK = "SSL_SKIP_HOST_CHECK";
+        private final Configuration configuration;
+        private final Map<String, String> environment;
+        private final Anchors anchors;
+        private final Listener listener;
+        private final KnownHosts knownHosts;
+        private final boolean useSystemCas;
+        private final boolean bootstrap;
+        private final boolean asks;
+        private final boolean skipsHostCheck;
+        private final List<String> sources = new ArrayList<>();
+        private String hostName = "";
+        private Use use = Use.LOGIN;
+        private Optional<Rejection> rejection = Optional.empty();
+        private Optional<X509Certificate> confirmed = Optional.empty();
+
+        /** What the connection is for: a login proves the server to us, a bearer token must not reach a wrong one. */
+        enum Use { LOGIN, BEARER_TOKEN }
+
+        /** The server is not trusted. The message is for people, a line and further ones with particulars. */
+        private static final class Rejection extends CertificateException {
+            private static final long serialVersionUID = 1L;
+            /** Whether nothing else is to be tried with this server. */
+            private final boolean isFinal;
+            /** The certificate that a person can accept, if there is no other objection. */
+            private final transient Optional<Stranger> stranger;
+
+            Rejection(List<String> lines, boolean isFinal, Optional<Stranger> stranger, CertificateException cause) {
+                super(String.join("\n", lines), cause);
+                this.isFinal = isFinal;
+                this.stranger = stranger;
+            }
+        }
+
+        /** A certificate that nobody vouches for: the last one of a chain. */
+        private record Stranger(X509Certificate certificate, boolean isCa) { }
+
+        /** @throws Failure CONFIGURATION; USAGE if the CAs that the command line names are not there */
+        ServerTrust(Circumstances circumstances) throws Failure {
+            this.configuration = circumstances.configuration();
+            this.environment = circumstances.host().environment();
+            this.anchors = circumstances.anchors();
+            this.listener = circumstances.listener();
+            this.knownHosts = KnownHosts.of(configuration, circumstances.host());
+            this.useSystemCas = configuration.flag("AUTH_SSL_CLIENT_USE_DEFAULT_CAS", true);
+            this.bootstrap = configuration.flag(BOOTSTRAP, false);
+            this.asks = configuration.flag("BOOTSTRAP_SSL_SERVER_TRUST_PROMPT_USER", true);
+            this.skipsHostCheck = configuration.flag(SKIP_HOST_CHECK, false);
+            if (anchors.caFile().isPresent() && read(Path.of(anchors.caFile().get())).isEmpty()) {
+                throw new Failure(Reason.USAGE, ArgumentParser.PROGRAM + ": Invalid argument for -cafile: "
+                    + printable(anchors.caFile().get()) + ".", "It takes a file with certificates of CAs (PEM)"
+                    + (Files.exists(Path.of(anchors.caFile().get())) ? "; this one has none that can be read."
+                        : "; there is no such file."));
+            }
+        }
+
+        /** Whether a host's name is needed for the check. */
+        boolean needsName(Use purpose) {
+            return !skipsHostCheck || purpose == Use.BEARER_TOKEN;
+        }
+
+        /** Why the server's certificate was rejected; empty if it was not, or not seen. */
+        Optional<String> rejection() {
+            return rejection.map(Throwable::getMessage);
+        }
+
+        /** Whether the rejection is one after which nothing else is to be tried. */
+        boolean isFinal() {
+            return rejection.filter(no -> no.isFinal).isPresent();
+        }
+
+        /** A TLS engine for one connection to this host. */
+        SSLEngine engine(String hostName, Use use) {
+            try {
+                this.hostName = hostName;
+                this.use = use;
+                this.rejection = Optional.empty();
+                SSLContext context = SSLContext.getInstance("TLS");
+                context.init(new KeyManager[0], new TrustManager[] {this}, null);
+                SSLEngine engine = context.createSSLEngine(hostName, -1);
+                engine.setUseClientMode(true);
+                SSLParameters parameters = engine.getSSLParameters();
+                parameters.setProtocols(new String[] {"TLSv1.3", "TLSv1.2"});
+                if (needsName(use)) {
+                    parameters.setEndpointIdentificationAlgorithm("HTTPS");
+                }
+                engine.setSSLParameters(parameters);
+                return engine;
+            } catch (GeneralSecurityException e) {
+                throw new AssertionError("Java has no TLS", e);
+            }
+        }
+
+        /** What a chain leads to: something that vouches for it, or only to its own last certificate. */
+        private enum Ground { VOUCHED, STRANGER }
+
+        @Override
+        public void checkServerTrusted(X509Certificate[] chain, String keyType, SSLEngine engine)
+                throws CertificateException {
+            List<X509Certificate> path = path(chain);
+            Ground ground = Ground.VOUCHED;
+            try {
+                X509ExtendedTrustManager judge;
+                try {
+                    judge = anchors.fingerprints().isEmpty() ? byCas(chain, keyType) : expected(path);
+                } catch (CertificateException e) {
+                    if (!isUnknownIssuer(e)) {
+                        throw e;
+                    }
+                    ground = Ground.STRANGER;
+                    judge = byItself(path, e);
+                }
+                identify(judge, chain, keyType, engine);
+                if (ground == Ground.STRANGER) {
+                    askMemory(path);
+                }
+                if (!needsName(use)) {
+                    listener.warn(SKIP_HOST_CHECK + " is on (" + source(SKIP_HOST_CHECK)
+                        + "): the certificate may be another host's.");
+                }
+            } catch (Rejection e) {
+                rejection = Optional.of(e);
+                throw e;
+            } catch (CertificateException e) {
+                rejection = Optional.of(untrusted(path, e, List.of(remedy(e)), Optional.empty()));
+                throw e;
+            }
+        }
+
+        /** The certificate, its issuer and so on, as far as the server sent them. */
+        private static List<X509Certificate> path(X509Certificate[] chain) {
+            List<X509Certificate> path = new ArrayList<>(List.of(chain[0]));
+            boolean grows = true;
+            while (grows) {
+                X509Certificate last = path.get(path.size() - 1);
+                Optional<X509Certificate> issuer = Arrays.stream(chain).filter(one -> !path.contains(one))
+                    .filter(one -> issued(one, last)).findFirst();
+                issuer.ifPresent(path::add);
+                grows = issuer.isPresent();
+            }
+            return path;
+        }
+
+        private static boolean issued(X509Certificate issuer, X509Certificate certificate) {
+            try {
+                certificate.verify(issuer.getPublicKey());
+                return certificate.getIssuerX500Principal().equals(issuer.getSubjectX500Principal());
+            } catch (GeneralSecurityException e) {
+                return false;
+            }
+        }
+
+        private static boolean isUnknownIssuer(CertificateException e) {
+            return !(e instanceof Rejection) && (e.getCause() instanceof CertPathBuilderException || e instanceof NoCas);
+        }
+
+        private void identify(X509ExtendedTrustManager judge, X509Certificate[] chain, String keyType, SSLEngine engine)
+                throws CertificateException {
+            try {
+                judge.checkServerTrusted(chain, keyType, engine);
+            } catch (CertificateException e) {
+                List<String> lines = new ArrayList<>(List.of("the certificate is not for " + hostName + ": "
+                    + innermost(e)));
+                lines.addAll(description(chain[0]));
+                lines.add("to trust it: ask for the pool by a name that the certificate carries");
+                throw new Rejection(lines, false, Optional.empty(), e);
+            }
+        }
+
+        // ---- What the chain may lead to ----
+
+        /** There is nothing that a chain could lead to. */
+        private static final class NoCas extends CertificateException {
+            private static final long serialVersionUID = 1L;
+
+            NoCas() {
+                super("no CA is known");
+            }
+        }
+
+        /** Where certificates are expected by their fingerprints, one of them must be in the chain. */
+        private X509ExtendedTrustManager expected(List<X509Certificate> path) throws CertificateException {
+            for (int i = 0; i < path.size(); i++) {
+                if (anchors.fingerprints().contains(fingerprint(path.get(i)))) {
+                    checkValidity(path.subList(0, i + 1));
+                    return trusting(path.subList(i, i + 1));
+                }
+            }
+            List<String> lines = new ArrayList<>(List.of("the certificate is not the expected one"));
+            lines.addAll(description(path));
+            lines.add("expected: SHA-256 " + String.join(" or ", anchors.fingerprints()));
+            lines.add("somebody may sit in between; or the pool has a new certificate, which its administrator can confirm");
+            throw new Rejection(lines, true, Optional.empty(), new CertificateException());
+        }
+
+        /** The first of our trust managers that accepts the chain; the system's CAs are not read unless needed. */
+        private X509ExtendedTrustManager byCas(X509Certificate[] chain, String keyType) throws CertificateException {
+            sources.clear();
+            CertificateException verdict = new NoCas();
+            List<X509Certificate> own = ownCas();
+            if (!own.isEmpty()) {
+                try {
+                    return accepting(trusting(own), chain, keyType);
+                } catch (CertificateException e) {
+                    verdict = e;
+                }
+            }
+            // A chain that leads to one of the user's CAs, and is wrong in another way, is not the system's to forgive.
+            if (!isUnknownIssuer(verdict) || !useSystemCas || anchors.caFile().isPresent()) {
+                throw verdict;
+            }
+            return accepting(systemCas(), chain, keyType);
+        }
+
+        private static X509ExtendedTrustManager accepting(X509ExtendedTrustManager judge, X509Certificate[] chain,
+                String keyType) throws CertificateException {
+            judge.checkServerTrusted(chain, keyType);
+            return judge;
+        }
+
+        /** Looks away from what the chain leads to, and from nothing else. */
+        private X509ExtendedTrustManager byItself(List<X509Certificate> path, CertificateException why)
+                throws CertificateException {
+            if (use == Use.BEARER_TOKEN) {
+                throw untrusted(path, why, List.of("a bearer token goes only to a server for which a CA vouches, or"
+                    + " -fingerprint: whoever has it, can use it"), Optional.empty());
+            }
+            checkValidity(path);
+            return trusting(path.subList(path.size() - 1, path.size()));
+        }
+
+        /** Java does not look at the validity of what it is told to trust. */
+        private static void checkValidity(List<X509Certificate> path) throws CertificateException {
+            for (X509Certificate certificate : path) {
+                certificate.checkValidity();
+            }
+        }
+
+        /** Accepts the chain's last certificate if a person has, or if that is not wanted. */
+        private void askMemory(List<X509Certificate> path) throws CertificateException {
+            X509Certificate last = path.get(path.size() - 1);
+            if (confirmed.equals(Optional.of(last))) {
+                return;
+            }
+            try {
+                KnownHosts.Finding finding = knownHosts.find(hostName, last);
+                switch (finding.opinion()) {
+                    case REFUSED -> throw refused(path, finding.place());
+                    case CHANGED -> throw changed(path, finding);
+                    case ACCEPTED -> warnOfBootstrap(last);
+                    case NONE -> {
+                        if (!bootstrap) {
+                            throw stranger(path);
+                        }
+                        warnOfBootstrap(last);
+                        knownHosts.add(hostName, last, true);
+                    }
+                }
+            } catch (IOException e) {
+                throw untrusted(path, new CertificateException(knownHosts.file() + ": " + reason(e)),
+                    List.of("what is trusted is remembered there, so it must be readable and writable"), Optional.empty());
+            }
+        }
+
+        private void warnOfBootstrap(X509Certificate certificate) throws CertificateException {
+            if (bootstrap) {
+                listener.warn(BOOTSTRAP + " is on (" + source(BOOTSTRAP) + "): the certificate of " + hostName
+                    + " (SHA-256 " + fingerprint(certificate) + ") is trusted, though nobody vouches for it.");
+            }
+        }
+
+        private String source(String name) {
+            return configuration.find(name).map(Configuration.Setting::source).orElse("");
+        }
+
+        /**
+         * Asks the user whether the certificate that was rejected is to be trusted, and remembers the answer.
+         *
+         * @return whether it is; false, too, if there is nobody to ask, or another objection
+         */
+        boolean confirm() {
+            Optional<Stranger> stranger = rejection.flatMap(no -> no.stranger).filter(one -> asks);
+            if (stranger.isEmpty()) {
+                return false;
+            }
+            X509Certificate certificate = stranger.get().certificate();
+            try {
+                Optional<Boolean> answer = listener.confirm(question(stranger.get()));
+                if (answer.isPresent()) {
+                    confirmed = answer.get() ? Optional.of(certificate) : Optional.empty();
+                    rejection = Optional.of(refused(List.of(certificate), "just now"));
+                    knownHosts.add(hostName, certificate, answer.get());
+                }
+            } catch (IOException e) {
+                listener.warn("the answer is not remembered: cannot write " + knownHosts.file() + ": "
+                    + numbered(reason(e)));
+            } catch (CertificateException e) {
+                throw new AssertionError("a certificate that was read cannot be written", e);
+            }
+            return confirmed.isPresent();
+        }
+
+        /** In the original's words. condor_io/ca_utils.cpp, ask_cert_confirmation */
+        private List<String> question(Stranger stranger) throws CertificateException {
+            return List.of("The remote host " + hostName + " presented an untrusted " + (stranger.isCa() ? "CA " : "")
+                + "certificate with the following fingerprint:", "SHA-256: " + fingerprint(stranger.certificate()),
+                "Subject: " + subject(stranger.certificate()),
+                "Would you like to trust this server for current and future communications?");
+        }
+
+        // ---- CAs ----
+
+        private List<X509Certificate> ownCas() {
+            if (anchors.caFile().isPresent()) {
+                return read(Path.of(anchors.caFile().get()));
+            }
+            List<X509Certificate> cas = new ArrayList<>();
+            // Of several files the last readable one counts, as in the original.
+            List<String> files = configuration.text("AUTH_SSL_CLIENT_CAFILE").map(text -> List.of(text.split(",")))
+                .orElse(List.of());
+            for (int i = files.size() - 1; i >= 0 && cas.isEmpty(); i--) {
+                cas.addAll(read(Path.of(files.get(i).strip())));
+            }
+            configuration.text("AUTH_SSL_CLIENT_CADIR")
+                .ifPresent(directory -> cas.addAll(readDirectory(Path.of(directory.strip()))));
+            return cas;
+        }
+
+        private List<X509Certificate> readDirectory(Path directory) {
+            try (Stream<Path> entries = Files.list(directory)) {
+                List<X509Certificate> cas = entries
+                    .filter(entry -> HASHED.matcher(entry.getFileName().toString()).matches())
+                    .sorted().flatMap(entry -> parse(entry).stream()).toList();
+                sources.add(directory + " (" + cas.size() + ")");
+                return cas;
+            } catch (IOException e) {
+                sources.add(directory + " (" + reason(e) + ")");
+                return List.of();
+            }
+        }
+
+        private List<X509Certificate> read(Path file) {
+            if (!Files.isReadable(file)) {
+                sources.add(file + (Files.exists(file) ? " (not readable)" : " (no such file)"));
+                return List.of();
+            }
+            List<X509Certificate> cas = parse(file);
+            sources.add(file + " (" + cas.size() + ")");
+            return cas;
+        }
+
+        private static List<X509Certificate> parse(Path file) {
+            try (InputStream in = Files.newInputStream(file)) {
+                return CertificateFactory.getInstance("X.509").generateCertificates(in).stream()
+                    .map(X509Certificate.class::cast).toList();
+            } catch (IOException | CertificateException e) {
+                return List.of();
+            }
+        }
+
+        private X509ExtendedTrustManager systemCas() throws CertificateException {
+            Optional<Path> bundle = Stream.concat(Stream.ofNullable(environment.get("SSL_CERT_FILE")),
+                SYSTEM_BUNDLES.stream())
+                .map(Path::of).filter(Files::isReadable).findFirst();
+            List<X509Certificate> cas = bundle.map(this::read).orElse(List.of());
+            if (!cas.isEmpty()) {
+                return trusting(cas);
+            }
+            sources.add("Java's own CAs");
+            return manager(Optional.empty());
+        }
+
+        private static X509ExtendedTrustManager trusting(List<X509Certificate> cas) throws CertificateException {
+            try {
+                KeyStore store = KeyStore.getInstance(KeyStore.getDefaultType());
+                store.load(null, null);
+                for (X509Certificate ca : cas) {
+                    store.setCertificateEntry("ca-" + store.size(), ca);
+                }
+                return manager(Optional.of(store));
+            } catch (GeneralSecurityException | IOException e) {
+                throw new CertificateException(e);
+            }
+        }
+
+        /** Java's trust manager for these CAs; for none given, its own. */
+        private static X509ExtendedTrustManager manager(Optional<KeyStore> store) throws CertificateException {
+            try {
+                TrustManagerFactory factory = TrustManagerFactory.getInstance("PKIX");
+                factory.init(store.orElse(null));
+                return (X509ExtendedTrustManager) factory.getTrustManagers()[0];
+            } catch (GeneralSecurityException e) {
+                throw new CertificateException(e);
+            }
+        }
+
+        // ---- Words ----
+
+        private Rejection untrusted(List<X509Certificate> path, CertificateException why, List<String> remedies,
+                Optional<Stranger> stranger) {
+            List<String> lines = new ArrayList<>(List.of("the certificate is not trusted: " + innermost(why)));
+            lines.addAll(description(path));
+            lines.add("trusted are: " + (sources.isEmpty() ? "no CAs" : String.join(", ", sources)));
+            lines.addAll(remedies);
+            return new Rejection(lines, false, stranger, why);
+        }
+
+        private Rejection stranger(List<X509Certificate> path) {
+            X509Certificate last = path.get(path.size() - 1);
+            boolean isCa = path.size() > 1 || !issued(last, last);
+            return untrusted(path, new CertificateException(isCa ? "its CA is not known here"
+                : "it is signed by itself"), List.of(
+                "to trust it, if the pool's administrator confirms the fingerprint (condor_ssl_fingerprint): -fingerprint "
+                    + fingerprint(last),
+                "or by the certificate of the pool's CA: -cafile FILE, or AUTH_SSL_CLIENT_CAFILE",
+                "or by an answer: at a terminal you are asked"), Optional.of(new Stranger(last, isCa)));
+        }
+
+        private Rejection refused(List<X509Certificate> path, String place) {
+            List<String> lines = new ArrayList<>(List.of("the certificate has been refused (" + place + ")"));
+            lines.addAll(description(path));
+            lines.add("to be asked again: remove the line that begins with !" + hostName + " from " + knownHosts.file());
+            return new Rejection(lines, true, Optional.empty(), new CertificateException());
+        }
+
+        private Rejection changed(List<X509Certificate> path, KnownHosts.Finding finding) {
+            List<String> lines = new ArrayList<>(List.of("THE CERTIFICATE OF " + hostName + " HAS CHANGED since it was "
+                + "trusted (" + finding.place() + ")",
+                "trusted is: " + finding.other().map(other -> "SHA-256 " + fingerprint(other))
+                    .orElse("one for which a CA vouched"),
+                "shown was: SHA-256 " + fingerprint(path.get(path.size() - 1))));
+            lines.addAll(description(path));
+            lines.add("somebody may sit in between; or the pool has a new CA, which its administrator can confirm: then "
+                + "remove that line");
+            return new Rejection(lines, true, Optional.empty(), new CertificateException());
+        }
+
+        private static String remedy(CertificateException e) {
+            return innermost(e).startsWith("it has expired") ? "to be renewed by the pool's administrator"
+                : "to trust it: -cafile FILE, or AUTH_SSL_CLIENT_CAFILE, with the certificate of the pool's CA";
+        }
+
+        private static String innermost(Throwable e) {
+            if (e instanceof CertificateExpiredException) {
+                return "it has expired (" + e.getMessage() + ")";
+            }
+            return e.getCause() == null || e.getCause().getMessage() == null ? e.getMessage().replaceFirst("\\.$", "")
+                : innermost(e.getCause());
+        }
+
+        /** The first certificate of a chain, and the last one, which stands for its CA. */
+        private static List<String> description(List<X509Certificate> path) {
+            X509Certificate last = path.get(path.size() - 1);
+            List<String> lines = new ArrayList<>(description(path.get(0)));
+            if (path.size() > 1) {
+                lines.add("its CA: " + subject(last) + ", SHA-256: " + fingerprint(last));
+            }
+            return lines;
+        }
+
+        /** A certificate as people tell it from others. */
+        private static List<String> description(X509Certificate certificate) {
+            return List.of("subject: " + subject(certificate), "issuer: " + name(certificate.getIssuerX500Principal()),
+                "SHA-256: " + fingerprint(certificate));
+        }
+
+        private static String subject(X509Certificate certificate) {
+            return name(certificate.getSubjectX500Principal());
+        }
+
+        /** A name as OpenSSL writes it, and so HTCondor: {@code /O=condor/CN=host}. */
+        private static String name(X500Principal principal) {
+            try {
+                return new LdapName(principal.getName(X500Principal.RFC2253, Map.of("1.2.840.113549.1.9.1", "emailAddress")))
+                    .getRdns().stream().map(rdn -> "/" + rdn.getType() + "=" + rdn.getValue()).collect(Collectors.joining());
+            } catch (InvalidNameException e) {
+                return principal.getName();
+            }
+        }
+
+        /** In the form of condor_ssl_fingerprint. */
+        static String fingerprint(X509Certificate certificate) {
+            try {
+                return HexFormat.ofDelimiter(":").formatHex(Keys.sha256().digest(certificate.getEncoded()));
+            } catch (CertificateException e) {
+                throw new AssertionError("a certificate that was read cannot be written", e);
+            }
+        }
+
+        @Override
+        public X509Certificate[] getAcceptedIssuers() {
+            return new X509Certificate[0];
+        }
+
+        @Override
+        public void checkServerTrusted(X509Certificate[] chain, String keyType) throws CertificateException {
+            throw new CertificateException("a certificate is judged only together with its connection");
+        }
+
+        @Override
+        public void checkServerTrusted(X509Certificate[] chain, String keyType, Socket socket)
+                throws CertificateException {
+            checkServerTrusted(chain, keyType);
+        }
+
+        @Override
+        public void checkClientTrusted(X509Certificate[] chain, String keyType) throws CertificateException {
+            checkServerTrusted(chain, keyType);
+        }
+
+        @Override
+        public void checkClientTrusted(X509Certificate[] chain, String keyType, Socket socket)
+                throws CertificateException {
+            checkServerTrusted(chain, keyType);
+        }
+
+        @Override
+        public void checkClientTrusted(X509Certificate[] chain, String keyType, SSLEngine engine)
+                throws CertificateException {
+            checkServerTrusted(chain, keyType);
+        }
+    }
+
+    // ==== 15. Authenticator: the methods, one class each ====
 
     /** One method did not succeed; the conversation may go on with another. */
     static final class MethodFailed extends Exception {
@@ -4799,7 +5807,7 @@ public final class TokenRequest {
 
         private static String create(Path directory) {
             try {
-                Files.createDirectory(directory, ownerOnly("rwx------"));
+                Files.createDirectory(directory, withRights("rwx------"));
                 return "";
             } catch (IOException e) {
                 return "cannot create the directory " + directory + " that the pool asked for: " + reason(e);
@@ -4826,7 +5834,8 @@ public final class TokenRequest {
             if (status != Wire.SSL_OK) {
                 throw new MethodFailed("the pool is not set up for it (status " + status + "; its log says why)");
             }
-            Tunnel tunnel = new Tunnel(stream, trust.engine(hostName));
+            Tunnel tunnel = new Tunnel(stream, trust.engine(hostName,
+                bearer.isPresent() ? ServerTrust.Use.BEARER_TOKEN : ServerTrust.Use.LOGIN));
             tunnel.phase(Turn.OURS, tunnel::handshaken, "TLS handshake");
             tunnel.phase(Turn.THEIRS, tunnel::keyArrived, "passing of a key through TLS");
             if (bearer.isPresent()) {
@@ -4995,238 +6004,6 @@ public final class TokenRequest {
             private String explain(SSLException e) {
                 return trust.rejection().orElseGet(() -> "TLS failed: " + e.getMessage());
             }
-        }
-    }
-
-    /**
-     * Decides whether a server's certificate is trusted: its chain must lead to the user's CAs or, unless switched off,
-     * to the system's, and it must carry the host's name. It remembers why it said no.
-     *
-     * <p>The chain and the name are checked by Java's own trust manager; this class chooses the CAs and finds the
-     * words.
-     */
-    static final class ServerTrust extends X509ExtendedTrustManager {
-        /** Where OpenSSL's default CAs live on Debian, on Fedora and its kin, and on BSD and macOS. */
-        private static final List<String> SYSTEM_BUNDLES = List.of("/etc/ssl/certs/ca-certificates.crt",
-            "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem");
-        /** Names by which OpenSSL finds a certificate in a CA directory. */
-        private static final Pattern HASHED = Pattern.compile("[0-9a-f]{8}\\.[0-9]+");
-        private final Configuration configuration;
-        private final Map<String, String> environment;
-        private final boolean useSystemCas;
-        private final List<String> sources = new ArrayList<>();
-        private String hostName = "";
-        private Optional<String> rejection = Optional.empty();
-
-        /** @throws Failure CONFIGURATION */
-        ServerTrust(Configuration configuration, Map<String, String> environment) throws Failure {
-            this.configuration = configuration;
-            this.environment = environment;
-            this.useSystemCas = configuration.flag("AUTH_SSL_CLIENT_USE_DEFAULT_CAS", true);
-        }
-
-        /** Why the server's certificate was rejected; empty if it was not, or not seen. */
-        Optional<String> rejection() {
-            return rejection;
-        }
-
-        /** A TLS engine for one connection to this host. */
-        SSLEngine engine(String hostName) {
-            try {
-                this.hostName = hostName;
-                this.rejection = Optional.empty();
-                SSLContext context = SSLContext.getInstance("TLS");
-                context.init(new KeyManager[0], new TrustManager[] {this}, null);
-                SSLEngine engine = context.createSSLEngine(hostName, -1);
-                engine.setUseClientMode(true);
-                SSLParameters parameters = engine.getSSLParameters();
-                parameters.setProtocols(new String[] {"TLSv1.3", "TLSv1.2"});
-                parameters.setEndpointIdentificationAlgorithm("HTTPS");
-                engine.setSSLParameters(parameters);
-                return engine;
-            } catch (GeneralSecurityException e) {
-                throw new AssertionError("Java has no TLS", e);
-            }
-        }
-
-        @Override
-        public void checkServerTrusted(X509Certificate[] chain, String keyType, SSLEngine engine)
-                throws CertificateException {
-            X509ExtendedTrustManager judge;
-            try {
-                judge = judge(chain, keyType);
-            } catch (CertificateException e) {
-                rejection = Optional.of("the certificate is not trusted: " + innermost(e) + describe(chain[0])
-                    + "\ntrusted are: " + (sources.isEmpty() ? "no CAs" : String.join(", ", sources)) + "\n" + remedy(e));
-                throw e;
-            }
-            try {
-                judge.checkServerTrusted(chain, keyType, engine);
-            } catch (CertificateException e) {
-                rejection = Optional.of("the certificate is not for " + hostName + ": " + innermost(e)
-                    + describe(chain[0]) + "\nto trust it: ask for the pool by a name that the certificate carries");
-                throw e;
-            }
-        }
-
-        /** The first of our trust managers that accepts the chain; the system's CAs are not read unless needed. */
-        private X509ExtendedTrustManager judge(X509Certificate[] chain, String keyType) throws CertificateException {
-            sources.clear();
-            CertificateException verdict = new CertificateException("no CA is known");
-            List<X509Certificate> own = ownCas();
-            if (!own.isEmpty()) {
-                try {
-                    return accepting(trusting(own), chain, keyType);
-                } catch (CertificateException e) {
-                    verdict = e;
-                }
-            }
-            // A chain that leads to one of the user's CAs, and is wrong in another way, is not the system's to forgive.
-            boolean unknown = own.isEmpty() || verdict.getCause() instanceof CertPathBuilderException;
-            if (!unknown || !useSystemCas) {
-                throw verdict;
-            }
-            return accepting(systemCas(), chain, keyType);
-        }
-
-        private static X509ExtendedTrustManager accepting(X509ExtendedTrustManager judge, X509Certificate[] chain,
-                String keyType) throws CertificateException {
-            judge.checkServerTrusted(chain, keyType);
-            return judge;
-        }
-
-        private List<X509Certificate> ownCas() {
-            List<X509Certificate> cas = new ArrayList<>();
-            // Of several files the last readable one counts, as in the original.
-            List<String> files = configuration.text("AUTH_SSL_CLIENT_CAFILE").map(text -> List.of(text.split(",")))
-                .orElse(List.of());
-            for (int i = files.size() - 1; i >= 0 && cas.isEmpty(); i--) {
-                cas.addAll(read(Path.of(files.get(i).strip())));
-            }
-            configuration.text("AUTH_SSL_CLIENT_CADIR")
-                .ifPresent(directory -> cas.addAll(readDirectory(Path.of(directory.strip()))));
-            return cas;
-        }
-
-        private List<X509Certificate> readDirectory(Path directory) {
-            try (Stream<Path> entries = Files.list(directory)) {
-                List<X509Certificate> cas = entries
-                    .filter(entry -> HASHED.matcher(entry.getFileName().toString()).matches())
-                    .sorted().flatMap(entry -> parse(entry).stream()).toList();
-                sources.add(directory + " (" + cas.size() + ")");
-                return cas;
-            } catch (IOException e) {
-                sources.add(directory + " (" + reason(e) + ")");
-                return List.of();
-            }
-        }
-
-        private List<X509Certificate> read(Path file) {
-            if (!Files.isReadable(file)) {
-                sources.add(file + (Files.exists(file) ? " (not readable)" : " (no such file)"));
-                return List.of();
-            }
-            List<X509Certificate> cas = parse(file);
-            sources.add(file + " (" + cas.size() + ")");
-            return cas;
-        }
-
-        private static List<X509Certificate> parse(Path file) {
-            try (InputStream in = Files.newInputStream(file)) {
-                return CertificateFactory.getInstance("X.509").generateCertificates(in).stream()
-                    .map(X509Certificate.class::cast).toList();
-            } catch (IOException | CertificateException e) {
-                return List.of();
-            }
-        }
-
-        private X509ExtendedTrustManager systemCas() throws CertificateException {
-            Optional<Path> bundle = Stream.concat(Stream.ofNullable(environment.get("SSL_CERT_FILE")),
-                SYSTEM_BUNDLES.stream())
-                .map(Path::of).filter(Files::isReadable).findFirst();
-            List<X509Certificate> cas = bundle.map(this::read).orElse(List.of());
-            if (!cas.isEmpty()) {
-                return trusting(cas);
-            }
-            sources.add("Java's own CAs");
-            return manager(Optional.empty());
-        }
-
-        private static X509ExtendedTrustManager trusting(List<X509Certificate> cas) throws CertificateException {
-            try {
-                KeyStore store = KeyStore.getInstance(KeyStore.getDefaultType());
-                store.load(null, null);
-                for (X509Certificate ca : cas) {
-                    store.setCertificateEntry("ca-" + store.size(), ca);
-                }
-                return manager(Optional.of(store));
-            } catch (GeneralSecurityException | IOException e) {
-                throw new CertificateException(e);
-            }
-        }
-
-        /** Java's trust manager for these CAs; for none given, its own. */
-        private static X509ExtendedTrustManager manager(Optional<KeyStore> store) throws CertificateException {
-            try {
-                TrustManagerFactory factory = TrustManagerFactory.getInstance("PKIX");
-                factory.init(store.orElse(null));
-                return (X509ExtendedTrustManager) factory.getTrustManagers()[0];
-            } catch (GeneralSecurityException e) {
-                throw new CertificateException(e);
-            }
-        }
-
-        private static String remedy(CertificateException e) {
-            return innermost(e).startsWith("it has expired") ? "to be renewed by the pool's administrator"
-                : "to trust it: set _CONDOR_AUTH_SSL_CLIENT_CAFILE to a file with the certificate of the pool's CA";
-        }
-
-        private static String innermost(Throwable e) {
-            if (e instanceof CertificateExpiredException) {
-                return "it has expired (" + e.getMessage() + ")";
-            }
-            return e.getCause() == null || e.getCause().getMessage() == null ? e.getMessage().replaceFirst("\\.$", "")
-                : innermost(e.getCause());
-        }
-
-        /** A certificate as people tell it from others; the fingerprint in the form of condor_ssl_fingerprint. */
-        private static String describe(X509Certificate certificate) throws CertificateException {
-            return "\nsubject: " + certificate.getSubjectX500Principal()
-                + "\nissuer: " + certificate.getIssuerX500Principal()
-                + "\nSHA-256: " + HexFormat.ofDelimiter(":").formatHex(Keys.sha256().digest(certificate.getEncoded()));
-        }
-
-        @Override
-        public X509Certificate[] getAcceptedIssuers() {
-            return new X509Certificate[0];
-        }
-
-        @Override
-        public void checkServerTrusted(X509Certificate[] chain, String keyType) throws CertificateException {
-            throw new CertificateException("a certificate is judged only together with its connection");
-        }
-
-        @Override
-        public void checkServerTrusted(X509Certificate[] chain, String keyType, Socket socket)
-                throws CertificateException {
-            checkServerTrusted(chain, keyType);
-        }
-
-        @Override
-        public void checkClientTrusted(X509Certificate[] chain, String keyType) throws CertificateException {
-            checkServerTrusted(chain, keyType);
-        }
-
-        @Override
-        public void checkClientTrusted(X509Certificate[] chain, String keyType, Socket socket)
-                throws CertificateException {
-            checkServerTrusted(chain, keyType);
-        }
-
-        @Override
-        public void checkClientTrusted(X509Certificate[] chain, String keyType, SSLEngine engine)
-                throws CertificateException {
-            checkServerTrusted(chain, keyType);
         }
     }
 
@@ -5597,7 +6374,7 @@ public final class TokenRequest {
         }
     }
 
-    // ==== 15. Security: policies, the choice of a method, sessions and their resumption ====
+    // ==== 16. Security: policies, the choice of a method, sessions and their resumption ====
 
     /**
      * One connection to try.
@@ -5697,70 +6474,79 @@ public final class TokenRequest {
             List.of(AuthMethod.FS, AuthMethod.TOKEN, AuthMethod.KERBEROS, AuthMethod.SCITOKENS, AuthMethod.SSL);
         private static final Set<AuthMethod> SUPPORTED = EnumSet.of(AuthMethod.FS, AuthMethod.TOKEN, AuthMethod.SSL,
             AuthMethod.SCITOKENS, AuthMethod.PASSWORD, AuthMethod.CLAIMTOBE, AuthMethod.ANONYMOUS);
+        /** Methods that check the server's certificate. */
+        private static final Set<AuthMethod> CERTIFIED = EnumSet.of(AuthMethod.SSL, AuthMethod.SCITOKENS);
         /** How the last line about a failed login begins. */
         private static final String OFFERS = "The pool offers: ";
         /** Methods through which a session key can come that nobody else can read. */
         private static final Set<AuthMethod> BINDING =
             EnumSet.of(AuthMethod.SSL, AuthMethod.SCITOKENS, AuthMethod.PASSWORD);
-        private static final Duration CONNECT_PATIENCE = Duration.ofSeconds(5);
-        private static final Duration EXCHANGE_PATIENCE = Duration.ofSeconds(20);
         /** A little longer than the longest wait, so that one session serves it. */
         private static final Duration SESSION_DURATION = Duration.ofSeconds(3900);
 
         private final Target target;
+        private final Dialer dialer;
+        private final Circumstances circumstances;
         private final Configuration configuration;
         private final Host host;
         private final Trace trace;
-        private final Consumer<String> warnings;
         private final Supplier<TokenDirectory.Contents> tokens;
         private final Path tokenDirectory;
         private final ServerTrust trust;
         private final List<Attempt> attempts;
         private final List<AuthMethod> unsupported;
-        private final int multiplier;
         private Optional<Session> session = Optional.empty();
         private boolean boundOnly;
         private boolean admitted;
 
         /** @throws Failure CONFIGURATION, if the settings contradict what a token request needs */
-        Security(Target target, Configuration configuration, Host host, Trace trace, Consumer<String> warnings)
-                throws Failure {
+        Security(Target target, Dialer dialer, Circumstances circumstances) throws Failure {
             this.target = target;
-            this.configuration = configuration;
-            this.host = host;
-            this.trace = trace;
-            this.warnings = warnings;
+            this.dialer = dialer;
+            this.circumstances = circumstances;
+            this.configuration = circumstances.configuration();
+            this.host = circumstances.host();
+            this.trace = circumstances.trace();
             TokenDirectory directory = TokenDirectory.of(configuration, host);
             this.tokens = directory::read;
             this.tokenDirectory = directory.path();
-            this.trust = new ServerTrust(configuration, host.environment());
+            this.trust = new ServerTrust(circumstances);
             for (String demand : List.of("AUTHENTICATION", "ENCRYPTION", "INTEGRITY", "NEGOTIATION")) {
                 checkLevel(demand);
             }
             Optional<Configuration.Setting> named = configuration.security("AUTHENTICATION_METHODS")
                 .filter(Configuration.Setting::isSet);
-            List<AuthMethod> allowed = named.isEmpty() ? DEFAULT_METHODS : methods(named.get());
+            List<AuthMethod> allowed = certified(named.isEmpty() ? DEFAULT_METHODS : methods(named.get()), named);
             this.unsupported = allowed.stream().filter(method -> !SUPPORTED.contains(method)).toList();
-            boolean local = target.addresses().stream().map(InetSocketAddress::getAddress).allMatch(Target::isLocal);
-            this.attempts = plan(allowed.stream().filter(SUPPORTED::contains).toList(), named.isPresent(), local);
-            int multiplierOfTools = configuration.number("TOOL_TIMEOUT_MULTIPLIER", 0, 0, 1000);
-            this.multiplier = Math.max(1, multiplierOfTools > 0 ? multiplierOfTools
-                : configuration.number("TIMEOUT_MULTIPLIER", 0, 0, 1000));
+            this.attempts = plan(allowed.stream().filter(SUPPORTED::contains).toList(), named.isPresent(), target.isLocal());
         }
 
         /** As another, but with one token and no other method. */
         private Security(Security other, IssuedToken token) {
             this.target = other.target;
+            this.dialer = other.dialer;
+            this.circumstances = other.circumstances;
             this.configuration = other.configuration;
             this.host = other.host;
             this.trace = other.trace;
-            this.warnings = other.warnings;
             this.tokens = () -> new TokenDirectory.Contents(List.of(token), List.of());
             this.tokenDirectory = other.tokenDirectory;
             this.trust = other.trust;
             this.attempts = List.of(new Attempt(Kind.UNBOUND, List.of(AuthMethod.TOKEN), false));
             this.unsupported = List.of();
-            this.multiplier = other.multiplier;
+        }
+
+        /** Who names the certificate that is expected, wants no method that looks at none. */
+        private List<AuthMethod> certified(List<AuthMethod> methods, Optional<Configuration.Setting> named) throws Failure {
+            if (circumstances.anchors().fingerprints().isEmpty()) {
+                return methods;
+            }
+            List<AuthMethod> certified = methods.stream().filter(CERTIFIED::contains).toList();
+            if (certified.isEmpty()) {
+                throw Configuration.invalid(named.orElseThrow(), "a list with SSL in it, since -fingerprint is about the"
+                    + " certificate that this method checks");
+            }
+            return certified;
         }
 
         /** The same server, to be logged in to with this token and nothing else. */
@@ -5882,7 +6668,7 @@ public final class TokenRequest {
         private Channel negotiate(int command) throws IOException, Failure {
             List<Tried> tried = new ArrayList<>();
             for (Attempt attempt : attempts) {
-                if (!boundOnly || attempt.kind() == Kind.BOUND) {
+                if (!trust.isFinal() && (!boundOnly || attempt.kind() == Kind.BOUND)) {
                     Optional<Channel> channel = attempt(attempt, command, tried);
                     if (channel.isPresent()) {
                         return channel.get();
@@ -5913,7 +6699,7 @@ public final class TokenRequest {
 
         /** What the pool has to offer, asked of it: it names only methods that are asked for, so all of them are. */
         private String offered() {
-            try (Connection connection = connect()) {
+            try (Connection connection = dialer.connect()) {
                 CedarStream stream = stream(connection);
                 Negotiation negotiation = new Negotiation(connection, Kind.UNBOUND, List.of(AuthMethod.values()),
                     new ArrayList<>());
@@ -5922,13 +6708,27 @@ public final class TokenRequest {
                 List<AuthMethod> methods = new PolicyReply(stream.receive("security policy").ad()).methods();
                 return methods.isEmpty() ? "none." : methods.stream().map(method -> method.label)
                     .collect(Collectors.joining(", ", "", "."));
-            } catch (IOException e) {
+            } catch (IOException | Failure e) {
                 return "unknown (" + e.getMessage() + ").";
             }
         }
 
+        /**
+         * Tries one connection; and again if the user accepts the certificate that was in the way. The user is asked in
+         * between, since a server does not wait for long.
+         */
         private Optional<Channel> attempt(Attempt attempt, int command, List<Tried> tried)
                 throws IOException, Failure {
+            List<Tried> before = List.copyOf(tried);
+            Optional<Channel> channel = once(attempt, command, tried);
+            if (channel.isPresent() || admitted || !trust.confirm()) {
+                return channel;
+            }
+            tried.retainAll(before);
+            return once(attempt, command, tried);
+        }
+
+        private Optional<Channel> once(Attempt attempt, int command, List<Tried> tried) throws IOException, Failure {
             List<AuthMethod> methods = new ArrayList<>();
             for (AuthMethod method : attempt.methods()) {
                 unusable(method).ifPresentOrElse(why -> tried.add(new Tried(method, why, false)),
@@ -5937,13 +6737,13 @@ public final class TokenRequest {
             if (methods.isEmpty()) {
                 return Optional.empty();
             }
-            Connection connection = connect();
+            Connection connection = dialer.connect();
             try {
                 Optional<Channel> channel = new Negotiation(connection, attempt.kind(), methods, tried).run(command);
                 if (channel.isEmpty()) {
                     connection.close();
                 } else if (attempt.fallback()) {
-                    warnings.accept(attempts.stream().filter(one -> one.kind() == Kind.BOUND).findFirst().stream()
+                    circumstances.listener().warn(attempts.stream().filter(one -> one.kind() == Kind.BOUND).findFirst().stream()
                         .flatMap(one -> one.methods().stream()).filter(method -> unusable(method).isEmpty())
                         .map(method -> method.label).collect(Collectors.joining(" and "))
                         + " did not succeed, so " + channel.get().session().login().method()
@@ -5965,7 +6765,8 @@ public final class TokenRequest {
                 return Optional.of("no bearer token in SCITOKENS_FILE, BEARER_TOKEN, BEARER_TOKEN_FILE, or a file bt_u of"
                     + " this user");
             }
-            if (EnumSet.of(AuthMethod.SSL, AuthMethod.SCITOKENS).contains(method) && target.alias().isEmpty()) {
+            if (CERTIFIED.contains(method) && target.alias().isEmpty() && trust.needsName(method == AuthMethod.SCITOKENS
+                    ? ServerTrust.Use.BEARER_TOKEN : ServerTrust.Use.LOGIN)) {
                 return Optional.of("a certificate carries a name, and only an address is known: give -pool HOST, or '"
                     + target.sinful().with("alias", "HOST") + "'");
             }
@@ -5985,38 +6786,13 @@ public final class TokenRequest {
                 + (complaints.isEmpty() ? "" : " (" + String.join("; ", complaints) + ")");
         }
 
-        private Connection connect() throws IOException {
-            List<String> complaints = new ArrayList<>();
-            for (InetSocketAddress address : target.addresses()) {
-                try {
-                    Duration patience = CONNECT_PATIENCE.multipliedBy(multiplier);
-                    Connection connection = Connection.open(address, patience, host.clock(),
-                        host.clock().instant().plus(patience).plus(EXCHANGE_PATIENCE.multipliedBy(multiplier)));
-                    trace.log(Trace.NETWORK, () -> "Connected to " + address + ".");
-                    return connection;
-                } catch (IOException e) {
-                    complaints.add(Target.text(address.getAddress()) + " port " + address.getPort() + ": "
-                        + e.getMessage());
-                }
-            }
-            throw new ConnectException("cannot connect to " + String.join("; ", complaints));
-        }
-
-        /** A stream on a new connection, led to the daemon behind a shared port where there is one. */
         private CedarStream stream(Connection connection) throws IOException {
-            CedarStream stream = new CedarStream(connection.input(), connection.output(), host.random(), trace);
-            if (target.sharedPortId().isPresent()) {
-                // Endpoint, who we are, no deadline, no further arguments. condor_io/shared_port_client.cpp
-                stream.send(stream.message().number(Wire.SHARED_PORT_CONNECT).string(target.sharedPortId().get())
-                    .string("TokenRequest").number(-1).number(0));
-                stream.restartTranscripts();
-            }
-            return stream;
+            return new CedarStream(connection.input(), connection.output(), host.random(), trace);
         }
 
         /** Resumes a session; empty if the server has forgotten it. */
-        private Optional<Channel> resume(Session known, int command) throws IOException {
-            Connection connection = connect();
+        private Optional<Channel> resume(Session known, int command) throws IOException, Failure {
+            Connection connection = dialer.connect();
             try {
                 CedarStream stream = stream(connection);
                 byte[] nonce = new byte[33];
@@ -6128,9 +6904,8 @@ public final class TokenRequest {
 
             private Authenticator authenticator(AuthMethod method, PolicyReply reply) throws MethodFailed {
                 return switch (method) {
-                    case SSL -> new Ssl(trust, target.alias().orElseThrow(), Optional.empty());
-                    case SCITOKENS -> new Ssl(trust, target.alias().orElseThrow(),
-                        BearerToken.find(configuration, host));
+                    case SSL -> new Ssl(trust, hostName(), Optional.empty());
+                    case SCITOKENS -> new Ssl(trust, hostName(), BearerToken.find(configuration, host));
                     case PASSWORD -> new Password(reply.isBefore(23, 9) ? Wire.OLD_PASSWORD_USER + reply.trustDomain()
                         .orElse("") : Wire.PASSWORD_USER, passwordFile(), host.random());
                     case TOKEN -> new IdToken(fittingToken(reply), host.random());
@@ -6142,6 +6917,10 @@ public final class TokenRequest {
                     case ANONYMOUS -> new Anonymous();
                     default -> throw new AssertionError(method + " is not offered");
                 };
+            }
+
+            private String hostName() {
+                return target.alias().orElse(target.sinful().host());
             }
 
             /** Our view of the server's end of the connection, as FS wants it. */
@@ -6249,15 +7028,164 @@ public final class TokenRequest {
         }
     }
 
-    // ==== 16. Directory: a daemon's address, asked of the collector ====
+    // ==== 17. Broker: daemons that call back ====
+
+    /**
+     * Reaches a daemon that takes no connections: its broker (CCB, mostly the pool's collector) passes our address on to
+     * it, and it connects to us. Then all goes on as if we had connected to it; where a shared port stands before it, it is
+     * that which connects (seen on 25.14.1). ccb/ccb_client.cpp, ccb/ccb_server.cpp
+     *
+     * <pre>
+     * us > broker    ad: CCBID, ClaimId (a number that nobody can guess), MyAddress (where we listen), Name
+     * broker > us    ad: Result, ErrorString
+     * daemon > us    int CCB_REVERSE_CONNECT, ad: ClaimId
+     * </pre>
+     */
+    static final class Broker implements Dialer {
+        private static final int CONNECT_ID_BYTES = 20;
+        /** How often we look whether the broker has said no, milliseconds. */
+        private static final int LOOK_MILLIS = 100;
+        /** How long a caller may take to say who it is. */
+        private static final Duration HELLO_PATIENCE = Duration.ofSeconds(2);
+        private final Target target;
+        private final Circumstances circumstances;
+        private final Host host;
+        private final Map<String, Security> brokers = new LinkedHashMap<>();
+
+        /** @throws Failure if a broker's address is none, or the settings forbid what is needed */
+        Broker(Target target, Location location, Circumstances circumstances) throws Failure {
+            this.target = target;
+            this.circumstances = circumstances;
+            this.host = circumstances.host();
+            for (String contact : target.brokers()) {
+                Target broker = location.at("<" + contact.substring(0, Math.max(0, contact.indexOf('#'))) + ">",
+                    "CCBID in " + target);
+                if (!broker.brokers().isEmpty()) {
+                    throw new Failure(Reason.UNREACHABLE, "ERROR: the broker " + broker + " of " + target
+                        + " can itself be reached only through a broker.", "");
+                }
+                brokers.put(contact, new Security(broker, new Straight(broker, circumstances), circumstances));
+            }
+        }
+
+        @Override
+        public Connection connect() throws IOException, Failure {
+            List<String> complaints = new ArrayList<>();
+            Optional<Failure> refusal = Optional.empty();
+            for (Map.Entry<String, Security> broker : brokers.entrySet()) {
+                String id = broker.getKey().substring(broker.getKey().indexOf('#') + 1);
+                try (Channel channel = broker.getValue().open(Wire.CCB_REQUEST)) {
+                    return callBack(channel, id);
+                } catch (IOException e) {
+                    complaints.add("its broker " + broker.getKey() + ": " + e.getMessage());
+                } catch (Failure failure) {
+                    complaints.add("its broker " + broker.getKey() + ": "
+                        + String.join("; ", failure.details()));
+                    refusal = Optional.of(failure);
+                }
+            }
+            if (refusal.isPresent()) {
+                throw new Failure(refusal.get().reason, Security.failedToStart(target), complaints,
+                    refusal.get().hint().orElse(""));
+            }
+            throw new ConnectException("cannot be reached through " + String.join("; ", complaints));
+        }
+
+        private Connection callBack(Channel broker, String id) throws IOException, Failure {
+            InetAddress here = broker.connection().localAddress();
+            try (ServerSocket listener = listen(here)) {
+                String connectId = host.randomHex(CONNECT_ID_BYTES);
+                Sinful ours = new Sinful(Target.text(here), listener.getLocalPort(), Collections.emptySortedMap());
+                circumstances.trace().log(Trace.NETWORK, () -> "Asking the broker of " + target
+                    + " to have it connect to " + ours + ".");
+                broker.stream().send(broker.stream().message().ad(new ClassAd().put("CCBID", id).put("ClaimId", connectId)
+                    .put("Name", "TokenRequest").put("MyAddress", ours.toString())));
+                return await(broker, listener, connectId);
+            }
+        }
+
+        /** Where a firewall leaves only some ports open, these are set. */
+        private ServerSocket listen(InetAddress here) throws IOException, Failure {
+            int low = port("LOWPORT");
+            int high = low == 0 ? 0 : port("HIGHPORT");
+            for (int port = low; port < high; port++) {
+                try {
+                    return new ServerSocket(port, 1, here);
+                } catch (BindException e) {
+                    int taken = port;
+                    circumstances.trace().log(Trace.NETWORK, () -> "Port " + taken + ": " + e.getMessage());
+                }
+            }
+            return new ServerSocket(high, 1, here);
+        }
+
+        /** One end of the range of ports for those who connect to us; 0 for none. */
+        private int port(String end) throws Failure {
+            Configuration configuration = circumstances.configuration();
+            int inward = configuration.number("IN_" + end, 0, 0, 65535);
+            return inward > 0 ? inward : configuration.number(end, 0, 0, 65535);
+        }
+
+        /** The daemon may be here before the broker says that it is to come. */
+        private Connection await(Channel broker, ServerSocket listener, String connectId) throws IOException {
+            listener.setSoTimeout(LOOK_MILLIS);
+            long looks = circumstances.timeouts().exchange().toMillis() / LOOK_MILLIS;
+            boolean answered = false;
+            for (long look = 0; look < looks; look++) {
+                if (!answered && broker.connection().hasInput()) {
+                    checkAnswer(broker.stream());
+                    answered = true;
+                }
+                try {
+                    Connection caller = Connection.accepted(listener.accept(), host.clock(),
+                        host.clock().instant().plus(HELLO_PATIENCE));
+                    if (presents(connectId, caller)) {
+                        return Dialer.lead(caller.until(host.clock().instant().plus(circumstances.timeouts().exchange())),
+                            target, circumstances);
+                    }
+                    caller.close();
+                } catch (SocketTimeoutException e) {
+                    continue; // nobody yet
+                }
+            }
+            throw new SocketTimeoutException((answered ? "the daemon was told, and has not connected to "
+                : "no answer, and no connection to ") + Target.text(listener.getInetAddress()) + " port "
+                + listener.getLocalPort() + " in time; does a firewall forbid it?");
+        }
+
+        private static void checkAnswer(CedarStream stream) throws IOException {
+            MessageReader reply = stream.receive("answer to the request for a connection");
+            ClassAd answer = reply.ad();
+            reply.end();
+            if (!answer.isTrue("Result")) {
+                throw new IOException(printable(answer.string("ErrorString").orElse("it gives no reason")));
+            }
+        }
+
+        /** Whether a caller is the one that was asked for. Others are of no interest, nor is what goes wrong with them. */
+        private boolean presents(String connectId, Connection caller) {
+            try {
+                MessageReader hello = new CedarStream(caller.input(), caller.output(), host.random(), circumstances.trace())
+                    .receive("introduction of a caller");
+                boolean calledBack = hello.number() == Wire.CCB_REVERSE_CONNECT;
+                String id = hello.ad().string("ClaimId").orElse("");
+                hello.end();
+                return calledBack && MessageDigest.isEqual(id.getBytes(UTF_8), connectId.getBytes(UTF_8));
+            } catch (IOException e) {
+                circumstances.trace().log(Trace.NETWORK, () -> "Somebody connected: " + e.getMessage());
+                return false;
+            }
+        }
+    }
+
+    // ==== 18. Directory: a daemon's address, asked of the collector ====
 
     /**
      * Looks daemons up in the collector's list. condor_daemon_client/daemon.cpp (Daemon::getDaemonInfo),
      * condor_utils/condor_query.cpp
      *
-     * <p>Without a name, the daemon on this machine is meant. Where the original refuses though the answer is unique (a
-     * short name on a machine without a domain, a type of which the pool has one daemon elsewhere), that daemon is taken,
-     * and the user is told which.
+     * <p>It asks as the original does. Where that gives up though the answer is unique (a type of which the pool has one
+     * daemon, a short name that is an ad's Name or Machine), that daemon is taken, and the user is told which.
      */
     static final class Directory {
         /** How many daemons a complaint lists. */
@@ -6266,100 +7194,116 @@ public final class TokenRequest {
         private static final int LIMIT = 4000;
         private static final String PROJECTION =
             "CondorVersion CondorPlatform MyAddress AddressV1 Name Machine ScheddIpAddr CredDIpAddr";
+        private final Found collector;
+        private final Place.Listed wanted;
         private final Security security;
         private final Location location;
-        private final String machine;
         private final Trace trace;
-        private final Consumer<String> notices;
+        private final Listener listener;
 
-        /** @param machine the name of this one */
-        Directory(Security security, Location location, String machine, Trace trace, Consumer<String> notices) {
+        /** @param collector one of those wanted */
+        Directory(Found collector, Place.Listed wanted, Security security, Location location,
+                Circumstances circumstances) {
+            this.collector = collector;
+            this.wanted = wanted;
             this.security = security;
             this.location = location;
-            this.machine = machine;
-            this.trace = trace;
-            this.notices = notices;
+            this.trace = circumstances.trace();
+            this.listener = circumstances.listener();
         }
 
-        /** What the collector knows of a daemon. */
+        /** What the collector knows of a daemon. Of a startd it knows the slots, whose names go before its own. */
         private record Entry(String name, String machine, String address) {
+            private static final Pattern SLOT = Pattern.compile("slot[0-9_]+@(.+)", Pattern.CASE_INSENSITIVE);
+
             static Optional<Entry> of(ClassAd ad) {
-                return ad.string("MyAddress").or(() -> ad.string("ScheddIpAddr"))
-                    .map(address -> new Entry(ad.string("Name").orElse(""), ad.string("Machine").orElse(""), address));
+                Matcher slot = SLOT.matcher(ad.string("Name").orElse(""));
+                String name = slot.matches() ? slot.group(1) : ad.string("Name").orElse("");
+                return ad.string("MyAddress").or(() -> ad.string("ScheddIpAddr")).or(() -> ad.string("CredDIpAddr"))
+                    .map(address -> new Entry(name, ad.string("Machine").orElse(""), address));
+            }
+
+            /** For people: where it is, without how to get there. */
+            String shown() {
+                return printable(name + Sinful.parse(address).map(it -> "  " + new Sinful(it.host(), it.port(),
+                    Collections.emptySortedMap())).orElse("  " + address));
             }
         }
 
         /** @throws Failure NOT_FOUND if there is none, or more than one; or what the collector's failure is */
-        Found find(Place.Listed wanted) throws Failure {
-            String what = wanted.type().word();
-            String name = wanted.name().orElse(machine);
-            List<Entry> fitting = ask(wanted, named(name), Optional.of(name));
-            if (fitting.isEmpty() && wanted.type() == DaemonType.STARTD) {
-                fitting = ask(wanted, named(name), Optional.empty());
+        Found find() throws Failure {
+            Optional<String> name = wanted.name().or(wanted::own);
+            List<Entry> fitting = name.isPresent() ? named(name.get()) : List.of();
+            if (fitting.isEmpty() && wanted.name().isPresent()) {
+                fitting = ask(equal("Name", name.get()) + " || " + equal("Machine", name.get()), List.of());
+            } else if (fitting.isEmpty()) {
+                fitting = ask("true", List.of());
             }
             if (fitting.isEmpty()) {
-                List<Entry> others = ask(wanted, "true", Optional.empty());
-                if (others.isEmpty()) {
-                    throw notFound(wanted, others, "The collector " + wanted.collector() + " knows no " + what + ".");
-                }
-                if (wanted.name().isPresent()) {
-                    throw notFound(wanted, others, "The collector knows these of type " + what + ":");
-                }
-                fitting = others;
+                throw unknown();
             }
-            // The slots of a startd have names of their own and one address.
+            // The slots of a startd have one address.
             Map<String, Entry> addresses = new LinkedHashMap<>();
             fitting.forEach(entry -> addresses.putIfAbsent(entry.address(), entry));
             if (addresses.size() > 1 || fitting.size() == LIMIT) {
-                throw notFound(wanted, List.copyOf(addresses.values()), "More than one fits:");
+                throw notFound(List.copyOf(addresses.values()), "More than one fits:");
             }
-            return found(wanted, fitting.get(0));
+            return found(fitting.get(0));
         }
 
-        private Found found(Place.Listed wanted, Entry entry) throws Failure {
-            if (wanted.name().filter(entry.name()::equalsIgnoreCase).isEmpty()) {
-                notices.accept("Asking the " + wanted.type().word() + " " + entry.name() + " at " + entry.address() + ".");
+        /** What the original would take; of several ads the first. */
+        private List<Entry> named(String name) throws Failure {
+            boolean byMachine = EnumSet.of(DaemonType.STARTD, DaemonType.HAD).contains(wanted.type()) && !name.contains("@");
+            return byMachine ? ask(equal("Machine", name), List.of("LimitResults = 1"))
+                : ask(equal("Name", name), List.of("LimitResults = 1", "LocationQuery = " + literal(name)));
+        }
+
+        private Failure unknown() throws Failure {
+            List<Entry> others = wanted.name().isEmpty() ? List.of() : ask("true", List.of());
+            return notFound(others, "The collector " + collector.target() + " knows "
+                + (others.isEmpty() ? "no " + wanted.type().word() + "." : "these of type " + wanted.type().word() + ":"));
+        }
+
+        private Found found(Entry entry) throws Failure {
+            if (Stream.of(entry.name(), entry.machine()).noneMatch(wanted.name().orElse("")::equalsIgnoreCase)) {
+                listener.notice("Asking the " + wanted.type().word() + " " + entry.shown() + ".");
             }
-            Sinful sinful = Sinful.parse(entry.address()).orElseThrow(() -> notFound(wanted, List.of(entry),
+            Sinful sinful = Sinful.parse(entry.address()).orElseThrow(() -> notFound(List.of(entry),
                 "The collector gives an address that is none:"));
             boolean aliased = sinful.parameter("alias").isPresent() || entry.machine().isEmpty();
             Target target = location.at((aliased ? sinful : sinful.with("alias", entry.machine())).toString(),
                 "the collector");
-            return new Found(target, new Wanted(wanted.type(), Optional.of(entry.name()), Optional.of(wanted.pool())));
+            return new Found(target, new Wanted(wanted.type(), Optional.of(entry.name()), collector.wanted().pool()));
         }
 
-        private static Failure notFound(Place.Listed wanted, List<Entry> entries, String what) {
-            List<String> lines = Stream.concat(Stream.of(what),
-                entries.stream().limit(SHOWN).map(entry -> "  " + entry.name() + " " + entry.address())).toList();
+        private Failure notFound(List<Entry> entries, String what) {
+            List<String> lines = Stream.concat(Stream.of(what), entries.stream().map(entry -> "  " + entry.shown()).distinct()
+                .limit(SHOWN)).toList();
             return new Failure(Reason.NOT_FOUND, Location.nowhere(wanted.name(), Reason.NOT_FOUND, "").getMessage(), lines,
                 entries.isEmpty() ? "" : "Name one with -name.");
         }
 
-        /** A short name may stand for the one with a domain, where the name service knows that. */
-        private static String named(String name) {
-            List<String> names = new ArrayList<>(List.of(name));
-            if (!name.contains("@") && !name.contains(".")) {
-                try {
-                    names.add(InetAddress.getByName(name).getCanonicalHostName());
-                } catch (UnknownHostException e) {
-                    names.add(name); // then the collector may know it all the same
-                }
-            }
-            return names.stream().distinct().map(text -> text.replace("\"", "\\\""))
-                .flatMap(text -> Stream.of("(Name == \"" + text + "\")", "(Machine == \"" + text + "\")"))
-                .collect(Collectors.joining(" || "));
+        private static String equal(String attribute, String value) {
+            return "((" + attribute + " == " + literal(value) + "))";
+        }
+
+        private static String literal(String text) {
+            return '"' + text.replace("\"", "\\\"") + '"';
         }
 
         /**
          * What the collector knows.
          *
-         * @param location the name, if the ads of the startds themselves are wanted; else their slots speak for them
+         * @param more attributes of the query, which otherwise is for all that fit
          */
-        private List<Entry> ask(Place.Listed wanted, String constraint, Optional<String> location) throws Failure {
+        private List<Entry> ask(String constraint, List<String> more) throws Failure {
             ClassAd query = new ClassAd().put("MyType", "Query").put("TargetType", targetType(wanted.type()))
                 .putExpression("Requirements", constraint).put("Projection", PROJECTION).put("LimitResults", LIMIT);
-            location.ifPresent(name -> query.put("LocationQuery", name));
             try (Channel channel = security.open(command(wanted.type()))) {
+                for (String assignment : more) {
+                    query.parse(assignment);
+                }
+                trace.log(Trace.HOSTNAME, () -> "Asking " + collector.target() + ": " + query.assignments());
                 channel.stream().send(channel.stream().message().ad(query));
                 MessageReader reply = channel.stream().receive("list of daemons");
                 List<Entry> entries = new ArrayList<>();
@@ -6367,15 +7311,15 @@ public final class TokenRequest {
                     Entry.of(reply.ad()).ifPresent(entries::add);
                 }
                 reply.end();
-                trace.log(Trace.HOSTNAME, () -> wanted.collector() + " on " + constraint + ": " + entries);
+                trace.log(Trace.HOSTNAME, () -> "It knows " + entries + ".");
                 return entries;
             } catch (Failure failure) {
                 throw new Failure(failure.reason, Location.nowhere(wanted.name(), failure.reason, "").getMessage(),
-                    Stream.concat(Stream.of("The collector " + wanted.collector() + " cannot be asked for it:"),
+                    Stream.concat(Stream.of("The collector " + collector.target() + " cannot be asked for it:"),
                         failure.details().stream()).toList(), failure.hint().orElse(""));
             } catch (IOException e) {
                 Reason reason = e instanceof ProtocolViolation ? Reason.VIOLATION : Reason.UNREACHABLE;
-                throw Location.nowhere(wanted.name(), reason, "The collector " + wanted.collector()
+                throw Location.nowhere(wanted.name(), reason, "The collector " + collector.target()
                     + " cannot be asked for it: " + e.getMessage() + ".");
             }
         }
@@ -6405,7 +7349,7 @@ public final class TokenRequest {
         }
     }
 
-    // ==== 17. NetworkClient: the two token commands ====
+    // ==== 19. NetworkClient: the two token commands ====
 
     /**
      * The conversation about one token. condor_daemon_core.V6/daemon_core_main.cpp, condor_daemon_client/daemon.cpp
@@ -6422,18 +7366,17 @@ public final class TokenRequest {
         private final Host host;
         private final Handover handover;
         private final Trace trace;
-        private final Consumer<String> notices;
+        private final Listener listener;
         private boolean loggedIn;
 
-        NetworkClient(Security security, Target target, Configuration configuration, Host host, Handover handover,
-                      Trace trace, Consumer<String> notices) {
+        NetworkClient(Security security, Target target, Circumstances circumstances, Handover handover) {
             this.security = security;
             this.target = target;
-            this.configuration = configuration;
-            this.host = host;
+            this.configuration = circumstances.configuration();
+            this.host = circumstances.host();
             this.handover = handover;
-            this.trace = trace;
-            this.notices = notices;
+            this.trace = circumstances.trace();
+            this.listener = circumstances.listener();
         }
 
         @Override
@@ -6518,7 +7461,7 @@ public final class TokenRequest {
                 "ERROR: no domain for the identity " + printable(name) + ".",
                 "Give -identity NAME@DOMAIN, or set _CONDOR_UID_DOMAIN."));
             if (configured.isEmpty()) {
-                notices.accept("Requesting identity " + name + "@" + domain
+                listener.notice("Requesting identity " + name + "@" + domain
                     + " (no UID_DOMAIN is configured here; this is the pool's trust domain).");
             }
             return name + "@" + domain;
@@ -6643,7 +7586,7 @@ public final class TokenRequest {
         }
     }
 
-    // ==== 18. Poller: ask, wait, ask again ====
+    // ==== 20. Poller: ask, wait, ask again ====
 
     /**
      * Waits for an administrator without hurrying the pool. A pool that cannot be reached is asked again, less and less
@@ -6780,7 +7723,7 @@ public final class TokenRequest {
         }
     }
 
-    // ==== 19. Reviewer: what was issued beside what was asked for ====
+    // ==== 21. Reviewer: what was issued beside what was asked for ====
 
     /** The pool's signing keys, where this user may read them: an administrator on the central manager. */
     record SigningKeys(Path directory, Optional<Path> poolKey) {
@@ -6900,7 +7843,7 @@ public final class TokenRequest {
         }
     }
 
-    // ==== 20. Writer: the token, and what it takes to wait for it, to their places ====
+    // ==== 22. Writer: the token, and what it takes to wait for it, to their places ====
 
     /** A destination that has been checked. */
     sealed interface Destination {
@@ -6962,7 +7905,7 @@ public final class TokenRequest {
 
         private static Path makeDirectory(Path directory) throws Failure {
             try {
-                return Files.createDirectories(directory, ownerOnly("rwx------"));
+                return Files.createDirectories(directory, withRights("rwx------"));
             } catch (IOException e) {
                 throw unwritable(directory.toString(), numbered(reason(e)));
             }
@@ -7047,7 +7990,7 @@ public final class TokenRequest {
             for (Path place : places) {
                 Path file = place.resolve("rescued-token-" + host.randomHex(4));
                 try {
-                    Files.createDirectories(place, ownerOnly("rwx------"));
+                    Files.createDirectories(place, withRights("rwx------"));
                     replace(file, line, Rights.OWN);
                     return new Failure(Reason.NOT_WRITTEN, "The token has come, but " + what + ".",
                         "The pool hands it out only once, so it was saved in " + file + ".");
@@ -7069,7 +8012,7 @@ public final class TokenRequest {
             Optional<Path> file = file(requestId);
             try {
                 if (file.isPresent()) {
-                    Files.createDirectories(file.get().getParent(), ownerOnly("rwx------"));
+                    Files.createDirectories(file.get().getParent(), withRights("rwx------"));
                     replace(file.get(), line.getBytes(UTF_8), Rights.OWN);
                 }
                 return file;
@@ -7161,7 +8104,7 @@ public final class TokenRequest {
 
         private static void write(Path path, byte[] content, Rights rights) throws IOException {
             Set<StandardOpenOption> options = Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
-            try (FileChannel file = FileChannel.open(path, options, ownerOnly("rw-------"))) {
+            try (FileChannel file = FileChannel.open(path, options, withRights("rw-------"))) {
                 ByteBuffer bytes = ByteBuffer.wrap(content);
                 while (bytes.hasRemaining()) {
                     file.write(bytes);
@@ -7190,13 +8133,13 @@ public final class TokenRequest {
         }
     }
 
-    // ==== 21. Reporter: the story to the user, as text and as JSON ====
+    // ==== 23. Reporter: the story to the user, as text and as JSON ====
 
     /**
      * Tells on stderr what people read and, with {@code -json}, on stdout what machines read: one object a line, with
      * {@code event} and {@code time} first. Its methods may be called from the thread that a signal starts.
      */
-    static final class Reporter {
+    static final class Reporter implements Listener {
         private static final String RED = "31";
         private static final String YELLOW = "33";
         private static final String ERASE = "\r\033[K";
@@ -7207,6 +8150,7 @@ public final class TokenRequest {
         private final Host host;
         private boolean json;
         private Detail detail = Detail.NORMAL;
+        private final Set<String> warned = new HashSet<>();
         private Optional<Boolean> terminal = Optional.empty();
         private Optional<String> requestId = Optional.empty();
         private Optional<String> resumption = Optional.empty();
@@ -7240,15 +8184,53 @@ public final class TokenRequest {
                 + "\n");
         }
 
-        /** A line of the story, which can be done without. */
-        synchronized void notice(String line) {
+        @Override
+        public synchronized void notice(String line) {
             if (detail != Detail.QUIET) {
                 print(line, "");
             }
         }
 
-        synchronized void warn(String text) {
-            print("WARNING: " + text, YELLOW);
+        /** Warns of it once. */
+        @Override
+        public synchronized void warn(String text) {
+            if (warned.add(text)) {
+                print("WARNING: " + text, YELLOW);
+            }
+        }
+
+        /**
+         * Asks at a terminal, until yes or no is the answer. Signals end the program meanwhile, so this is not
+         * synchronized.
+         */
+        @Override
+        public Optional<Boolean> confirm(List<String> question) {
+            if (!onTerminal() || !host.terminal().test(0)) {
+                return Optional.empty();
+            }
+            question.forEach(this::line);
+            while (true) {
+                line("Please type 'yes' or 'no':");
+                Optional<String> answer = answer();
+                if (answer.isEmpty() || answer.get().equals("yes") || answer.get().equals("no")) {
+                    return answer.map("yes"::equals);
+                }
+            }
+        }
+
+        /** A line of stdin; empty at its end. */
+        private Optional<String> answer() {
+            ByteArrayOutputStream line = new ByteArrayOutputStream();
+            try {
+                int next = host.in().read();
+                while (next >= 0 && next != '\n') {
+                    line.write(next);
+                    next = host.in().read();
+                }
+                return next < 0 ? Optional.empty() : Optional.of(line.toString(UTF_8).replaceFirst("\r$", ""));
+            } catch (IOException e) {
+                return Optional.empty();
+            }
         }
 
         /** A line that is to be printed as it is. */
@@ -7429,7 +8411,7 @@ public final class TokenRequest {
         private boolean onTerminal() {
             if (terminal.isEmpty()) {
                 String kind = host.environment().getOrDefault("TERM", "dumb");
-                terminal = Optional.of(!kind.equals("dumb") && !kind.isEmpty() && host.terminal().getAsBoolean());
+                terminal = Optional.of(!kind.equals("dumb") && !kind.isEmpty() && host.terminal().test(2));
             }
             return terminal.get();
         }

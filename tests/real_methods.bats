@@ -17,7 +17,7 @@ by() {
   authenticate_by "$method"
   [[ $method != IDTOKENS ]] || log_in_with "$(pool token condor@pool.test)"
   # Like an administrator on the central manager, who can read it.
-  [[ $method != PASSWORD ]] || export _CONDOR_SEC_PASSWORD_FILE=$POOL_ROOT/etc/condor/passwords.d/POOL
+  [[ $method != PASSWORD ]] || export _CONDOR_SEC_PASSWORD_FILE=$POOL_ROOT/etc/condor/pool_password
 }
 
 # made_directory: the token directory is there and nobody else's, and so is what had to be made above it

@@ -356,6 +356,8 @@ write_settings() {
   if has_ipv6; then interfaces='127.0.0.1, ::1' ipv6=True; fi
   copy_names "$ROOT"
   install -m 644 "$HERE/pool.conf" "$etc/config.d/60-pool"
+  # "password", scrambled with DE AD BE EF as in all such files. condor_utils/store_cred.cpp, simple_scramble
+  install -m 600 <(printf '\xae\xcc\xcd\x9c\xa9\xc2\xcc\x8b') "$etc/pool_password"
   cat >"$etc/config.d/50-machine" <<EOF
 POOL_TEST_HOST        = $(host_name)
 POOL_TEST_INTERFACES  = $interfaces

@@ -516,15 +516,18 @@ public final class LoopbackPool implements Callable<Integer> {
         private final Pool pool;
         private final Script script;
         private final Saboteur saboteur;
-        private final TokenRequest.CedarStream stream;
+        private TokenRequest.CedarStream stream;
 
         private Conversation(Socket socket, Pool pool) throws IOException {
             this.socket = socket;
             this.pool = pool;
             this.script = pool.script;
             this.saboteur = new Saboteur(socket.getOutputStream(), pool.script);
-            this.stream = new TokenRequest.CedarStream(socket.getInputStream(), saboteur, pool.random,
-                TokenRequest.Trace.OFF);
+            this.stream = newStream();
+        }
+
+        private TokenRequest.CedarStream newStream() throws IOException {
+            return new TokenRequest.CedarStream(socket.getInputStream(), saboteur, pool.random, TokenRequest.Trace.OFF);
         }
 
         static void hold(Socket socket, Pool pool) {
@@ -575,7 +578,7 @@ public final class LoopbackPool implements Callable<Integer> {
                 throw new HangUp("more arguments to a shared port than there are");
             }
             request.end();
-            stream.restartTranscripts();
+            stream = newStream(); // the daemon behind the port never sees the request for it
         }
 
         private Optional<Caller> resume(TokenRequest.ClassAd wishes) throws IOException {
@@ -1008,7 +1011,7 @@ public final class LoopbackPool implements Callable<Integer> {
 
     /** The messages that carry TLS, and the engine behind them. */
     private static final class Tunnel {
-        private final TokenRequest.CedarStream stream;
+        private TokenRequest.CedarStream stream;
         private final SSLEngine engine;
         private final ByteBuffer record;
         private final ByteBuffer text;
