@@ -17,6 +17,7 @@ mvn         maven                    maven
 shellcheck  shellcheck               ShellCheck
 ip          iproute2                 iproute
 ss          iproute2                 iproute
+nft         nftables                 nftables
 script      bsdutils                 util-linux
 flock       util-linux               util-linux
 unshare     util-linux               util-linux

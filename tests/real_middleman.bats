@@ -88,7 +88,7 @@ against() {
     's/<(127\.0\.0\.1|\[::1\]):<PORT>\?[^ >]*>/<POOL>/g'
     's/^Request [0-9]{7} /Request <ID> /'
     's/^(  The pool offers: ).*/\1<WHAT HE LETS PASS>/' # the releases have different methods left
-    's/SHA-256: [0-9a-f:]{95}/SHA-256: <FINGERPRINT>/'
+    's/\b([0-9a-f]{2}:){31}[0-9a-f]{2}\b/<FINGERPRINT>/g'
     's/eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_.-]+/<TOKEN>/'
     "s|$POOL_CA|<CA>|g"
   )

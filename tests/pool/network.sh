@@ -170,7 +170,7 @@ on_host() {
 
 is_running() { [[ -s $DIR/network.pid ]] && kill -0 "$(<"$DIR/network.pid")" 2>/dev/null; }
 
-inside() { nsenter --target "$(<"$DIR/network.pid")" --mount --pid --net -- "$@"; }
+inside() { nsenter --target "$(<"$DIR/network.pid")" --mount --pid --net --wd="$PWD" -- "$@"; }
 
 # knows TYPE...: the collector has heard of daemons of these types
 knows() {
@@ -206,7 +206,7 @@ up() {
       bash "$SELF" run-inside "$RELEASE" </dev/null >"$DIR/network.log" 2>&1
   ) &
   until first=$(<"/proc/$!/task/$!/children") && [[ -n $first ]]; do
-    ((SECONDS < deadline)) && kill -0 $! 2>/dev/null || die "the first process does not start; see $DIR/network.log"
+    if ((SECONDS >= deadline)) || ! kill -0 $! 2>/dev/null; then die "the first process does not start; see $DIR/network.log"; fi
     sleep 0.05
   done
   echo "${first% }" >"$DIR/network.pid"

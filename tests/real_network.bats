@@ -1,0 +1,96 @@
+#!/usr/bin/env bats
+# A real pool of two hosts, on a network that knows IPv6 only; one of them lets nobody in, so its daemons have to be asked
+# to call back. pool/network.sh describes it.
+load real_events
+
+# Where the client runs, and the command that it is.
+java() { network client env "$(type -P java)" "$@"; }
+# What the administrator types, is typed on the central manager.
+in_pool() { network exec cm "$@"; }
+
+setup() {
+  [[ ${TOKEN_REQUEST_REAL-no} != no ]] || skip "${TOKEN_REQUEST_REAL_REASON-no real pool}"
+  own_folders
+}
+
+teardown() {
+  end_client
+  [[ -z ${RELEASE-} ]] || "$TESTS_DIR/pool/network.sh" down "$RELEASE" 2>/dev/null
+}
+
+# network COMMAND ARGUMENT...: network.sh for the pool taken. On the hosts, the client's settings are none of ours.
+network() (
+  [[ $1 == client ]] || unset "${!_CONDOR_@}" CONDOR_CONFIG
+  exec "$TESTS_DIR/pool/network.sh" "$1" "$RELEASE" "${@:2}"
+)
+
+# between RELEASE: takes that release's hosts
+between() {
+  at "$1"
+  eval "$("$TESTS_DIR/pool/network.sh" up "$RELEASE" 3>&- 2>"$BATS_TEST_TMPDIR/network")" # says nothing if it fails
+  export _CONDOR_AUTH_SSL_CLIENT_CAFILE=${NETWORK_CA:?}
+  HERE=cm.net.test
+}
+
+# brings_token ARGUMENT...: the whole story, with some polls before the approval
+brings_token() {
+  start -json -verbose -poll 1 "${PENDING[@]}" "$@"
+  await_event enqueued
+  await_event waiting
+  approve_as_told
+  finish
+  assert_status 0
+  keep_token token
+  assert_pending_claims token
+}
+
+by_ipv6() {
+  between "$1"
+  brings_token -pool "$HERE"
+  [[ $(told enqueued .address) == "<[2001:db8::1]:9618?alias=$HERE>" ]]
+  brings_token -pool "<[2001:db8::1]:9618?alias=$HERE>"
+  brings_token -pool "$HERE" -type schedd
+  [[ $(told enqueued '[.daemon.name, .session] | join(" ")') == 'cm.net.test bound' ]]
+  # An address alone has no name to be checked.
+  request -pool '2001:db8::1' "${PENDING[@]}"
+  assert_status 4
+  grep -F "'<[2001:db8::1]:9618?alias=HOST>'" "$BATS_TEST_TMPDIR/stderr"
+  _CONDOR_ENABLE_IPV6=false request -pool "$HERE" "${PENDING[@]}"
+  assert_status 3
+  grep -F 'ENABLE_IPV6 is false here' "$BATS_TEST_TMPDIR/stderr"
+}
+
+@test "stable: a pool that knows IPv6 only is asked by name and by address" { by_ipv6 stable; }
+@test "testing: a pool that knows IPv6 only is asked by name and by address" { by_ipv6 testing; }
+
+behind_firewall() {
+  local type address
+  between "$1"
+  # Nobody gets in.
+  ! network client timeout 1 bash -c '</dev/tcp/2001:db8::2/9618'
+  for type in startd master; do
+    brings_token -pool "$HERE" -type "$type" -name node.net.test -verify
+    address=$(told enqueued .address)
+    [[ $address == '<[2001:db8::2]:9618?CCBID='* && $(told enqueued '[.daemon.type, .session] | join(" ")') == "$type bound" ]]
+    [[ $(told verified '[.identity, .method] | join(" ")') == 'alice@pool.test IDTOKENS' ]]
+  done
+  # The wait is gone on with by another process; and a firewall of our own has some ports open.
+  export _CONDOR_LOWPORT=41000 _CONDOR_HIGHPORT=41005
+  request -json -nowait -pool "$HERE" -type startd "${PENDING[@]}" -debug:D_NETWORK
+  assert_status 0
+  grep -E 'to have it connect to <\[2001:db8::3\]:4100[0-5]>' "$BATS_TEST_TMPDIR/stderr"
+  approve_as_told
+  mv "$BATS_TEST_TMPDIR/stdout" output
+  request -json -resume output
+  assert_status 0
+  keep_token token
+  assert_pending_claims token
+  # A daemon that its broker does not know.
+  request -type startd -name "$(sed -E 's/#[0-9]+&/#999\&/' <<<"$address")" "${PENDING[@]}" -timeout 0
+  assert_status 3
+  grep -E 'Cannot be reached through its broker .*: CCB server rejecting request for ccbid 999 because no daemon is currently' \
+    "$BATS_TEST_TMPDIR/stderr"
+}
+
+@test "stable: a daemon behind a firewall is reached through its broker, at each poll" { behind_firewall stable; }
+@test "testing: a daemon behind a firewall is reached through its broker, at each poll" { behind_firewall testing; }
