@@ -88,9 +88,11 @@ import java.security.PrivateKey;
 import java.security.PublicKey;
 import java.security.SecureRandom;
 import java.security.cert.CertPathBuilderException;
+import java.security.cert.CertPathValidatorException;
 import java.security.cert.CertificateException;
 import java.security.cert.CertificateExpiredException;
 import java.security.cert.CertificateFactory;
+import java.security.cert.PKIXReason;
 import java.security.cert.X509Certificate;
 import java.security.interfaces.ECPrivateKey;
 import java.security.interfaces.ECPublicKey;
@@ -197,7 +199,9 @@ public final class TokenRequest {
      * Goals, in this order: a token that the pool has issued is never lost; nobody but the pool and the user reads it;
      * whoever calls the command from a script needs no tricks.
      *
-     * How a request goes. One TCP connection carries one command. On the first, the two sides exchange policies, agree
+     * How a request goes. The daemon is found: by its address, in this machine's files, or in the list of its collector,
+     * which is asked like any daemon. One TCP connection carries one command; where a daemon takes none, its broker is
+     * asked, again by a command, to have it connect to us. On the first, the two sides exchange policies, agree
      * on a method of authentication and run it, and come to a session key; everything after is AES-256-GCM. Then comes
      * the request; its answer is a request ID, or, if a rule of the pool approves it, the token. Each poll is a
      * connection of its own that resumes the session, one round trip. The poll that returns the token makes the pool
@@ -208,7 +212,7 @@ public final class TokenRequest {
      * between the two sides can swap the keys, pass the authentication on, and read the session, certificate or not. So
      * there are two kinds of connection, chosen before anything is negotiated (Security.plan):
      *   bound     without ECDH. The server sends the session key through the authenticated channel; only methods that
-     *             have one (SSL) are offered, and every deviation ends the connection.
+     *             have one (SSL, SCITOKENS, PASSWORD) are offered, and every deviation ends the connection.
      *   unbound   with ECDH, for the methods that have no such channel (IDTOKENS, FS, CLAIMTOBE, ANONYMOUS).
      *
      * Packages. picocli reads the command line (ArgumentParser, nowhere else); jackson-databind reads and writes JSON
@@ -1974,6 +1978,15 @@ public final class TokenRequest {
 
         Optional<String> text(String name) {
             return find(name).map(Setting::value);
+        }
+
+        /** Whether somebody has set it, be it to nothing. */
+        boolean isMentioned(String name) {
+            try {
+                return macros.lookup(name).filter(Setting::isSet).isPresent();
+            } catch (Failure cycle) {
+                throw new IllegalStateException(name + " is not looked up without being expanded", cycle);
+            }
         }
 
         /** The items of a list, which are separated by commas or blanks. */
@@ -3876,6 +3889,9 @@ public final class TokenRequest {
     static final class Location {
         private static final Pattern NAME = Pattern.compile("[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*\\.?");
         private static final Pattern IPV4 = Pattern.compile("[0-9]{1,3}(\\.[0-9]{1,3}){3}");
+        /** Settings that name the collectors, the first that has a value. */
+        private static final List<String> COLLECTORS =
+            List.of("COLLECTOR_HOST", "COLLECTOR_IP_ADDR", "CM_IP_ADDR", "CONDOR_HOST");
         /** A line of an address file: the address alone, or as an attribute of the daemon's ad. */
         private static final Pattern ADDRESS = Pattern.compile("(?:MyAddress\\s*=\\s*\")?(<[^\"]*>)\"?");
         /** Address files are shorter. */
@@ -3954,10 +3970,16 @@ public final class TokenRequest {
             if (pool.isPresent()) {
                 return List.of(collector(pool.get(), "-pool"));
             }
-            return collectors(Stream.of("COLLECTOR_HOST", "COLLECTOR_IP_ADDR", "CM_IP_ADDR", "CONDOR_HOST")
-                .map(configuration::find).flatMap(Optional::stream).findFirst()
-                .orElseThrow(() -> nowhere(Optional.empty(), Reason.USAGE,
-                    "No pool is configured: give -pool HOST, or set _CONDOR_COLLECTOR_HOST.")));
+            return collectors(COLLECTORS.stream().map(configuration::find).flatMap(Optional::stream).findFirst()
+                .orElseThrow(this::noPool));
+        }
+
+        /** Who has no configuration at all, does not know the original's words. */
+        private Failure noPool() {
+            String remedy = "give -pool HOST, or set _CONDOR_COLLECTOR_HOST.";
+            return COLLECTORS.stream().noneMatch(configuration::isMentioned)
+                ? new Failure(Reason.USAGE, "ERROR: no pool is named, and none is configured here: " + remedy, "")
+                : nowhere(Optional.empty(), Reason.USAGE, "No pool is configured: " + remedy);
         }
 
         /** Those of a list that are found; of the others the user is told. */
@@ -5156,6 +5178,7 @@ public final class TokenRequest {
         /** Names by which OpenSSL finds a certificate in a CA directory. */
         private static final Pattern HASHED = Pattern.compile("[0-9a-f]{8}\\.[0-9]+");
         private static final String BOOTSTRAP = "BOOTSTRAP_SSL_SERVER_TRUST";
+        private static final String PROMPT = "BOOTSTRAP_SSL_SERVER_TRUST_PROMPT_USER";
         private static final String SKIP_HOST_CHECK = "SSL_SKIP_HOST_CHECK";
         private final Configuration configuration;
         private final Map<String, String> environment;
@@ -5170,6 +5193,8 @@ public final class TokenRequest {
         private String hostName = "";
         private Use use = Use.LOGIN;
         private Optional<Rejection> rejection = Optional.empty();
+        /** Whom to ask about; nobody is asked about the same one twice. */
+        private Optional<Stranger> stranger = Optional.empty();
         private Optional<X509Certificate> confirmed = Optional.empty();
 
         /** What the connection is for: a login proves the server to us, a bearer token must not reach a wrong one. */
@@ -5202,7 +5227,7 @@ public final class TokenRequest {
             this.knownHosts = KnownHosts.of(configuration, circumstances.host());
             this.useSystemCas = configuration.flag("AUTH_SSL_CLIENT_USE_DEFAULT_CAS", true);
             this.bootstrap = configuration.flag(BOOTSTRAP, false);
-            this.asks = configuration.flag("BOOTSTRAP_SSL_SERVER_TRUST_PROMPT_USER", true);
+            this.asks = configuration.flag(PROMPT, true);
             this.skipsHostCheck = configuration.flag(SKIP_HOST_CHECK, false);
             if (anchors.caFile().isPresent() && read(Path.of(anchors.caFile().get())).isEmpty()) {
                 throw new Failure(Reason.USAGE, ArgumentParser.PROGRAM + ": Invalid argument for -cafile: "
@@ -5215,6 +5240,11 @@ public final class TokenRequest {
         /** Whether a host's name is needed for the check. */
         boolean needsName(Use purpose) {
             return !skipsHostCheck || purpose == Use.BEARER_TOKEN;
+        }
+
+        /** Makes ready for another login. */
+        void forget() {
+            rejection = Optional.empty();
         }
 
         /** Why the server's certificate was rejected; empty if it was not, or not seen. */
@@ -5232,7 +5262,7 @@ public final class TokenRequest {
             try {
                 this.hostName = hostName;
                 this.use = use;
-                this.rejection = Optional.empty();
+                forget();
                 SSLContext context = SSLContext.getInstance("TLS");
                 context.init(new KeyManager[0], new TrustManager[] {this}, null);
                 SSLEngine engine = context.createSSLEngine(hostName, -1);
@@ -5278,6 +5308,7 @@ public final class TokenRequest {
                 }
             } catch (Rejection e) {
                 rejection = Optional.of(e);
+                stranger = e.stranger.or(() -> stranger); // SCITOKENS, which asks nobody, may come after SSL
                 throw e;
             } catch (CertificateException e) {
                 rejection = Optional.of(untrusted(path, e, List.of(remedy(e)), Optional.empty()));
@@ -5308,8 +5339,10 @@ public final class TokenRequest {
             }
         }
 
+        /** Whether the chain leads to nothing that is trusted; one CA may have the name of another, as a renewed one has. */
         private static boolean isUnknownIssuer(CertificateException e) {
-            return !(e instanceof Rejection) && (e.getCause() instanceof CertPathBuilderException || e instanceof NoCas);
+            return !(e instanceof Rejection) && (e.getCause() instanceof CertPathBuilderException || e instanceof NoCas
+                || e.getCause() instanceof CertPathValidatorException no && no.getReason() == PKIXReason.NO_TRUST_ANCHOR);
         }
 
         private void identify(X509ExtendedTrustManager judge, X509Certificate[] chain, String keyType, SSLEngine engine)
@@ -5383,6 +5416,11 @@ public final class TokenRequest {
                 throw untrusted(path, why, List.of("a bearer token goes only to a server for which a CA vouches, or"
                     + " -fingerprint: whoever has it, can use it"), Optional.empty());
             }
+            if (anchors.caFile().isPresent()) {
+                throw untrusted(path, new CertificateException("its CA is not in the file of -cafile"), List.of("to trust"
+                    + " it: -cafile FILE with the certificate of the pool's CA; or without -cafile, by an answer"),
+                    Optional.empty());
+            }
             checkValidity(path);
             return trusting(path.subList(path.size() - 1, path.size()));
         }
@@ -5437,15 +5475,16 @@ public final class TokenRequest {
          * @return whether it is; false, too, if there is nobody to ask, or another objection
          */
         boolean confirm() {
-            Optional<Stranger> stranger = rejection.flatMap(no -> no.stranger).filter(one -> asks);
-            if (stranger.isEmpty()) {
+            Optional<Stranger> asked = stranger.filter(one -> asks);
+            stranger = Optional.empty();
+            if (asked.isEmpty()) {
                 return false;
             }
-            X509Certificate certificate = stranger.get().certificate();
+            X509Certificate certificate = asked.get().certificate();
             try {
-                Optional<Boolean> answer = listener.confirm(question(stranger.get()));
+                Optional<Boolean> answer = listener.confirm(question(asked.get()));
                 if (answer.isPresent()) {
-                    confirmed = answer.get() ? Optional.of(certificate) : Optional.empty();
+                    confirmed = answer.filter(yes -> yes).map(yes -> certificate);
                     rejection = Optional.of(refused(List.of(certificate), "just now"));
                     knownHosts.add(hostName, certificate, answer.get());
                 }
@@ -5571,7 +5610,9 @@ public final class TokenRequest {
                 "to trust it, if the pool's administrator confirms the fingerprint (condor_ssl_fingerprint): -fingerprint "
                     + fingerprint(last),
                 "or by the certificate of the pool's CA: -cafile FILE, or AUTH_SSL_CLIENT_CAFILE",
-                "or by an answer: at a terminal you are asked"), Optional.of(new Stranger(last, isCa)));
+                asks ? "or by an answer: at a terminal you are asked"
+                    : "or by an answer: at a terminal you are asked, unless " + PROMPT + " is off, as it is ("
+                        + source(PROMPT) + ")"), Optional.of(new Stranger(last, isCa)));
         }
 
         private Rejection refused(List<X509Certificate> path, String place) {
@@ -6667,6 +6708,7 @@ public final class TokenRequest {
 
         private Channel negotiate(int command) throws IOException, Failure {
             List<Tried> tried = new ArrayList<>();
+            trust.forget();
             for (Attempt attempt : attempts) {
                 if (!trust.isFinal() && (!boundOnly || attempt.kind() == Kind.BOUND)) {
                     Optional<Channel> channel = attempt(attempt, command, tried);
@@ -6719,13 +6761,16 @@ public final class TokenRequest {
          */
         private Optional<Channel> attempt(Attempt attempt, int command, List<Tried> tried)
                 throws IOException, Failure {
-            List<Tried> before = List.copyOf(tried);
-            Optional<Channel> channel = once(attempt, command, tried);
-            if (channel.isPresent() || admitted || !trust.confirm()) {
-                return channel;
+            List<Tried> now = new ArrayList<>();
+            Optional<Channel> channel = once(attempt, command, now);
+            if (channel.isEmpty() && !admitted && trust.confirm()) {
+                now.clear();
+                channel = once(attempt, command, now);
             }
-            tried.retainAll(before);
-            return once(attempt, command, tried);
+            // After a no, that is the reason.
+            now.stream().map(one -> one.method() == AuthMethod.SSL && one.wasRun()
+                ? new Tried(one.method(), trust.rejection().orElse(one.why()), true) : one).forEach(tried::add);
+            return channel;
         }
 
         private Optional<Channel> once(Attempt attempt, int command, List<Tried> tried) throws IOException, Failure {
@@ -8200,12 +8245,12 @@ public final class TokenRequest {
         }
 
         /**
-         * Asks at a terminal, until yes or no is the answer. Signals end the program meanwhile, so this is not
-         * synchronized.
+         * Asks at a terminal, of whatever kind, until yes or no is the answer. Signals end the program meanwhile, so this
+         * is not synchronized.
          */
         @Override
         public Optional<Boolean> confirm(List<String> question) {
-            if (!onTerminal() || !host.terminal().test(0)) {
+            if (!host.terminal().test(0) || !host.terminal().test(2)) {
                 return Optional.empty();
             }
             question.forEach(this::line);
