@@ -366,8 +366,7 @@ public final class TokenRequest {
                     if (!failure.reason.isOfOneServer()) {
                         throw failure;
                     }
-                    complaints.add("Passed over: " + daemon.target() + ": " + String.join("; ",
-                        failure.details().isEmpty() ? List.of(failure.getMessage()) : failure.details()));
+                    complaints.add("Passed over: " + daemon.target() + ": " + failure.why());
                 }
             }
             try {
@@ -902,6 +901,11 @@ public final class TokenRequest {
 
         List<String> details() {
             return details;
+        }
+
+        /** The particulars on one line; where there are none, the message. */
+        String why() {
+            return details.isEmpty() ? getMessage() : details.stream().map(String::strip).collect(Collectors.joining("; "));
         }
 
         Optional<String> hint() {
@@ -5279,27 +5283,14 @@ public final class TokenRequest {
             }
         }
 
-        /** What a chain leads to: something that vouches for it, or only to its own last certificate. */
-        private enum Ground { VOUCHED, STRANGER }
-
         @Override
         public void checkServerTrusted(X509Certificate[] chain, String keyType, SSLEngine engine)
                 throws CertificateException {
             List<X509Certificate> path = path(chain);
-            Ground ground = Ground.VOUCHED;
             try {
-                X509ExtendedTrustManager judge;
-                try {
-                    judge = anchors.fingerprints().isEmpty() ? byCas(chain, keyType) : expected(path);
-                } catch (CertificateException e) {
-                    if (!isUnknownIssuer(e)) {
-                        throw e;
-                    }
-                    ground = Ground.STRANGER;
-                    judge = byItself(path, e);
-                }
-                identify(judge, chain, keyType, engine);
-                if (ground == Ground.STRANGER) {
+                Judge judge = judge(chain, path, keyType);
+                identify(judge.manager(), chain, keyType, engine);
+                if (judge.ground() == Ground.STRANGER) {
                     askMemory(path);
                 }
                 if (!needsName(use)) {
@@ -5313,6 +5304,27 @@ public final class TokenRequest {
             } catch (CertificateException e) {
                 rejection = Optional.of(untrusted(path, e, List.of(remedy(e)), Optional.empty()));
                 throw e;
+            }
+        }
+
+        /** What a chain leads to: something that vouches for it, or only to its own last certificate. */
+        private enum Ground { VOUCHED, STRANGER }
+
+        /** Java's trust manager that accepts a chain, and on what ground. */
+        private record Judge(X509ExtendedTrustManager manager, Ground ground) { }
+
+        private Judge judge(X509Certificate[] chain, List<X509Certificate> path, String keyType)
+                throws CertificateException {
+            if (!anchors.fingerprints().isEmpty()) {
+                return new Judge(expected(chain, path, keyType), Ground.VOUCHED);
+            }
+            try {
+                return new Judge(byCas(chain, keyType), Ground.VOUCHED);
+            } catch (CertificateException e) {
+                if (!isUnknownIssuer(e)) {
+                    throw e;
+                }
+                return new Judge(byItself(chain, path, keyType, e), Ground.STRANGER);
             }
         }
 
@@ -5331,9 +5343,12 @@ public final class TokenRequest {
         }
 
         private static boolean issued(X509Certificate issuer, X509Certificate certificate) {
+            if (!certificate.getIssuerX500Principal().equals(issuer.getSubjectX500Principal())) {
+                return false;
+            }
             try {
                 certificate.verify(issuer.getPublicKey());
-                return certificate.getIssuerX500Principal().equals(issuer.getSubjectX500Principal());
+                return true;
             } catch (GeneralSecurityException e) {
                 return false;
             }
@@ -5370,11 +5385,12 @@ public final class TokenRequest {
         }
 
         /** Where certificates are expected by their fingerprints, one of them must be in the chain. */
-        private X509ExtendedTrustManager expected(List<X509Certificate> path) throws CertificateException {
+        private X509ExtendedTrustManager expected(X509Certificate[] chain, List<X509Certificate> path, String keyType)
+                throws CertificateException {
             for (int i = 0; i < path.size(); i++) {
                 if (anchors.fingerprints().contains(fingerprint(path.get(i)))) {
                     checkValidity(path.subList(0, i + 1));
-                    return trusting(path.subList(i, i + 1));
+                    return accepting(trusting(path.subList(i, i + 1)), chain, keyType);
                 }
             }
             List<String> lines = new ArrayList<>(List.of("the certificate is not the expected one"));
@@ -5410,8 +5426,8 @@ public final class TokenRequest {
         }
 
         /** Looks away from what the chain leads to, and from nothing else. */
-        private X509ExtendedTrustManager byItself(List<X509Certificate> path, CertificateException why)
-                throws CertificateException {
+        private X509ExtendedTrustManager byItself(X509Certificate[] chain, List<X509Certificate> path, String keyType,
+                CertificateException why) throws CertificateException {
             if (use == Use.BEARER_TOKEN) {
                 throw untrusted(path, why, List.of("a bearer token goes only to a server for which a CA vouches, or"
                     + " -fingerprint: whoever has it, can use it"), Optional.empty());
@@ -5422,7 +5438,7 @@ public final class TokenRequest {
                     Optional.empty());
             }
             checkValidity(path);
-            return trusting(path.subList(path.size() - 1, path.size()));
+            return accepting(trusting(path.subList(path.size() - 1, path.size())), chain, keyType);
         }
 
         /** Java does not look at the validity of what it is told to trust. */
@@ -7124,14 +7140,15 @@ public final class TokenRequest {
                 } catch (IOException e) {
                     complaints.add("its broker " + broker.getKey() + ": " + e.getMessage());
                 } catch (Failure failure) {
-                    complaints.add("its broker " + broker.getKey() + ": "
-                        + String.join("; ", failure.details()));
+                    complaints.add("its broker " + broker.getKey() + ": " + failure.why());
                     refusal = Optional.of(failure);
                 }
             }
             if (refusal.isPresent()) {
-                throw new Failure(refusal.get().reason, Security.failedToStart(target), complaints,
-                    refusal.get().hint().orElse(""));
+                // What a broker refuses, says nothing of the daemon, nor of a request that it may have.
+                Reason reason = refusal.get().reason == Reason.NOT_AUTHENTICATED ? Reason.NOT_AUTHENTICATED
+                    : Reason.UNREACHABLE;
+                throw new Failure(reason, Security.failedToStart(target), complaints, refusal.get().hint().orElse(""));
             }
             throw new ConnectException("cannot be reached through " + String.join("; ", complaints));
         }
@@ -7486,10 +7503,10 @@ public final class TokenRequest {
                 security.forget();
                 throw new ProtocolViolation(e.getMessage() + " (does somebody interfere?)");
             } catch (Failure failure) {
-                if (failure.reason == Reason.NOT_AUTHENTICATED && loggedIn) {
-                    // A pool that has forgotten the session may be short of its certificate only for a while.
-                    throw new IOException("no method of authentication succeeds with " + target + " ("
-                        + failure.details().stream().map(String::strip).collect(Collectors.joining("; ")) + ")");
+                if (failure.reason.isOfOneServer() && loggedIn) {
+                    // A pool that has forgotten the session may be short of its certificate, or of a broker, for a while.
+                    throw new IOException(failure.reason == Reason.NOT_AUTHENTICATED
+                        ? "no method of authentication succeeds with " + target + " (" + failure.why() + ")" : failure.why());
                 }
                 throw failure;
             }
