@@ -905,7 +905,8 @@ public final class TokenRequest {
 
         /** The particulars on one line; where there are none, the message. */
         String why() {
-            return details.isEmpty() ? getMessage() : details.stream().map(String::strip).collect(Collectors.joining("; "));
+            return details.isEmpty() ? getMessage()
+                : details.stream().map(String::strip).collect(Collectors.joining("; ")).replace(":; ", ": ");
         }
 
         Optional<String> hint() {
@@ -7140,15 +7141,17 @@ public final class TokenRequest {
                 } catch (IOException e) {
                     complaints.add("its broker " + broker.getKey() + ": " + e.getMessage());
                 } catch (Failure failure) {
-                    complaints.add("its broker " + broker.getKey() + ": " + failure.why());
+                    if (failure.reason == Reason.CONFIGURATION) {
+                        throw failure;
+                    }
+                    complaints.add("its broker " + broker.getKey() + ": " + (failure.reason == Reason.REFUSED
+                        ? failure.getMessage().replaceFirst("^Failed to request a new token: ", "") : failure.why()));
                     refusal = Optional.of(failure);
                 }
             }
             if (refusal.isPresent()) {
-                // What a broker refuses, says nothing of the daemon, nor of a request that it may have.
-                Reason reason = refusal.get().reason == Reason.NOT_AUTHENTICATED ? Reason.NOT_AUTHENTICATED
-                    : Reason.UNREACHABLE;
-                throw new Failure(reason, Security.failedToStart(target), complaints, refusal.get().hint().orElse(""));
+                throw new Failure(refusal.get().reason, Security.failedToStart(target), complaints,
+                    refusal.get().hint().orElse(""));
             }
             throw new ConnectException("cannot be reached through " + String.join("; ", complaints));
         }
@@ -7178,7 +7181,12 @@ public final class TokenRequest {
                     circumstances.trace().log(Trace.NETWORK, () -> "Port " + taken + ": " + e.getMessage());
                 }
             }
-            return new ServerSocket(high, 1, here);
+            try {
+                return new ServerSocket(high, 1, here);
+            } catch (BindException e) {
+                throw new BindException("there is no port here at which the daemon could call back"
+                    + (high == 0 ? "" : ", from LOWPORT " + low + " to HIGHPORT " + high) + " (" + e.getMessage() + ")");
+            }
         }
 
         /** One end of the range of ports for those who connect to us; 0 for none. */
@@ -7327,11 +7335,11 @@ public final class TokenRequest {
         }
 
         private Found found(Entry entry) throws Failure {
+            Sinful sinful = Sinful.parse(entry.address()).orElseThrow(() -> notFound(List.of(entry),
+                "The collector gives an address that is none:"));
             if (Stream.of(entry.name(), entry.machine()).noneMatch(wanted.name().orElse("")::equalsIgnoreCase)) {
                 listener.notice("Asking the " + wanted.type().word() + " " + entry.shown() + ".");
             }
-            Sinful sinful = Sinful.parse(entry.address()).orElseThrow(() -> notFound(List.of(entry),
-                "The collector gives an address that is none:"));
             boolean aliased = sinful.parameter("alias").isPresent() || entry.machine().isEmpty();
             Target target = location.at((aliased ? sinful : sinful.with("alias", entry.machine())).toString(),
                 "the collector");
@@ -7381,8 +7389,8 @@ public final class TokenRequest {
                         failure.details().stream()).toList(), failure.hint().orElse(""));
             } catch (IOException e) {
                 Reason reason = e instanceof ProtocolViolation ? Reason.VIOLATION : Reason.UNREACHABLE;
-                throw Location.nowhere(wanted.name(), reason, "The collector " + collector.target()
-                    + " cannot be asked for it: " + e.getMessage() + ".");
+                throw new Failure(reason, Location.nowhere(wanted.name(), reason, "").getMessage(),
+                    List.of("The collector " + collector.target() + " cannot be asked for it: " + e.getMessage() + "."), "");
             }
         }
 
@@ -7491,7 +7499,7 @@ public final class TokenRequest {
 
         @Override
         public Answer poll(Ticket ticket) throws IOException, Failure {
-            try (Channel channel = security.open(Wire.DC_FINISH_TOKEN_REQUEST)) {
+            try (Channel channel = openAgain()) {
                 loggedIn = true;
                 ClassAd request = new ClassAd().put("ClientId", ticket.clientId().reveal())
                     .put("RequestId", ticket.requestId());
@@ -7502,7 +7510,17 @@ public final class TokenRequest {
                 }
                 security.forget();
                 throw new ProtocolViolation(e.getMessage() + " (does somebody interfere?)");
+            }
+        }
+
+        /** A login that fails says nothing of the request; once there was one that did not, another may follow. */
+        private Channel openAgain() throws IOException, Failure {
+            try {
+                return security.open(Wire.DC_FINISH_TOKEN_REQUEST);
             } catch (Failure failure) {
+                if (failure.reason == Reason.REFUSED) {
+                    throw new IOException(failure.getMessage().replaceFirst("^Failed to request a new token: ", ""));
+                }
                 if (failure.reason.isOfOneServer() && loggedIn) {
                     // A pool that has forgotten the session may be short of its certificate, or of a broker, for a while.
                     throw new IOException(failure.reason == Reason.NOT_AUTHENTICATED

@@ -93,15 +93,20 @@ import picocli.CommandLine.Option;
  * poll                                         it asked for its token
  * hanging                                      --hang-poll: it will get no answer to that
  * issued                                       it was sent a token
+ * bearer-token                                 it sent one, for SCITOKENS
  * query COMMAND                                it asked (DC_SEC_QUERY) whether COMMAND, a number, would be allowed
  * lookup TYPE CONSTRAINT -> COUNT              it asked for daemons of TYPE, and was sent COUNT ads
+ * broker ID ADDRESS                            it wants the daemon of that ID to connect to ADDRESS, and so we do
+ * caller KIND                                  we connected to it, as --callers says
+ * dropped                                      it did not want that connection
  * closed WHY                                   a conversation did not run to its end
  * </pre>
  *
  * <p>The rooms, from the outside in: {@link Script} (the options), {@link Conversation} (one connection),
- * {@link Method} (authentication), {@link Desk} (token requests), {@link Directory} (daemons' ads), {@link Issuer}
- * (tokens), {@link Authority} (certificates), {@link Saboteur} (damage to packets). The codec is TokenRequest's own, so
- * this peer proves that the client behaves, not that its bytes are right; Vectors.java does that.
+ * {@link Method} (authentication), {@link Desk} (token requests), {@link Directory} (daemons' ads), {@link Visit}
+ * (connections that we make), {@link Issuer} (tokens), {@link Authority} (certificates), {@link Saboteur} (damage to
+ * packets). The codec is TokenRequest's own, so this peer proves that the client behaves, not that its bytes are right;
+ * Vectors.java does that.
  */
 @Command(name = "LoopbackPool", mixinStandardHelpOptions = true, version = "LoopbackPool", sortOptions = false,
     description = "Plays an HTCondor collector that issues tokens, on a free port of 127.0.0.1.",
@@ -198,8 +203,8 @@ public final class LoopbackPool implements Callable<Integer> {
         private boolean untilEof;
 
         @Option(names = "--methods", paramLabel = "METHOD", split = ",", defaultValue = "SSL",
-            description = "Methods of authentication, preferred first: SSL, IDTOKENS, FS, CLAIMTOBE, ANONYMOUS "
-                + "(default: ${DEFAULT-VALUE}).")
+            description = "Methods of authentication, preferred first: SSL, SCITOKENS, IDTOKENS, FS, CLAIMTOBE, "
+                + "ANONYMOUS (default: ${DEFAULT-VALUE}).")
         private List<TokenRequest.AuthMethod> methods;
 
         @Option(names = "--trust-domain", paramLabel = "NAME", defaultValue = "pool.test",
@@ -245,6 +250,15 @@ public final class LoopbackPool implements Callable<Integer> {
 
         @Option(names = "--certificate-cn-only", description = "Put the host name into the subject only.")
         private boolean certificateCnOnly;
+
+        @Option(names = "--certificate-self-signed", description = "Let the server's certificate have no CA.")
+        private boolean certificateSelfSigned;
+
+        @Option(names = "--certificate-alone", description = "Do not send the CA's certificate with it.")
+        private boolean certificateAlone;
+
+        @Option(names = "--reject-bearer-token", description = "Let SCITOKENS fail, whatever the token.")
+        private boolean rejectBearerToken;
 
         @Option(names = "--require-client-certificate", description = "Quit SSL with a client that shows none.")
         private boolean requireClientCertificate;
@@ -354,6 +368,16 @@ public final class LoopbackPool implements Callable<Integer> {
             description = "Know a daemon: NAME=VALUE;NAME=VALUE... with Type, its kind, and attributes, all of them "
                 + "strings. {port} stands for this pool's port. CondorVersion is added; an empty value leaves it out.")
         private List<DaemonAd> daemons = List.of();
+
+        @Option(names = "--callers", paramLabel = "KIND", split = ",", defaultValue = "daemon",
+            description = "Who connects, one after the other, to a client that asks us as a broker: daemon, which then "
+                + "is as this pool; stranger, with another ClaimId; mute, who says nothing; other-protocol "
+                + "(default: ${DEFAULT-VALUE}).")
+        private List<Visit> callers;
+
+        @Option(names = "--broker-refuses", paramLabel = "ID:TEXT",
+            description = "As a broker, refuse a connection from the daemon of this ID with this reason.")
+        private Optional<Refusal> brokerRefuses;
 
         @Option(names = "--forget-sessions", paramLabel = "N", arity = "0..1", defaultValue = "0",
             fallbackValue = "" + Integer.MAX_VALUE, description = "Know none of the first N sessions that are resumed.")
@@ -661,7 +685,8 @@ public final class LoopbackPool implements Callable<Integer> {
                 case CLAIMTOBE -> new ClaimToBe(script);
                 case ANONYMOUS -> new Anonymous();
                 case FS -> new FileSystem(script, socket.getLocalPort(), pool.random);
-                case SSL -> new Ssl(script, pool.tls, pool.random);
+                case SSL -> new Ssl(method, pool);
+                case SCITOKENS -> new Ssl(method, pool);
                 case TOKEN -> new IdTokens(script, pool.issuer, pool.random);
                 default -> throw new HangUp("this pool cannot do " + method.label);
             };
@@ -711,6 +736,8 @@ public final class LoopbackPool implements Callable<Integer> {
                 poll(request());
             } else if (command == DC_SEC_QUERY) {
                 query(wishes, caller);
+            } else if (command == TokenRequest.Wire.CCB_REQUEST) {
+                broker(request());
             } else if (Directory.serves(command)) {
                 stream.send(pool.directory.answer(command, request(), stream.message()));
             } else {
@@ -755,8 +782,57 @@ public final class LoopbackPool implements Callable<Integer> {
             send(answer.put("AuthorizationSucceeded", !script.queryDenied));
         }
 
+        /** Connects to the client as the daemon that it wants; or as others, whom it has to drop first. */
+        private void broker(TokenRequest.ClassAd request) throws IOException {
+            String id = request.string("CCBID").orElse("-");
+            String address = request.string("MyAddress").orElse("-");
+            pool.journal.note("broker " + id + " " + address);
+            Optional<Refusal> no = script.brokerRefuses.filter(refusal -> id.equals(Integer.toString(refusal.code())));
+            if (no.isPresent()) {
+                send(new TokenRequest.ClassAd().put("Result", false).put("ErrorString", no.get().text()));
+                return;
+            }
+            TokenRequest.Sinful client = TokenRequest.Sinful.parse(address)
+                .orElseThrow(() -> new HangUp("no address to connect to: " + address));
+            for (Visit visit : script.callers) {
+                Socket caller = new Socket(client.host(), client.port());
+                pool.journal.note("caller " + visit);
+                visit.introduce(caller, request.string("ClaimId").orElse(""), pool.random);
+                if (visit == Visit.DAEMON) {
+                    background("called back", () -> hold(caller, pool));
+                } else {
+                    ignore(caller.getInputStream());
+                    caller.close();
+                    pool.journal.note("dropped");
+                }
+            }
+            send(new TokenRequest.ClassAd().put("Result", true));
+        }
+
         private void send(TokenRequest.ClassAd ad) throws IOException {
             stream.send(stream.message().ad(ad));
+        }
+    }
+
+    /** Who connects to a client that wants to be connected to. */
+    enum Visit {
+        DAEMON, STRANGER, MUTE, OTHER_PROTOCOL;
+
+        /** The first words. What follows them is on a stream of its own. */
+        void introduce(Socket caller, String claimId, SecureRandom random) throws IOException {
+            if (this == OTHER_PROTOCOL) {
+                caller.getOutputStream().write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".getBytes(US_ASCII));
+            } else if (this != MUTE) {
+                TokenRequest.CedarStream stream = new TokenRequest.CedarStream(caller.getInputStream(),
+                    caller.getOutputStream(), random, TokenRequest.Trace.OFF);
+                stream.send(stream.message().number(TokenRequest.Wire.CCB_REVERSE_CONNECT)
+                    .ad(new TokenRequest.ClassAd().put("ClaimId", this == DAEMON ? claimId : "0".repeat(40))));
+            }
+        }
+
+        @Override
+        public String toString() {
+            return name().toLowerCase(Locale.ROOT).replace('_', '-');
         }
     }
 
@@ -973,11 +1049,14 @@ public final class LoopbackPool implements Callable<Integer> {
         }
     }
 
-    /** The server's side of TLS inside messages. Client and server alternate strictly, each saying how far it is. */
-    private record Ssl(Script script, SSLContext context, SecureRandom random) implements Method {
+    /**
+     * The server's side of TLS inside messages. Client and server alternate strictly, each saying how far it is. With
+     * SCITOKENS, a token of the client's passes through it in the end.
+     */
+    private record Ssl(TokenRequest.AuthMethod method, Pool pool) implements Method {
         @Override
         public Optional<Proof> authenticate(TokenRequest.CedarStream stream) throws IOException {
-            boolean ready = !script.has(Fault.SSL_REFUSES);
+            boolean ready = !pool.script.has(Fault.SSL_REFUSES);
             stream.send(stream.message().number(ready ? TokenRequest.Wire.SSL_OK : TokenRequest.Wire.SSL_ERROR));
             TokenRequest.MessageReader answer = stream.receive("SSL status");
             boolean bothReady = answer.number() == TokenRequest.Wire.SSL_OK && ready;
@@ -987,29 +1066,43 @@ public final class LoopbackPool implements Callable<Integer> {
         }
 
         private SSLEngine engine() {
-            SSLEngine engine = context.createSSLEngine();
+            SSLEngine engine = pool.tls.createSSLEngine();
             engine.setUseClientMode(false);
             engine.setWantClientAuth(true);
-            engine.setEnabledProtocols(script.tlsVersions.toArray(String[]::new));
+            engine.setEnabledProtocols(pool.script.tlsVersions.toArray(String[]::new));
             return engine;
         }
 
         /** Phase 2: a key of 256 random bytes goes through TLS. */
         private Optional<Proof> handOver(Tunnel tunnel) throws IOException {
+            Script script = pool.script;
             boolean certified = tunnel.clientHasCertificate();
             if (script.has(Fault.SSL_QUITS) || script.requireClientCertificate && !certified) {
                 tunnel.quit();
                 return Optional.empty();
             }
             byte[] key = new byte[script.has(Fault.SSL_SHORT_KEY) ? 100 : TokenRequest.Wire.SSL_KEY_BYTES];
-            random.nextBytes(key);
-            String user = certified ? "ssl@unmapped" : "unauthenticated@unmapped";
-            return tunnel.deliver(key) ? Optional.of(new Proof(TokenRequest.AuthMethod.SSL, user, key))
-                : Optional.empty();
+            pool.random.nextBytes(key);
+            if (!tunnel.deliver(key)) {
+                return Optional.empty();
+            }
+            if (method == TokenRequest.AuthMethod.SCITOKENS) {
+                return takesToken(tunnel) ? Optional.of(new Proof(method, "bearer@unmapped", key)) : Optional.empty();
+            }
+            return Optional.of(new Proof(method, certified ? "ssl@unmapped" : "unauthenticated@unmapped", key));
+        }
+
+        /** Phase 3: a bearer token comes through TLS. */
+        private boolean takesToken(Tunnel tunnel) throws IOException {
+            String token = new String(tunnel.text(), US_ASCII);
+            pool.journal.note("bearer-token");
+            boolean taken = !pool.script.rejectBearerToken && token.split("\\.").length == 3;
+            tunnel.say(taken ? TokenRequest.Wire.SSL_HOLDING : TokenRequest.Wire.SSL_QUITTING);
+            return taken;
         }
     }
 
-    /** The messages that carry TLS, and the engine behind them. */
+/** The messages that carry TLS, and the engine behind them. */
     private static final class Tunnel {
         private TokenRequest.CedarStream stream;
         private final SSLEngine engine;
@@ -1059,6 +1152,16 @@ public final class LoopbackPool implements Callable<Integer> {
                 goesOn = listen();
             }
             return goesOn;
+        }
+
+        /** Phase 3: what the client sends, of which the first four bytes say how long it is. */
+        byte[] text() throws IOException {
+            if (!listen() || !unwrap() || text.flip().remaining() < Integer.BYTES) {
+                throw new HangUp("no text came through TLS");
+            }
+            byte[] bytes = new byte[text.getInt()];
+            text.get(bytes);
+            return bytes;
         }
 
         void quit() throws IOException {
@@ -1576,7 +1679,7 @@ public final class LoopbackPool implements Callable<Integer> {
             this.random = random;
             this.now = now;
             this.keys = TokenRequest.Keys.ephemeral(random);
-            this.certificate = sign(NAME, keys, now.plusSeconds(86_400), Der.basicConstraintsOfCa());
+            this.certificate = sign(NAME, keys, now.plusSeconds(86_400), Der.basicConstraintsOfCa(), NAME, keys);
         }
 
         String pem() throws GeneralSecurityException {
@@ -1588,13 +1691,17 @@ public final class LoopbackPool implements Callable<Integer> {
         /** TLS as the server that the script describes. */
         SSLContext server(Script script) throws GeneralSecurityException, IOException {
             KeyPair server = TokenRequest.Keys.ephemeral(random);
-            X509Certificate leaf = sign(script.certificateName, server,
-                script.certificateExpired ? now.minusSeconds(3_600) : now.plusSeconds(86_400),
-                script.certificateCnOnly ? new byte[0] : Der.subjectAltName(script.certificateName));
+            Instant end = script.certificateExpired ? now.minusSeconds(3_600) : now.plusSeconds(86_400);
+            byte[] extension = script.certificateCnOnly ? new byte[0] : Der.subjectAltName(script.certificateName);
+            X509Certificate leaf = script.certificateSelfSigned
+                ? sign(script.certificateName, server, end, extension, script.certificateName, server)
+                : sign(script.certificateName, server, end, extension, NAME, keys);
+            Certificate[] chain = script.certificateSelfSigned || script.certificateAlone ? new Certificate[] {leaf}
+                : new Certificate[] {leaf, certificate};
             char[] password = "changeit".toCharArray();
             KeyStore store = KeyStore.getInstance("PKCS12");
             store.load(null, password);
-            store.setKeyEntry("server", server.getPrivate(), password, new Certificate[] {leaf, certificate});
+            store.setKeyEntry("server", server.getPrivate(), password, chain);
             KeyManagerFactory keyManagers = KeyManagerFactory.getInstance("PKIX");
             keyManagers.init(store, password);
             store.setCertificateEntry("ca", certificate);
@@ -1610,19 +1717,19 @@ public final class LoopbackPool implements Callable<Integer> {
          *
          * @param extension one extension in DER, or none
          */
-        private X509Certificate sign(String name, KeyPair subject, Instant end, byte[] extension)
-                throws GeneralSecurityException, IOException {
+        private X509Certificate sign(String name, KeyPair subject, Instant end, byte[] extension, String issuerName,
+                KeyPair issuer) throws GeneralSecurityException, IOException {
             byte[] body = Der.sequence(
                 Der.tagged(0xA0, Der.integer(BigInteger.TWO)),
                 Der.integer(new BigInteger(63, random)),
                 Der.ECDSA_WITH_SHA256,
-                Der.name(NAME),
+                Der.name(issuerName),
                 Der.sequence(Der.tagged(0x17, ascii(now.minusSeconds(86_400))), Der.tagged(0x17, ascii(end))),
                 Der.name(name),
                 subject.getPublic().getEncoded(),
                 extension.length == 0 ? extension : Der.tagged(0xA3, Der.sequence(extension)));
             Signature signature = Signature.getInstance("SHA256withECDSA");
-            signature.initSign(keys.getPrivate(), random);
+            signature.initSign(issuer.getPrivate(), random);
             signature.update(body);
             byte[] whole = Der.sequence(body, Der.ECDSA_WITH_SHA256, Der.bits(signature.sign()));
             try (InputStream in = new ByteArrayInputStream(whole)) {

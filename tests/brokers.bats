@@ -1,0 +1,177 @@
+#!/usr/bin/env bats
+# Daemons that take no connections: their broker has them connect to us. The embedded pool is both, broker and daemon.
+# What it did is in the lines below "--- pool".
+# shellcheck disable=SC2030,SC2031,SC2034,SC2153 # settings of one test; variables of loopback.bash
+load events
+
+setup() {
+  own_folders
+  export _CONDOR_SEC_TOKEN_DIRECTORY=$HOME/tokens.d _CONDOR_AUTH_SSL_CLIENT_USE_DEFAULT_CAS=false
+  authenticate_by CLAIMTOBE
+  pool_lines='^(policy|broker|caller|dropped|shared-port|start|poll|resumed)'
+}
+
+pool_of() { pool_with --methods CLAIMTOBE --token "$TOKEN" --auto-approve "$@"; }
+
+# behind BROKERS [PARAMETER]: the address of a daemon that is reached through these; nothing takes connections there
+behind() { printf '<127.0.0.1:1?CCBID=%s&alias=localhost%s>' "${1//#/%23}" "${2-}"; }
+
+# asked_behind BROKERS ARGUMENT...: asks such a daemon for a token
+asked_behind() { ask -pool "$(behind "$1")" -identity alice@own.test "${@:2}"; }
+
+# hide_ports: those on which we listen are the system's choice; the transcript has them in the pool's lines
+hide_ports() { sed -i -E 's/^(broker [0-9]+ <[^:]+):[0-9]+>/\1:<LISTENING>>/' "$BATS_TEST_TMPDIR/transcript"; }
+
+@test "a daemon behind a broker is asked to connect to us, and then all goes on as usual" {
+  pool_of
+  asked_behind "127.0.0.1:$LOOPBACK_PORT#7"
+  assert_status 0
+  ask -pool "$(behind "127.0.0.1:$LOOPBACK_PORT#7" '&sock=schedd_1')" -identity alice@own.test
+  assert_status 0
+  hide_ports
+  assert_transcript called-back
+}
+
+@test "a daemon that the collector lists with a broker is reached through it" {
+  local address='<127.0.0.1:1?CCBID=127.0.0.1:{port}#42&sock=s1&PrivNet=cm.test>'
+  pool_of --ad "Type=Scheduler;Name=s1@cm.test;Machine=cm.test;MyAddress=$address"
+  ask -pool "$HERE" -type schedd -name s1@cm.test -identity alice@own.test
+  assert_status 0
+  hide_ports
+  assert_transcript looked-up
+}
+
+@test "over SSL the certificates of both count, the broker's and the daemon's" {
+  local broker
+  authenticate_by SSL
+  pool_with --methods SSL --token "$TOKEN" --auto-approve
+  broker=127.0.0.1:$LOOPBACK_PORT
+  asked_behind "$broker%3falias=localhost#7"
+  assert_status 0
+  [[ $(events '^authenticated SSL bound') == 2 ]]
+  asked_behind "$broker#7"
+  assert_status 4
+  ask -pool "<127.0.0.1:1?CCBID=$broker%3falias=localhost%237&alias=elsewhere>"
+  assert_status 4
+  hide_ports
+  assert_transcript certificates
+}
+
+@test "each poll of a wait goes through the broker, and so does the resumption of a request" {
+  export REQUEST_MAIN=Harness
+  pool_with --methods CLAIMTOBE --token "$TOKEN" --approve-after 2
+  asked_behind "127.0.0.1:$LOOPBACK_PORT#7"
+  assert_status 0
+  [[ $(events ^broker) == 4 && $(events ^poll) == 3 && $(events '^caller daemon') == 4 ]]
+  [[ $(events ^policy) == 2 ]] # one login at each, then resumptions
+  request -pool "$(behind "127.0.0.1:$LOOPBACK_PORT#7")" -json -nowait
+  cp "$BATS_TEST_TMPDIR/stdout" request.json
+  [[ $(jq -r .address request.json) == "$(behind "127.0.0.1:$LOOPBACK_PORT#7" | sed 's/%23/#/')" ]]
+  request -resume request.json
+  assert_status 0
+  [[ $(events ^broker) == 6 && $(events ^poll) == 4 ]]
+}
+
+# ---- Who calls ----
+
+@test "callers who are not the daemon are dropped, whatever they say" {
+  pool_of --callers stranger,other-protocol,daemon
+  asked_behind "127.0.0.1:$LOOPBACK_PORT#7"
+  assert_status 0
+  hide_ports
+  assert_transcript strangers
+}
+
+@test "a caller who says nothing is dropped, too, after a while" {
+  pool_of --callers mute,daemon
+  asked_behind "127.0.0.1:$LOOPBACK_PORT#7"
+  assert_status 0
+  [[ $(events ^dropped) == 1 ]]
+}
+
+@test "what proves a caller is not shown by -debug" {
+  pool_of --callers stranger,daemon
+  request -pool "$(behind "127.0.0.1:$LOOPBACK_PORT#7")" -identity alice@own.test -debug
+  assert_status 0
+  grep -q 'Asking the broker of' "$BATS_TEST_TMPDIR/stderr"
+  run grep -E '\b[0-9a-f]{40}\b' "$BATS_TEST_TMPDIR/stderr"
+  ((status == 1))
+}
+
+# ---- Brokers that do not help ----
+
+@test "a broker's refusal has its reason, which cannot steer the terminal" {
+  pool_of --broker-refuses $'7:CCB server rejecting request for ccbid 7 because\e[2J no daemon\nis registered\u202e.'
+  asked_behind "127.0.0.1:$LOOPBACK_PORT#7"
+  assert_status 3
+  hide_ports
+  assert_transcript refused
+  [[ $(tr -d '[:print:]\n' <"$BATS_TEST_TMPDIR/stderr" | wc -c) == 0 && $(events ^start) == 0 ]]
+}
+
+@test "of several brokers each is tried" {
+  local two="127.0.0.1:1#6%20127.0.0.1:"
+  pool_of --broker-refuses 7:No.
+  two+=$LOOPBACK_PORT
+  asked_behind "$two#8"
+  assert_status 0
+  asked_behind "127.0.0.1:$LOOPBACK_PORT#7%20127.0.0.1:$LOOPBACK_PORT#8"
+  assert_status 0
+  asked_behind "$two#7"
+  assert_status 3
+  hide_ports
+  assert_transcript several
+}
+
+@test "a broker that lets nobody in is named, with what it said" {
+  pool_of --denied 68
+  asked_behind "127.0.0.1:$LOOPBACK_PORT#7"
+  assert_status 1
+  pool_with --methods FS
+  asked_behind "127.0.0.1:$LOOPBACK_PORT#7"
+  assert_status 4
+  pool_of --close-on-policy
+  asked_behind "127.0.0.1:$LOOPBACK_PORT#7"
+  assert_status 3
+  sed -i "s/ user $(id -un)@/ user <USER>@/" "$BATS_TEST_TMPDIR/transcript"
+  assert_transcript not-admitted
+}
+
+@test "what is no broker's address is refused" {
+  local contact
+  pool_lines=
+  for contact in nonsense 127.0.0.1:9618 '#7' '127.0.0.1:0#7' '127.0.0.1:9618%3fCCBID=127.0.0.1:1%2523#7'; do
+    asked_behind "$contact"
+    [[ $status != 0 ]]
+  done
+  assert_transcript no-brokers
+}
+
+# ---- Where we listen ----
+
+# listened: the port on which we listened last
+listened() { sed -nE 's/^broker .*:([0-9]+)>$/\1/p' "$LOOPBACK_LOG" | tail -n 1; }
+
+@test "we listen on a port between LOWPORT and HIGHPORT" {
+  local low high
+  pool_of
+  low=$LOOPBACK_PORT # which is taken
+  high=$((low + 50))
+  export _CONDOR_LOWPORT=$low _CONDOR_HIGHPORT=$high
+  asked_behind "127.0.0.1:$LOOPBACK_PORT#7"
+  assert_status 0
+  (($(listened) > low && $(listened) <= high))
+  export _CONDOR_LOWPORT=1 _CONDOR_HIGHPORT=2 _CONDOR_IN_LOWPORT=$low _CONDOR_IN_HIGHPORT=$high
+  asked_behind "127.0.0.1:$LOOPBACK_PORT#7"
+  assert_status 0
+  (($(listened) > low && $(listened) <= high))
+}
+
+@test "where every such port is taken, it says so" {
+  pool_of
+  with "_CONDOR_LOWPORT=$LOOPBACK_PORT" "_CONDOR_HIGHPORT=$LOOPBACK_PORT" -- -pool "$(behind "127.0.0.1:$LOOPBACK_PORT#7")"
+  assert_status 3
+  with "_CONDOR_LOWPORT=70000" -- -pool "$(behind "127.0.0.1:$LOOPBACK_PORT#7")"
+  assert_status 2
+  assert_transcript no-port
+}

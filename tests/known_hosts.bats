@@ -1,0 +1,239 @@
+#!/usr/bin/env bats
+# A certificate that no CA vouches for: what a person is asked about it, and what known_hosts says of it.
+# shellcheck disable=SC2030,SC2031,SC2034 # settings of one test; settings and REDIRECTION are for the files loaded
+load trust
+
+# ---- Nobody vouches for it ----
+
+@test "without a terminal an unknown certificate is refused, with the ways to go on, and nothing is remembered" {
+  refused
+  [[ ! -e known_hosts ]]
+  assert_transcript unknown
+}
+
+# ---- The question ----
+
+@test "yes lets it go on, and is remembered" {
+  asked
+  type_line yes
+  at_its_end
+  [[ $status == 0 ]]
+  assert_screen yes
+  diff known_hosts - <<<"localhost SSL $(certificate)"
+  trusted # and nobody is asked again
+  lacks "$BATS_TEST_TMPDIR/stderr" SHA-256
+  [[ $(wc -l <known_hosts) == 1 && $(stat -c %a known_hosts) == 644 ]]
+}
+
+@test "no ends it, and is remembered" {
+  asked
+  type_line no
+  at_its_end
+  [[ $status == 4 ]]
+  assert_screen no
+  diff known_hosts - <<<"!localhost SSL $(certificate)"
+  # Nobody is asked again, neither here nor there.
+  at_terminal -pool "$HERE" -identity alice@own.test
+  at_its_end
+  [[ $status == 4 ]]
+  lacks shown "$QUESTION"
+  refused
+  assert_transcript refused-earlier
+}
+
+@test "whatever else is answered, the question is asked again" {
+  local answer
+  asked
+  for answer in y YES '' ' yes' 'yes please'; do
+    type_line "$answer"
+    until_shown "$QUESTION"
+  done
+  type_line yes
+  at_its_end
+  [[ $status == 0 ]]
+  assert_screen again
+}
+
+@test "the end of input is no answer: nothing is remembered" {
+  asked
+  printf '\004' >&"$KEYBOARD"
+  at_its_end
+  [[ $status == 4 && ! -e known_hosts ]]
+  grep -q 'its CA is not known here' shown
+  [[ $(grep -c "$QUESTION" shown) == 1 ]]
+}
+
+@test "Ctrl-C at the question ends it, with nothing asked of the pool and nothing remembered" {
+  local before
+  before=$(events ^start)
+  asked
+  printf '\003' >&"$KEYBOARD"
+  at_its_end
+  [[ $status == 130 && ! -e known_hosts && $(events ^start) == "$before" ]]
+}
+
+@test "it is also asked with -json and -quiet, on stderr" {
+  REDIRECTION='>stdout' asked -json
+  type_line yes
+  at_its_end
+  [[ $status == 0 ]]
+  "$TESTS_DIR/validate" --exit 0 stdout
+  [[ $(jq -r .token stdout) == "$TOKEN" ]]
+  rm known_hosts
+  REDIRECTION='>stdout' asked -quiet
+  type_line yes
+  at_its_end
+  [[ $status == 0 ]]
+  diff stdout - <<<"$TOKEN"
+}
+
+@test "it is not asked where nobody could answer or read it" {
+  local redirection
+  for redirection in '</dev/null' '2>errors'; do
+    REDIRECTION=$redirection at_terminal -pool "$HERE" -identity alice@own.test
+    at_its_end
+    [[ $status == 4 && ! -e known_hosts ]]
+    lacks shown "$QUESTION"
+  done
+  lacks errors "$QUESTION"
+  _CONDOR_BOOTSTRAP_SSL_SERVER_TRUST_PROMPT_USER=false at_terminal -pool "$HERE" -identity alice@own.test
+  at_its_end
+  [[ $status == 4 && ! -e known_hosts ]]
+  lacks shown "$QUESTION"
+}
+
+@test "an answer that cannot be written down holds for this time" {
+  touch file
+  export _CONDOR_SEC_KNOWN_HOSTS=$PWD/file/known_hosts
+  asked
+  type_line yes
+  at_its_end
+  [[ $status == 0 ]]
+  assert_screen not-remembered
+}
+
+@test "a certificate that is wrong in another way is not asked about" {
+  pool_of --certificate-expired
+  at_terminal -pool "$HERE" -identity alice@own.test
+  at_its_end
+  [[ $status == 4 && ! -e known_hosts ]]
+  grep -q 'it has expired' shown
+  lacks shown "$QUESTION"
+  pool_of --certificate-name cm.example.org
+  at_terminal -pool "$HERE" -identity alice@own.test
+  at_its_end
+  [[ $status == 4 && ! -e known_hosts ]]
+  grep -q 'the certificate is not for localhost' shown
+  lacks shown "$QUESTION"
+}
+
+@test "a certificate without a CA is asked about as one, and so is one whose CA the pool does not send" {
+  local option words leaf
+  for option in --certificate-self-signed --certificate-alone; do
+    pool_of "$option"
+    asked
+    words=$(grep -o 'presented an untrusted.*certificate' shown)
+    type_line yes
+    at_its_end
+    [[ $status == 0 ]]
+    # It is the pool's own certificate, of which only the pool knows.
+    cut -d ' ' -f 3 known_hosts | base64 -d | openssl x509 -inform DER -noout -subject | grep -q localhost
+    trusted
+    rm known_hosts
+    echo "$words" >>words
+  done
+  diff words - <<'END'
+presented an untrusted certificate
+presented an untrusted CA certificate
+END
+}
+
+# ---- What was said earlier ----
+
+@test "a line counts if it is about this host, SSL and this certificate" {
+  local line cert
+  cert=$(certificate)
+  other_certificate
+  for line in "localhost SSL $cert" "  localhost SSL $cert  and more" "localhost SSL $(certificate other.pem)"$'\n'"localhost SSL $cert" \
+    "!localhost SSL $(certificate other.pem)"$'\n'"localhost SSL $cert" "localhost FS unknown"$'\n'"localhost SSL $cert" \
+    "!localhost IDTOKENS condor@password"$'\n'"localhost SSL $cert"; do
+    known "$line"
+    cp known_hosts before
+    trusted
+    cmp known_hosts before
+  done
+}
+
+@test "other lines do not count: the certificate is an unknown one" {
+  local line cert
+  cert=$(certificate)
+  other_certificate
+  for line in '' "# localhost SSL $cert" $'localhost\tSSL\t'"$cert" "localhost  SSL $cert" 'localhost SSL' "LOCALHOST SSL $cert" \
+    "elsewhere SSL $cert" "!elsewhere SSL $cert" "localhost ssl $cert" "localhost FS $cert" "!localhost FS unknown" \
+    "!localhost SSL $(certificate other.pem)" $'\xff\xfe'; do
+    known "$line"
+    cp known_hosts before
+    refused
+    says 'its CA is not known here'
+    cmp known_hosts before
+  done
+}
+
+@test "a certificate that is not the one trusted earlier ends it, loudly, and nobody is asked" {
+  other_certificate
+  known '# ours' "localhost SSL $(certificate other.pem)"
+  refused
+  known 'localhost SSL @trusted'
+  refused
+  known 'localhost SSL MIInonsense'
+  refused
+  assert_transcript changed
+  at_terminal -pool "$HERE"
+  at_its_end
+  [[ $status == 4 ]]
+  lacks shown "$QUESTION"
+  diff known_hosts - <<<'localhost SSL MIInonsense'
+}
+
+@test "a refused certificate stays refused, also where everything is trusted, until a CA vouches for it" {
+  known "!localhost SSL $(certificate)"
+  export _CONDOR_BOOTSTRAP_SSL_SERVER_TRUST=true
+  refused
+  says 'the certificate has been refused'
+  trusted -cafile "$LOOPBACK_CA"
+}
+
+@test "an answer is added on a line of its own" {
+  printf '# no end' >known_hosts
+  asked
+  type_line no
+  at_its_end
+  diff known_hosts - <<END
+# no end
+!localhost SSL $(certificate)
+END
+}
+
+@test "a file that cannot be read trusts nobody" {
+  mkdir known_hosts
+  refused
+  assert_transcript unreadable
+}
+
+@test "the file is SEC_KNOWN_HOSTS, else at home, and root's the system's" {
+  local as_user=(unshare --user --map-user=1000)
+  export _CONDOR_BOOTSTRAP_SSL_SERVER_TRUST=true
+  trusted
+  [[ -s known_hosts ]]
+  unset _CONDOR_SEC_KNOWN_HOSTS
+  export _CONDOR_SEC_SYSTEM_KNOWN_HOSTS=$PWD/etc/condor/known_hosts
+  if [[ $(id -u) == 0 ]]; then
+    trusted
+    [[ -s etc/condor/known_hosts && ! -e $HOME/.condor/known_hosts ]]
+    rm etc/condor/known_hosts
+    "${as_user[@]}" true 2>/dev/null || skip 'only root is to be had here'
+    settings=("${as_user[@]}")
+  fi
+  trusted
+  [[ -s $HOME/.condor/known_hosts && ! -e etc/condor/known_hosts ]]
+}

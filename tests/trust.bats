@@ -1,0 +1,193 @@
+#!/usr/bin/env bats
+# Whose certificate is believed: for the command line, for the settings, and for a bearer token.
+# shellcheck disable=SC2030,SC2031 # settings of one test
+load trust
+
+# ---- Fingerprints ----
+
+@test "-fingerprint takes the CA's or the pool's own, in every form in which they are printed" {
+  local form print leaf
+  print=$(fingerprint)
+  refused
+  leaf=$(sed -nE 's/^    SHA-256: (.*)/\1/p' "$BATS_TEST_TMPDIR/stderr")
+  [[ ${#leaf} == 95 && $leaf != "$print" ]]
+  for form in "$print" "${print^^}" "${print//:/}" "SHA-256: $print" "sha256 Fingerprint=${print^^}" \
+    " localhost SSL $print" "$leaf"; do
+    trusted -fingerprint "$form"
+  done
+  other_certificate
+  trusted -fingerprint "$(fingerprint other.pem)" -fingerprint "$print"
+  [[ ! -e known_hosts ]]
+}
+
+@test "what is no fingerprint is refused, and nobody is asked" {
+  local form print before
+  printf -v print ':%02x' {0..31}
+  print=${print#:}
+  before=$(events ^connection)
+  for form in '' abc "${print%:*}" "$print:00" "${print/?/x}" "!localhost SSL $print" "$print $print"; do
+    ask_pool -fingerprint "$form"
+    assert_status 2
+  done
+  ask -fingerprint
+  assert_status 2
+  [[ $(events ^connection) == "$before" ]]
+  assert_transcript no-fingerprints
+}
+
+@test "another certificate than the expected one ends it, though a token is there and a CA known" {
+  unset _CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS
+  pool_of --methods SSL,IDTOKENS --token-for bob@pool.test
+  (umask 077 && mkdir -p "$_CONDOR_SEC_TOKEN_DIRECTORY" && echo "$LOOPBACK_TOKEN" >"$_CONDOR_SEC_TOKEN_DIRECTORY/login")
+  other_certificate
+  refused -fingerprint "$(fingerprint other.pem)" -cafile "$LOOPBACK_CA"
+  [[ $(events ^authenticated) == 0 ]]
+  assert_transcript unexpected
+  at_terminal -pool "$HERE" -fingerprint "$(fingerprint other.pem)"
+  at_its_end
+  lacks shown "$QUESTION"
+  # Without -fingerprint it would go on by the token.
+  trusted
+  [[ $(events '^authenticated IDTOKENS') == 1 ]]
+}
+
+@test "with -fingerprint no method is used that looks at no certificate" {
+  unset _CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS
+  mkdir fs
+  export _CONDOR_FS_LOCAL_DIR=$PWD/fs
+  pool_of --methods FS,SSL --fs-dir "$PWD/fs"
+  trusted
+  trusted -fingerprint "$(fingerprint)"
+  [[ $(events '^authenticated FS') == 1 && $(events '^authenticated SSL') == 1 ]]
+  authenticate_by IDTOKENS FS
+  ask_pool -fingerprint "$(fingerprint)"
+  assert_status 2
+  assert_transcript fingerprint-without-ssl
+}
+
+@test "an expired certificate is not forgiven, whoever vouches for it" {
+  local options
+  for options in --certificate-expired '--certificate-expired --certificate-self-signed'; do
+    # shellcheck disable=SC2086
+    pool_of $options
+    refused
+    export _CONDOR_BOOTSTRAP_SSL_SERVER_TRUST=true
+    refused
+    says 'it has expired'
+    unset _CONDOR_BOOTSTRAP_SSL_SERVER_TRUST
+    [[ ! -e known_hosts ]]
+    refused -fingerprint "$(sed -nE 's/^    SHA-256: (.*)/\1/p' "$BATS_TEST_TMPDIR/stderr")"
+    says 'it has expired'
+  done
+}
+
+# ---- The command line's CAs ----
+
+@test "-cafile takes the place of the configured CAs" {
+  other_certificate
+  trusted -cafile "$LOOPBACK_CA"
+  [[ ! -e known_hosts ]]
+  refused -cafile other.pem
+  assert_transcript other-ca
+  export _CONDOR_AUTH_SSL_CLIENT_CAFILE=other.pem
+  refused
+  trusted -cafile "$LOOPBACK_CA"
+  export _CONDOR_AUTH_SSL_CLIENT_CAFILE=$LOOPBACK_CA
+  trusted
+  refused -cafile other.pem
+}
+
+@test "-cafile without a certificate in it is refused, and nobody is asked" {
+  local file before
+  before=$(events ^connection)
+  touch empty
+  echo nonsense >nonsense
+  for file in missing empty nonsense .; do
+    ask_pool -cafile "$file"
+    assert_status 2
+  done
+  [[ $(events ^connection) == "$before" ]]
+  assert_transcript no-cas
+}
+
+@test "the command that goes on with a wait names the same certificates" {
+  local trust
+  pool_with --token "$TOKEN" --approve-after 0
+  own_known_hosts
+  for trust in "-cafile $LOOPBACK_CA" "-fingerprint $(fingerprint)"; do
+    # shellcheck disable=SC2086
+    request -pool "$HERE" -nowait $trust
+    assert_status 0
+    printed_command | grep -qF -e "$trust"
+    go_on
+    assert_status 0
+    diff "$BATS_TEST_TMPDIR/stdout" - <<<"$TOKEN"
+  done
+}
+
+# ---- Settings that trust more ----
+
+@test "BOOTSTRAP_SSL_SERVER_TRUST trusts and remembers, with a warning each time" {
+  with _CONDOR_BOOTSTRAP_SSL_SERVER_TRUST=true -- -pool "$HERE" -identity alice@own.test
+  assert_status 0
+  diff known_hosts - <<<"localhost SSL $(certificate)"
+  with _CONDOR_BOOTSTRAP_SSL_SERVER_TRUST=true -- -pool "$HERE" -identity alice@own.test
+  assert_transcript bootstrap
+  [[ $(wc -l <known_hosts) == 1 ]]
+}
+
+@test "SSL_SKIP_HOST_CHECK lets another host's certificate pass, with a warning, and an address without a name" {
+  pool_of --certificate-name cm.example.org
+  refused -cafile "$LOOPBACK_CA"
+  export _CONDOR_SSL_SKIP_HOST_CHECK=true
+  cp "$LOOPBACK_CA" ca.pem
+  ask_pool -cafile ca.pem
+  assert_status 0
+  ask -pool "127.0.0.1:$LOOPBACK_PORT" -identity alice@own.test -cafile ca.pem
+  assert_status 0
+  assert_transcript skipped
+  refused # whose it is, is still a question
+}
+
+# ---- Bearer tokens ----
+
+@test "a bearer token goes only to a server for which a CA or a fingerprint vouches" {
+  local pool=(--methods SCITOKENS)
+  authenticate_by SCITOKENS
+  export BEARER_TOKEN=$TOKEN
+  pool_of "${pool[@]}"
+  known "localhost SSL $(certificate)"
+  refused
+  rm known_hosts
+  export _CONDOR_BOOTSTRAP_SSL_SERVER_TRUST=true
+  refused
+  assert_transcript bearer-kept
+  at_terminal -pool "$HERE"
+  at_its_end
+  lacks shown "$QUESTION"
+  [[ ! -e known_hosts && $(events ^bearer-token) == 0 ]]
+  trusted -cafile "$LOOPBACK_CA"
+  trusted -fingerprint "$(fingerprint)"
+  [[ $(events '^authenticated SCITOKENS bound bearer@unmapped') == 2 ]]
+  pool_of "${pool[@]}" --certificate-name cm.example.org
+  export _CONDOR_SSL_SKIP_HOST_CHECK=true
+  refused -cafile "$LOOPBACK_CA"
+  [[ $(events ^bearer-token) == 0 ]]
+}
+
+@test "where the pool takes no bearer token, SSL goes on" {
+  authenticate_by SCITOKENS SSL
+  export BEARER_TOKEN=$TOKEN
+  pool_of --methods SCITOKENS,SSL --reject-bearer-token
+  trusted -cafile "$LOOPBACK_CA"
+  [[ $(events ^bearer-token) == 1 && $(events '^failed SCITOKENS') == 1 && $(events '^authenticated SSL') == 1 ]]
+  authenticate_by SCITOKENS
+  refused -fingerprint "$(fingerprint)"
+  says 'the pool does not accept the token in BEARER_TOKEN'
+  # A person who accepts the certificate does so for SSL.
+  authenticate_by SCITOKENS SSL
+  asked
+  type_line yes
+  at_its_end
+  [[ $status == 0 && $(events ^bearer-token) == 2 && $(events '^authenticated SSL') == 2 ]]
+}
