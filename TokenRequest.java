@@ -5614,7 +5614,9 @@ public final class TokenRequest {
                 Optional<Stranger> stranger) {
             List<String> lines = new ArrayList<>(List.of("the certificate is not trusted: " + innermost(why)));
             lines.addAll(description(path));
-            lines.add("trusted are: " + (sources.isEmpty() ? "no CAs" : String.join(", ", sources)));
+            Set<String> expected = anchors.fingerprints();
+            lines.add("trusted are: " + (!expected.isEmpty() ? "SHA-256 " + String.join(" or ", expected)
+                : sources.isEmpty() ? "no CAs" : String.join(", ", sources)));
             lines.addAll(remedies);
             return new Rejection(lines, false, stranger, why);
         }
@@ -7295,8 +7297,8 @@ public final class TokenRequest {
 
             /** For people: where it is, without how to get there. */
             String shown() {
-                return printable(name + Sinful.parse(address).map(it -> "  " + new Sinful(it.host(), it.port(),
-                    Collections.emptySortedMap())).orElse("  " + address));
+                return printable(name + " at " + Sinful.parse(address).map(it -> new Sinful(it.host(), it.port(),
+                    Collections.emptySortedMap()).toString()).orElse(address));
             }
         }
 
