@@ -39,6 +39,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.io.PrintStream;
+import java.io.PushbackInputStream;
 import java.io.Reader;
 import java.io.StringReader;
 import java.io.UncheckedIOException;
@@ -3821,6 +3822,11 @@ public final class TokenRequest {
             return longest.isEmpty() ? groups : groups.replaceFirst(Pattern.quote(longest), "::");
         }
 
+        /** An address with its port, as a sinful string. */
+        static String text(InetSocketAddress address) {
+            return new Sinful(text(address.getAddress()), address.getPort(), Collections.emptySortedMap()).toString();
+        }
+
         private static boolean isLocal(InetAddress address) {
             try {
                 return address.isLoopbackAddress() || NetworkInterface.getByInetAddress(address) != null;
@@ -4138,7 +4144,8 @@ public final class TokenRequest {
             Target target = new Target(alias.map(host -> canonical.with("alias", host)).orElse(canonical), alias,
                 addresses, brokers);
             trace.log(Trace.HOSTNAME, () -> text + " is " + target + ", to be tried "
-                + (brokers.isEmpty() ? "at " + addresses : "through its brokers " + brokers));
+                + (brokers.isEmpty() ? "at " + addresses.stream().map(Target::text).collect(Collectors.joining(", "))
+                    : "through its brokers " + brokers) + ".");
             return target;
         }
 
@@ -4595,11 +4602,13 @@ public final class TokenRequest {
      */
     static final class Connection implements Closeable {
         private final Socket socket;
+        private final PushbackInputStream incoming;
         private final InstantSource clock;
         private final Instant deadline;
 
-        private Connection(Socket socket, InstantSource clock, Instant deadline) {
+        private Connection(Socket socket, PushbackInputStream incoming, InstantSource clock, Instant deadline) {
             this.socket = socket;
+            this.incoming = incoming;
             this.clock = clock;
             this.deadline = deadline;
         }
@@ -4614,9 +4623,8 @@ public final class TokenRequest {
                 throws IOException {
             Socket socket = new Socket();
             try {
-                socket.setTcpNoDelay(true);
                 socket.connect(address, (int) patience.toMillis());
-                return new Connection(socket, clock, deadline);
+                return accepted(socket, clock, deadline);
             } catch (IOException e) {
                 socket.close();
                 throw e;
@@ -4626,12 +4634,12 @@ public final class TokenRequest {
         /** One that somebody else has made. */
         static Connection accepted(Socket socket, InstantSource clock, Instant deadline) throws IOException {
             socket.setTcpNoDelay(true);
-            return new Connection(socket, clock, deadline);
+            return new Connection(socket, new PushbackInputStream(socket.getInputStream()), clock, deadline);
         }
 
         /** The same with another deadline. */
         Connection until(Instant later) {
-            return new Connection(socket, clock, later);
+            return new Connection(socket, incoming, clock, later);
         }
 
         InetSocketAddress peer() {
@@ -4643,9 +4651,18 @@ public final class TokenRequest {
             return socket.getLocalAddress();
         }
 
-        /** Whether a read would find something at once. */
+        /** Whether a read would find something at once, be it the end. */
         boolean hasInput() throws IOException {
-            return socket.getInputStream().available() > 0;
+            socket.setSoTimeout(1);
+            try {
+                int next = incoming.read();
+                if (next >= 0) {
+                    incoming.unread(next);
+                }
+                return true;
+            } catch (SocketTimeoutException e) {
+                return false;
+            }
         }
 
         OutputStream output() throws IOException {
@@ -4653,7 +4670,7 @@ public final class TokenRequest {
         }
 
         InputStream input() throws IOException {
-            return new FilterInputStream(socket.getInputStream()) {
+            return new FilterInputStream(incoming) {
                 @Override
                 public int read() throws IOException {
                     byte[] one = new byte[1];
@@ -4867,7 +4884,7 @@ public final class TokenRequest {
                 try {
                     Connection connection = Connection.open(address, patience, host.clock(),
                         host.clock().instant().plus(patience).plus(circumstances.timeouts().exchange()));
-                    circumstances.trace().log(Trace.NETWORK, () -> "Connected to " + address + ".");
+                    circumstances.trace().log(Trace.NETWORK, () -> "Connected to " + Target.text(address) + ".");
                     return Dialer.lead(connection, target, circumstances);
                 } catch (IOException e) {
                     complaints.add(Target.text(address.getAddress()) + " port " + address.getPort() + ": "
@@ -7116,20 +7133,35 @@ public final class TokenRequest {
         private final Host host;
         private final Map<String, Security> brokers = new LinkedHashMap<>();
 
-        /** @throws Failure if a broker's address is none, or the settings forbid what is needed */
+        /** @throws Failure UNREACHABLE if no broker's address is one; CONFIGURATION, USAGE if the settings are not good */
         Broker(Target target, Location location, Circumstances circumstances) throws Failure {
             this.target = target;
             this.circumstances = circumstances;
             this.host = circumstances.host();
+            List<String> complaints = new ArrayList<>();
             for (String contact : target.brokers()) {
+                Optional<Target> broker = at(contact, location, complaints);
+                if (broker.isPresent()) {
+                    brokers.put(contact, new Security(broker.get(), new Straight(broker.get(), circumstances), circumstances));
+                }
+            }
+            if (brokers.isEmpty()) {
+                throw new Failure(Reason.UNREACHABLE, Security.failedToStart(target), complaints, "");
+            }
+        }
+
+        private Optional<Target> at(String contact, Location location, List<String> complaints) {
+            try {
                 Target broker = location.at("<" + contact.substring(0, Math.max(0, contact.indexOf('#'))) + ">",
                     "CCBID in " + target);
-                if (!broker.brokers().isEmpty()) {
-                    throw new Failure(Reason.UNREACHABLE, "ERROR: the broker " + broker + " of " + target
-                        + " can itself be reached only through a broker.", "");
+                if (broker.brokers().isEmpty()) {
+                    return Optional.of(broker);
                 }
-                brokers.put(contact, new Security(broker, new Straight(broker, circumstances), circumstances));
+                complaints.add("its broker " + contact + " can itself be reached only through a broker.");
+            } catch (Failure failure) {
+                complaints.add("its broker " + printable(contact) + ": " + failure.hint().orElse(failure.getMessage()));
             }
+            return Optional.empty();
         }
 
         @Override
@@ -7162,11 +7194,11 @@ public final class TokenRequest {
             InetAddress here = broker.connection().localAddress();
             try (ServerSocket listener = listen(here)) {
                 String connectId = host.randomHex(CONNECT_ID_BYTES);
-                Sinful ours = new Sinful(Target.text(here), listener.getLocalPort(), Collections.emptySortedMap());
+                String ours = Target.text(new InetSocketAddress(here, listener.getLocalPort()));
                 circumstances.trace().log(Trace.NETWORK, () -> "Asking the broker of " + target
                     + " to have it connect to " + ours + ".");
                 broker.stream().send(broker.stream().message().ad(new ClassAd().put("CCBID", id).put("ClaimId", connectId)
-                    .put("Name", "TokenRequest").put("MyAddress", ours.toString())));
+                    .put("Name", "TokenRequest").put("MyAddress", ours)));
                 return await(broker, listener, connectId);
             }
         }
@@ -7352,7 +7384,7 @@ public final class TokenRequest {
             List<String> lines = Stream.concat(Stream.of(what), entries.stream().map(entry -> "  " + entry.shown()).distinct()
                 .limit(SHOWN)).toList();
             return new Failure(Reason.NOT_FOUND, Location.nowhere(wanted.name(), Reason.NOT_FOUND, "").getMessage(), lines,
-                entries.isEmpty() ? "" : "Name one with -name.");
+                entries.size() < 2 && wanted.name().isEmpty() || entries.isEmpty() ? "" : "Name one with -name.");
         }
 
         private static String equal(String attribute, String value) {

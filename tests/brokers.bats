@@ -109,6 +109,13 @@ hide_ports() { sed -i -E 's/^(broker [0-9]+ <[^:]+):[0-9]+>/\1:<LISTENING>>/' "$
   [[ $(tr -d '[:print:]\n' <"$BATS_TEST_TMPDIR/stderr" | wc -c) == 0 && $(events ^start) == 0 ]]
 }
 
+@test "a broker that closes without a word is not waited for" {
+  pool_of --broker-closes
+  asked_behind "127.0.0.1:$LOOPBACK_PORT#7"
+  assert_status 3
+  grep -F 'closed the connection while we waited for its answer to the request for a connection' "$BATS_TEST_TMPDIR/stderr"
+}
+
 @test "of several brokers each is tried" {
   local two="127.0.0.1:1#6%20127.0.0.1:"
   pool_of --broker-refuses 7:No.

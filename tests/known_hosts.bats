@@ -151,13 +151,14 @@ END
 # ---- What was said earlier ----
 
 @test "a line counts if it is about this host, SSL and this certificate" {
-  local line cert
+  local before cert
   cert=$(certificate)
   other_certificate
-  for line in "localhost SSL $cert" "  localhost SSL $cert  and more" "localhost SSL $(certificate other.pem)"$'\n'"localhost SSL $cert" \
-    "!localhost SSL $(certificate other.pem)"$'\n'"localhost SSL $cert" "localhost FS unknown"$'\n'"localhost SSL $cert" \
-    "!localhost IDTOKENS condor@password"$'\n'"localhost SSL $cert"; do
-    known "$line"
+  known "  localhost SSL $cert  and more"
+  trusted
+  for before in '# ours' "localhost SSL $(certificate other.pem)" "!localhost SSL $(certificate other.pem)" \
+    'localhost SSL @trusted' 'localhost FS unknown' '!localhost IDTOKENS condor@password'; do
+    known "$before" "localhost SSL $cert"
     cp known_hosts before
     trusted
     cmp known_hosts before

@@ -162,7 +162,8 @@ answers() { diff <(own_schedd "${@:2}") - <<<"$1"; }
 
 # address_files: the schedd's three, each with an endpoint of its own
 address_files() {
-  export _CONDOR_SCHEDD_SUPER_ADDRESS_FILE=$PWD/super _CONDOR_SCHEDD_DAEMON_AD_FILE=$PWD/ad _CONDOR_SCHEDD_ADDRESS_FILE=$PWD/address
+  export _CONDOR_SCHEDD_SUPER_ADDRESS_FILE=$PWD/super _CONDOR_SCHEDD_DAEMON_AD_FILE=$PWD/ad
+  export _CONDOR_SCHEDD_ADDRESS_FILE=$PWD/address
   echo "<127.0.0.1:$LOOPBACK_PORT?sock=super>" >super
   printf '%s\n' 'Name = "s1@cm.test"' "MyAddress = \"<127.0.0.1:$LOOPBACK_PORT?sock=ad>\"" 'MyType = "Scheduler"' >ad
   printf '%s\n' "<127.0.0.1:$LOOPBACK_PORT?sock=address>" '$CondorVersion: 25.14.1 $' '$CondorPlatform: x $' >address
@@ -302,9 +303,9 @@ address_files() {
 
 @test "within the daemon's private network its private address is used" {
   pool_lines='^(shared-port|broker|start)'
-  local public="127.0.0.1:1" broker="CCBID=127.0.0.1:1%237"
+  local public="127.0.0.1:1" broker="CCBID=127.0.0.1:1%237" private="%3c127.0.0.1:$LOOPBACK_PORT%3fsock=private%3e"
   export _CONDOR_PRIVATE_NETWORK_NAME=ours
-  ask -pool "<$public?PrivNet=ours&PrivAddr=%3c127.0.0.1:$LOOPBACK_PORT%3fsock=private%3e&$broker&alias=localhost>" -identity alice@own.test
+  ask -pool "<$public?PrivNet=ours&PrivAddr=$private&$broker&alias=localhost>" -identity alice@own.test
   assert_status 0
   ask -pool "<$public?PrivNet=ours&PrivAddr=127.0.0.1:$LOOPBACK_PORT>" -identity alice@own.test
   assert_status 0

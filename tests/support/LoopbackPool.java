@@ -379,6 +379,9 @@ public final class LoopbackPool implements Callable<Integer> {
             description = "As a broker, refuse a connection from the daemon of this ID with this reason.")
         private Optional<Refusal> brokerRefuses;
 
+        @Option(names = "--broker-closes", description = "As a broker, close instead of an answer.")
+        private boolean brokerCloses;
+
         @Option(names = "--forget-sessions", paramLabel = "N", arity = "0..1", defaultValue = "0",
             fallbackValue = "" + Integer.MAX_VALUE, description = "Know none of the first N sessions that are resumed.")
         private int forgetSessions;
@@ -787,6 +790,9 @@ public final class LoopbackPool implements Callable<Integer> {
             String id = request.string("CCBID").orElse("-");
             String address = request.string("MyAddress").orElse("-");
             pool.journal.note("broker " + id + " " + address);
+            if (script.brokerCloses) {
+                throw new HangUp("told to drop the client of a broker");
+            }
             Optional<Refusal> no = script.brokerRefuses.filter(refusal -> id.equals(Integer.toString(refusal.code())));
             if (no.isPresent()) {
                 send(new TokenRequest.ClassAd().put("Result", false).put("ErrorString", no.get().text()));
