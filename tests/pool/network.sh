@@ -19,6 +19,8 @@ READY_WITHIN=120
 
 # shellcheck source=tests/prerequisites.sh
 source "$HERE/../prerequisites.sh"
+# shellcheck source=tests/pool/settings.bash
+source "$HERE/settings.bash"
 
 usage() {
   cat <<'TEXT'
@@ -226,15 +228,6 @@ down() {
     while is_running; do sleep 0.05; done
   }
   rm -f "$DIR/network.pid"
-}
-
-# caller_settings: sets SETTINGS to the HTCondor settings in our environment, as NAME=VALUE
-caller_settings() {
-  local entry
-  SETTINGS=()
-  while IFS= read -r -d '' entry; do
-    case $entry in _CONDOR_*=* | CONDOR_CONFIG=*) SETTINGS+=("$entry") ;; esac
-  done < <(env --null)
 }
 
 main() {

@@ -30,6 +30,9 @@ RECIPE=1
 READY_WITHIN=120
 GONE_WITHIN=20
 
+# shellcheck source=tests/pool/settings.bash
+source "$HERE/settings.bash"
+
 usage() {
   cat <<'EOF'
 usage: pool.sh COMMAND [RELEASE [ARGUMENT...]]      RELEASE is stable or testing
@@ -483,16 +486,6 @@ enter_as() {
   [[ -n $home ]] || die "no user $user in the chroot"
   enter HOME="$home" USER="$user" LOGNAME="$user" \
     setpriv --reuid="$user" --regid="$user" --init-groups -- env --chdir="$home" "$@"
-}
-
-# caller_settings: sets SETTINGS to the HTCondor settings in our environment, as NAME=VALUE. (Some names hold a dot, so
-# they are no variables to the shell.)
-caller_settings() {
-  local entry
-  SETTINGS=()
-  while IFS= read -r -d '' entry; do
-    case $entry in _CONDOR_*=* | CONDOR_CONFIG=*) SETTINGS+=("$entry") ;; esac
-  done < <(env --null)
 }
 
 # signal_daemons SIGNAL NAME: works under whatever settings a caller has installed, as HTCondor's own commands would not
