@@ -4136,6 +4136,7 @@ public final class TokenRequest {
             Optional<String> name = Optional.of(sinful.host().replaceFirst("\\.$", "")).filter(host -> isName);
             Optional<String> alias = bare ? name.or(() -> sinful.parameter("alias")) : sinful.parameter("alias")
                 .or(() -> name);
+            alias = alias.filter(host -> NAME.matcher(host).matches()); // a server can have sent it
             List<String> brokers = sinful.parameter("CCBID").map(contacts -> List.of(contacts.strip().split(" +")))
                 .orElse(List.of());
             List<InetSocketAddress> addresses = !brokers.isEmpty() ? List.of() : addresses(sinful, isName, text, source);
@@ -5152,6 +5153,9 @@ public final class TokenRequest {
 
         /** Adds a line, at the end, as all who write to this file do. */
         void add(String alias, X509Certificate certificate, boolean accepted) throws IOException, CertificateException {
+            if (!alias.matches("[A-Za-z0-9._:-]+")) {
+                throw new IOException("'" + printable(alias) + "' is no host's name");
+            }
             Path directory = file.toAbsolutePath().getParent();
             Files.createDirectories(directory, withRights("rwxr-xr-x"));
             String line = (endsWithinLine() ? "\n" : "") + (accepted ? "" : "!") + alias + " " + METHOD + " "
@@ -7233,9 +7237,11 @@ public final class TokenRequest {
         /** The daemon may be here before the broker says that it is to come. */
         private Connection await(Channel broker, ServerSocket listener, String connectId) throws IOException {
             listener.setSoTimeout(LOOK_MILLIS);
-            long looks = circumstances.timeouts().exchange().toMillis() / LOOK_MILLIS;
+            Duration patience = circumstances.timeouts().exchange();
+            Instant deadline = host.clock().instant().plus(patience);
+            long looks = patience.toMillis() / LOOK_MILLIS;
             boolean answered = false;
-            for (long look = 0; look < looks; look++) {
+            for (long look = 0; look < looks && host.clock().instant().isBefore(deadline); look++) {
                 if (!answered && broker.connection().hasInput()) {
                     checkAnswer(broker.stream());
                     answered = true;
@@ -7244,8 +7250,7 @@ public final class TokenRequest {
                     Connection caller = Connection.accepted(listener.accept(), host.clock(),
                         host.clock().instant().plus(HELLO_PATIENCE));
                     if (presents(connectId, caller)) {
-                        return Dialer.lead(caller.until(host.clock().instant().plus(circumstances.timeouts().exchange())),
-                            target, circumstances);
+                        return Dialer.lead(caller.until(host.clock().instant().plus(patience)), target, circumstances);
                     }
                     caller.close();
                 } catch (SocketTimeoutException e) {
@@ -7322,7 +7327,7 @@ public final class TokenRequest {
 
             static Optional<Entry> of(ClassAd ad) {
                 Matcher slot = SLOT.matcher(ad.string("Name").orElse(""));
-                String name = slot.matches() ? slot.group(1) : ad.string("Name").orElse("");
+                String name = printable(slot.matches() ? slot.group(1) : ad.string("Name").orElse(""));
                 return ad.string("MyAddress").or(() -> ad.string("ScheddIpAddr")).or(() -> ad.string("CredDIpAddr"))
                     .map(address -> new Entry(name, ad.string("Machine").orElse(""), address));
             }

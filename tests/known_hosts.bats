@@ -238,3 +238,16 @@ END
   trusted
   [[ -s $HOME/.condor/known_hosts && ! -e etc/condor/known_hosts ]]
 }
+
+@test "an alias that is no host's name gets no line, and so no other host's" {
+  export _CONDOR_BOOTSTRAP_SSL_SERVER_TRUST=true
+  request -pool "<127.0.0.1:$LOOPBACK_PORT?alias=localhost%0Aother%20SSL%20@trusted>" -identity alice@own.test
+  assert_status 4
+  says 'a certificate carries a name, and only an address is known'
+  [[ ! -e known_hosts ]]
+  # Where no name is asked for, the address stands for it.
+  export _CONDOR_SSL_SKIP_HOST_CHECK=true
+  request -pool "<127.0.0.1:$LOOPBACK_PORT?alias=localhost%0Aother%20SSL%20@trusted>" -identity alice@own.test
+  assert_status 0
+  diff known_hosts - <<<"127.0.0.1 SSL $(certificate)"
+}
