@@ -304,7 +304,7 @@ public final class TokenRequest {
         private final Location location;
         private final Instant deadline;
 
-        /** Everything that can be wrong before the pool is asked for a token, is wrong here. */
+        /** What can be wrong on this machine, above all where the token is to go, is wrong before anybody is asked. */
         Errand(Options options, Host host, Handover handover, Reporter reporter) throws Failure {
             this.options = options;
             this.host = host;
@@ -5190,9 +5190,10 @@ public final class TokenRequest {
     }
 
     /**
-     * Decides whether a server's certificate is trusted: its chain must lead to the certificate that the user expects;
-     * else to the user's CAs; else, unless that is switched off, to the system's; else to a certificate that a person has
-     * accepted. And it must carry the host's name. It remembers why it said no.
+     * Decides whether a server's certificate is trusted: its chain must lead to the certificate that the command line
+     * expects, or to the CAs that it names, and then to nothing else; without such words, to the configured CAs, or, unless
+     * that is switched off, to the system's, or to a certificate that a person has accepted. And it must carry the host's
+     * name. It remembers why it said no.
      *
      * <p>Chain and name are checked by Java's own trust manager; this class chooses what the chain is to lead to, and
      * finds the words.
@@ -5470,7 +5471,7 @@ public final class TokenRequest {
             }
         }
 
-        /** Accepts the chain's last certificate if a person has, or if that is not wanted. */
+        /** Accepts the chain's last certificate if a person has, or if BOOTSTRAP_SSL_SERVER_TRUST stands for one. */
         private void askMemory(List<X509Certificate> path) throws CertificateException {
             X509Certificate last = path.get(path.size() - 1);
             if (confirmed.equals(Optional.of(last))) {
