@@ -778,7 +778,6 @@ public final class TokenRequest {
             : e instanceof AccessDeniedException ? "Permission denied"
             : e instanceof FileAlreadyExistsException ? "File exists"
             : e instanceof NotDirectoryException ? "Not a directory"
-            : e instanceof UserPrincipalNotFoundException user ? "no such user or group: " + user.getName()
             : e instanceof FileSystemException file && file.getReason() != null ? file.getReason()
             : e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
     }
@@ -8244,11 +8243,24 @@ public final class TokenRequest {
             }
             UserPrincipalLookupService users = path.getFileSystem().getUserPrincipalLookupService();
             if (rights.group().isPresent()) {
-                view.setGroup(users.lookupPrincipalByGroupName(rights.group().get()));
+                view.setGroup(known("group", rights.group().get(), users::lookupPrincipalByGroupName));
             }
             view.setPermissions(PosixFilePermissions.fromString(rights.mode()));
             if (rights.owner().isPresent()) {
-                view.setOwner(users.lookupPrincipalByName(rights.owner().get()));
+                view.setOwner(known("user", rights.owner().get(), users::lookupPrincipalByName));
+            }
+        }
+
+        private interface Lookup<T> {
+            T of(String name) throws IOException;
+        }
+
+        /** Looks a user or group up. That there is none is said here, since newer JDKs leave the name out of what they say. */
+        private static <T> T known(String kind, String name, Lookup<T> lookup) throws IOException {
+            try {
+                return lookup.of(name);
+            } catch (UserPrincipalNotFoundException e) {
+                throw new IOException("no such " + kind + ": " + name, e);
             }
         }
     }
