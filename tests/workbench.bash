@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034,SC2154 # variables of those who load this: status; settings, input, output
 # Calls of the tool and of the embedded pool in the JVM that stays (tests/support/Workbench.java), and of the validator
 # that stays (tests/validate --serve). lib loads it; setup_suite starts the two.
 
@@ -48,7 +49,7 @@ can_call() {
   local setting
   [[ -n ${WORKBENCH-} && $PWD == "$WORK" && -z ${AS_PROCESS-} && ${output-} != - ]] || return
   for setting in "${settings[@]}"; do
-    [[ $setting =~ ^[A-Za-z_][A-Za-z0-9_.]*= ]] || return
+    [[ $setting == -i || $setting =~ ^[A-Za-z_][A-Za-z0-9_.]*= ]] || return
   done
 }
 
