@@ -47,7 +47,7 @@ request() {
 run_tool() {
   status=0
   : >"$BATS_TEST_TMPDIR/stdout"
-  if can_call; then call_tool "$@"; else start_tool "$@"; fi
+  if can_call "$@"; then call_tool "$@"; else start_tool "$@"; fi
 }
 
 # start_tool ARGUMENT...: as a process of its own. Java takes the home from the password database, not from HOME, so it

@@ -44,9 +44,11 @@ answer_to() {
   rm -f "$2" "$2.answer"
 }
 
-# can_call: whether an invocation can be a call: in the directory that is the workbench's, with no wrapper around it
+# can_call ARGUMENT...: whether an invocation can be a call: in the directory that is the workbench's, with no wrapper
+# around it, and about none of the caller's descriptors
 can_call() {
   local setting
+  [[ $* != */dev/fd/* && $* != */dev/std* && $* != */proc/* && $* != */dev/tty* ]] || return
   [[ -n ${WORKBENCH-} && $PWD == "$WORK" && -z ${AS_PROCESS-} && ${output-} != - ]] || return
   for setting in "${settings[@]}"; do
     [[ $setting == -i || $setting =~ ^[A-Za-z_][A-Za-z0-9_.]*= ]] || return
@@ -55,15 +57,16 @@ can_call() {
 
 # call_tool ARGUMENT...: the tool, or what REQUEST_MAIN says, as a call. Sets status.
 call_tool() {
-  local dir=$BATS_TEST_TMPDIR file variables
+  local dir=$BATS_TEST_TMPDIR file
   file=$dir/call-$BASHPID-$((++calls))
   mkfifo "$file.answer"
-  mapfile -d '' -t variables < <(exec env "${settings[@]}" env --null)
   {
-    printf '%s\0' run "${REQUEST_MAIN:-TokenRequest}" "${input:-/dev/null}" "${output:-$dir/stdout}" "$dir/stderr" "$HOME" \
-      "${#variables[@]}" "${variables[@]}" "$@"
+    printf '%s\0' run "${REQUEST_MAIN:-TokenRequest}" "${input:-/dev/null}" "${output:-$dir/stdout}" "$dir/stderr" "$HOME"
+    env "${settings[@]}" env --null
+    printf '\0'
+    (($# == 0)) || printf '%s\0' "$@"
   } >"$file"
   answer_to "$WORKBENCH/calls" "$file"
-  status=${answer%% *}
+  status=$answer
   [[ $answer =~ ^[0-9]+$ ]] || { echo "the workbench says: $answer" && status=255; }
 }
