@@ -37,7 +37,9 @@ jdk_at_least=17
 # for a program of the JDK, whether that is new enough
 has() {
   case $1 in
-    java | javac) [[ $("$1" -version 2>&1) =~ [^0-9]([0-9]+)[^0-9] ]] && ((BASH_REMATCH[1] >= jdk_at_least)) ;;
+    java | javac)
+      command -v "$1" && [[ $("$1" -version 2>&1) =~ (version |javac )\"?([0-9]+) ]] && ((BASH_REMATCH[2] >= jdk_at_least))
+      ;;
     python3:*) /usr/bin/python3 -c "import ${1#*:}" || python3 -c "import ${1#*:}" ;;
     *) command -v "$1" ;;
   esac >/dev/null 2>&1
