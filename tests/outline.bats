@@ -136,3 +136,11 @@ statuses() { help | sed -nE 's/^  ([0-9, ]*[0-9])  (.*)/\1 \2/p'; }
     grep -Eq "(^|[^a-z-])$fault($|[^a-z-])" tests/failures.bats || { echo "no test of $fault" && return 1; }
   done
 }
+
+# Each lane of run.sh takes the tests of its release.
+@test "every test with a real pool names its release first" {
+  run grep -nE '^@test ' tests/real_*.bats
+  ((${#lines[@]} >= 200))
+  run grep -nEv '^[^:]+:[0-9]+:@test "(stable|testing): ' <(printf '%s\n' "${lines[@]}")
+  ((status == 1))
+}

@@ -1,12 +1,18 @@
 # shellcheck shell=bash disable=SC2034 # variables for the files that load this
 # What the real_*.bats share: a scenario is a function of the release, and two @tests call it, one for each pool. (bats
 # 1.8 finds tests by reading the file's text, so a loop cannot make them.)
+#
+# Both pools can be tested at the same time, each by a run of its own, a lane: bats --filter '^stable: ', and the same
+# with testing. So the name of every test begins with the release, and a test touches that pool and no other; what is done
+# for a whole file is done to the pools in TOKEN_REQUEST_RELEASES.
 load lib
 
 # Longest wait for anything that ought to come at once, seconds.
 EVENTUALLY=20
 # Longest life of a client that nothing keeps waiting, seconds: an exchange may take 25.
-ENDED_WITHIN=40
+ENDED_WITHIN=40 ANSWERED_WITHIN=40
+# The releases whose pools are for this run.
+read -ra RELEASES <<<"${TOKEN_REQUEST_RELEASES-stable testing}"
 
 setup() {
   [[ ${TOKEN_REQUEST_REAL-no} != no ]] || skip "${TOKEN_REQUEST_REAL_REASON-no real pool}"
@@ -25,6 +31,7 @@ teardown() {
 on() {
   local environment=POOL_ENV_${1^^}
   RELEASE=$1
+  [[ $BATS_TEST_DESCRIPTION == "$RELEASE: "* ]] || { echo "this test's name does not begin with $RELEASE:" && return 1; }
   # shellcheck source=/dev/null
   source "${!environment:?}"
   export _CONDOR_AUTH_SSL_CLIENT_CAFILE=$POOL_CA _CONDOR_SEC_TOKEN_DIRECTORY=$HOME/made/tokens.d
@@ -38,10 +45,11 @@ pool() (
   "$TESTS_DIR/pool/pool.sh" "$1" "$RELEASE" "${@:2}"
 )
 
-# every_pool COMMAND [ARGUMENT...]: for setup_file and teardown_file, which run even when all is skipped
+# every_pool COMMAND [ARGUMENT...]: to those of this run; for setup_file and teardown_file, which run even when all is
+# skipped
 every_pool() {
   [[ ${TOKEN_REQUEST_REAL-no} != no ]] || return 0
-  for RELEASE in stable testing; do
+  for RELEASE in "${RELEASES[@]}"; do
     pool "$@" </dev/null >/dev/null 2>&1
   done
 }
@@ -147,7 +155,7 @@ request_and_approve() {
   finish
 }
 
-# java_process: the number of the client's JVM, the only child of the shell around it
+# java_process: the number of the client's JVM, the only child of the shell around it, if it was started with AS_PROCESS
 java_process() {
   local numbers
   read -ra numbers <"/proc/$client/task/$client/children"

@@ -100,7 +100,7 @@ keep_token() {
   assert_is_token "$1"
 }
 
-# kill_client: as the machine does when it loses power
+# kill_client: as the machine does when it loses power. For a client that was started as a process.
 kill_client() {
   kill -KILL "$(java_process)"
   finish

@@ -160,7 +160,7 @@ documented_by_a_site() {
   unset _CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS
   order=(-pool "$HERE" -type collector -identity "SCHEDD_$POOL_HOST@$POOL_HOST" -authz ADVERTISE_MASTER -authz ADVERTISE_SCHEDD
     -authz NEGOTIATOR -authz DAEMON -authz READ -token "SCHEDD_$POOL_HOST@$POOL_HOST")
-  java() { env _CONDOR_TOOL.SEC_CLIENT_AUTHENTICATION_METHODS=SSL "$(type -P java)" "$@"; }
+  settings=(_CONDOR_TOOL.SEC_CLIENT_AUTHENTICATION_METHODS=SSL)
   request_and_approve "${order[@]}"
   assert_status 0
   [[ ! -s $BATS_TEST_TMPDIR/stdout ]]

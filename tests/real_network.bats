@@ -3,8 +3,6 @@
 # to call back. pool/network.sh describes it.
 load real_events
 
-# Where the client runs, and the command that it is.
-java() { network client env "$(type -P java)" "$@"; }
 # What the administrator types, is typed on the central manager.
 in_pool() { network exec cm "$@"; }
 
@@ -20,7 +18,7 @@ teardown() {
 
 # network COMMAND ARGUMENT...: network.sh for the pool taken. On the hosts, the client's settings are none of ours.
 network() (
-  [[ $1 == client ]] || unset "${!_CONDOR_@}" CONDOR_CONFIG
+  unset "${!_CONDOR_@}" CONDOR_CONFIG
   exec "$TESTS_DIR/pool/network.sh" "$1" "$RELEASE" "${@:2}"
 )
 
@@ -30,6 +28,7 @@ between() {
   eval "$("$TESTS_DIR/pool/network.sh" up "$RELEASE" 3>&- 2>"$BATS_TEST_TMPDIR/network")" # says nothing if it fails
   export _CONDOR_AUTH_SSL_CLIENT_CAFILE=${NETWORK_CA:?}
   HERE=cm.net.test
+  settings=("$TESTS_DIR/pool/network.sh" client "$RELEASE") # where the tool runs
 }
 
 # brings_token ARGUMENT...: the whole story, with some polls before the approval
@@ -66,8 +65,9 @@ by_ipv6() {
 behind_firewall() {
   local type address
   between "$1"
-  # Nobody gets in.
-  ! network client timeout 1 bash -c '</dev/tcp/2001:db8::2/9618'
+  # Nobody gets in, though the client reaches others.
+  network client timeout 5 bash -c '</dev/tcp/2001:db8::1/9618'
+  if network client timeout 1 bash -c '</dev/tcp/2001:db8::2/9618'; then return 1; fi
   for type in startd master; do
     brings_token -pool "$HERE" -type "$type" -name node.net.test -verify
     address=$(told enqueued .address)

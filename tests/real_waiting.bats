@@ -78,7 +78,7 @@ interrupted() {
   local began
   on "$1"
   authenticate_by SSL
-  start -pool "$HERE" "${PENDING[@]}"
+  AS_PROCESS=1 start -pool "$HERE" "${PENDING[@]}"
   await_id
   began=$EPOCHREALTIME
   kill "-$2" "$(java_process)"
