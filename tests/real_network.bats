@@ -34,10 +34,10 @@ between() {
 # brings_token ARGUMENT...: the whole story, with some polls before the approval
 brings_token() {
   start -json -verbose -poll 1 "${PENDING[@]}" "$@"
-  await_event enqueued
-  await_event waiting
+  await_told enqueued
+  await_told waiting
   approve_as_told
-  finish
+  await_end
   assert_status 0
   keep_token token
   assert_pending_claims token
