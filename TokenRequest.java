@@ -35,6 +35,7 @@ import java.io.FileDescriptor;
 import java.io.FileInputStream;
 import java.io.FileOutputStream;
 import java.io.FilterInputStream;
+import java.io.FilterOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InterruptedIOException;
@@ -138,8 +139,11 @@ import java.util.SortedMap;
 import java.util.Stack;
 import java.util.StringTokenizer;
 import java.util.TreeMap;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
+import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.locks.ReentrantLock;
@@ -361,28 +365,27 @@ public final class TokenRequest {
             T of(Found daemon) throws Failure;
         }
 
-        /** What comes of the first that can be used. The user hears of those that cannot. */
+        /** What comes of the first that can be used. Each has its share of the time. The user hears of those that cannot. */
         private <T> T firstOf(List<Found> daemons, Task<T> task) throws Failure {
+            Deadline answer = circumstances.deadline();
             List<String> complaints = new ArrayList<>();
-            for (Found daemon : daemons.subList(0, daemons.size() - 1)) {
+            for (Found daemon : daemons) {
+                int left = daemons.size() - complaints.size();
                 try {
-                    T result = task.of(daemon);
+                    T result = left == 1 ? task.of(daemon) : answer.share(left, () -> task.of(daemon));
                     complaints.forEach(reporter::notice);
                     return result;
                 } catch (Failure failure) {
+                    if (left == 1 || answer.isOver() && failure.reason.isOfOneServer()) {
+                        throw failure.after(complaints);
+                    }
                     if (!failure.reason.isOfOneServer()) {
                         throw failure;
                     }
                     complaints.add("Passed over: " + daemon.target() + ": " + failure.why());
                 }
             }
-            try {
-                T result = task.of(daemons.get(daemons.size() - 1));
-                complaints.forEach(reporter::notice);
-                return result;
-            } catch (Failure failure) {
-                throw failure.after(complaints);
-            }
+            throw new AssertionError("there is always one to ask");
         }
 
         private Security security(Target target) throws Failure {
@@ -480,6 +483,7 @@ public final class TokenRequest {
                 Pending pending = first;
                 Optional<Secret> token = wait(pending, pause);
                 while (token.isEmpty()) {
+                    circumstances.deadline().renew();
                     Started again = pool.start(pending.order());
                     if (again.answer() instanceof Answer.Issued issued) {
                         token = Optional.of(issued.token());
@@ -493,8 +497,11 @@ public final class TokenRequest {
 
             /** The token; empty if the pool has forgotten the request and it is to be made again. */
             private Optional<Secret> wait(Pending pending, Duration pause) throws Failure {
-                Poller poller = new Poller(pool, host.clock(), reporter.sleeper(host.sleeper(), deadline), host.random(),
-                    options.patience(), reporter::waiting);
+                Sleeper sleeper = reporter.sleeper(host.sleeper(), deadline);
+                Poller poller = new Poller(pool, host.clock(), pauseBefore -> {
+                    sleeper.sleep(pauseBefore);
+                    circumstances.deadline().renew();
+                }, host.random(), options.patience(), reporter::waiting);
                 try {
                     if (options.patience().timeout().isZero() && !pause.isZero()) {
                         throw poller.timedOut(pending.ticket());
@@ -535,6 +542,7 @@ public final class TokenRequest {
                         review.warnings(), "Without -strict, this is only a warning.");
                 }
                 if (options.verify()) {
+                    circumstances.deadline().renew();
                     reporter.verified(requestId, target, pool.verify(token));
                 }
             }
@@ -638,13 +646,14 @@ public final class TokenRequest {
      * sent until the answer proves to hold none, or the token is where it belongs.
      */
     static final class Handover {
-        /** How long a signal waits at most: an exchange in flight has a deadline of its own, a little shorter. */
-        private static final Duration LIMIT = Duration.ofSeconds(30);
+        /** How long a signal waits beyond the end of an exchange: for the writing of the token. */
+        private static final Duration WRITING = Duration.ofSeconds(5);
         private static final Duration FAREWELL = Duration.ofSeconds(2);
         private static final Pattern SIGNAL = Pattern.compile("SIG(HUP|INT|TERM) handler");
         private final ReentrantLock busy = new ReentrantLock();
         private volatile Consumer<String> notices = line -> { };
         private volatile IntConsumer farewell = status -> { };
+        private volatile Duration exchange = Duration.ZERO;
 
         /** Lets signals pass through here on their way to the end of the program. */
         void guard() {
@@ -662,8 +671,13 @@ public final class TokenRequest {
             this.farewell = farewell;
         }
 
-        /** From here on, a signal waits. After the program was told to end, never returns. */
-        void enter() {
+        /**
+         * From here on, a signal waits. After the program was told to end, never returns.
+         *
+         * @param longest when the exchange that begins will have ended
+         */
+        void enter(Duration longest) {
+            exchange = longest;
             busy.lock();
         }
 
@@ -686,7 +700,7 @@ public final class TokenRequest {
             try {
                 if (!busy.tryLock(1, TimeUnit.SECONDS)) {
                     notices.accept("Interrupted; waiting for an answer under way, since it may hold the token.");
-                    busy.tryLock(LIMIT.toSeconds(), TimeUnit.SECONDS);
+                    busy.tryLock(exchange.plus(WRITING).toMillis(), TimeUnit.MILLISECONDS);
                 }
                 if (status.isPresent()) {
                     // In a thread of its own, for a reader who has stopped reading must not keep us from ending.
@@ -769,6 +783,13 @@ public final class TokenRequest {
             .map(c -> Character.isISOControl(c) || Character.getType(c) == Character.FORMAT
                 || Character.getType(c) == Character.LINE_SEPARATOR ? '?' : c)
             .collect(StringBuilder::new, StringBuilder::appendCodePoint, StringBuilder::append).toString();
+    }
+
+    /** A list in one line; of a long one, the beginning, and how many more there are. */
+    static String listed(List<String> items) {
+        int shown = 10;
+        return String.join("; ", items.subList(0, Math.min(shown, items.size())))
+            + (items.size() > shown ? "; … and " + (items.size() - shown) + " more" : "");
     }
 
     /** Attributes with which a file or directory is created, so that it has its rights from the start; none where unknown. */
@@ -1222,33 +1243,46 @@ public final class TokenRequest {
     /**
      * When the pool must have answered. Finding a daemon, connecting, logging in and asking share one minute, times the
      * multiplier in the settings, and never go past the end of {@code -timeout}. Every wait asks here how long it may
-     * take, so waits do not add up, however much a server lists.
+     * take, so waits do not add up, however much a server lists. Each poll has a deadline of its own.
      *
      * <p>A wait looks at the clock once a second, since a clock can be set. Used by the main thread only.
      */
     static final class Deadline {
-        /** How long one address may take to be connected to, and what is said on one connection: as in HTCondor's tools. */
-        static final Duration CONNECTION = Duration.ofSeconds(5); // condor_daemon_client/daemon.cpp
+        /** How long one address may take to connect to, as in HTCondor's tools. condor_daemon_client/daemon.cpp */
+        static final Duration CONNECTION = Duration.ofSeconds(5);
+        /** How long a daemon may take to call back, and how long to answer a poll. */
         static final Duration EXCHANGE = Duration.ofSeconds(20);
         private static final Duration ANSWER = Duration.ofSeconds(60);
         private static final Duration GLANCE = Duration.ofSeconds(1);
+        private static final Duration SMALLEST_SHARE = Duration.ofMillis(250);
         private final InstantSource clock;
         private final Instant start;
+        private final Duration timeout;
         /** The end of {@code -timeout}; empty if that is 0, which is for the first answer, however long that takes. */
         private Optional<Instant> end;
-        /** The end of the minute. */
-        private Instant due;
         private int multiplier = 1;
+        /** How long questions were open, so that the minute stood still. */
+        private Duration stopped = Duration.ZERO;
+        /** The end of the minute, and of the part of it that one of several servers has, by {@link #running}. */
+        private Instant due;
+        private Instant turn = Instant.MAX;
 
         /** A call that blocks, and that Java cannot interrupt. */
-        interface Blocking<T> {
+        interface Blocking<T> extends Callable<T> {
+            @Override
             T call() throws IOException;
+        }
+
+        /** Part of what is to be done in time. */
+        interface Step<T, E extends Exception> {
+            T take() throws E;
         }
 
         /** @param timeout what the user gives the whole wait; zero for the first answer only */
         Deadline(InstantSource clock, Duration timeout) {
             this.clock = clock;
             this.start = clock.instant();
+            this.timeout = timeout;
             this.end = Optional.of(timeout).filter(limit -> !limit.isZero()).map(start::plus);
             this.due = start.plus(ANSWER);
         }
@@ -1260,21 +1294,51 @@ public final class TokenRequest {
             due = start.plus(ANSWER.multipliedBy(multiplier));
         }
 
+        /** A clock that stands still while a question is open. */
+        private Instant running() {
+            return clock.instant().minus(stopped);
+        }
+
         /** What is left; zero if it is over. */
         Duration left() {
-            Duration left = Duration.between(clock.instant(), end.filter(due::isAfter).orElse(due));
-            return left.isNegative() ? Duration.ZERO : left;
+            Duration left = Duration.between(running(), turn.isBefore(due) ? turn : due);
+            return longer(Duration.ZERO, end.isEmpty() ? left
+                : shorter(left, Duration.between(clock.instant(), end.get())));
         }
 
         boolean isOver() {
             return left().isZero();
         }
 
-        /** The end of a part that usually takes so long at most, times the multiplier; never after the deadline. */
+        /** The end of a part that takes so long at most, times the multiplier; never after the deadline. */
         Instant within(Duration usual) {
-            Duration longest = usual.multipliedBy(multiplier);
-            Duration left = left();
-            return clock.instant().plus(left.compareTo(longest) < 0 ? left : longest);
+            return clock.instant().plus(shorter(left(), usual.multipliedBy(multiplier)));
+        }
+
+        /** The moment itself. */
+        Instant moment() {
+            return clock.instant().plus(left());
+        }
+
+        /** Takes one of so many steps, which has its share of the time that is left. */
+        <T, E extends Exception> T share(int among, Step<T, E> step) throws E {
+            Instant outer = turn;
+            turn = running().plus(longer(SMALLEST_SHARE, left().dividedBy(among)));
+            try {
+                return step.take();
+            } finally {
+                turn = outer;
+            }
+        }
+
+        /**
+         * A poll is next. It may go on a little after the end of {@code -timeout}: its answer can hold the token, which the
+         * pool sends only once.
+         */
+        void renew() {
+            due = running().plus(CONNECTION.plus(EXCHANGE).multipliedBy(multiplier));
+            Instant least = clock.instant().plus(CONNECTION.multipliedBy(multiplier));
+            end = end.map(last -> last.isBefore(least) ? least : last);
         }
 
         /**
@@ -1286,12 +1350,38 @@ public final class TokenRequest {
          * @throws IOException            what the call throws
          */
         <T> T await(String what, Blocking<T> call) throws IOException {
-            FutureTask<T> task = new FutureTask<>(call::call);
+            return await(what, call, moment(), clock);
+        }
+
+        /**
+         * Asks the user. The minute stands still until there is an answer, and {@code -timeout} does not; if that is 0, the
+         * minute is all there is, so it does not stand still.
+         *
+         * @param remedy the options that make the question needless
+         * @throws Failure     NOT_AUTHENTICATED if nobody answers in time
+         * @throws IOException what the call throws
+         */
+        <T> T question(Blocking<T> call, String remedy) throws IOException, Failure {
+            Instant asked = clock.instant();
+            try {
+                return await("the question", call, end.orElse(moment()), clock);
+            } catch (InterruptedIOException e) {
+                throw new Failure(Reason.NOT_AUTHENTICATED, "ERROR: nobody answered the question within "
+                    + (end.isPresent() ? "the " + timeout.toSeconds() + " seconds of -timeout."
+                        : ANSWER.multipliedBy(multiplier).toSeconds() + " seconds."), remedy);
+            } finally {
+                stopped = stopped.plus(end.isPresent() ? Duration.between(asked, clock.instant()) : Duration.ZERO);
+            }
+        }
+
+        /** The same until a moment that the caller knows. */
+        static <T> T await(String what, Blocking<T> call, Instant end, InstantSource clock) throws IOException {
+            FutureTask<T> task = new FutureTask<>(call);
             Thread thread = new Thread(task, what);
             thread.setDaemon(true);
             thread.start();
-            long millis = left().toMillis();
-            while (millis > 0 && !isOver()) {
+            long millis = Duration.between(clock.instant(), end).toMillis();
+            while (millis > 0 && clock.instant().isBefore(end)) {
                 try {
                     return task.get(Math.min(millis, GLANCE.toMillis()), TimeUnit.MILLISECONDS);
                 } catch (TimeoutException e) {
@@ -1315,6 +1405,14 @@ public final class TokenRequest {
                 throw error;
             }
             return (IOException) e; // the call can throw nothing else
+        }
+
+        private static Duration shorter(Duration one, Duration other) {
+            return one.compareTo(other) < 0 ? one : other;
+        }
+
+        private static Duration longer(Duration one, Duration other) {
+            return one.compareTo(other) < 0 ? other : one;
         }
     }
 
@@ -3539,11 +3637,16 @@ public final class TokenRequest {
             return fullName.get();
         }
 
-        private static String qualified(String name) {
+        /** A name service that does not answer is not waited for for long: there will be other questions for it. */
+        private String qualified(String name) {
+            if (name.contains(".")) {
+                return name;
+            }
             try {
-                String canonical = name.contains(".") ? name : InetAddress.getByName(name).getCanonicalHostName();
+                String canonical = deadline.share(3, () -> deadline.await("the look-up of " + name,
+                    () -> InetAddress.getByName(name).getCanonicalHostName()));
                 return canonical.startsWith(name + ".") ? canonical : name;
-            } catch (UnknownHostException e) {
+            } catch (IOException e) {
                 return name;
             }
         }
@@ -3554,7 +3657,7 @@ public final class TokenRequest {
                 return NetworkInterface.networkInterfaces().flatMap(NetworkInterface::inetAddresses)
                     .filter(kind::isInstance).min(Comparator.comparing(InetAddress::isLoopbackAddress)
                         .thenComparing(InetAddress::isLinkLocalAddress).thenComparing(InetAddress::isSiteLocalAddress))
-                    .map(address -> Target.text(address).replaceFirst("%.*", ""));
+                    .map(Target::text).map(text -> text.contains("%") ? text.substring(0, text.indexOf('%')) : text);
             } catch (SocketException e) {
                 return Optional.empty();
             }
@@ -3797,6 +3900,91 @@ public final class TokenRequest {
     // ==== 8. Location: from the name of a pool to addresses ====
 
     /**
+     * Addresses and numbers in texts that somebody else wrote. No name service is asked, and nothing here takes longer, or a
+     * deeper stack, than one pass over the text.
+     */
+    static final class Numeric {
+        private static final String HEX = "0123456789abcdefABCDEF";
+        /** The longest IPv6 address, characters. */
+        private static final int IPV6_MAX_CHARACTERS = 45;
+
+        private Numeric() { }
+
+        /** Whether the text is decimal digits, at least one and not more than so many. */
+        static boolean isNumber(String text, int maxDigits) {
+            return !text.isEmpty() && text.length() <= maxDigits && consistsOf(text, "0123456789");
+        }
+
+        static boolean consistsOf(String text, String allowed) {
+            for (int i = 0; i < text.length(); i++) {
+                if (allowed.indexOf(text.charAt(i)) < 0) {
+                    return false;
+                }
+            }
+            return true;
+        }
+
+        /** Whether the text looks like an IPv4 address, be it with numbers that are too large. */
+        static boolean isIpv4(String text) {
+            int parts = 1;
+            int digits = 0;
+            for (int i = 0; i < text.length(); i++) {
+                char c = text.charAt(i);
+                if (c == '.' && digits > 0) {
+                    parts++;
+                    digits = 0;
+                } else if (c < '0' || c > '9' || ++digits > 3) {
+                    return false;
+                }
+            }
+            return parts == 4 && digits > 0;
+        }
+
+        /** Whether the text looks like an IPv6 address. */
+        static boolean isIpv6(String text) {
+            return text.indexOf(':') >= 0 && text.length() <= IPV6_MAX_CHARACTERS && consistsOf(text, HEX + ":.")
+                && text.charAt(0) != '.';
+        }
+
+        /** The address that the text is; empty if it is none. Java would look up some such texts as names. */
+        static Optional<InetAddress> address(String text) {
+            try {
+                if (isIpv6(text)) {
+                    return Optional.of(InetAddress.getByName(text)); // with a colon in it, it is never looked up
+                }
+                return isIpv4(text) ? ipv4(text) : Optional.empty();
+            } catch (UnknownHostException e) {
+                return Optional.empty();
+            }
+        }
+
+        private static Optional<InetAddress> ipv4(String text) throws UnknownHostException {
+            byte[] bytes = new byte[4];
+            String[] parts = text.split("\\.");
+            for (int i = 0; i < bytes.length; i++) {
+                // A leading zero means octal to some, so it means nothing here, nor to inet_pton.
+                if (Integer.parseInt(parts[i]) > 255 || parts[i].length() > 1 && parts[i].startsWith("0")) {
+                    return Optional.empty();
+                }
+                bytes[i] = (byte) Integer.parseInt(parts[i]);
+            }
+            return Optional.of(InetAddress.getByAddress(bytes));
+        }
+
+        /** Whether the text has the form of a host's name: labels of letters, digits, dashes and underscores. RFC 1123 */
+        static boolean isHostName(String text) {
+            boolean hasForm = !text.isEmpty() && text.length() <= 255;
+            char before = '.';
+            for (int i = 0; i < text.length() && hasForm; i++) {
+                char c = text.charAt(i);
+                hasForm = c == '.' ? before != '.' : c < 128 && Character.isLetterOrDigit(c) || c == '-' || c == '_';
+                before = c;
+            }
+            return hasForm;
+        }
+    }
+
+    /**
      * HTCondor's form of an address: {@code <host:port?key=value&key>}. condor_utils/condor_sinful.cpp
      *
      * @param host       a name or an address; IPv6 without its brackets
@@ -3804,32 +3992,46 @@ public final class TokenRequest {
      * @param parameters decoded; a key without value has an empty one
      */
     record Sinful(String host, int port, SortedMap<String, String> parameters) {
-        private static final Pattern FORM =
-            Pattern.compile("<(?:\\[([0-9A-Fa-f:.]+)]|([^\\[\\]<>:?]+))(?::([0-9]{1,5}))?(?:\\?([^<>]*))?>");
+        /** More than the addresses and brokers of any daemon take, characters. */
+        private static final int MAX_CHARACTERS = 64 * 1024;
 
         Sinful {
             parameters = Collections.unmodifiableSortedMap(new TreeMap<>(parameters));
         }
 
         static Optional<Sinful> parse(String text) {
-            Matcher form = FORM.matcher(text);
-            if (!form.matches()) {
+            if (text.length() < 2 || text.length() > MAX_CHARACTERS || text.charAt(0) != '<'
+                    || text.indexOf('<', 1) >= 0 || text.indexOf('>') != text.length() - 1) {
                 return Optional.empty();
             }
+            int query = text.indexOf('?');
+            String place = text.substring(1, query < 0 ? text.length() - 1 : query);
+            int bracket = place.startsWith("[") ? place.indexOf(']') : 0;
+            int colon = bracket < 0 ? -1 : place.indexOf(':', bracket);
+            String host = bracket > 0 ? place.substring(1, bracket) : colon < 0 ? place : place.substring(0, colon);
+            String port = colon < 0 ? "" : place.substring(colon + 1);
+            boolean hasForm = bracket >= 0 && !host.isEmpty()
+                && (bracket > 0 ? Numeric.isIpv6(host) && (colon < 0 ? place.length() : colon) == bracket + 1
+                    : host.indexOf('[') < 0 && host.indexOf(']') < 0)
+                && (colon < 0 || Numeric.isNumber(port, 5));
+            return hasForm ? parameters(query < 0 ? "" : text.substring(query + 1, text.length() - 1))
+                .map(parameters -> new Sinful(host, port.isEmpty() ? -1 : Integer.parseInt(port), parameters))
+                : Optional.empty();
+        }
+
+        /** Those of {@code key=value&key}; empty if there is a value without a key. */
+        private static Optional<SortedMap<String, String>> parameters(String query) {
             SortedMap<String, String> parameters = new TreeMap<>();
-            for (String pair : Optional.ofNullable(form.group(4)).orElse("").split("[&;]")) {
+            for (StringTokenizer pairs = new StringTokenizer(query, "&;"); pairs.hasMoreTokens(); ) {
+                String pair = pairs.nextToken();
                 int equals = pair.indexOf('=');
                 String key = decode(equals < 0 ? pair : pair.substring(0, equals));
-                if (key.isEmpty() && !pair.isEmpty()) {
+                if (key.isEmpty()) {
                     return Optional.empty();
                 }
-                if (!key.isEmpty()) {
-                    parameters.put(key, equals < 0 ? "" : decode(pair.substring(equals + 1)));
-                }
+                parameters.put(key, equals < 0 ? "" : decode(pair.substring(equals + 1)));
             }
-            String host = Optional.ofNullable(form.group(1)).orElse(form.group(2));
-            return Optional.of(new Sinful(host, form.group(3) == null ? -1 : Integer.parseInt(form.group(3)),
-                parameters));
+            return Optional.of(parameters);
         }
 
         private static String decode(String text) {
@@ -3881,7 +4083,11 @@ public final class TokenRequest {
             StringBuilder encoded = new StringBuilder();
             for (byte b : text.getBytes(UTF_8)) {
                 boolean plain = b > 0 && (Character.isLetterOrDigit(b) || "._-:#[]+".indexOf(b) >= 0);
-                encoded.append(plain ? String.valueOf((char) b) : String.format(Locale.ROOT, "%%%02x", b));
+                if (plain) {
+                    encoded.append((char) b);
+                } else {
+                    encoded.append('%').append(Character.forDigit(b >> 4 & 15, 16)).append(Character.forDigit(b & 15, 16));
+                }
             }
             return encoded.toString();
         }
@@ -3911,13 +4117,26 @@ public final class TokenRequest {
          * An address as C's inet_ntop writes it: Java writes all groups of IPv6, C leaves out the longest run of zeros.
          */
         static String text(InetAddress address) {
-            String groups = address.getHostAddress();
-            Matcher zeros = Pattern.compile("(^|:)0(:0)+(:|$)").matcher(address instanceof Inet6Address ? groups : "");
-            String longest = "";
-            while (zeros.find()) {
-                longest = zeros.group().length() > longest.length() ? zeros.group() : longest;
+            String text = address.getHostAddress();
+            if (!(address instanceof Inet6Address)) {
+                return text;
             }
-            return longest.isEmpty() ? groups : groups.replaceFirst(Pattern.quote(longest), "::");
+            int scope = text.indexOf('%');
+            List<String> groups = List.of((scope < 0 ? text : text.substring(0, scope)).split(":"));
+            int start = 0;
+            int length = 1; // one zero alone is written
+            for (int i = 0; i < groups.size(); i++) {
+                int end = i;
+                while (end < groups.size() && groups.get(end).equals("0")) {
+                    end++;
+                }
+                if (end - i > length) {
+                    start = i;
+                    length = end - i;
+                }
+            }
+            return (length == 1 ? String.join(":", groups) : String.join(":", groups.subList(0, start)) + "::"
+                + String.join(":", groups.subList(start + length, groups.size()))) + (scope < 0 ? "" : text.substring(scope));
         }
 
         /** An address with its port, as a sinful string. */
@@ -3996,8 +4215,6 @@ public final class TokenRequest {
      * The rules are those of condor_daemon_client/daemon.cpp, Daemon::locate.
      */
     static final class Location {
-        private static final Pattern NAME = Pattern.compile("[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*\\.?");
-        private static final Pattern IPV4 = Pattern.compile("[0-9]{1,3}(\\.[0-9]{1,3}){3}");
         /** Settings that name the collectors, the first that has a value. */
         private static final List<String> COLLECTORS =
             List.of("COLLECTOR_HOST", "COLLECTOR_IP_ADDR", "CM_IP_ADDR", "CONDOR_HOST");
@@ -4005,9 +4222,12 @@ public final class TokenRequest {
         private static final Pattern ADDRESS = Pattern.compile("(?:MyAddress\\s*=\\s*\")?(<[^\"]*>)\"?");
         /** Address files are shorter. */
         private static final int LINES_MAX = 1000;
+        /** As many addresses, and as many brokers, as can be tried within a minute. No daemon has so many. */
+        private static final int LISTED_MAX = 240;
         private final Configuration configuration;
         private final Families families;
         private final boolean isRoot;
+        private final Deadline deadline;
         private final Trace trace;
         private final Listener listener;
 
@@ -4016,6 +4236,7 @@ public final class TokenRequest {
             this.configuration = circumstances.configuration();
             this.families = Families.of(configuration);
             this.isRoot = circumstances.host().isRoot();
+            this.deadline = circumstances.deadline();
             this.trace = circumstances.trace();
             this.listener = circumstances.listener();
         }
@@ -4095,9 +4316,12 @@ public final class TokenRequest {
         private List<Found> collectors(Configuration.Setting setting) throws Failure {
             List<Found> found = new ArrayList<>();
             List<String> complaints = new ArrayList<>();
-            for (String name : Configuration.items(setting.value())) {
+            List<String> names = Configuration.items(setting.value());
+            for (String name : names) {
                 try {
-                    found.add(collector(name, setting.name() + ", " + setting.source()));
+                    // One share for each name that is still to be looked up, and one for asking.
+                    found.add(deadline.share(names.size() - found.size() - complaints.size() + 1,
+                        () -> collector(name, setting.name() + ", " + setting.source())));
                 } catch (Failure failure) {
                     complaints.add(failure.getMessage());
                 }
@@ -4152,12 +4376,15 @@ public final class TokenRequest {
                 return name;
             }
             try {
-                String canonical = InetAddress.getByName(name).getCanonicalHostName();
-                if (canonical.contains(".") && !IPV4.matcher(canonical).matches()) {
+                String canonical = deadline.share(3, () -> deadline.await("the look-up of " + name,
+                    () -> InetAddress.getByName(name).getCanonicalHostName()));
+                if (canonical.contains(".") && !Numeric.isIpv4(canonical)) {
                     return canonical;
                 }
             } catch (UnknownHostException e) {
                 trace.log(Trace.HOSTNAME, () -> name + " is known to no name service.");
+            } catch (IOException e) {
+                trace.log(Trace.HOSTNAME, e::getMessage);
             }
             return name + configuration.text("DEFAULT_DOMAIN_NAME")
                 .map(domain -> domain.startsWith(".") ? domain : "." + domain).orElse("");
@@ -4204,7 +4431,7 @@ public final class TokenRequest {
 
         private Target resolve(String text, String source) throws Failure {
             boolean bare = !text.startsWith("<");
-            boolean bareIpv6 = bare && text.matches("[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*");
+            boolean bareIpv6 = bare && Numeric.isIpv6(text) && text.indexOf(':') != text.lastIndexOf(':');
             Sinful typed = Sinful.parse(bare ? "<" + (bareIpv6 ? "[" + text + "]" : text) + ">" : text)
                 .orElseThrow(() -> unreadable(text, source));
             Sinful sinful = typed.port() >= 0 ? typed
@@ -4228,19 +4455,20 @@ public final class TokenRequest {
         }
 
         private Target target(Sinful sinful, boolean bare, String text, String source) throws Failure {
-            boolean isName = !sinful.host().contains(":") && !IPV4.matcher(sinful.host()).matches();
+            boolean isName = !sinful.host().contains(":") && !Numeric.isIpv4(sinful.host());
             // A name as typed is what the certificate must carry; it outdoes an alias in a bare text, as in the original.
             // The dot that ends a fully qualified name stands in no certificate.
-            Optional<String> name = Optional.of(sinful.host().replaceFirst("\\.$", "")).filter(host -> isName);
+            String host = sinful.host();
+            Optional<String> name = Optional.of(host.endsWith(".") ? host.substring(0, host.length() - 1) : host)
+                .filter(typed -> isName);
             Optional<String> alias = bare ? name.or(() -> sinful.parameter("alias")) : sinful.parameter("alias")
                 .or(() -> name);
-            alias = alias.filter(host -> NAME.matcher(host).matches()); // a server can have sent it
-            List<String> brokers = sinful.parameter("CCBID").map(contacts -> List.of(contacts.strip().split(" +")))
-                .orElse(List.of());
+            alias = alias.filter(Numeric::isHostName); // a server can have sent it
+            List<String> brokers = first(sinful.parameter("CCBID").orElse(""), " ");
             List<InetSocketAddress> addresses = !brokers.isEmpty() ? List.of() : addresses(sinful, isName, text, source);
             Sinful canonical = addresses.isEmpty() ? sinful
                 : sinful.at(Target.text(addresses.get(0).getAddress()), addresses.get(0).getPort());
-            Target target = new Target(alias.map(host -> canonical.with("alias", host)).orElse(canonical), alias,
+            Target target = new Target(alias.map(known -> canonical.with("alias", known)).orElse(canonical), alias,
                 addresses, brokers);
             trace.log(Trace.HOSTNAME, () -> text + " is " + target + ", to be tried "
                 + (brokers.isEmpty() ? "at " + addresses.stream().map(Target::text).collect(Collectors.joining(", "))
@@ -4262,30 +4490,50 @@ public final class TokenRequest {
             return usable;
         }
 
-        private static List<InetSocketAddress> named(Sinful sinful, boolean isName, String source) throws Failure {
+        private List<InetSocketAddress> named(Sinful sinful, boolean isName, String source) throws Failure {
+            String host = sinful.host();
             try {
-                if (isName && !NAME.matcher(sinful.host()).matches()) {
+                if (isName && !Numeric.isHostName(host)) {
                     throw new UnknownHostException();
                 }
-                return Arrays.stream(InetAddress.getAllByName(sinful.host()))
-                    .map(address -> new InetSocketAddress(address, sinful.port())).toList();
+                InetAddress[] addresses = isName
+                    ? deadline.await("the look-up of " + host, () -> InetAddress.getAllByName(host))
+                    : new InetAddress[] {Numeric.address(host).orElseThrow(UnknownHostException::new)};
+                return Arrays.stream(addresses).map(address -> new InetSocketAddress(address, sinful.port())).toList();
             } catch (UnknownHostException e) {
-                throw new Failure(Reason.NOT_FOUND, "ERROR: unknown host " + printable(sinful.host()), "It comes from "
+                throw new Failure(Reason.NOT_FOUND, "ERROR: unknown host " + printable(host), "It comes from "
                     + source + ": check the spelling, and that this machine's name service knows it.");
+            } catch (IOException e) {
+                throw new Failure(Reason.UNREACHABLE, "ERROR: the name service did not answer in time when asked for "
+                    + printable(host), "It comes from " + source + ": check this machine's name servers, or give an address.");
             }
         }
 
         /** The list {@code ip-port+[v6]-port}, in which an IPv6 address has dashes for its colons. */
         private static List<InetSocketAddress> listed(String addrs) {
-            List<InetSocketAddress> addresses = new ArrayList<>();
-            for (String item : addrs.split("\\+")) {
-                Matcher form = Pattern.compile("(?:\\[([0-9A-Fa-f.-]+)]|([0-9.]+))-([0-9]{1,5})").matcher(item);
-                if (form.matches() && Integer.parseInt(form.group(3)) <= 65535) {
-                    String host = form.group(1) == null ? form.group(2) : form.group(1).replace('-', ':');
-                    addresses.add(new InetSocketAddress(host, Integer.parseInt(form.group(3))));
-                }
+            return first(addrs, "+").stream().flatMap(item -> listedOne(item).stream()).toList();
+        }
+
+        private static Optional<InetSocketAddress> listedOne(String item) {
+            int dash = item.lastIndexOf('-');
+            String port = item.substring(dash + 1);
+            if (dash < 0 || !Numeric.isNumber(port, 5) || Integer.parseInt(port) > 65535) {
+                return Optional.empty();
             }
-            return addresses.stream().filter(address -> !address.isUnresolved()).toList();
+            boolean bracketed = item.startsWith("[") && item.startsWith("]", dash - 1);
+            String host = bracketed ? item.substring(1, dash - 1).replace('-', ':') : item.substring(0, dash);
+            return Optional.of(host).filter(text -> bracketed == text.contains(":")).flatMap(Numeric::address)
+                .map(address -> new InetSocketAddress(address, Integer.parseInt(port)));
+        }
+
+        /** The first items of a list. */
+        private static List<String> first(String list, String separator) {
+            List<String> items = new ArrayList<>();
+            StringTokenizer rest = new StringTokenizer(list, separator);
+            while (rest.hasMoreTokens() && items.size() < LISTED_MAX) {
+                items.add(rest.nextToken());
+            }
+            return items;
         }
 
         private static Failure unreadable(String text, String source) {
@@ -4694,12 +4942,12 @@ public final class TokenRequest {
 
     // ==== 12. CedarStream: messages over a connection, in the clear and then sealed ====
 
-    /**
-     * A TCP connection in which no read outlasts one fixed moment.
-     *
-     * <p>What we write in a whole exchange is a few kilobytes and fits a socket's buffer, so only reads can wait.
-     */
+    /** A TCP connection in which no read or write outlasts one fixed moment. */
     static final class Connection implements Closeable {
+        /** How long a read waits before it looks at the clock again, milliseconds. */
+        private static final int GLANCE_MILLIS = 1000;
+        /** What finds room in a socket's buffer, though the peer reads nothing; a whole exchange usually takes less. */
+        private static final int BUFFERED_BYTES = 8 * 1024;
         private final Socket socket;
         private final PushbackInputStream incoming;
         private final InstantSource clock;
@@ -4712,21 +4960,30 @@ public final class TokenRequest {
             this.deadline = deadline;
         }
 
-        /**
-         * Connects.
-         *
-         * @param patience how long the connection may take to be made
-         * @param deadline when the last read must have ended
-         */
-        static Connection open(InetSocketAddress address, Duration patience, InstantSource clock, Instant deadline)
-                throws IOException {
+        /** Connects to one address, or to the first of several that takes it. */
+        static Connection open(List<InetSocketAddress> addresses, InstantSource clock, Deadline deadline) throws IOException {
+            Socket socket = addresses.size() == 1 ? open(addresses.get(0), deadline.within(Deadline.CONNECTION), clock)
+                : new Race(addresses, clock, deadline).run();
+            return accepted(socket, clock, deadline.moment());
+        }
+
+        private static Socket open(InetSocketAddress address, Instant end, InstantSource clock) throws IOException {
             Socket socket = new Socket();
+            connect(socket, address, (int) Duration.between(clock.instant(), end).toMillis());
+            return socket;
+        }
+
+        /** Connects, or closes the socket and says where it would not connect to. */
+        static void connect(Socket socket, InetSocketAddress address, int millis) throws IOException {
             try {
-                socket.connect(address, (int) patience.toMillis());
-                return accepted(socket, clock, deadline);
+                if (millis <= 0) {
+                    throw new SocketTimeoutException("out of time"); // for Java, 0 is for ever
+                }
+                socket.connect(address, millis);
             } catch (IOException e) {
                 socket.close();
-                throw e;
+                throw new ConnectException(Target.text(address.getAddress()) + " port " + address.getPort() + ": "
+                    + e.getMessage());
             }
         }
 
@@ -4764,8 +5021,24 @@ public final class TokenRequest {
             }
         }
 
+        /** Where to write to. Java's writes know no deadline, so those that may have to wait are made by another thread. */
         OutputStream output() throws IOException {
-            return socket.getOutputStream();
+            return new FilterOutputStream(socket.getOutputStream()) {
+                private int written;
+
+                @Override
+                public void write(byte[] bytes, int offset, int length) throws IOException {
+                    written = Math.min(written + length, 2 * BUFFERED_BYTES);
+                    if (written <= BUFFERED_BYTES) {
+                        out.write(bytes, offset, length);
+                    } else {
+                        Deadline.await("sending", () -> {
+                            out.write(bytes, offset, length);
+                            return length;
+                        }, deadline, clock);
+                    }
+                }
+            };
         }
 
         InputStream input() throws IOException {
@@ -4779,11 +5052,15 @@ public final class TokenRequest {
                 @Override
                 public int read(byte[] into, int offset, int length) throws IOException {
                     long millis = Duration.between(clock.instant(), deadline).toMillis();
-                    if (millis <= 0) {
-                        throw new SocketTimeoutException("out of time");
+                    while (millis > 0 && clock.instant().isBefore(deadline)) {
+                        try {
+                            socket.setSoTimeout((int) Math.min(millis, GLANCE_MILLIS));
+                            return in.read(into, offset, length);
+                        } catch (SocketTimeoutException e) {
+                            millis -= GLANCE_MILLIS;
+                        }
                     }
-                    socket.setSoTimeout((int) Math.min(millis, Integer.MAX_VALUE));
-                    return in.read(into, offset, length);
+                    throw new SocketTimeoutException("out of time");
                 }
             };
         }
@@ -4795,6 +5072,76 @@ public final class TokenRequest {
                 socket.close();
             } catch (IOException e) {
                 return;
+            }
+        }
+    }
+
+    /**
+     * Connects to several addresses of one daemon, as in RFC 8305: the next attempt begins when the last one has had 250 ms
+     * or one has failed. The first that succeeds wins; the others are closed.
+     */
+    private static final class Race {
+        private static final int PAUSE_MILLIS = 250;
+        private final List<InetSocketAddress> addresses;
+        private final InstantSource clock;
+        private final Deadline deadline;
+        private final BlockingQueue<Attempt> ended = new LinkedBlockingQueue<>();
+
+        /** An attempt that has ended; a complaint if it has failed. */
+        private record Attempt(Socket socket, Optional<String> complaint) { }
+
+        Race(List<InetSocketAddress> addresses, InstantSource clock, Deadline deadline) {
+            this.addresses = addresses;
+            this.clock = clock;
+            this.deadline = deadline;
+        }
+
+        Socket run() throws IOException {
+            List<Socket> losers = new ArrayList<>();
+            List<String> complaints = new ArrayList<>();
+            try {
+                for (long millis = deadline.left().toMillis(); millis > 0 && !deadline.isOver()
+                        && complaints.size() < addresses.size(); ) {
+                    if (losers.size() < addresses.size()) {
+                        losers.add(begin(addresses.get(losers.size())));
+                    }
+                    Attempt attempt = ended.poll(Math.min(millis, PAUSE_MILLIS), TimeUnit.MILLISECONDS);
+                    if (attempt == null) {
+                        millis -= PAUSE_MILLIS;
+                    } else if (attempt.complaint().isEmpty()) {
+                        losers.remove(attempt.socket());
+                        return attempt.socket();
+                    } else {
+                        complaints.add(attempt.complaint().get());
+                    }
+                }
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            } finally {
+                for (Socket loser : losers) {
+                    loser.close();
+                }
+            }
+            int silent = addresses.size() - complaints.size();
+            throw new ConnectException(complaints.isEmpty() ? "any of " + silent + " addresses in time" : listed(complaints)
+                + (silent > 0 ? "; nor to " + silent + " more in time" : ""));
+        }
+
+        private Socket begin(InetSocketAddress address) {
+            Socket socket = new Socket();
+            int millis = (int) Duration.between(clock.instant(), deadline.within(Deadline.CONNECTION)).toMillis();
+            Thread attempt = new Thread(() -> ended.add(end(socket, address, millis)), "connect");
+            attempt.setDaemon(true);
+            attempt.start();
+            return socket;
+        }
+
+        private static Attempt end(Socket socket, InetSocketAddress address, int millis) {
+            try {
+                Connection.connect(socket, address, millis);
+                return new Attempt(socket, Optional.empty());
+            } catch (IOException | RuntimeException | Error e) {
+                return new Attempt(socket, Optional.of(String.valueOf(e.getMessage()))); // nobody else would hear of it
             }
         }
     }
@@ -4976,21 +5323,14 @@ public final class TokenRequest {
     record Straight(Target target, Circumstances circumstances) implements Dialer {
         @Override
         public Connection connect() throws IOException {
-            Host host = circumstances.host();
-            Duration patience = Deadline.CONNECTION;
-            List<String> complaints = new ArrayList<>();
-            for (InetSocketAddress address : target.addresses()) {
-                try {
-                    Connection connection = Connection.open(address, patience, host.clock(),
-                        circumstances.deadline().within(patience.plus(Deadline.EXCHANGE)));
-                    circumstances.trace().log(Trace.NETWORK, () -> "Connected to " + Target.text(address) + ".");
-                    return Dialer.lead(connection, target, circumstances);
-                } catch (IOException e) {
-                    complaints.add(Target.text(address.getAddress()) + " port " + address.getPort() + ": "
-                        + e.getMessage());
-                }
+            try {
+                Connection connection = Connection.open(target.addresses(), circumstances.host().clock(),
+                    circumstances.deadline());
+                circumstances.trace().log(Trace.NETWORK, () -> "Connected to " + Target.text(connection.peer()) + ".");
+                return Dialer.lead(connection, target, circumstances);
+            } catch (ConnectException e) {
+                throw new ConnectException("cannot connect to " + e.getMessage());
             }
-            throw new ConnectException("cannot connect to " + String.join("; ", complaints));
         }
     }
 
@@ -5308,6 +5648,7 @@ public final class TokenRequest {
         private final Configuration configuration;
         private final Map<String, String> environment;
         private final Anchors anchors;
+        private final Deadline deadline;
         private final Listener listener;
         private final KnownHosts knownHosts;
         private final boolean useSystemCas;
@@ -5348,6 +5689,7 @@ public final class TokenRequest {
             this.configuration = circumstances.configuration();
             this.environment = circumstances.host().environment();
             this.anchors = circumstances.anchors();
+            this.deadline = circumstances.deadline();
             this.listener = circumstances.listener();
             this.knownHosts = KnownHosts.of(configuration, circumstances.host());
             this.useSystemCas = configuration.flag("AUTH_SSL_CLIENT_USE_DEFAULT_CAS", true);
@@ -5610,8 +5952,9 @@ public final class TokenRequest {
          * Asks the user whether the certificate that was rejected is to be trusted, and remembers the answer.
          *
          * @return whether it is; false, too, if there is nobody to ask, or another objection
+         * @throws Failure NOT_AUTHENTICATED if nobody answers in time
          */
-        boolean confirm() {
+        boolean confirm() throws Failure {
             Optional<Stranger> asked = stranger.filter(one -> asks);
             stranger = Optional.empty();
             if (asked.isEmpty()) {
@@ -5619,7 +5962,9 @@ public final class TokenRequest {
             }
             X509Certificate certificate = asked.get().certificate();
             try {
-                Optional<Boolean> answer = listener.confirm(question(asked.get()));
+                List<String> question = question(asked.get());
+                Optional<Boolean> answer = deadline.question(() -> listener.confirm(question), "-fingerprint "
+                    + fingerprint(certificate) + ", or -cafile FILE with the certificate of the pool's CA, answers it.");
                 if (answer.isPresent()) {
                     confirmed = answer.filter(yes -> yes).map(yes -> certificate);
                     rejection = Optional.of(refused(List.of(certificate), "just now"));
@@ -7237,64 +7582,80 @@ public final class TokenRequest {
         private static final Duration HELLO_PATIENCE = Duration.ofSeconds(2);
         private final Target target;
         private final Circumstances circumstances;
+        private final Location location;
         private final Host host;
-        private final Map<String, Security> brokers = new LinkedHashMap<>();
+        /** Those that have been found, by their contacts. */
+        private final Map<String, Security> brokers = new HashMap<>();
 
-        /** @throws Failure UNREACHABLE if no broker's address is one; CONFIGURATION, USAGE if the settings are not good */
-        Broker(Target target, Location location, Circumstances circumstances) throws Failure {
+        Broker(Target target, Location location, Circumstances circumstances) {
             this.target = target;
+            this.location = location;
             this.circumstances = circumstances;
             this.host = circumstances.host();
-            List<String> complaints = new ArrayList<>();
-            for (String contact : target.brokers()) {
-                Optional<Target> broker = at(contact, location, complaints);
-                if (broker.isPresent()) {
-                    brokers.put(contact, new Security(broker.get(), new Straight(broker.get(), circumstances), circumstances));
-                }
-            }
-            if (brokers.isEmpty()) {
-                throw new Failure(Reason.UNREACHABLE, Security.failedToStart(target), complaints, "");
-            }
         }
 
-        private Optional<Target> at(String contact, Location location, List<String> complaints) {
+        private Optional<Target> at(String contact, List<String> complaints) {
             try {
                 Target broker = location.at("<" + contact.substring(0, Math.max(0, contact.indexOf('#'))) + ">",
                     "CCBID in " + target);
                 if (broker.brokers().isEmpty()) {
                     return Optional.of(broker);
                 }
-                complaints.add("its broker " + contact + " can itself be reached only through a broker.");
+                complaints.add("its broker " + printable(contact) + " can itself be reached only through a broker.");
             } catch (Failure failure) {
                 complaints.add("its broker " + printable(contact) + ": " + failure.hint().orElse(failure.getMessage()));
             }
             return Optional.empty();
         }
 
+        /** Each broker has its share of the time. */
         @Override
         public Connection connect() throws IOException, Failure {
+            Deadline deadline = circumstances.deadline();
+            List<String> contacts = target.brokers();
             List<String> complaints = new ArrayList<>();
-            Optional<Failure> refusal = Optional.empty();
-            for (Map.Entry<String, Security> broker : brokers.entrySet()) {
-                String id = broker.getKey().substring(broker.getKey().indexOf('#') + 1);
-                try (Channel channel = broker.getValue().open(Wire.CCB_REQUEST)) {
-                    return callBack(channel, id);
-                } catch (IOException e) {
-                    complaints.add("its broker " + broker.getKey() + ": " + e.getMessage());
-                } catch (Failure failure) {
-                    if (failure.reason == Reason.CONFIGURATION) {
-                        throw failure;
-                    }
-                    complaints.add("its broker " + broker.getKey() + ": " + (failure.reason == Reason.REFUSED
-                        ? failure.getMessage().replaceFirst("^Failed to request a new token: ", "") : failure.why()));
-                    refusal = Optional.of(failure);
+            List<Failure> refusals = new ArrayList<>();
+            for (int i = 0; i < contacts.size() && !deadline.isOver(); i++) {
+                String contact = contacts.get(i);
+                Optional<Connection> connection = deadline.share(contacts.size() - i,
+                    () -> through(contact, complaints, refusals));
+                if (connection.isPresent()) {
+                    return connection.get().until(deadline.moment());
                 }
             }
-            if (refusal.isPresent()) {
-                throw new Failure(refusal.get().reason, Security.failedToStart(target), complaints,
-                    refusal.get().hint().orElse(""));
+            if (!refusals.isEmpty()) {
+                Failure last = refusals.get(refusals.size() - 1);
+                throw new Failure(last.reason, Security.failedToStart(target), complaints, last.hint().orElse(""));
             }
-            throw new ConnectException("cannot be reached through " + String.join("; ", complaints));
+            if (brokers.isEmpty()) {
+                throw new Failure(Reason.UNREACHABLE, Security.failedToStart(target), complaints, "");
+            }
+            throw new ConnectException("cannot be reached through " + listed(complaints));
+        }
+
+        /** A connection by this broker; empty, with a complaint and perhaps a refusal, if there is none. */
+        private Optional<Connection> through(String contact, List<String> complaints, List<Failure> refusals)
+                throws Failure {
+            if (!brokers.containsKey(contact)) {
+                Optional<Target> broker = at(contact, complaints);
+                if (broker.isEmpty()) {
+                    return Optional.empty();
+                }
+                brokers.put(contact, new Security(broker.get(), new Straight(broker.get(), circumstances), circumstances));
+            }
+            try (Channel channel = brokers.get(contact).open(Wire.CCB_REQUEST)) {
+                return Optional.of(callBack(channel, contact.substring(contact.indexOf('#') + 1)));
+            } catch (IOException e) {
+                complaints.add("its broker " + printable(contact) + ": " + e.getMessage());
+            } catch (Failure failure) {
+                if (failure.reason == Reason.CONFIGURATION) {
+                    throw failure;
+                }
+                complaints.add("its broker " + printable(contact) + ": " + (failure.reason == Reason.REFUSED
+                    ? failure.getMessage().replaceFirst("^Failed to request a new token: ", "") : failure.why()));
+                refusals.add(failure);
+            }
+            return Optional.empty();
         }
 
         private Connection callBack(Channel broker, String id) throws IOException, Failure {
@@ -7340,9 +7701,8 @@ public final class TokenRequest {
         /** The daemon may be here before the broker says that it is to come. */
         private Connection await(Channel broker, ServerSocket listener, String connectId) throws IOException {
             listener.setSoTimeout(LOOK_MILLIS);
-            Duration patience = Deadline.EXCHANGE;
-            Instant deadline = host.clock().instant().plus(patience);
-            long looks = patience.toMillis() / LOOK_MILLIS;
+            Instant deadline = circumstances.deadline().within(Deadline.EXCHANGE);
+            long looks = Duration.between(host.clock().instant(), deadline).toMillis() / LOOK_MILLIS;
             boolean answered = false;
             for (long look = 0; look < looks && host.clock().instant().isBefore(deadline); look++) {
                 if (!answered && broker.connection().hasInput()) {
@@ -7353,7 +7713,7 @@ public final class TokenRequest {
                     Connection caller = Connection.accepted(listener.accept(), host.clock(),
                         host.clock().instant().plus(HELLO_PATIENCE));
                     if (presents(connectId, caller)) {
-                        return Dialer.lead(caller.until(host.clock().instant().plus(patience)), target, circumstances);
+                        return Dialer.lead(caller.until(deadline), target, circumstances);
                     }
                     caller.close();
                 } catch (SocketTimeoutException e) {
@@ -7528,7 +7888,8 @@ public final class TokenRequest {
             } catch (Failure failure) {
                 throw new Failure(failure.reason, Location.nowhere(wanted.name(), failure.reason, "").getMessage(),
                     Stream.concat(Stream.of("The collector " + collector.target() + " cannot be asked for it:"),
-                        failure.details().stream()).toList(), failure.hint().orElse(""));
+                        failure.details().isEmpty() ? Stream.of(failure.getMessage()) : failure.details().stream()).toList(),
+                    failure.hint().orElse(""));
             } catch (IOException e) {
                 Reason reason = e instanceof ProtocolViolation ? Reason.VIOLATION : Reason.UNREACHABLE;
                 throw new Failure(reason, Location.nowhere(wanted.name(), reason, "").getMessage(),
@@ -7577,6 +7938,7 @@ public final class TokenRequest {
         private final Configuration configuration;
         private final Host host;
         private final Handover handover;
+        private final Deadline deadline;
         private final Trace trace;
         private final Listener listener;
         private boolean loggedIn;
@@ -7587,6 +7949,7 @@ public final class TokenRequest {
             this.configuration = circumstances.configuration();
             this.host = circumstances.host();
             this.handover = handover;
+            this.deadline = circumstances.deadline();
             this.trace = circumstances.trace();
             this.listener = circumstances.listener();
         }
@@ -7690,7 +8053,7 @@ public final class TokenRequest {
         }
 
         private ClassAd exchange(Channel channel, ClassAd request, String what) throws IOException {
-            handover.enter();
+            handover.enter(deadline.left());
             try {
                 channel.stream().send(channel.stream().message().ad(request));
                 MessageReader reply = channel.stream().receive(what);
