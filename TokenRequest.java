@@ -174,7 +174,6 @@ import javax.net.ssl.SSLContext;
 import javax.net.ssl.SSLEngine;
 import javax.net.ssl.SSLEngineResult;
 import javax.net.ssl.SSLEngineResult.HandshakeStatus;
-import javax.net.ssl.SSLEngineResult.Status;
 import javax.net.ssl.SSLException;
 import javax.net.ssl.SSLParameters;
 import javax.net.ssl.TrustManager;
@@ -433,7 +432,7 @@ public final class TokenRequest {
             /** Tells the administrator's part and keeps ours, before a signal can end the program. */
             private Pending announce(Started started, Optional<String> replaces) throws Failure {
                 Pending pending = new Pending(((Answer.Enqueued) started.answer()).ticket(), daemon.wanted(),
-                    target.toString(), started.order(), started.login(), deadline);
+                    target.sinful().toString(), started.order(), started.login(), deadline);
                 Event.Enqueued event = new Event.Enqueued(host.clock().instant(), pending, approveWith(pending.ticket()),
                     options.approvalUrl().map(url -> url.replace("{request_id}", pending.ticket().requestId())), replaces);
                 reporter.enqueued(event);
@@ -466,7 +465,7 @@ public final class TokenRequest {
                 Wanted wanted = daemon.wanted();
                 return wanted.type() == DaemonType.COLLECTOR
                     ? command + wanted.pool().map(name -> " -pool " + quoted(name)).orElse("")
-                    : command + " -type " + wanted.type().word() + " -name " + quoted(target.toString());
+                    : command + " -type " + wanted.type().word() + " -name " + quoted(target.sinful().toString());
             }
 
             /** @param line of JSON, with which to resume */
@@ -772,24 +771,47 @@ public final class TokenRequest {
 
         void log(String category, Supplier<String> text) {
             if (wanted.test(category)) {
-                lines.accept(STAMP.format(clock.instant()) + " (" + category + ") " + printable(text.get()));
+                lines.accept(STAMP.format(clock.instant()) + " (" + category + ") " + oneLine(text.get()));
             }
         }
     }
 
-    /** The text on one line, without the characters by which a server could steer the user's terminal. */
+    /** How much is shown of what somebody else says: characters of a text, items of a list. */
+    private static final int SHOWN_CHARACTERS = 500;
+    private static final int SHOWN_ITEMS = 10;
+
+    /**
+     * A text of somebody else's as it is shown: up to 500 characters, the rest counted, and without those by which it could
+     * steer the user's terminal. Every text that a server says goes through here where it becomes part of a message.
+     */
     static String printable(String text) {
-        return text.codePoints()
-            .map(c -> Character.isISOControl(c) || Character.getType(c) == Character.FORMAT
-                || Character.getType(c) == Character.LINE_SEPARATOR ? '?' : c)
-            .collect(StringBuilder::new, StringBuilder::appendCodePoint, StringBuilder::append).toString();
+        return oneLine(cut(text));
     }
 
-    /** A list in one line; of a long one, the beginning, and how many more there are. */
-    static String listed(List<String> items) {
-        int shown = 10;
-        return String.join("; ", items.subList(0, Math.min(shown, items.size())))
-            + (items.size() > shown ? "; … and " + (items.size() - shown) + " more" : "");
+    /** The text up to 500 characters, and how much more there is. */
+    static String cut(String text) {
+        int more = text.length() - SHOWN_CHARACTERS;
+        return more <= 0 ? text : text.substring(0, SHOWN_CHARACTERS) + "… and " + (more < 1000 ? more + " characters"
+            : more < 999_500 ? Math.round(more / 1000.0) + " KB" : Math.round(more / 100_000.0) / 10.0 + " MB") + " more";
+    }
+
+    /** The text on one line, however long, without the characters by which it could steer the user's terminal. */
+    static String oneLine(String text) {
+        StringBuilder line = new StringBuilder(text.length());
+        for (int i = 0; i < text.length(); ) {
+            int c = text.codePointAt(i);
+            i += Character.charCount(c);
+            line.appendCodePoint(Character.isISOControl(c) || Character.getType(c) == Character.FORMAT
+                || Character.getType(c) == Character.LINE_SEPARATOR ? '?' : c);
+        }
+        return line.toString();
+    }
+
+    /** The first items of a list of somebody else's, as they are shown, and how many more there are. */
+    static List<String> printable(List<String> items) {
+        Stream<String> first = items.stream().limit(SHOWN_ITEMS).map(TokenRequest::printable);
+        int more = items.size() - SHOWN_ITEMS;
+        return (more <= 0 ? first : Stream.concat(first, Stream.of("… and " + more + " more"))).toList();
     }
 
     /** Attributes with which a file or directory is created, so that it has its rights from the start; none where unknown. */
@@ -893,6 +915,8 @@ public final class TokenRequest {
      */
     static final class Failure extends Exception {
         private static final long serialVersionUID = 1L;
+        /** Lines that people read; a server can be the cause of many more. */
+        private static final int DETAILS_MAX = 50;
         final Reason reason;
         private final transient List<String> details;
         private final String hint;
@@ -906,7 +930,9 @@ public final class TokenRequest {
         Failure(Reason reason, String message, List<String> details, String hint) {
             super(message);
             this.reason = reason;
-            this.details = List.copyOf(details);
+            int more = details.size() - DETAILS_MAX;
+            this.details = more <= 0 ? List.copyOf(details) : Stream.concat(details.stream().limit(DETAILS_MAX),
+                Stream.of("… and " + more + " more lines")).toList();
             this.hint = hint;
         }
 
@@ -1496,7 +1522,7 @@ public final class TokenRequest {
             /** A text that is shown, sent or compared, so has no control characters. */
             Optional<String> text(String name) {
                 Optional<String> text = value(name, String.class);
-                if (text.filter(words -> !words.equals(printable(words))).isPresent()) {
+                if (text.filter(words -> !words.equals(oneLine(words))).isPresent()) {
                     throw new IllegalArgumentException(name);
                 }
                 return text;
@@ -4152,9 +4178,10 @@ public final class TokenRequest {
             }
         }
 
+        /** As it is shown; whole, it is {@code sinful().toString()}. */
         @Override
         public String toString() {
-            return sinful.toString();
+            return printable(sinful.toString());
         }
     }
 
@@ -4470,9 +4497,9 @@ public final class TokenRequest {
                 : sinful.at(Target.text(addresses.get(0).getAddress()), addresses.get(0).getPort());
             Target target = new Target(alias.map(known -> canonical.with("alias", known)).orElse(canonical), alias,
                 addresses, brokers);
-            trace.log(Trace.HOSTNAME, () -> text + " is " + target + ", to be tried "
-                + (brokers.isEmpty() ? "at " + addresses.stream().map(Target::text).collect(Collectors.joining(", "))
-                    : "through its brokers " + brokers) + ".");
+            trace.log(Trace.HOSTNAME, () -> printable(text) + " is " + target + ", to be tried "
+                + (brokers.isEmpty() ? "at " + String.join(", ", printable(addresses.stream().map(Target::text).toList()))
+                    : "through its brokers " + printable(brokers)) + ".");
             return target;
         }
 
@@ -4579,7 +4606,7 @@ public final class TokenRequest {
         static final int END_FLAG_MAX = 10;
         /** Largest body, bytes. A length above this ends the connection before anything is allocated. */
         static final int BODY_MAX_BYTES = 1 << 20;
-        /** Largest message, bytes: our own bound, the framing has none. */
+        /** Largest message, bytes, with all that its packets take: our own bound, the framing has none. */
         static final int MESSAGE_MAX_BYTES = 4 << 20;
         /** Most attributes of one ad: our own bound. */
         static final int AD_MAX_ATTRIBUTES = 10_000;
@@ -4706,6 +4733,7 @@ public final class TokenRequest {
      * (old ClassAd syntax, condor_utils/compat_classad.cpp).
      */
     static final class ClassAd {
+        private static final int SHOWN_ATTRIBUTES = 50;
         private final Map<String, String> expressions = new LinkedHashMap<>();
         private final Map<String, String> names = new TreeMap<>(String.CASE_INSENSITIVE_ORDER);
 
@@ -4761,7 +4789,8 @@ public final class TokenRequest {
 
         /** The value of an integer attribute; empty if it is missing or not an integer of 64 bits. */
         OptionalLong integer(String name) {
-            Optional<String> digits = expression(name).filter(text -> text.matches("-?[0-9]{1,18}"));
+            Optional<String> digits = expression(name)
+                .filter(text -> Numeric.isNumber(text.startsWith("-") ? text.substring(1) : text, 18));
             return digits.isPresent() ? OptionalLong.of(Long.parseLong(digits.get())) : OptionalLong.empty();
         }
 
@@ -4777,6 +4806,14 @@ public final class TokenRequest {
 
         boolean isEmpty() {
             return expressions.isEmpty();
+        }
+
+        /** The attributes as they are shown: of a long list the first. */
+        List<String> shown() {
+            List<String> all = assignments();
+            Stream<String> first = all.stream().limit(SHOWN_ATTRIBUTES).map(TokenRequest::printable);
+            return (all.size() <= SHOWN_ATTRIBUTES ? first
+                : Stream.concat(first, Stream.of("… and " + (all.size() - SHOWN_ATTRIBUTES) + " more"))).toList();
         }
 
         /** The attributes as wire strings, in order. */
@@ -5123,7 +5160,7 @@ public final class TokenRequest {
                 }
             }
             int silent = addresses.size() - complaints.size();
-            throw new ConnectException(complaints.isEmpty() ? "any of " + silent + " addresses in time" : listed(complaints)
+            throw new ConnectException(complaints.isEmpty() ? "any of " + silent + " addresses in time" : String.join("; ", printable(complaints))
                 + (silent > 0 ? "; nor to " + silent + " more in time" : ""));
         }
 
@@ -5206,12 +5243,16 @@ public final class TokenRequest {
          * (SEC_USE_LOW_DATA_MODE, seen on 25.14.1).
          */
         void send(Message message) throws IOException {
-            byte[] plain = message.toBytes();
+            send(message.toBytes(), 1);
+        }
+
+        /** Sends a packet of a message; the end is 1 if it is the last, else 0. */
+        void send(byte[] plain, int end) throws IOException {
             int length = plain.length + (sealing.isPresent() ? sealing.get().overhead() : 0);
             if (length > Wire.BODY_MAX_BYTES) {
                 throw new ProtocolViolation("a message of " + length + " bytes is longer than HTCondor takes");
             }
-            byte[] header = ByteBuffer.allocate(Wire.HEADER_BYTES).put((byte) 1).putInt(length).array();
+            byte[] header = ByteBuffer.allocate(Wire.HEADER_BYTES).put((byte) end).putInt(length).array();
             byte[] body = sealing.isPresent() ? sealing.get().seal(header, plain) : plain;
             byte[] packet = concat(header, body);
             if (sealing.isEmpty()) {
@@ -5230,13 +5271,14 @@ public final class TokenRequest {
          */
         MessageReader receive(String what) throws IOException {
             ByteArrayOutputStream message = new ByteArrayOutputStream(512);
+            int total = 0; // what travels counts, for a sealed packet need not hold anything
             boolean last;
             do {
                 byte[] header = read(Wire.HEADER_BYTES, what);
                 int end = header[0];
                 int length = ByteBuffer.wrap(header, 1, Integer.BYTES).getInt();
                 if (end < 0 || end > Wire.END_FLAG_MAX || length < 1 || length > Wire.BODY_MAX_BYTES
-                        || message.size() + length > Wire.MESSAGE_MAX_BYTES) {
+                        || (total += header.length + length) > Wire.MESSAGE_MAX_BYTES) {
                     throw new ProtocolViolation("the server does not speak HTCondor's protocol (a packet's header: "
                         + HexFormat.of().formatHex(header) + ", while we waited for its " + what + ")");
                 }
@@ -6310,7 +6352,7 @@ public final class TokenRequest {
                 verdict.end();
                 if (!created || !granted) {
                     throw new MethodFailed(created ? "the pool does not see, or does not accept, the directory "
-                        + directory + " that it asked for; FS needs a pool on this machine, with the same file system"
+                        + printable(directory.toString()) + " that it asked for; FS needs a pool on this machine, with the same file system"
                         : complaint);
                 }
                 return new byte[0];
@@ -6327,7 +6369,7 @@ public final class TokenRequest {
             }
             String prefix = parent + "/";
             return path.startsWith(prefix) && NAME.matcher(path.substring(prefix.length())).matches() ? ""
-                : "the pool named " + path + ", which is not of the form that HTCondor uses below " + parent;
+                : "the pool named " + printable(path) + ", which is not of the form that HTCondor uses below " + parent;
         }
 
         private static String create(Path directory) {
@@ -6335,7 +6377,7 @@ public final class TokenRequest {
                 Files.createDirectory(directory, withRights("rwx------"));
                 return "";
             } catch (IOException e) {
-                return "cannot create the directory " + directory + " that the pool asked for: " + reason(e);
+                return "cannot create the directory " + printable(directory.toString()) + " that the pool asked for: " + reason(e);
             }
         }
     }
@@ -6378,6 +6420,9 @@ public final class TokenRequest {
          * produced. A phase ends when both sides hold.
          */
         private final class Tunnel {
+            /** More turns than a phase takes, and more steps than TLS takes on what one turn brings. */
+            private static final int TURNS_MAX = 100;
+            private static final int STEPS_MAX = 1000;
             private final CedarStream stream;
             private final SSLEngine engine;
             private final ByteBuffer outgoing;
@@ -6415,7 +6460,10 @@ public final class TokenRequest {
                 Turn turn = first;
                 int ours = Wire.SSL_RECEIVING;
                 int theirs = Wire.SSL_RECEIVING;
-                while (ours != Wire.SSL_HOLDING || theirs != Wire.SSL_HOLDING) {
+                for (int turns = 0; ours != Wire.SSL_HOLDING || theirs != Wire.SSL_HOLDING; turns++) {
+                    if (turns == TURNS_MAX) {
+                        throw new ProtocolViolation("the server does not end the " + what);
+                    }
                     if (ours == Wire.SSL_RECEIVING) {
                         advance();
                         ours = broken.isPresent() ? Wire.SSL_QUITTING : done.getAsBoolean() ? Wire.SSL_HOLDING : ours;
@@ -6441,12 +6489,15 @@ public final class TokenRequest {
             void pass(ByteBuffer text, String what) throws IOException, MethodFailed {
                 try {
                     while (text.hasRemaining()) {
-                        engine.wrap(text, outgoing);
+                        SSLEngineResult result = engine.wrap(text, outgoing);
                         toServer.write(outgoing.array(), 0, outgoing.position());
                         outgoing.clear();
+                        if (result.bytesConsumed() == 0) {
+                            throw new SSLException("the server has ended it");
+                        }
                     }
                 } catch (SSLException e) {
-                    throw new MethodFailed("TLS failed: " + e.getMessage());
+                    throw new MethodFailed("TLS failed: " + printable(e.getMessage()));
                 }
                 stream.send(stream.message().number(Wire.SSL_HOLDING).counted(toServer.toByteArray()));
                 MessageReader verdict = stream.receive("answer to a bearer token");
@@ -6470,7 +6521,7 @@ public final class TokenRequest {
                     fromServer.limit()), bytes));
                 if (status == Wire.SSL_QUITTING || status == Wire.SSL_ERROR) {
                     advance();
-                    throw new MethodFailed("the pool broke off the " + what + broken.map(e -> " (" + e.getMessage() + ")")
+                    throw new MethodFailed("the pool broke off the " + what + broken.map(e -> " (" + printable(e.getMessage()) + ")")
                         .orElse("; perhaps it wants a client certificate"));
                 }
                 return status;
@@ -6479,16 +6530,10 @@ public final class TokenRequest {
             /** Lets TLS run on what has arrived, until it needs more. */
             private void advance() throws ProtocolViolation {
                 try {
-                    boolean progress = true;
-                    while (progress) {
-                        progress = switch (engine.getHandshakeStatus()) {
-                            case NEED_TASK -> {
-                                engine.getDelegatedTask().run();
-                                yield true;
-                            }
-                            case NEED_WRAP -> wrap();
-                            default -> unwrap();
-                        };
+                    for (int steps = 0; step(); steps++) {
+                        if (steps == STEPS_MAX) {
+                            throw new ProtocolViolation("the server keeps TLS busy");
+                        }
                     }
                 } catch (SSLException e) {
                     broken = Optional.of(e);
@@ -6496,13 +6541,29 @@ public final class TokenRequest {
                 }
             }
 
+            /** Does what TLS wants next. Returns whether anything came of it: it may want what it cannot have any more. */
+            private boolean step() throws SSLException, ProtocolViolation {
+                HandshakeStatus before = engine.getHandshakeStatus();
+                boolean moved = switch (before) {
+                    case NEED_TASK -> {
+                        engine.getDelegatedTask().run();
+                        yield true;
+                    }
+                    case NEED_WRAP -> wrap();
+                    default -> unwrap();
+                };
+                return moved || engine.getHandshakeStatus() != before;
+            }
+
+            /** Returns whether there was anything for the server. */
             private boolean wrap() throws SSLException {
                 SSLEngineResult result = engine.wrap(ByteBuffer.allocate(0), outgoing);
                 toServer.write(outgoing.array(), 0, outgoing.position());
                 outgoing.clear();
-                return result.bytesProduced() > 0 || result.getHandshakeStatus() != HandshakeStatus.NEED_WRAP;
+                return result.bytesProduced() > 0;
             }
 
+            /** Returns whether there was anything of the server's. */
             private boolean unwrap() throws SSLException, ProtocolViolation {
                 SSLEngineResult result = engine.unwrap(fromServer, clear);
                 plain.write(clear.array(), 0, clear.position());
@@ -6510,16 +6571,16 @@ public final class TokenRequest {
                 if (plain.size() > Wire.SSL_KEY_BYTES) {
                     throw new ProtocolViolation("the server sent more than a key through TLS");
                 }
-                return result.getStatus() == Status.OK
-                    && (result.bytesConsumed() > 0 || result.getHandshakeStatus() != HandshakeStatus.NEED_UNWRAP);
+                return result.bytesConsumed() > 0;
             }
 
             /** The alert that TLS wants to send after an error, as far as it still can. */
             private void farewell() {
                 try {
                     engine.closeOutbound();
-                    while (engine.getHandshakeStatus() == HandshakeStatus.NEED_WRAP && wrap()) {
-                        // wrap() sends what there is
+                    int steps = 0;
+                    while (engine.getHandshakeStatus() == HandshakeStatus.NEED_WRAP && wrap() && steps < STEPS_MAX) {
+                        steps++;
                     }
                 } catch (SSLException e) {
                     broken.ifPresent(first -> first.addSuppressed(e));
@@ -6527,7 +6588,7 @@ public final class TokenRequest {
             }
 
             private String explain(SSLException e) {
-                return trust.rejection().orElseGet(() -> "TLS failed: " + e.getMessage());
+                return trust.rejection().orElseGet(() -> "TLS failed: " + printable(e.getMessage()));
             }
         }
     }
@@ -6712,7 +6773,6 @@ public final class TokenRequest {
      */
     @SuppressWarnings("ArrayRecordComponent") // never compared
     record IssuedToken(Secret text, Optional<String> keyId, Claims claims, String signedPart, byte[] signature) {
-        private static final Pattern FORM = Pattern.compile("[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+");
         private static final int MAX_CHARACTERS = 64 * 1024;
         /** How far from its validity a token may be when it is only read. */
         private static final Duration PATIENCE = Duration.ofDays(100 * 365);
@@ -6723,8 +6783,22 @@ public final class TokenRequest {
          * Whether a text has the form of a token and may be written somewhere: three parts, the first two JSON objects.
          */
         static boolean isToken(String text) {
-            return text.length() <= MAX_CHARACTERS && FORM.matcher(text).matches()
-                && Arrays.stream(text.split("\\.")).limit(2).allMatch(IssuedToken::isObject);
+            if (text.length() > MAX_CHARACTERS) {
+                return false;
+            }
+            String[] parts = text.split("\\.", -1);
+            return parts.length == 3 && isBase64Url(parts[0]) && isBase64Url(parts[1]) && isBase64Url(parts[2])
+                && isObject(parts[0]) && isObject(parts[1]);
+        }
+
+        private static boolean isBase64Url(String part) {
+            for (int i = 0; i < part.length(); i++) {
+                char c = part.charAt(i);
+                if (c >= 128 || (!Character.isLetterOrDigit(c) && c != '-' && c != '_')) {
+                    return false;
+                }
+            }
+            return !part.isEmpty();
         }
 
         private static boolean isObject(String part) {
@@ -6942,8 +7016,13 @@ public final class TokenRequest {
 
     /** The server's answer to our policy. condor_io/condor_secman.cpp, condor_daemon_core.V6/daemon_command.cpp */
     record PolicyReply(ClassAd ad) {
+        /** More than the methods, and more than the keys, of any server take. */
+        private static final int LIST_MAX_CHARACTERS = 16 * 1024;
+        /** A longer domain is none. RFC 1035 */
+        private static final int DOMAIN_MAX_CHARACTERS = 255;
+
         Optional<String> trustDomain() {
-            return ad.string("TrustDomain").filter(domain -> !domain.isEmpty());
+            return ad.string("TrustDomain").filter(domain -> !domain.isEmpty() && domain.length() <= DOMAIN_MAX_CHARACTERS);
         }
 
         String version() {
@@ -6952,9 +7031,19 @@ public final class TokenRequest {
 
         /** Whether the server is older than a release; one that does not say what it is, is. */
         boolean isBefore(int major, int minor) {
-            Matcher version = Pattern.compile("\\$CondorVersion: ([0-9]{1,4})\\.([0-9]{1,4})\\..*").matcher(version());
-            return !version.matches() || Integer.parseInt(version.group(1)) < major
-                || (Integer.parseInt(version.group(1)) == major && Integer.parseInt(version.group(2)) < minor);
+            String prefix = "$CondorVersion: ";
+            StringTokenizer numbers = new StringTokenizer(version().startsWith(prefix)
+                ? version().substring(prefix.length()) : "", ".");
+            int theirMajor = number(numbers);
+            int theirMinor = number(numbers);
+            return theirMajor < 0 || theirMinor < 0 || !numbers.hasMoreTokens() || theirMajor < major
+                || (theirMajor == major && theirMinor < minor);
+        }
+
+        /** The next number of a version; -1 if there is none. */
+        private static int number(StringTokenizer numbers) {
+            String text = numbers.hasMoreTokens() ? numbers.nextToken() : "";
+            return Numeric.isNumber(text, 4) ? Integer.parseInt(text) : -1;
         }
 
         List<String> issuerKeys() {
@@ -6966,7 +7055,8 @@ public final class TokenRequest {
         }
 
         private List<String> words(String name) {
-            return Configuration.items(ad.string(name).orElse(""));
+            String list = ad.string(name).orElse("");
+            return Configuration.items(list.substring(0, Math.min(list.length(), LIST_MAX_CHARACTERS)));
         }
 
         /** Checks that the server decided for what we demand: its word is not enough, but its refusal is. */
@@ -6984,7 +7074,7 @@ public final class TokenRequest {
         private void require(String name, String wanted) throws ProtocolViolation {
             String value = ad.string(name).orElse("nothing");
             if (!value.equals(wanted)) {
-                throw new ProtocolViolation("the server answered " + name + " = " + value + " where we demand "
+                throw new ProtocolViolation("the server answered " + name + " = " + printable(value) + " where we demand "
                     + wanted);
             }
         }
@@ -7332,12 +7422,12 @@ public final class TokenRequest {
                 ClassAd ad = new ClassAd().put("UseSession", "YES").put("Sid", known.id()).put("Command", command)
                     .put("Nonce", Base64.getEncoder().encodeToString(nonce)).put("ResumeResponse", true)
                     .put("CryptoMethods", "AES").put("RemoteVersion", Wire.VERSION)
-                    .put("ConnectSinful", target.toString());
+                    .put("ConnectSinful", target.sinful().toString());
                 stream.send(stream.message().number(Wire.DC_AUTHENTICATE).ad(ad));
                 MessageReader reply = stream.receive("answer to the resumption of our session");
                 String verdict = reply.ad().string("ReturnCode").orElse("");
                 reply.end();
-                trace.log(Trace.SECURITY, () -> "Resuming the session for command " + command + ": " + verdict);
+                trace.log(Trace.SECURITY, () -> "Resuming the session for command " + command + ": " + printable(verdict));
                 if (verdict.equals("AUTHORIZED")) {
                     stream.encrypt(known.key());
                     return Optional.of(new Channel(stream, known, connection));
@@ -7405,7 +7495,7 @@ public final class TokenRequest {
                     .put("SessionDuration", Long.toString(SESSION_DURATION.toSeconds()))
                     .put("SessionLease", SESSION_DURATION.toSeconds()).put("NewSession", "YES")
                     .put("NegotiatedSession", true)
-                    .put("RemoteVersion", Wire.VERSION).put("ConnectSinful", target.toString()).put("Command", command);
+                    .put("RemoteVersion", Wire.VERSION).put("ConnectSinful", target.sinful().toString()).put("Command", command);
                 if (command == Wire.DC_SEC_QUERY) {
                     ad.put("AuthCommand", Wire.DC_NOP);
                 }
@@ -7419,7 +7509,7 @@ public final class TokenRequest {
 
             /** The methods that both sides have, ready to run. */
             private Map<AuthMethod, Authenticator> offers(PolicyReply reply) {
-                trace.log(Trace.SECURITY, () -> "The server's policy: " + reply.ad().assignments());
+                trace.log(Trace.SECURITY, () -> "The server's policy: " + reply.ad().shown());
                 Map<AuthMethod, Authenticator> offers = new EnumMap<>(AuthMethod.class);
                 for (AuthMethod method : methods) {
                     try {
@@ -7474,8 +7564,9 @@ public final class TokenRequest {
                     }
                     complaints.add("that of " + token.authenticatesAs() + " " + misfit.get());
                 }
-                throw new MethodFailed(noToken(complaints).replaceFirst("^no token", "no token for trust domain "
-                    + reply.trustDomain().orElse("(none)") + " and keys " + reply.issuerKeys()));
+                throw new MethodFailed("no token for trust domain " + printable(reply.trustDomain().orElse("(none)"))
+                    + " and keys " + printable(reply.issuerKeys().toString())
+                    + noToken(complaints).substring("no token".length()));
             }
 
             @SuppressWarnings("ArrayRecordComponent") // never compared
@@ -7547,10 +7638,10 @@ public final class TokenRequest {
                         "The pool's administrator allows it with ALLOW_DAEMON or ALLOW_WRITE, or denies it with DENY_*.");
                 }
                 Instant now = host.clock().instant();
-                long seconds = reply.ad().string("SessionDuration").filter(text -> text.matches("[0-9]{1,9}"))
+                long seconds = reply.ad().string("SessionDuration").filter(text -> Numeric.isNumber(text, 9))
                     .map(Long::parseLong).orElse(0L);
                 long lease = Math.max(0, Math.min(reply.ad().integer("SessionLease").orElse(0), Integer.MAX_VALUE));
-                trace.log(Trace.SECURITY, () -> "Authenticated with " + method.label + " as " + user
+                trace.log(Trace.SECURITY, () -> "Authenticated with " + method.label + " as " + printable(user)
                     + "; the session is "
                     + kind.name().toLowerCase(Locale.ROOT) + ", AES, for " + seconds + " s.");
                 Login login = new Login(method.label, kind, printable(user), printable(reply.version()),
@@ -7630,7 +7721,7 @@ public final class TokenRequest {
             if (brokers.isEmpty()) {
                 throw new Failure(Reason.UNREACHABLE, Security.failedToStart(target), complaints, "");
             }
-            throw new ConnectException("cannot be reached through " + listed(complaints));
+            throw new ConnectException("cannot be reached through " + String.join("; ", printable(complaints)));
         }
 
         /** A connection by this broker; empty, with a complaint and perhaps a refusal, if there is none. */
@@ -7786,13 +7877,21 @@ public final class TokenRequest {
 
         /** What the collector knows of a daemon. Of a startd it knows the slots, whose names go before its own. */
         private record Entry(String name, String machine, String address) {
-            private static final Pattern SLOT = Pattern.compile("slot[0-9_]+@(.+)", Pattern.CASE_INSENSITIVE);
+            private static final String SLOT = "slot";
 
             static Optional<Entry> of(ClassAd ad) {
-                Matcher slot = SLOT.matcher(ad.string("Name").orElse(""));
-                String name = printable(slot.matches() ? slot.group(1) : ad.string("Name").orElse(""));
+                String name = printable(daemonOf(ad.string("Name").orElse("")));
                 return ad.string("MyAddress").or(() -> ad.string("ScheddIpAddr")).or(() -> ad.string("CredDIpAddr"))
                     .map(address -> new Entry(name, ad.string("Machine").orElse(""), address));
+            }
+
+            /** What follows {@code slot1_2@}; the name itself if it is no slot's. */
+            private static String daemonOf(String name) {
+                int at = name.indexOf('@');
+                boolean isSlot = at > SLOT.length() && at < name.length() - 1
+                    && name.regionMatches(true, 0, SLOT, 0, SLOT.length())
+                    && Numeric.consistsOf(name.substring(SLOT.length(), at), "0123456789_");
+                return isSlot ? name.substring(at + 1) : name;
             }
 
             /** For people: where it is, without how to get there. */
@@ -7880,10 +7979,10 @@ public final class TokenRequest {
                 MessageReader reply = channel.stream().receive("list of daemons");
                 List<Entry> entries = new ArrayList<>();
                 while (reply.number(0, 1) == 1) {
-                    Entry.of(reply.ad()).ifPresent(entries::add);
+                    Entry.of(reply.ad()).filter(entry -> entries.size() < LIMIT).ifPresent(entries::add);
                 }
                 reply.end();
-                trace.log(Trace.HOSTNAME, () -> "It knows " + entries + ".");
+                trace.log(Trace.HOSTNAME, () -> "It knows " + printable(entries.stream().map(Entry::toString).toList()) + ".");
                 return entries;
             } catch (Failure failure) {
                 throw new Failure(failure.reason, Location.nowhere(wanted.name(), failure.reason, "").getMessage(),
@@ -8107,7 +8206,7 @@ public final class TokenRequest {
                 return new Answer.RateLimited();
             }
             if (words.startsWith("Request ID is not known")) {
-                return new Answer.Unknown(words);
+                return new Answer.Unknown(printable(words));
             }
             long code = answer.integer("ErrorCode").orElse(-1);
             Reason reason = words.startsWith("Client ID is incorrect") ? Reason.REQUEST_UNKNOWN
@@ -8134,7 +8233,7 @@ public final class TokenRequest {
                 MessageReader reply = channel.stream().receive("answer to the trial of the token");
                 ClassAd answer = reply.ad();
                 reply.end();
-                trace.log(Trace.SECURITY, () -> "The pool on the token: " + answer.assignments());
+                trace.log(Trace.SECURITY, () -> "The pool on the token: " + answer.shown());
                 if (answer.isFalse("AuthorizationSucceeded")) {
                     throw new Failure(Reason.REFUSED, "", "");
                 }
@@ -8351,6 +8450,8 @@ public final class TokenRequest {
         /** By how much the pool's clock may be ahead of ours, and a token's times be none of our business. */
         private static final Duration SKEW = Duration.ofSeconds(60);
         private static final String SCOPE = "condor:/";
+        /** Of how many authorizations that nobody asked for each has a warning of its own. */
+        private static final int MORE_MAX = 10;
         private final SigningKeys keys;
         private final Instant now;
 
@@ -8397,15 +8498,19 @@ public final class TokenRequest {
                 .map(scope -> scope.startsWith(SCOPE) ? scope.substring(SCOPE.length()) : scope).toList();
             List<String> asked = order.authorizations();
             if (asked.isEmpty() && !granted.isEmpty()) {
-                warnings.add("the token is limited to " + String.join(", ", granted)
+                warnings.add("the token is limited to " + String.join(", ", printable(granted))
                     + ", though no limit was asked for.");
             } else if (granted.isEmpty() && !asked.isEmpty()) {
                 warnings.add("the token is not limited to the authorizations asked for.");
             } else {
-                asked.stream().filter(level -> !granted.contains(level))
+                Set<String> had = Set.copyOf(granted);
+                asked.stream().filter(level -> !had.contains(level))
                     .forEach(level -> warnings.add("the token lacks authorization " + level + "."));
-                granted.stream().filter(level -> !asked.contains(level))
-                    .forEach(level -> warnings.add("the token also has authorization " + level + "."));
+                List<String> more = granted.stream().filter(level -> !asked.contains(level)).toList();
+                more.stream().limit(MORE_MAX).forEach(level -> warnings.add("the token also has authorization " + level + "."));
+                if (more.size() > MORE_MAX) {
+                    warnings.add("the token also has " + (more.size() - MORE_MAX) + " more authorizations.");
+                }
             }
         }
 
@@ -8945,7 +9050,7 @@ public final class TokenRequest {
             notice("Verified: " + target + " takes the token; it maps to " + login.user() + " (" + login.method() + ").");
             Map<String, Object> fields = Json.event("verified", host.clock().instant());
             fields.put("request_id", requestId.orElse(null));
-            fields.put("address", target.toString());
+            fields.put("address", target.sinful().toString());
             fields.put("identity", login.user());
             fields.put("method", login.method());
             tell(fields);
@@ -8978,11 +9083,11 @@ public final class TokenRequest {
             Map<String, Object> fields = Json.event("failed", host.clock().instant());
             fields.put("code", failure.reason.code);
             fields.put("exit", exitStatus);
-            fields.put("message", printable(failure.getMessage().replace('\n', ' ')));
+            fields.put("message", oneLine(failure.getMessage().replace('\n', ' ')));
             fields.put("request_id", requestId.orElse(null));
             fields.put("retryable", failure.reason.isRetryable());
-            fields.put("hint", failure.hint().map(TokenRequest::printable).orElse(null));
-            fields.put("details", failure.details().stream().map(TokenRequest::printable).toList());
+            fields.put("hint", failure.hint().map(TokenRequest::oneLine).orElse(null));
+            fields.put("details", failure.details().stream().map(TokenRequest::oneLine).toList());
             tell(fields);
         }
 
@@ -9001,7 +9106,7 @@ public final class TokenRequest {
             }
             boolean plain = colour.isEmpty() || !host.environment().getOrDefault("NO_COLOR", "").isEmpty()
                 || !onTerminal();
-            host.err().println(plain ? printable(line) : "\033[" + colour + "m" + printable(line) + "\033[0m");
+            host.err().println(plain ? oneLine(line) : "\033[" + colour + "m" + oneLine(line) + "\033[0m");
             host.err().flush();
         }
 

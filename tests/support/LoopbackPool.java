@@ -528,7 +528,12 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         UNOFFERED_METHOD,
 
         // Methods.
-        SSL_REFUSES, SSL_QUITS, SSL_SHORT_KEY, FS_EVIL_PATH, FS_NESTED_PATH, CLAIM_REFUSED,
+        SSL_REFUSES, SSL_QUITS, SSL_SHORT_KEY,
+        /** Behind the key, TLS is closed, or, with 1.2, to be negotiated anew. */
+        SSL_CLOSES, SSL_RENEGOTIATES,
+        /** TLS never ends: the server sends nothing, turn after turn, and wants to hear more. */
+        SSL_ENDLESS,
+        FS_EVIL_PATH, FS_NESTED_PATH, CLAIM_REFUSED,
         /** The server's proof in AKEP2 is wrong. */
         TOKEN_BAD_PROOF,
 
@@ -1143,7 +1148,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             }
             byte[] key = new byte[script.has(Fault.SSL_SHORT_KEY) ? 100 : TokenRequest.Wire.SSL_KEY_BYTES];
             pool.random.nextBytes(key);
-            if (!tunnel.deliver(key)) {
+            if (!tunnel.deliver(key, script.faults)) {
                 return Optional.empty();
             }
             if (method == TokenRequest.AuthMethod.SCITOKENS) {
@@ -1200,12 +1205,24 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         }
 
         /** Phase 2, the server first. Returns whether the client has what we sent. */
-        boolean deliver(byte[] key) throws IOException {
+        boolean deliver(byte[] key, Set<Fault> faults) throws IOException {
             ByteBuffer source = ByteBuffer.wrap(key);
             while (source.hasRemaining()) {
                 wrap(source);
             }
+            if (faults.contains(Fault.SSL_CLOSES)) {
+                engine.closeOutbound();
+                wrap(ByteBuffer.allocate(0));
+            }
+            if (faults.contains(Fault.SSL_RENEGOTIATES)) {
+                engine.beginHandshake();
+                wrap(ByteBuffer.allocate(0));
+            }
             boolean goesOn = true;
+            while (goesOn && faults.contains(Fault.SSL_ENDLESS)) {
+                stream.send(stream.message().number(TokenRequest.Wire.SSL_RECEIVING).counted(new byte[0]));
+                goesOn = listen();
+            }
             theirs = TokenRequest.Wire.SSL_RECEIVING;
             while (goesOn && theirs != TokenRequest.Wire.SSL_HOLDING) {
                 say(TokenRequest.Wire.SSL_HOLDING);
