@@ -261,14 +261,23 @@ public final class TokenRequest {
     static final String VERSION = "1.0.0";
 
     public static void main(String... args) {
-        Handover handover = new Handover();
-        Host host = Host.real();
-        handover.guard();
-        System.exit(run(args, host, handover));
+        LastWords lastWords = new LastWords();
+        int status;
+        try {
+            Handover handover = new Handover();
+            Host host = Host.real();
+            handover.guard();
+            status = run(args, host, handover);
+        } catch (Throwable e) {
+            lastWords.say(e);
+            status = Reason.INTERNAL.exitStatus;
+        }
+        System.exit(status);
     }
 
     /** Runs the command and returns its exit status, one of {@link Reason}, or 0. */
     static int run(String[] args, Host host, Handover handover) {
+        LastWords lastWords = new LastWords();
         Reporter reporter = new Reporter(host, ArgumentParser.wantsJson(args));
         handover.onSignal(reporter::ending, reporter::interrupted);
         try {
@@ -288,8 +297,8 @@ public final class TokenRequest {
             return 0;
         } catch (Failure failure) {
             return reporter.failed(failure);
-        } catch (RuntimeException bug) {
-            return reporter.failed(Failure.bug(bug));
+        } catch (RuntimeException | Error e) {
+            return reporter.broken(e, lastWords);
         } finally {
             handover.end();
         }
@@ -331,7 +340,22 @@ public final class TokenRequest {
             this.deadline = host.clock().instant().plus(options.patience().timeout());
         }
 
+        /** The token is written, whatever goes wrong after it has come. */
         void run() throws Failure {
+            try {
+                perform();
+            } catch (RuntimeException | Error e) {
+                Optional<Secret> token = handover.token();
+                if (token.isPresent()) {
+                    writer.salvage(token.get(), destination, trouble -> reporter.onStdout(new Event.Issued(Optional.empty(),
+                        token.get(), Optional.empty(), Reviewer.unreadable()), trouble), reporter::warn);
+                    destination.path().ifPresent(file -> reporter.warn("the token is in " + file + ", all the same."));
+                }
+                throw e;
+            }
+        }
+
+        private void perform() throws Failure {
             if (resumed.isPresent()) {
                 Pending pending = resumed.get().pending();
                 Target target = location.at(pending.address(), "the request to be resumed");
@@ -532,6 +556,7 @@ public final class TokenRequest {
                     requestId.ifPresent(writer::forget);
                     reporter.waitingForNothing();
                 }
+                handover.delivered();
                 reporter.issued(issued, destination.path());
                 handover.leave();
                 if (!options.strict()) {
@@ -648,11 +673,12 @@ public final class TokenRequest {
         /** How long a signal waits beyond the end of an exchange: for the writing of the token. */
         private static final Duration WRITING = Duration.ofSeconds(5);
         private static final Duration FAREWELL = Duration.ofSeconds(2);
-        private static final Pattern SIGNAL = Pattern.compile("SIG(HUP|INT|TERM) handler");
         private final ReentrantLock busy = new ReentrantLock();
         private volatile Consumer<String> notices = line -> { };
         private volatile IntConsumer farewell = status -> { };
         private volatile Duration exchange = Duration.ZERO;
+        private volatile boolean ended;
+        private Optional<Secret> token = Optional.empty();
 
         /** Lets signals pass through here on their way to the end of the program. */
         void guard() {
@@ -680,6 +706,21 @@ public final class TokenRequest {
             busy.lock();
         }
 
+        /** The token has come, and has to be written, whatever happens. */
+        void holds(Secret arrived) {
+            token = Optional.of(arrived);
+        }
+
+        /** The token that has come and is not written; empty if there is none. */
+        Optional<Secret> token() {
+            return token;
+        }
+
+        /** The token is written. */
+        void delivered() {
+            token = Optional.empty();
+        }
+
         /** From here on, a signal ends the program at once. Harmless if it was not waiting. */
         void leave() {
             while (busy.isHeldByCurrentThread()) {
@@ -689,13 +730,22 @@ public final class TokenRequest {
 
         /** The program ends by itself: a signal from here on finds nothing to do. */
         void end() {
-            farewell = status -> { };
+            ended = true;
             leave();
         }
 
         /** Waits until nothing is in flight, and keeps anything new from starting. */
         private void close() {
-            OptionalInt status = signalled();
+            try {
+                if (!ended) {
+                    close(signalled());
+                }
+            } catch (RuntimeException | Error e) {
+                // Java would show where it happened, and the program ends anyway.
+            }
+        }
+
+        private void close(OptionalInt status) {
             try {
                 if (!busy.tryLock(1, TimeUnit.SECONDS)) {
                     notices.accept("Interrupted; waiting for an answer under way, since it may hold the token.");
@@ -703,7 +753,7 @@ public final class TokenRequest {
                 }
                 if (status.isPresent()) {
                     // In a thread of its own, for a reader who has stopped reading must not keep us from ending.
-                    Thread last = new Thread(() -> farewell.accept(status.getAsInt()), "farewell");
+                    Thread last = new Thread(() -> say(status.getAsInt()), "farewell");
                     last.setDaemon(true);
                     last.start();
                     last.join(FAREWELL.toMillis());
@@ -713,18 +763,89 @@ public final class TokenRequest {
             }
         }
 
+        private void say(int status) {
+            try {
+                farewell.accept(status);
+            } catch (RuntimeException | Error e) {
+                // As above: there is nothing more to do.
+            }
+        }
+
         /**
          * The exit status that a signal has brought about; empty if there was none. Java ends the program from a thread
          * that bears the signal's name (jdk.internal.misc.Signal; seen on 17 and 25), and says it nowhere else.
          */
         private static OptionalInt signalled() {
-            return Thread.getAllStackTraces().keySet().stream().map(thread -> SIGNAL.matcher(thread.getName()))
-                .filter(Matcher::matches)
-                .mapToInt(name -> switch (name.group(1)) {
-                    case "HUP" -> 129;
-                    case "INT" -> 130;
-                    default -> 143;
-                }).findFirst();
+            for (Thread thread : Thread.getAllStackTraces().keySet()) {
+                switch (thread.getName()) {
+                    case "SIGHUP handler" -> {
+                        return OptionalInt.of(129);
+                    }
+                    case "SIGINT handler" -> {
+                        return OptionalInt.of(130);
+                    }
+                    case "SIGTERM handler" -> {
+                        return OptionalInt.of(143);
+                    }
+                    default -> { }
+                }
+            }
+            return OptionalInt.empty();
+        }
+    }
+
+    /**
+     * What is said when the program cannot go on for want of memory, stack or file descriptors. It is made ready at the start,
+     * since then there may be neither memory for another text nor a descriptor for another class.
+     */
+    static final class LastWords {
+        private final OutputStream err = new FileOutputStream(FileDescriptor.err);
+        private static final int CAUSES_MAX = 10;
+        private final byte[] memory = line("Internal error: Java has too little memory; give it more with -Xmx.");
+        private final byte[] stack = line("Internal error: Java has too little stack, or something is nested without end.");
+        private final byte[] classes = line("Internal error: a part of the program or of Java cannot be loaded; are there too few "
+            + "file descriptors (ulimit -n)?");
+        private final byte[] bug = line("Internal error: this is a mistake in the program.");
+
+        private static byte[] line(String text) {
+            return (text + "\n").getBytes(US_ASCII);
+        }
+
+        /** Says the line for an error, where there is nobody else to say it. */
+        void say(Throwable e) {
+            try {
+                err.write(of(e));
+            } catch (IOException unheard) {
+                // The exit status says it, too.
+            }
+        }
+
+        /** The line for an error, with its end. */
+        byte[] of(Throwable e) {
+            return e instanceof OutOfMemoryError ? memory : e instanceof StackOverflowError ? stack
+                : e instanceof LinkageError || isOfFiles(e) ? classes : bug;
+        }
+
+        /** The same as a text, without its end. */
+        String text(Throwable e) {
+            return new String(of(e), US_ASCII).strip();
+        }
+
+        /** Whether Java lacks nothing. */
+        boolean isBug(Throwable e) {
+            return of(e) == bug;
+        }
+
+        /** Java says so nowhere but in the words of the system. */
+        private static boolean isOfFiles(Throwable e) {
+            Throwable cause = e;
+            for (int depth = 0; cause != null && depth < CAUSES_MAX; depth++) {
+                if (cause.getMessage() != null && cause.getMessage().contains("Too many open files")) {
+                    return true;
+                }
+                cause = cause.getCause();
+            }
+            return false;
         }
     }
 
@@ -936,10 +1057,12 @@ public final class TokenRequest {
             this.hint = hint;
         }
 
-        /** What ought not to happen: where it did is for those who mend it. */
-        static Failure bug(RuntimeException e) {
-            return new Failure(Reason.INTERNAL, "Internal error: " + e, Arrays.stream(e.getStackTrace()).limit(5)
-                .map(frame -> "at " + frame).toList(), "This is a mistake in the program; please report these lines.");
+        /** What ought not to happen: in which lines it did is for those who mend it. */
+        static Failure bug(Throwable e) {
+            String lines = Arrays.stream(e.getStackTrace()).filter(frame -> frame.getClassName().startsWith("tokenrequest."))
+                .limit(5).map(frame -> Integer.toString(frame.getLineNumber())).collect(Collectors.joining(", "));
+            return new Failure(Reason.INTERNAL, "Internal error: " + printable(e.getClass().getSimpleName() + " (" + e.getMessage()
+                + ")") + ", lines " + lines + " of version " + VERSION + ". This is a mistake in the program; please report it.", "");
         }
 
         /** The same with another hint. */
@@ -1083,6 +1206,45 @@ public final class TokenRequest {
         @Override
         public String toString() {
             return "(secret)";
+        }
+    }
+
+    /**
+     * The form of a token, a JSON web token (RFC 7519), as far as it takes to write it somewhere. It needs nothing of what
+     * reads tokens: whatever that lacks, a token that has come can be written.
+     */
+    static final class Jwt {
+        private static final int MAX_CHARACTERS = 64 * 1024;
+
+        private Jwt() { }
+
+        /** Whether the text is three parts in base64url, of which the first two are JSON objects. */
+        static boolean hasForm(String text) {
+            if (text.length() > MAX_CHARACTERS) {
+                return false;
+            }
+            String[] parts = text.split("\\.", -1);
+            return parts.length == 3 && isBase64Url(parts[0]) && isBase64Url(parts[1]) && isBase64Url(parts[2])
+                && isObject(parts[0]) && isObject(parts[1]);
+        }
+
+        private static boolean isBase64Url(String part) {
+            for (int i = 0; i < part.length(); i++) {
+                char c = part.charAt(i);
+                if (c >= 128 || (!Character.isLetterOrDigit(c) && c != '-' && c != '_')) {
+                    return false;
+                }
+            }
+            return !part.isEmpty();
+        }
+
+        private static boolean isObject(String part) {
+            try {
+                String json = new String(Base64.getUrlDecoder().decode(part), UTF_8).strip();
+                return json.startsWith("{") && json.endsWith("}");
+            } catch (IllegalArgumentException e) {
+                return false;
+            }
         }
     }
 
@@ -6760,7 +6922,7 @@ public final class TokenRequest {
         }
 
         private static Optional<BearerToken> of(String text, String source) {
-            return Optional.of(text.strip()).filter(IssuedToken::isToken)
+            return Optional.of(text.strip()).filter(Jwt::hasForm)
                 .map(token -> new BearerToken(new Secret(token), source));
         }
     }
@@ -6773,46 +6935,14 @@ public final class TokenRequest {
      */
     @SuppressWarnings("ArrayRecordComponent") // never compared
     record IssuedToken(Secret text, Optional<String> keyId, Claims claims, String signedPart, byte[] signature) {
-        private static final int MAX_CHARACTERS = 64 * 1024;
         /** How far from its validity a token may be when it is only read. */
         private static final Duration PATIENCE = Duration.ofDays(100 * 365);
         /** base64url of {"alg":"none"}: jjwt reads the claims of an unsigned token without a key, and we have none. */
         private static final String UNSIGNED = "eyJhbGciOiJub25lIn0";
 
-        /**
-         * Whether a text has the form of a token and may be written somewhere: three parts, the first two JSON objects.
-         */
-        static boolean isToken(String text) {
-            if (text.length() > MAX_CHARACTERS) {
-                return false;
-            }
-            String[] parts = text.split("\\.", -1);
-            return parts.length == 3 && isBase64Url(parts[0]) && isBase64Url(parts[1]) && isBase64Url(parts[2])
-                && isObject(parts[0]) && isObject(parts[1]);
-        }
-
-        private static boolean isBase64Url(String part) {
-            for (int i = 0; i < part.length(); i++) {
-                char c = part.charAt(i);
-                if (c >= 128 || (!Character.isLetterOrDigit(c) && c != '-' && c != '_')) {
-                    return false;
-                }
-            }
-            return !part.isEmpty();
-        }
-
-        private static boolean isObject(String part) {
-            try {
-                String json = new String(Base64.getUrlDecoder().decode(part), UTF_8).strip();
-                return json.startsWith("{") && json.endsWith("}");
-            } catch (IllegalArgumentException e) {
-                return false;
-            }
-        }
-
         /** Reads a token without checking its signature; empty if it is none. */
         static Optional<IssuedToken> read(String text) {
-            if (!isToken(text)) {
+            if (!Jwt.hasForm(text)) {
                 return Optional.empty();
             }
             String[] parts = text.split("\\.");
@@ -6896,13 +7026,13 @@ public final class TokenRequest {
         /** The claims that matter, under their names, null where there is none; times in seconds since 1970. */
         static Map<String, Object> claims(Optional<IssuedToken> token) {
             Map<String, Object> fields = new LinkedHashMap<>();
-            fields.put("iss", token.map(issued -> issued.claims().getIssuer()).orElse(null));
-            fields.put("sub", token.map(issued -> issued.claims().getSubject()).orElse(null));
+            fields.put("iss", token.map(issued -> issued.claims().getIssuer()).map(TokenRequest::cut).orElse(null));
+            fields.put("sub", token.map(issued -> issued.claims().getSubject()).map(TokenRequest::cut).orElse(null));
             fields.put("scope", token.map(IssuedToken::scopes).orElse(List.of()));
             fields.put("iat", token.flatMap(IssuedToken::issuedAt).map(Instant::getEpochSecond).orElse(null));
             fields.put("exp", token.flatMap(IssuedToken::expiration).map(Instant::getEpochSecond).orElse(null));
-            fields.put("jti", token.map(issued -> issued.claims().getId()).orElse(null));
-            fields.put("kid", token.flatMap(IssuedToken::keyId).orElse(null));
+            fields.put("jti", token.map(issued -> issued.claims().getId()).map(TokenRequest::cut).orElse(null));
+            fields.put("kid", token.flatMap(IssuedToken::keyId).map(TokenRequest::cut).orElse(null));
             return fields;
         }
 
@@ -8218,11 +8348,13 @@ public final class TokenRequest {
         }
 
         private Answer issued(String text) throws Failure {
-            if (!IssuedToken.isToken(text)) {
+            if (!Jwt.hasForm(text)) {
                 throw new Failure(Reason.UNEXPECTED, "What " + target
                     + " sent as a token is none; it was thrown away.", "Its log may say more.");
             }
-            return new Answer.Issued(new Secret(text));
+            Secret token = new Secret(text);
+            handover.holds(token);
+            return new Answer.Issued(token);
         }
 
         @Override
@@ -8470,7 +8602,7 @@ public final class TokenRequest {
             }
         }
 
-        private static Review unreadable() {
+        static Review unreadable() {
             return new Review(IssuedToken.claims(Optional.empty()), false, List.of("the token's claims cannot be read."));
         }
 
@@ -8673,6 +8805,20 @@ public final class TokenRequest {
         boolean print(byte[] line) {
             host.out().write(line, 0, line.length);
             return !host.out().checkError();
+        }
+
+        /**
+         * Writes a token after something has gone wrong that should not. What is said of it there is said by the caller.
+         *
+         * @throws Failure NOT_WRITTEN, which says where it is now
+         */
+        void salvage(Secret token, Destination destination, Function<Optional<String>, byte[]> onStdout,
+                Consumer<String> warnings) throws Failure {
+            try {
+                deliver(token, destination, onStdout, warnings);
+            } catch (RuntimeException | Error e) {
+                print((token.reveal() + "\n").getBytes(US_ASCII)); // as JSON, if it was to be that, it cannot be written
+            }
         }
 
         private Failure rescue(String what, byte[] line, Consumer<String> warnings) {
@@ -9064,6 +9210,32 @@ public final class TokenRequest {
                 print("  " + (resumption.equals(failure.hint()) ? LEAVING : "") + hint, ""));
             tellFailed(failure, failure.reason.exitStatus);
             return failure.reason.exitStatus;
+        }
+
+        /**
+         * Explains what ought not to happen, as far as that is still possible, and returns the exit status. For what Java lacks
+         * the words are ready; of a mistake in the program more can be said.
+         */
+        synchronized int broken(Throwable e, LastWords lastWords) {
+            boolean isBug = lastWords.isBug(e);
+            Optional<Failure> failure = Optional.empty();
+            try {
+                erase();
+                failure = Optional.of(isBug ? Failure.bug(e) : new Failure(Reason.INTERNAL, lastWords.text(e), ""));
+            } catch (RuntimeException | Error worse) {
+                // What is ready has to do.
+            }
+            if (isBug && failure.isPresent()) {
+                host.err().println(failure.get().getMessage());
+            } else {
+                host.err().writeBytes(lastWords.of(e));
+            }
+            try {
+                failure.ifPresent(known -> tellFailed(known, Reason.INTERNAL.exitStatus));
+            } catch (RuntimeException | Error worse) {
+                // JSON cannot be written any more.
+            }
+            return Reason.INTERNAL.exitStatus;
         }
 
         /** A signal will end the program soon; what it says about going on is not true any more. */
