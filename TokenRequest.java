@@ -298,6 +298,7 @@ public final class TokenRequest {
         } catch (Failure failure) {
             return reporter.failed(failure);
         } catch (RuntimeException | Error e) {
+            handover.rescue();
             return reporter.broken(e, lastWords);
         } finally {
             handover.end();
@@ -337,25 +338,11 @@ public final class TokenRequest {
                 ? Optional.of(writer.readKept(options.resume().get())) : Optional.empty();
             this.destination = writer.prepare(options.output(), TokenDirectory.of(configuration, host));
             this.location = new Location(circumstances);
+            handover.lastResort(token -> writer.salvage(token, reporter::warn));
             this.deadline = host.clock().instant().plus(options.patience().timeout());
         }
 
-        /** The token is written, whatever goes wrong after it has come. */
         void run() throws Failure {
-            try {
-                perform();
-            } catch (RuntimeException | Error e) {
-                Optional<Secret> token = handover.token();
-                if (token.isPresent()) {
-                    writer.salvage(token.get(), destination, trouble -> reporter.onStdout(new Event.Issued(Optional.empty(),
-                        token.get(), Optional.empty(), Reviewer.unreadable()), trouble), reporter::warn);
-                    destination.path().ifPresent(file -> reporter.warn("the token is in " + file + ", all the same."));
-                }
-                throw e;
-            }
-        }
-
-        private void perform() throws Failure {
             if (resumed.isPresent()) {
                 Pending pending = resumed.get().pending();
                 Target target = location.at(pending.address(), "the request to be resumed");
@@ -556,7 +543,6 @@ public final class TokenRequest {
                     requestId.ifPresent(writer::forget);
                     reporter.waitingForNothing();
                 }
-                handover.delivered();
                 reporter.issued(issued, destination.path());
                 handover.leave();
                 if (!options.strict()) {
@@ -679,6 +665,7 @@ public final class TokenRequest {
         private volatile Duration exchange = Duration.ZERO;
         private volatile boolean ended;
         private Optional<Secret> token = Optional.empty();
+        private Consumer<Secret> lastResort = held -> { };
 
         /** Lets signals pass through here on their way to the end of the program. */
         void guard() {
@@ -706,23 +693,30 @@ public final class TokenRequest {
             busy.lock();
         }
 
-        /** The token has come, and has to be written, whatever happens. */
+        /** A token is here, and nowhere else until {@link #leave}. */
         void holds(Secret arrived) {
             token = Optional.of(arrived);
         }
 
-        /** The token that has come and is not written; empty if there is none. */
-        Optional<Secret> token() {
-            return token;
+        /** What becomes of a token that is held when the program cannot go on. */
+        void lastResort(Consumer<Secret> resort) {
+            lastResort = resort;
         }
 
-        /** The token is written. */
-        void delivered() {
+        /** Saves the token that is held, if there is one. */
+        void rescue() {
+            Optional<Secret> held = token;
             token = Optional.empty();
+            try {
+                held.ifPresent(lastResort);
+            } catch (RuntimeException | Error e) {
+                // There is nothing after the last resort.
+            }
         }
 
         /** From here on, a signal ends the program at once. Harmless if it was not waiting. */
         void leave() {
+            token = Optional.empty();
             while (busy.isHeldByCurrentThread()) {
                 busy.unlock();
             }
@@ -2356,9 +2350,9 @@ public final class TokenRequest {
             }
         }
 
-        /** The value that somebody has set, in a file or the environment. */
+        /** The value that somebody has set, in a file or the environment. The built-in one may need a name service. */
         Optional<Setting> set(String name) {
-            return find(name).filter(Setting::isSet);
+            return isMentioned(name) ? find(name).filter(Setting::isSet) : Optional.empty();
         }
 
         Optional<String> text(String name) {
@@ -8602,7 +8596,7 @@ public final class TokenRequest {
             }
         }
 
-        static Review unreadable() {
+        private static Review unreadable() {
             return new Review(IssuedToken.claims(Optional.empty()), false, List.of("the token's claims cannot be read."));
         }
 
@@ -8807,17 +8801,14 @@ public final class TokenRequest {
             return !host.out().checkError();
         }
 
-        /**
-         * Writes a token after something has gone wrong that should not. What is said of it there is said by the caller.
-         *
-         * @throws Failure NOT_WRITTEN, which says where it is now
-         */
-        void salvage(Secret token, Destination destination, Function<Optional<String>, byte[]> onStdout,
-                Consumer<String> warnings) throws Failure {
+        /** Saves a token after something has gone wrong that should not, and says where it is. */
+        void salvage(Secret token, Consumer<String> warnings) {
+            byte[] line = (token.reveal() + "\n").getBytes(US_ASCII);
             try {
-                deliver(token, destination, onStdout, warnings);
+                Failure saved = rescue("something went wrong before it was written", line, warnings);
+                warnings.accept(saved.getMessage() + " " + saved.hint().orElse(""));
             } catch (RuntimeException | Error e) {
-                print((token.reveal() + "\n").getBytes(US_ASCII)); // as JSON, if it was to be that, it cannot be written
+                print(line); // whatever stdout is for: the pool hands it out only once
             }
         }
 

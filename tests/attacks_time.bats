@@ -6,6 +6,7 @@ load namespace
 
 setup() {
   setup_terminal
+  export _CONDOR_SEC_KNOWN_HOSTS=$PWD/known_hosts
   authenticate_by CLAIMTOBE
 }
 
@@ -308,7 +309,7 @@ secured() { authenticate_by SSL && pool_here --methods SSL --token "$TOKEN" --au
 # answered_after SECONDS ARGUMENT...: the question is open so long, by the tool's clock, before the answer is yes
 answered_after() {
   rm -f ahead known_hosts
-  export _CONDOR_SEC_KNOWN_HOSTS=$PWD/known_hosts HARNESS_CLOCK=$PWD/ahead
+  export HARNESS_CLOCK=$PWD/ahead
   TERMINAL_MAIN=Harness at_terminal "${@:2}"
   until_shown "Please type 'yes' or 'no':"
   echo "$1" >ahead.new

@@ -19,10 +19,10 @@ own_network() {
   exec {up}< <(exec unshare --net --uts --mount --propagation private sh -ec '
     hostname lonely
     ip link set lo up
-    ip link add dark type dummy
-    ip link set dark up
-    ip address add 192.0.2.1/24 dev dark
-    ip address add 2001:db8::1/64 dev dark nodad
+    ip route add local 192.0.2.0/24 dev lo
+    ip -6 route add local 2001:db8::/64 dev lo
+    echo "table inet dark { chain input { type filter hook input priority 0;
+      ip daddr 192.0.2.0/24 drop; ip6 daddr 2001:db8::/64 drop; }; }" | nft -f -
     for file in resolv.conf hosts nsswitch.conf; do mount --bind "$1/$file" "/etc/$file"; done
     echo up
     exec sleep infinity' sh "$BATS_TEST_TMPDIR/etc" 2>&1 3>&-)
@@ -30,14 +30,16 @@ own_network() {
   IFS= read -r line <&"$up"
   [[ $line == up ]] || { echo "no network of our own: $line" && return 1; }
   exec {up}<&-
-  settings=(timeout --signal KILL "$ENDED_WITHIN" nsenter --target "$NETWORK" --net --uts --mount --)
+  settings=(timeout --signal KILL "$ENDED_WITHIN" nsenter --target "$NETWORK" --net --uts --mount --wdns "$PWD" --)
 }
 
 # close_network: for teardown
 close_network() {
-  [[ -z ${POOL-} ]] || kill "$POOL" 2>/dev/null || :
-  [[ -z ${NETWORK-} ]] || kill "$NETWORK" 2>/dev/null || :
-  wait 2>/dev/null || :
+  local pid
+  for pid in "${POOL-}" "${NETWORK-}"; do
+    [[ -z $pid ]] || { kill "$pid" 2>/dev/null && wait "$pid"; } || :
+  done
+  POOL='' NETWORK=''
 }
 
 # pool_here OPTION...: an embedded pool in that network; sets what `pool_with` sets
