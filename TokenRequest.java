@@ -339,7 +339,7 @@ public final class TokenRequest {
             this.destination = writer.prepare(options.output(), TokenDirectory.of(configuration, host));
             this.location = new Location(circumstances);
             handover.lastResort(token -> writer.salvage(token, reporter::warn));
-            this.deadline = host.clock().instant().plus(options.patience().timeout());
+            this.deadline = answer.lastPoll();
         }
 
         void run() throws Failure {
@@ -906,7 +906,7 @@ public final class TokenRequest {
     /** The text up to 500 characters, and how much more there is. */
     static String cut(String text) {
         int more = text.length() - SHOWN_CHARACTERS;
-        return more <= 0 ? text : text.substring(0, SHOWN_CHARACTERS) + "… and " + (more < 1000 ? more + " characters"
+        return more <= 0 ? text : text.substring(0, SHOWN_CHARACTERS) + "… and " + (more < 1000 ? more + " B"
             : more < 999_500 ? Math.round(more / 1000.0) + " KB" : Math.round(more / 100_000.0) / 10.0 + " MB") + " more";
     }
 
@@ -1486,6 +1486,11 @@ public final class TokenRequest {
             Duration left = Duration.between(running(), turn.isBefore(due) ? turn : due);
             return longer(Duration.ZERO, end.isEmpty() ? left
                 : shorter(left, Duration.between(clock.instant(), end.get())));
+        }
+
+        /** When {@code -timeout} is over, counted from the start; if that is 0, the start. */
+        Instant lastPoll() {
+            return start.plus(timeout);
         }
 
         boolean isOver() {

@@ -30,7 +30,7 @@ own_network() {
   IFS= read -r line <&"$up"
   [[ $line == up ]] || { echo "no network of our own: $line" && return 1; }
   exec {up}<&-
-  settings=(timeout --signal KILL "$ENDED_WITHIN" nsenter --target "$NETWORK" --net --uts --mount --wdns "$PWD" --)
+  settings=(timeout --signal KILL "$ENDED_WITHIN" nsenter --target "$NETWORK" --net --uts --mount "--wdns=$PWD" --)
 }
 
 # close_network: for teardown
