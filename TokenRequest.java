@@ -443,8 +443,8 @@ public final class TokenRequest {
             /** Tells the administrator's part and keeps ours, before a signal can end the program. */
             private Pending announce(Started started, Optional<String> replaces) throws Failure {
                 Pending pending = new Pending(((Answer.Enqueued) started.answer()).ticket(), daemon.wanted(),
-                    target.sinful().toString(), started.order(), started.login(), deadline);
-                Event.Enqueued event = new Event.Enqueued(host.clock().instant(), pending, approveWith(pending.ticket()),
+                    started.address(), started.order(), started.login(), deadline);
+                Event.Enqueued event = new Event.Enqueued(host.clock().instant(), pending, approveWith(pending),
                     options.approvalUrl().map(url -> url.replace("{request_id}", pending.ticket().requestId())), replaces);
                 reporter.enqueued(event);
                 String line = Json.line(reporter.fields(event));
@@ -471,12 +471,12 @@ public final class TokenRequest {
              * list of its own. A collector may be named as we named it; other names mean different things on different
              * machines, so there the address stands (seen with condor_token_request_approve of both releases).
              */
-            private String approveWith(Ticket ticket) {
-                String command = "condor_token_request_approve -reqid " + ticket.requestId();
+            private String approveWith(Pending pending) {
+                String command = "condor_token_request_approve -reqid " + pending.ticket().requestId();
                 Wanted wanted = daemon.wanted();
                 return wanted.type() == DaemonType.COLLECTOR
                     ? command + wanted.pool().map(name -> " -pool " + quoted(name)).orElse("")
-                    : command + " -type " + wanted.type().word() + " -name " + quoted(target.sinful().toString());
+                    : command + " -type " + wanted.type().word() + " -name " + quoted(pending.address());
             }
 
             /** @param line of JSON, with which to resume */
@@ -1365,10 +1365,11 @@ public final class TokenRequest {
     /**
      * What became of an order.
      *
-     * @param order  with the identity in full, as it was sent
-     * @param answer {@link Answer.Enqueued} or {@link Answer.Issued}
+     * @param order   with the identity in full, as it was sent
+     * @param address of the daemon, by which it was reached: a sinful string
+     * @param answer  {@link Answer.Enqueued} or {@link Answer.Issued}
      */
-    record Started(Order order, Login login, Answer answer) { }
+    record Started(Order order, Login login, String address, Answer answer) { }
 
     /** The connection broke after a command was sent: the answer, and whatever it held, did not reach us. */
     static final class AnswerLost extends IOException {
@@ -4339,6 +4340,12 @@ public final class TokenRequest {
             }
         }
 
+        /** With the address that took our connection, if it is one of several of a name. */
+        Sinful reachedAt(InetSocketAddress peer) {
+            return addresses.size() > 1 && addresses.contains(peer) && sinful.parameter("addrs").isEmpty()
+                ? sinful.at(text(peer.getAddress()), peer.getPort()) : sinful;
+        }
+
         /** As it is shown; whole, it is {@code sinful().toString()}. */
         @Override
         public String toString() {
@@ -5522,13 +5529,25 @@ public final class TokenRequest {
         }
     }
 
-    /** The way to a daemon that takes connections. */
-    record Straight(Target target, Circumstances circumstances) implements Dialer {
+    /** The way to a daemon that takes connections. The address that took one is tried first the next time. */
+    static final class Straight implements Dialer {
+        private final Target target;
+        private final Circumstances circumstances;
+        private List<InetSocketAddress> addresses;
+
+        Straight(Target target, Circumstances circumstances) {
+            this.target = target;
+            this.circumstances = circumstances;
+            this.addresses = target.addresses();
+        }
+
         @Override
         public Connection connect() throws IOException {
             try {
-                Connection connection = Connection.open(target.addresses(), circumstances.host().clock(),
-                    circumstances.deadline());
+                Connection connection = Connection.open(addresses, circumstances.host().clock(), circumstances.deadline());
+                if (addresses.size() > 1) {
+                    addresses = Stream.concat(Stream.of(connection.peer()), addresses.stream()).distinct().toList();
+                }
                 circumstances.trace().log(Trace.NETWORK, () -> "Connected to " + Target.text(connection.peer()) + ".");
                 return Dialer.lead(connection, target, circumstances);
             } catch (ConnectException e) {
@@ -5947,6 +5966,14 @@ public final class TokenRequest {
             } catch (GeneralSecurityException e) {
                 throw new AssertionError("Java has no TLS", e);
             }
+        }
+
+        /** Runs a task of TLS: how long it takes to judge a chain is up to the server. */
+        void compute(Runnable task) throws IOException {
+            deadline.await("the check of the server's certificate", () -> {
+                task.run();
+                return task;
+            });
         }
 
         @Override
@@ -6689,7 +6716,7 @@ public final class TokenRequest {
             }
 
             /** Lets TLS run on what has arrived, until it needs more. */
-            private void advance() throws ProtocolViolation {
+            private void advance() throws IOException {
                 try {
                     for (int steps = 0; step(); steps++) {
                         if (steps == STEPS_MAX) {
@@ -6703,11 +6730,11 @@ public final class TokenRequest {
             }
 
             /** Does what TLS wants next. Returns whether anything came of it: it may want what it cannot have any more. */
-            private boolean step() throws SSLException, ProtocolViolation {
+            private boolean step() throws IOException {
                 HandshakeStatus before = engine.getHandshakeStatus();
                 boolean moved = switch (before) {
                     case NEED_TASK -> {
-                        engine.getDelegatedTask().run();
+                        trust.compute(engine.getDelegatedTask());
                         yield true;
                     }
                     case NEED_WRAP -> wrap();
@@ -8196,7 +8223,7 @@ public final class TokenRequest {
                 }
                 order.lifetimeSeconds().ifPresent(seconds -> request.put("TokenLifetime", seconds));
                 Answer answer = started(exchange(channel, request, "answer to the token request"), clientId);
-                return new Started(whole, login, settle(answer));
+                return new Started(whole, login, target.reachedAt(channel.connection().peer()).toString(), settle(answer));
             } catch (ProtocolViolation e) {
                 throw failedToStart(Reason.VIOLATION, e.getMessage(), NO_DAEMON);
             } catch (IOException e) {
