@@ -35,8 +35,10 @@ import java.io.FileDescriptor;
 import java.io.FileInputStream;
 import java.io.FileOutputStream;
 import java.io.FilterInputStream;
+import java.io.FilterOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.InterruptedIOException;
 import java.io.OutputStream;
 import java.io.PrintStream;
 import java.io.PushbackInputStream;
@@ -137,7 +139,13 @@ import java.util.SortedMap;
 import java.util.Stack;
 import java.util.StringTokenizer;
 import java.util.TreeMap;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
@@ -166,7 +174,6 @@ import javax.net.ssl.SSLContext;
 import javax.net.ssl.SSLEngine;
 import javax.net.ssl.SSLEngineResult;
 import javax.net.ssl.SSLEngineResult.HandshakeStatus;
-import javax.net.ssl.SSLEngineResult.Status;
 import javax.net.ssl.SSLException;
 import javax.net.ssl.SSLParameters;
 import javax.net.ssl.TrustManager;
@@ -254,14 +261,23 @@ public final class TokenRequest {
     static final String VERSION = "1.0.0";
 
     public static void main(String... args) {
-        Handover handover = new Handover();
-        Host host = Host.real();
-        handover.guard();
-        System.exit(run(args, host, handover));
+        LastWords lastWords = new LastWords();
+        int status;
+        try {
+            Handover handover = new Handover();
+            Host host = Host.real();
+            handover.guard();
+            status = run(args, host, handover);
+        } catch (Throwable e) {
+            lastWords.say(e);
+            status = Reason.INTERNAL.exitStatus;
+        }
+        System.exit(status);
     }
 
     /** Runs the command and returns its exit status, one of {@link Reason}, or 0. */
     static int run(String[] args, Host host, Handover handover) {
+        LastWords lastWords = new LastWords();
         Reporter reporter = new Reporter(host, ArgumentParser.wantsJson(args));
         handover.onSignal(reporter::ending, reporter::interrupted);
         try {
@@ -270,7 +286,7 @@ public final class TokenRequest {
                 reporter.show(show.text());
             } else if (action instanceof Action.Configured configured) {
                 reporter.tellAs(configured.json(), Detail.NORMAL);
-                Configuration configuration = Configuration.read(host);
+                Configuration configuration = Configuration.read(host, new Deadline(host.clock(), Duration.ZERO));
                 configuration.warnings().forEach(reporter::line);
                 configuration.shown(configured.names()).forEach(reporter::configured);
             } else {
@@ -281,8 +297,9 @@ public final class TokenRequest {
             return 0;
         } catch (Failure failure) {
             return reporter.failed(failure);
-        } catch (RuntimeException bug) {
-            return reporter.failed(Failure.bug(bug));
+        } catch (RuntimeException | Error e) {
+            handover.rescue();
+            return reporter.broken(e, lastWords);
         } finally {
             handover.end();
         }
@@ -310,16 +327,19 @@ public final class TokenRequest {
             this.host = host;
             this.handover = handover;
             this.reporter = reporter;
-            this.configuration = Configuration.read(host);
+            Deadline answer = new Deadline(host.clock(), options.patience().timeout());
+            this.configuration = Configuration.read(host, answer);
+            answer.multiply(configuration);
             configuration.warnings().forEach(reporter::line);
             this.circumstances = new Circumstances(configuration, host, Trace.of(options.debug(), configuration,
-                reporter::line, host.clock()), options.anchors(), Timeouts.of(configuration), reporter);
+                reporter::line, host.clock()), options.anchors(), answer, reporter);
             this.writer = new Writer(host);
             this.resumed = options.resume().isPresent()
                 ? Optional.of(writer.readKept(options.resume().get())) : Optional.empty();
             this.destination = writer.prepare(options.output(), TokenDirectory.of(configuration, host));
             this.location = new Location(circumstances);
-            this.deadline = host.clock().instant().plus(options.patience().timeout());
+            handover.lastResort(token -> writer.salvage(token, reporter::warn));
+            this.deadline = answer.lastPoll();
         }
 
         void run() throws Failure {
@@ -355,28 +375,27 @@ public final class TokenRequest {
             T of(Found daemon) throws Failure;
         }
 
-        /** What comes of the first that can be used. The user hears of those that cannot. */
+        /** What comes of the first that can be used. Each has its share of the time. The user hears of those that cannot. */
         private <T> T firstOf(List<Found> daemons, Task<T> task) throws Failure {
+            Deadline answer = circumstances.deadline();
             List<String> complaints = new ArrayList<>();
-            for (Found daemon : daemons.subList(0, daemons.size() - 1)) {
+            for (Found daemon : daemons) {
+                int left = daemons.size() - complaints.size();
                 try {
-                    T result = task.of(daemon);
+                    T result = left == 1 ? task.of(daemon) : answer.share(left, () -> task.of(daemon));
                     complaints.forEach(reporter::notice);
                     return result;
                 } catch (Failure failure) {
+                    if (left == 1 || answer.isOver() && failure.reason.isOfOneServer()) {
+                        throw failure.after(complaints);
+                    }
                     if (!failure.reason.isOfOneServer()) {
                         throw failure;
                     }
                     complaints.add("Passed over: " + daemon.target() + ": " + failure.why());
                 }
             }
-            try {
-                T result = task.of(daemons.get(daemons.size() - 1));
-                complaints.forEach(reporter::notice);
-                return result;
-            } catch (Failure failure) {
-                throw failure.after(complaints);
-            }
+            throw new AssertionError("there is always one to ask");
         }
 
         private Security security(Target target) throws Failure {
@@ -424,8 +443,8 @@ public final class TokenRequest {
             /** Tells the administrator's part and keeps ours, before a signal can end the program. */
             private Pending announce(Started started, Optional<String> replaces) throws Failure {
                 Pending pending = new Pending(((Answer.Enqueued) started.answer()).ticket(), daemon.wanted(),
-                    target.toString(), started.order(), started.login(), deadline);
-                Event.Enqueued event = new Event.Enqueued(host.clock().instant(), pending, approveWith(pending.ticket()),
+                    started.address(), started.order(), started.login(), deadline);
+                Event.Enqueued event = new Event.Enqueued(host.clock().instant(), pending, approveWith(pending),
                     options.approvalUrl().map(url -> url.replace("{request_id}", pending.ticket().requestId())), replaces);
                 reporter.enqueued(event);
                 String line = Json.line(reporter.fields(event));
@@ -452,12 +471,12 @@ public final class TokenRequest {
              * list of its own. A collector may be named as we named it; other names mean different things on different
              * machines, so there the address stands (seen with condor_token_request_approve of both releases).
              */
-            private String approveWith(Ticket ticket) {
-                String command = "condor_token_request_approve -reqid " + ticket.requestId();
+            private String approveWith(Pending pending) {
+                String command = "condor_token_request_approve -reqid " + pending.ticket().requestId();
                 Wanted wanted = daemon.wanted();
                 return wanted.type() == DaemonType.COLLECTOR
                     ? command + wanted.pool().map(name -> " -pool " + quoted(name)).orElse("")
-                    : command + " -type " + wanted.type().word() + " -name " + quoted(target.toString());
+                    : command + " -type " + wanted.type().word() + " -name " + quoted(pending.address());
             }
 
             /** @param line of JSON, with which to resume */
@@ -474,6 +493,7 @@ public final class TokenRequest {
                 Pending pending = first;
                 Optional<Secret> token = wait(pending, pause);
                 while (token.isEmpty()) {
+                    circumstances.deadline().renew();
                     Started again = pool.start(pending.order());
                     if (again.answer() instanceof Answer.Issued issued) {
                         token = Optional.of(issued.token());
@@ -487,8 +507,11 @@ public final class TokenRequest {
 
             /** The token; empty if the pool has forgotten the request and it is to be made again. */
             private Optional<Secret> wait(Pending pending, Duration pause) throws Failure {
-                Poller poller = new Poller(pool, host.clock(), reporter.sleeper(host.sleeper(), deadline), host.random(),
-                    options.patience(), reporter::waiting);
+                Sleeper sleeper = reporter.sleeper(host.sleeper(), deadline);
+                Poller poller = new Poller(pool, host.clock(), pauseBefore -> {
+                    sleeper.sleep(pauseBefore);
+                    circumstances.deadline().renew();
+                }, host.random(), options.patience(), reporter::waiting);
                 try {
                     if (options.patience().timeout().isZero() && !pause.isZero()) {
                         throw poller.timedOut(pending.ticket());
@@ -529,6 +552,7 @@ public final class TokenRequest {
                         review.warnings(), "Without -strict, this is only a warning.");
                 }
                 if (options.verify()) {
+                    circumstances.deadline().renew();
                     reporter.verified(requestId, target, pool.verify(token));
                 }
             }
@@ -632,13 +656,16 @@ public final class TokenRequest {
      * sent until the answer proves to hold none, or the token is where it belongs.
      */
     static final class Handover {
-        /** How long a signal waits at most: an exchange in flight has a deadline of its own, a little shorter. */
-        private static final Duration LIMIT = Duration.ofSeconds(30);
+        /** How long a signal waits beyond the end of an exchange: for the writing of the token. */
+        private static final Duration WRITING = Duration.ofSeconds(5);
         private static final Duration FAREWELL = Duration.ofSeconds(2);
-        private static final Pattern SIGNAL = Pattern.compile("SIG(HUP|INT|TERM) handler");
         private final ReentrantLock busy = new ReentrantLock();
         private volatile Consumer<String> notices = line -> { };
         private volatile IntConsumer farewell = status -> { };
+        private volatile Duration exchange = Duration.ZERO;
+        private volatile boolean ended;
+        private Optional<Secret> token = Optional.empty();
+        private Consumer<Secret> lastResort = held -> { };
 
         /** Lets signals pass through here on their way to the end of the program. */
         void guard() {
@@ -656,13 +683,40 @@ public final class TokenRequest {
             this.farewell = farewell;
         }
 
-        /** From here on, a signal waits. After the program was told to end, never returns. */
-        void enter() {
+        /**
+         * From here on, a signal waits. After the program was told to end, never returns.
+         *
+         * @param longest when the exchange that begins will have ended
+         */
+        void enter(Duration longest) {
+            exchange = longest;
             busy.lock();
+        }
+
+        /** A token is here, and nowhere else until {@link #leave}. */
+        void holds(Secret arrived) {
+            token = Optional.of(arrived);
+        }
+
+        /** What becomes of a token that is held when the program cannot go on. */
+        void lastResort(Consumer<Secret> resort) {
+            lastResort = resort;
+        }
+
+        /** Saves the token that is held, if there is one. */
+        void rescue() {
+            Optional<Secret> held = token;
+            token = Optional.empty();
+            try {
+                held.ifPresent(lastResort);
+            } catch (RuntimeException | Error e) {
+                // There is nothing after the last resort.
+            }
         }
 
         /** From here on, a signal ends the program at once. Harmless if it was not waiting. */
         void leave() {
+            token = Optional.empty();
             while (busy.isHeldByCurrentThread()) {
                 busy.unlock();
             }
@@ -670,21 +724,30 @@ public final class TokenRequest {
 
         /** The program ends by itself: a signal from here on finds nothing to do. */
         void end() {
-            farewell = status -> { };
+            ended = true;
             leave();
         }
 
         /** Waits until nothing is in flight, and keeps anything new from starting. */
         private void close() {
-            OptionalInt status = signalled();
+            try {
+                if (!ended) {
+                    close(signalled());
+                }
+            } catch (RuntimeException | Error e) {
+                // Java would show where it happened, and the program ends anyway.
+            }
+        }
+
+        private void close(OptionalInt status) {
             try {
                 if (!busy.tryLock(1, TimeUnit.SECONDS)) {
                     notices.accept("Interrupted; waiting for an answer under way, since it may hold the token.");
-                    busy.tryLock(LIMIT.toSeconds(), TimeUnit.SECONDS);
+                    busy.tryLock(exchange.plus(WRITING).toMillis(), TimeUnit.MILLISECONDS);
                 }
                 if (status.isPresent()) {
                     // In a thread of its own, for a reader who has stopped reading must not keep us from ending.
-                    Thread last = new Thread(() -> farewell.accept(status.getAsInt()), "farewell");
+                    Thread last = new Thread(() -> say(status.getAsInt()), "farewell");
                     last.setDaemon(true);
                     last.start();
                     last.join(FAREWELL.toMillis());
@@ -694,18 +757,89 @@ public final class TokenRequest {
             }
         }
 
+        private void say(int status) {
+            try {
+                farewell.accept(status);
+            } catch (RuntimeException | Error e) {
+                // As above: there is nothing more to do.
+            }
+        }
+
         /**
          * The exit status that a signal has brought about; empty if there was none. Java ends the program from a thread
          * that bears the signal's name (jdk.internal.misc.Signal; seen on 17 and 25), and says it nowhere else.
          */
         private static OptionalInt signalled() {
-            return Thread.getAllStackTraces().keySet().stream().map(thread -> SIGNAL.matcher(thread.getName()))
-                .filter(Matcher::matches)
-                .mapToInt(name -> switch (name.group(1)) {
-                    case "HUP" -> 129;
-                    case "INT" -> 130;
-                    default -> 143;
-                }).findFirst();
+            for (Thread thread : Thread.getAllStackTraces().keySet()) {
+                switch (thread.getName()) {
+                    case "SIGHUP handler" -> {
+                        return OptionalInt.of(129);
+                    }
+                    case "SIGINT handler" -> {
+                        return OptionalInt.of(130);
+                    }
+                    case "SIGTERM handler" -> {
+                        return OptionalInt.of(143);
+                    }
+                    default -> { }
+                }
+            }
+            return OptionalInt.empty();
+        }
+    }
+
+    /**
+     * What is said when the program cannot go on for want of memory, stack or file descriptors. It is made ready at the start,
+     * since then there may be neither memory for another text nor a descriptor for another class.
+     */
+    static final class LastWords {
+        private final OutputStream err = new FileOutputStream(FileDescriptor.err);
+        private static final int CAUSES_MAX = 10;
+        private final byte[] memory = line("Internal error: Java has too little memory; give it more with -Xmx.");
+        private final byte[] stack = line("Internal error: Java has too little stack, or something is nested without end.");
+        private final byte[] classes = line("Internal error: a part of the program or of Java cannot be loaded; are there too few "
+            + "file descriptors (ulimit -n)?");
+        private final byte[] bug = line("Internal error: this is a mistake in the program.");
+
+        private static byte[] line(String text) {
+            return (text + "\n").getBytes(US_ASCII);
+        }
+
+        /** Says the line for an error, where there is nobody else to say it. */
+        void say(Throwable e) {
+            try {
+                err.write(of(e));
+            } catch (IOException unheard) {
+                // The exit status says it, too.
+            }
+        }
+
+        /** The line for an error, with its end. */
+        byte[] of(Throwable e) {
+            return e instanceof OutOfMemoryError ? memory : e instanceof StackOverflowError ? stack
+                : e instanceof LinkageError || isOfFiles(e) ? classes : bug;
+        }
+
+        /** The same as a text, without its end. */
+        String text(Throwable e) {
+            return new String(of(e), US_ASCII).strip();
+        }
+
+        /** Whether Java lacks nothing. */
+        boolean isBug(Throwable e) {
+            return of(e) == bug;
+        }
+
+        /** Java says so nowhere but in the words of the system. */
+        private static boolean isOfFiles(Throwable e) {
+            Throwable cause = e;
+            for (int depth = 0; cause != null && depth < CAUSES_MAX; depth++) {
+                if (cause.getMessage() != null && cause.getMessage().contains("Too many open files")) {
+                    return true;
+                }
+                cause = cause.getCause();
+            }
+            return false;
         }
     }
 
@@ -752,17 +886,47 @@ public final class TokenRequest {
 
         void log(String category, Supplier<String> text) {
             if (wanted.test(category)) {
-                lines.accept(STAMP.format(clock.instant()) + " (" + category + ") " + printable(text.get()));
+                lines.accept(STAMP.format(clock.instant()) + " (" + category + ") " + oneLine(text.get()));
             }
         }
     }
 
-    /** The text on one line, without the characters by which a server could steer the user's terminal. */
+    /** How much is shown of what somebody else says: characters of a text, items of a list. */
+    private static final int SHOWN_CHARACTERS = 500;
+    private static final int SHOWN_ITEMS = 10;
+
+    /**
+     * A text of somebody else's as it is shown: up to 500 characters, the rest counted, and without those by which it could
+     * steer the user's terminal. Every text that a server says goes through here where it becomes part of a message.
+     */
     static String printable(String text) {
-        return text.codePoints()
-            .map(c -> Character.isISOControl(c) || Character.getType(c) == Character.FORMAT
-                || Character.getType(c) == Character.LINE_SEPARATOR ? '?' : c)
-            .collect(StringBuilder::new, StringBuilder::appendCodePoint, StringBuilder::append).toString();
+        return oneLine(cut(text));
+    }
+
+    /** The text up to 500 characters, and how much more there is. */
+    static String cut(String text) {
+        int more = text.length() - SHOWN_CHARACTERS;
+        return more <= 0 ? text : text.substring(0, SHOWN_CHARACTERS) + "… and " + (more < 1000 ? more + " B"
+            : more < 999_500 ? Math.round(more / 1000.0) + " KB" : Math.round(more / 100_000.0) / 10.0 + " MB") + " more";
+    }
+
+    /** The text on one line, however long, without the characters by which it could steer the user's terminal. */
+    static String oneLine(String text) {
+        StringBuilder line = new StringBuilder(text.length());
+        for (int i = 0; i < text.length(); ) {
+            int c = text.codePointAt(i);
+            i += Character.charCount(c);
+            line.appendCodePoint(Character.isISOControl(c) || Character.getType(c) == Character.FORMAT
+                || Character.getType(c) == Character.LINE_SEPARATOR ? '?' : c);
+        }
+        return line.toString();
+    }
+
+    /** The first items of a list of somebody else's, as they are shown, and how many more there are. */
+    static List<String> printable(List<String> items) {
+        Stream<String> first = items.stream().limit(SHOWN_ITEMS).map(TokenRequest::printable);
+        int more = items.size() - SHOWN_ITEMS;
+        return (more <= 0 ? first : Stream.concat(first, Stream.of("… and " + more + " more"))).toList();
     }
 
     /** Attributes with which a file or directory is created, so that it has its rights from the start; none where unknown. */
@@ -866,6 +1030,8 @@ public final class TokenRequest {
      */
     static final class Failure extends Exception {
         private static final long serialVersionUID = 1L;
+        /** Lines that people read; a server can be the cause of many more. */
+        private static final int DETAILS_MAX = 50;
         final Reason reason;
         private final transient List<String> details;
         private final String hint;
@@ -879,14 +1045,18 @@ public final class TokenRequest {
         Failure(Reason reason, String message, List<String> details, String hint) {
             super(message);
             this.reason = reason;
-            this.details = List.copyOf(details);
+            int more = details.size() - DETAILS_MAX;
+            this.details = more <= 0 ? List.copyOf(details) : Stream.concat(details.stream().limit(DETAILS_MAX),
+                Stream.of("… and " + more + " more lines")).toList();
             this.hint = hint;
         }
 
-        /** What ought not to happen: where it did is for those who mend it. */
-        static Failure bug(RuntimeException e) {
-            return new Failure(Reason.INTERNAL, "Internal error: " + e, Arrays.stream(e.getStackTrace()).limit(5)
-                .map(frame -> "at " + frame).toList(), "This is a mistake in the program; please report these lines.");
+        /** What ought not to happen: in which lines it did is for those who mend it. */
+        static Failure bug(Throwable e) {
+            String lines = Arrays.stream(e.getStackTrace()).filter(frame -> frame.getClassName().startsWith("tokenrequest."))
+                .limit(5).map(frame -> Integer.toString(frame.getLineNumber())).collect(Collectors.joining(", "));
+            return new Failure(Reason.INTERNAL, "Internal error: " + printable(e.getClass().getSimpleName() + " (" + e.getMessage()
+                + ")") + ", lines " + lines + " of version " + VERSION + ". This is a mistake in the program; please report it.", "");
         }
 
         /** The same with another hint. */
@@ -1034,6 +1204,45 @@ public final class TokenRequest {
     }
 
     /**
+     * The form of a token, a JSON web token (RFC 7519), as far as it takes to write it somewhere. It needs nothing of what
+     * reads tokens: whatever that lacks, a token that has come can be written.
+     */
+    static final class Jwt {
+        private static final int MAX_CHARACTERS = 64 * 1024;
+
+        private Jwt() { }
+
+        /** Whether the text is three parts in base64url, of which the first two are JSON objects. */
+        static boolean hasForm(String text) {
+            if (text.length() > MAX_CHARACTERS) {
+                return false;
+            }
+            String[] parts = text.split("\\.", -1);
+            return parts.length == 3 && isBase64Url(parts[0]) && isBase64Url(parts[1]) && isBase64Url(parts[2])
+                && isObject(parts[0]) && isObject(parts[1]);
+        }
+
+        private static boolean isBase64Url(String part) {
+            for (int i = 0; i < part.length(); i++) {
+                char c = part.charAt(i);
+                if (c >= 128 || (!Character.isLetterOrDigit(c) && c != '-' && c != '_')) {
+                    return false;
+                }
+            }
+            return !part.isEmpty();
+        }
+
+        private static boolean isObject(String part) {
+            try {
+                String json = new String(Base64.getUrlDecoder().decode(part), UTF_8).strip();
+                return json.startsWith("{") && json.endsWith("}");
+            } catch (IllegalArgumentException e) {
+                return false;
+            }
+        }
+    }
+
+    /**
      * The right to fetch a token once it is approved. Whoever knows both parts can fetch it, so the client ID is
      * secret.
      *
@@ -1156,10 +1365,11 @@ public final class TokenRequest {
     /**
      * What became of an order.
      *
-     * @param order  with the identity in full, as it was sent
-     * @param answer {@link Answer.Enqueued} or {@link Answer.Issued}
+     * @param order   with the identity in full, as it was sent
+     * @param address of the daemon, by which it was reached: a sinful string
+     * @param answer  {@link Answer.Enqueued} or {@link Answer.Issued}
      */
-    record Started(Order order, Login login, Answer answer) { }
+    record Started(Order order, Login login, String address, Answer answer) { }
 
     /** The connection broke after a command was sent: the answer, and whatever it held, did not reach us. */
     static final class AnswerLost extends IOException {
@@ -1213,19 +1423,189 @@ public final class TokenRequest {
         Optional<Boolean> confirm(List<String> question);
     }
 
-    /** How long to wait for a connection, and for all that is to be said on it. condor_daemon_client/daemon.cpp */
-    record Timeouts(Duration connection, Duration exchange) {
+    /**
+     * When the pool must have answered. Finding a daemon, connecting, logging in and asking share one minute, times the
+     * multiplier in the settings, and never go past the end of {@code -timeout}. Every wait asks here how long it may
+     * take, so waits do not add up, however much a server lists. Each poll has a deadline of its own.
+     *
+     * <p>A wait looks at the clock once a second, since a clock can be set. Used by the main thread only.
+     */
+    static final class Deadline {
+        /** How long one address may take to connect to, as in HTCondor's tools. condor_daemon_client/daemon.cpp */
+        static final Duration CONNECTION = Duration.ofSeconds(5);
+        /** How long a daemon may take to call back, and how long to answer a poll. */
+        static final Duration EXCHANGE = Duration.ofSeconds(20);
+        private static final Duration ANSWER = Duration.ofSeconds(60);
+        private static final Duration GLANCE = Duration.ofSeconds(1);
+        private static final Duration SMALLEST_SHARE = Duration.ofMillis(250);
+        private final InstantSource clock;
+        private final Instant start;
+        private final Duration timeout;
+        /** The end of {@code -timeout}; empty if that is 0, which is for the first answer, however long that takes. */
+        private Optional<Instant> end;
+        private int multiplier = 1;
+        /** How long questions were open, so that the minute stood still. */
+        private Duration stopped = Duration.ZERO;
+        /** The end of the minute, and of the part of it that one of several servers has, by {@link #running}. */
+        private Instant due;
+        private Instant turn = Instant.MAX;
+
+        /** A call that blocks, and that Java cannot interrupt. */
+        interface Blocking<T> extends Callable<T> {
+            @Override
+            T call() throws IOException;
+        }
+
+        /** Part of what is to be done in time. */
+        interface Step<T, E extends Exception> {
+            T take() throws E;
+        }
+
+        /** @param timeout what the user gives the whole wait; zero for the first answer only */
+        Deadline(InstantSource clock, Duration timeout) {
+            this.clock = clock;
+            this.start = clock.instant();
+            this.timeout = timeout;
+            this.end = Optional.of(timeout).filter(limit -> !limit.isZero()).map(start::plus);
+            this.due = start.plus(ANSWER);
+        }
+
         /** @throws Failure CONFIGURATION */
-        static Timeouts of(Configuration configuration) throws Failure {
+        void multiply(Configuration configuration) throws Failure {
             int ofTools = configuration.number("TOOL_TIMEOUT_MULTIPLIER", 0, 0, 1000);
-            int multiplier = Math.max(1, ofTools > 0 ? ofTools : configuration.number("TIMEOUT_MULTIPLIER", 0, 0, 1000));
-            return new Timeouts(Duration.ofSeconds(5).multipliedBy(multiplier),
-                Duration.ofSeconds(20).multipliedBy(multiplier));
+            multiplier = Math.max(1, ofTools > 0 ? ofTools : configuration.number("TIMEOUT_MULTIPLIER", 0, 0, 1000));
+            due = start.plus(ANSWER.multipliedBy(multiplier));
+        }
+
+        /** A clock that stands still while a question is open. */
+        private Instant running() {
+            return clock.instant().minus(stopped);
+        }
+
+        /** What is left; zero if it is over. */
+        Duration left() {
+            Duration left = Duration.between(running(), turn.isBefore(due) ? turn : due);
+            return longer(Duration.ZERO, end.isEmpty() ? left
+                : shorter(left, Duration.between(clock.instant(), end.get())));
+        }
+
+        /** When {@code -timeout} is over, counted from the start; if that is 0, the start. */
+        Instant lastPoll() {
+            return start.plus(timeout);
+        }
+
+        boolean isOver() {
+            return left().isZero();
+        }
+
+        /** The end of a part that takes so long at most, times the multiplier; never after the deadline. */
+        Instant within(Duration usual) {
+            return clock.instant().plus(shorter(left(), usual.multipliedBy(multiplier)));
+        }
+
+        /** The moment itself. */
+        Instant moment() {
+            return clock.instant().plus(left());
+        }
+
+        /** Takes one of so many steps, which has its share of the time that is left. */
+        <T, E extends Exception> T share(int among, Step<T, E> step) throws E {
+            Instant outer = turn;
+            turn = running().plus(longer(SMALLEST_SHARE, left().dividedBy(among)));
+            try {
+                return step.take();
+            } finally {
+                turn = outer;
+            }
+        }
+
+        /**
+         * A poll is next. It may go on a little after the end of {@code -timeout}: its answer can hold the token, which the
+         * pool sends only once.
+         */
+        void renew() {
+            due = running().plus(CONNECTION.plus(EXCHANGE).multipliedBy(multiplier));
+            Instant least = clock.instant().plus(CONNECTION.multipliedBy(multiplier));
+            end = end.map(last -> last.isBefore(least) ? least : last);
+        }
+
+        /**
+         * Makes a call in a thread of its own, and leaves it there if it has not returned by the deadline: a name look-up,
+         * or the opening of a file that may be a pipe. The program ends without it.
+         *
+         * @param what as in "WHAT did not end in time"
+         * @throws InterruptedIOException if it is too late
+         * @throws IOException            what the call throws
+         */
+        <T> T await(String what, Blocking<T> call) throws IOException {
+            return await(what, call, moment(), clock);
+        }
+
+        /**
+         * Asks the user. The minute stands still until there is an answer, and {@code -timeout} does not; if that is 0, the
+         * minute is all there is, so it does not stand still.
+         *
+         * @param remedy the options that make the question needless
+         * @throws Failure     NOT_AUTHENTICATED if nobody answers in time
+         * @throws IOException what the call throws
+         */
+        <T> T question(Blocking<T> call, String remedy) throws IOException, Failure {
+            Instant asked = clock.instant();
+            try {
+                return await("the question", call, end.orElse(moment()), clock);
+            } catch (InterruptedIOException e) {
+                throw new Failure(Reason.NOT_AUTHENTICATED, "ERROR: nobody answered the question within "
+                    + (end.isPresent() ? "the " + timeout.toSeconds() + " seconds of -timeout."
+                        : ANSWER.multipliedBy(multiplier).toSeconds() + " seconds."), remedy);
+            } finally {
+                stopped = stopped.plus(end.isPresent() ? Duration.between(asked, clock.instant()) : Duration.ZERO);
+            }
+        }
+
+        /** The same until a moment that the caller knows. */
+        static <T> T await(String what, Blocking<T> call, Instant end, InstantSource clock) throws IOException {
+            FutureTask<T> task = new FutureTask<>(call);
+            Thread thread = new Thread(task, what);
+            thread.setDaemon(true);
+            thread.start();
+            long millis = Duration.between(clock.instant(), end).toMillis();
+            while (millis > 0 && clock.instant().isBefore(end)) {
+                try {
+                    return task.get(Math.min(millis, GLANCE.toMillis()), TimeUnit.MILLISECONDS);
+                } catch (TimeoutException e) {
+                    millis -= GLANCE.toMillis();
+                } catch (InterruptedException e) {
+                    Thread.currentThread().interrupt();
+                    break;
+                } catch (ExecutionException e) {
+                    throw thrown(e.getCause());
+                }
+            }
+            throw new InterruptedIOException(what + " did not end in time");
+        }
+
+        /** What a call has thrown, as if it had been made here. */
+        private static IOException thrown(Throwable e) {
+            if (e instanceof RuntimeException bug) {
+                throw bug;
+            }
+            if (e instanceof Error error) {
+                throw error;
+            }
+            return (IOException) e; // the call can throw nothing else
+        }
+
+        private static Duration shorter(Duration one, Duration other) {
+            return one.compareTo(other) < 0 ? one : other;
+        }
+
+        private static Duration longer(Duration one, Duration other) {
+            return one.compareTo(other) < 0 ? other : one;
         }
     }
 
     /** What every conversation of this run has in common. */
-    record Circumstances(Configuration configuration, Host host, Trace trace, Anchors anchors, Timeouts timeouts,
+    record Circumstances(Configuration configuration, Host host, Trace trace, Anchors anchors, Deadline deadline,
                          Listener listener) { }
 
     /** What happens, for whoever listens. */
@@ -1304,7 +1684,7 @@ public final class TokenRequest {
             /** A text that is shown, sent or compared, so has no control characters. */
             Optional<String> text(String name) {
                 Optional<String> text = value(name, String.class);
-                if (text.filter(words -> !words.equals(printable(words))).isPresent()) {
+                if (text.filter(words -> !words.equals(oneLine(words))).isPresent()) {
                     throw new IllegalArgumentException(name);
                 }
                 return text;
@@ -1951,13 +2331,13 @@ public final class TokenRequest {
          *
          * @throws Failure CONFIGURATION
          */
-        static Configuration read(Host host) throws Failure {
-            return read(host, "");
+        static Configuration read(Host host, Deadline deadline) throws Failure {
+            return read(host, "", deadline);
         }
 
-        /** As {@code read(host)}, for a daemon of that local name, which goes before TOOL; this command has none. */
-        static Configuration read(Host host, String localName) throws Failure {
-            Sources sources = new Sources(host, localName);
+        /** The same for a daemon of that local name, which goes before TOOL; this command has none. */
+        static Configuration read(Host host, String localName, Deadline deadline) throws Failure {
+            Sources sources = new Sources(host, localName, deadline);
             sources.read();
             return new Configuration(sources.macros(), sources.said());
         }
@@ -1976,9 +2356,9 @@ public final class TokenRequest {
             }
         }
 
-        /** The value that somebody has set, in a file or the environment. */
+        /** The value that somebody has set, in a file or the environment. The built-in one may need a name service. */
         Optional<Setting> set(String name) {
-            return find(name).filter(Setting::isSet);
+            return isMentioned(name) ? find(name).filter(Setting::isSet) : Optional.empty();
         }
 
         Optional<String> text(String name) {
@@ -2071,6 +2451,7 @@ public final class TokenRequest {
         private static final String FORBIDDEN = "YOU_MUST_CHANGE_THIS_INVALID_CONDOR_CONFIGURATION_VALUE";
         private final Host host;
         private final String localName;
+        private final Deadline deadline;
         private final Map<String, Configuration.Setting> defined = new HashMap<>();
         private final List<Path> files = new ArrayList<>();
         private final Set<String> said = new LinkedHashSet<>();
@@ -2080,10 +2461,11 @@ public final class TokenRequest {
         /** The text of a source; if a command wrote it, the status in which that ended, else 0. */
         record Text(String text, int exitStatus) { }
 
-        Sources(Host host, String localName) {
+        Sources(Host host, String localName, Deadline deadline) {
             this.host = host;
             this.localName = localName;
-            this.machine = new Machine(host, localName);
+            this.deadline = deadline;
+            this.machine = new Machine(host, localName, deadline);
             this.macros = new Macros(defined, localName, machine, host, said);
         }
 
@@ -3381,11 +3763,13 @@ public final class TokenRequest {
             Set.of("HOSTNAME", "FULL_HOSTNAME", "IP_ADDRESS", "IPV4_ADDRESS", "IPV6_ADDRESS");
         private final Host host;
         private final String localName;
+        private final Deadline deadline;
         private Optional<String> fullName = Optional.empty();
 
-        Machine(Host host, String localName) {
+        Machine(Host host, String localName, Deadline deadline) {
             this.host = host;
             this.localName = localName;
+            this.deadline = deadline;
         }
 
         /** One for trials, which does not ask the network. */
@@ -3441,11 +3825,16 @@ public final class TokenRequest {
             return fullName.get();
         }
 
-        private static String qualified(String name) {
+        /** A name service that does not answer is not waited for for long: there will be other questions for it. */
+        private String qualified(String name) {
+            if (name.contains(".")) {
+                return name;
+            }
             try {
-                String canonical = name.contains(".") ? name : InetAddress.getByName(name).getCanonicalHostName();
+                String canonical = deadline.share(3, () -> deadline.await("the look-up of " + name,
+                    () -> InetAddress.getByName(name).getCanonicalHostName()));
                 return canonical.startsWith(name + ".") ? canonical : name;
-            } catch (UnknownHostException e) {
+            } catch (IOException e) {
                 return name;
             }
         }
@@ -3456,7 +3845,7 @@ public final class TokenRequest {
                 return NetworkInterface.networkInterfaces().flatMap(NetworkInterface::inetAddresses)
                     .filter(kind::isInstance).min(Comparator.comparing(InetAddress::isLoopbackAddress)
                         .thenComparing(InetAddress::isLinkLocalAddress).thenComparing(InetAddress::isSiteLocalAddress))
-                    .map(address -> Target.text(address).replaceFirst("%.*", ""));
+                    .map(Target::text).map(text -> text.contains("%") ? text.substring(0, text.indexOf('%')) : text);
             } catch (SocketException e) {
                 return Optional.empty();
             }
@@ -3699,6 +4088,91 @@ public final class TokenRequest {
     // ==== 8. Location: from the name of a pool to addresses ====
 
     /**
+     * Addresses and numbers in texts that somebody else wrote. No name service is asked, and nothing here takes longer, or a
+     * deeper stack, than one pass over the text.
+     */
+    static final class Numeric {
+        private static final String HEX = "0123456789abcdefABCDEF";
+        /** The longest IPv6 address, characters. */
+        private static final int IPV6_MAX_CHARACTERS = 45;
+
+        private Numeric() { }
+
+        /** Whether the text is decimal digits, at least one and not more than so many. */
+        static boolean isNumber(String text, int maxDigits) {
+            return !text.isEmpty() && text.length() <= maxDigits && consistsOf(text, "0123456789");
+        }
+
+        static boolean consistsOf(String text, String allowed) {
+            for (int i = 0; i < text.length(); i++) {
+                if (allowed.indexOf(text.charAt(i)) < 0) {
+                    return false;
+                }
+            }
+            return true;
+        }
+
+        /** Whether the text looks like an IPv4 address, be it with numbers that are too large. */
+        static boolean isIpv4(String text) {
+            int parts = 1;
+            int digits = 0;
+            for (int i = 0; i < text.length(); i++) {
+                char c = text.charAt(i);
+                if (c == '.' && digits > 0) {
+                    parts++;
+                    digits = 0;
+                } else if (c < '0' || c > '9' || ++digits > 3) {
+                    return false;
+                }
+            }
+            return parts == 4 && digits > 0;
+        }
+
+        /** Whether the text looks like an IPv6 address. */
+        static boolean isIpv6(String text) {
+            return text.indexOf(':') >= 0 && text.length() <= IPV6_MAX_CHARACTERS && consistsOf(text, HEX + ":.")
+                && text.charAt(0) != '.';
+        }
+
+        /** The address that the text is; empty if it is none. Java would look up some such texts as names. */
+        static Optional<InetAddress> address(String text) {
+            try {
+                if (isIpv6(text)) {
+                    return Optional.of(InetAddress.getByName(text)); // with a colon in it, it is never looked up
+                }
+                return isIpv4(text) ? ipv4(text) : Optional.empty();
+            } catch (UnknownHostException e) {
+                return Optional.empty();
+            }
+        }
+
+        private static Optional<InetAddress> ipv4(String text) throws UnknownHostException {
+            byte[] bytes = new byte[4];
+            String[] parts = text.split("\\.");
+            for (int i = 0; i < bytes.length; i++) {
+                // A leading zero means octal to some, so it means nothing here, nor to inet_pton.
+                if (Integer.parseInt(parts[i]) > 255 || parts[i].length() > 1 && parts[i].startsWith("0")) {
+                    return Optional.empty();
+                }
+                bytes[i] = (byte) Integer.parseInt(parts[i]);
+            }
+            return Optional.of(InetAddress.getByAddress(bytes));
+        }
+
+        /** Whether the text has the form of a host's name: labels of letters, digits, dashes and underscores. RFC 1123 */
+        static boolean isHostName(String text) {
+            boolean hasForm = !text.isEmpty() && text.length() <= 255;
+            char before = '.';
+            for (int i = 0; i < text.length() && hasForm; i++) {
+                char c = text.charAt(i);
+                hasForm = c == '.' ? before != '.' : c < 128 && Character.isLetterOrDigit(c) || c == '-' || c == '_';
+                before = c;
+            }
+            return hasForm;
+        }
+    }
+
+    /**
      * HTCondor's form of an address: {@code <host:port?key=value&key>}. condor_utils/condor_sinful.cpp
      *
      * @param host       a name or an address; IPv6 without its brackets
@@ -3706,32 +4180,46 @@ public final class TokenRequest {
      * @param parameters decoded; a key without value has an empty one
      */
     record Sinful(String host, int port, SortedMap<String, String> parameters) {
-        private static final Pattern FORM =
-            Pattern.compile("<(?:\\[([0-9A-Fa-f:.]+)]|([^\\[\\]<>:?]+))(?::([0-9]{1,5}))?(?:\\?([^<>]*))?>");
+        /** More than the addresses and brokers of any daemon take, characters. */
+        private static final int MAX_CHARACTERS = 64 * 1024;
 
         Sinful {
             parameters = Collections.unmodifiableSortedMap(new TreeMap<>(parameters));
         }
 
         static Optional<Sinful> parse(String text) {
-            Matcher form = FORM.matcher(text);
-            if (!form.matches()) {
+            if (text.length() < 2 || text.length() > MAX_CHARACTERS || text.charAt(0) != '<'
+                    || text.indexOf('<', 1) >= 0 || text.indexOf('>') != text.length() - 1) {
                 return Optional.empty();
             }
+            int query = text.indexOf('?');
+            String place = text.substring(1, query < 0 ? text.length() - 1 : query);
+            int bracket = place.startsWith("[") ? place.indexOf(']') : 0;
+            int colon = bracket < 0 ? -1 : place.indexOf(':', bracket);
+            String host = bracket > 0 ? place.substring(1, bracket) : colon < 0 ? place : place.substring(0, colon);
+            String port = colon < 0 ? "" : place.substring(colon + 1);
+            boolean hasForm = bracket >= 0 && !host.isEmpty()
+                && (bracket > 0 ? Numeric.isIpv6(host) && (colon < 0 ? place.length() : colon) == bracket + 1
+                    : host.indexOf('[') < 0 && host.indexOf(']') < 0)
+                && (colon < 0 || Numeric.isNumber(port, 5));
+            return hasForm ? parameters(query < 0 ? "" : text.substring(query + 1, text.length() - 1))
+                .map(parameters -> new Sinful(host, port.isEmpty() ? -1 : Integer.parseInt(port), parameters))
+                : Optional.empty();
+        }
+
+        /** Those of {@code key=value&key}; empty if there is a value without a key. */
+        private static Optional<SortedMap<String, String>> parameters(String query) {
             SortedMap<String, String> parameters = new TreeMap<>();
-            for (String pair : Optional.ofNullable(form.group(4)).orElse("").split("[&;]")) {
+            for (StringTokenizer pairs = new StringTokenizer(query, "&;"); pairs.hasMoreTokens(); ) {
+                String pair = pairs.nextToken();
                 int equals = pair.indexOf('=');
                 String key = decode(equals < 0 ? pair : pair.substring(0, equals));
-                if (key.isEmpty() && !pair.isEmpty()) {
+                if (key.isEmpty()) {
                     return Optional.empty();
                 }
-                if (!key.isEmpty()) {
-                    parameters.put(key, equals < 0 ? "" : decode(pair.substring(equals + 1)));
-                }
+                parameters.put(key, equals < 0 ? "" : decode(pair.substring(equals + 1)));
             }
-            String host = Optional.ofNullable(form.group(1)).orElse(form.group(2));
-            return Optional.of(new Sinful(host, form.group(3) == null ? -1 : Integer.parseInt(form.group(3)),
-                parameters));
+            return Optional.of(parameters);
         }
 
         private static String decode(String text) {
@@ -3783,7 +4271,11 @@ public final class TokenRequest {
             StringBuilder encoded = new StringBuilder();
             for (byte b : text.getBytes(UTF_8)) {
                 boolean plain = b > 0 && (Character.isLetterOrDigit(b) || "._-:#[]+".indexOf(b) >= 0);
-                encoded.append(plain ? String.valueOf((char) b) : String.format(Locale.ROOT, "%%%02x", b));
+                if (plain) {
+                    encoded.append((char) b);
+                } else {
+                    encoded.append('%').append(Character.forDigit(b >> 4 & 15, 16)).append(Character.forDigit(b & 15, 16));
+                }
             }
             return encoded.toString();
         }
@@ -3813,13 +4305,26 @@ public final class TokenRequest {
          * An address as C's inet_ntop writes it: Java writes all groups of IPv6, C leaves out the longest run of zeros.
          */
         static String text(InetAddress address) {
-            String groups = address.getHostAddress();
-            Matcher zeros = Pattern.compile("(^|:)0(:0)+(:|$)").matcher(address instanceof Inet6Address ? groups : "");
-            String longest = "";
-            while (zeros.find()) {
-                longest = zeros.group().length() > longest.length() ? zeros.group() : longest;
+            String text = address.getHostAddress();
+            if (!(address instanceof Inet6Address)) {
+                return text;
             }
-            return longest.isEmpty() ? groups : groups.replaceFirst(Pattern.quote(longest), "::");
+            int scope = text.indexOf('%');
+            List<String> groups = List.of((scope < 0 ? text : text.substring(0, scope)).split(":"));
+            int start = 0;
+            int length = 1; // one zero alone is written
+            for (int i = 0; i < groups.size(); i++) {
+                int end = i;
+                while (end < groups.size() && groups.get(end).equals("0")) {
+                    end++;
+                }
+                if (end - i > length) {
+                    start = i;
+                    length = end - i;
+                }
+            }
+            return (length == 1 ? String.join(":", groups) : String.join(":", groups.subList(0, start)) + "::"
+                + String.join(":", groups.subList(start + length, groups.size()))) + (scope < 0 ? "" : text.substring(scope));
         }
 
         /** An address with its port, as a sinful string. */
@@ -3835,9 +4340,16 @@ public final class TokenRequest {
             }
         }
 
+        /** With the address that took our connection, if it is one of several of a name. */
+        Sinful reachedAt(InetSocketAddress peer) {
+            return addresses.size() > 1 && addresses.contains(peer) && sinful.parameter("addrs").isEmpty()
+                ? sinful.at(text(peer.getAddress()), peer.getPort()) : sinful;
+        }
+
+        /** As it is shown; whole, it is {@code sinful().toString()}. */
         @Override
         public String toString() {
-            return sinful.toString();
+            return printable(sinful.toString());
         }
     }
 
@@ -3898,8 +4410,6 @@ public final class TokenRequest {
      * The rules are those of condor_daemon_client/daemon.cpp, Daemon::locate.
      */
     static final class Location {
-        private static final Pattern NAME = Pattern.compile("[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*\\.?");
-        private static final Pattern IPV4 = Pattern.compile("[0-9]{1,3}(\\.[0-9]{1,3}){3}");
         /** Settings that name the collectors, the first that has a value. */
         private static final List<String> COLLECTORS =
             List.of("COLLECTOR_HOST", "COLLECTOR_IP_ADDR", "CM_IP_ADDR", "CONDOR_HOST");
@@ -3907,9 +4417,12 @@ public final class TokenRequest {
         private static final Pattern ADDRESS = Pattern.compile("(?:MyAddress\\s*=\\s*\")?(<[^\"]*>)\"?");
         /** Address files are shorter. */
         private static final int LINES_MAX = 1000;
+        /** As many addresses, and as many brokers, as can be tried within a minute. No daemon has so many. */
+        private static final int LISTED_MAX = 240;
         private final Configuration configuration;
         private final Families families;
         private final boolean isRoot;
+        private final Deadline deadline;
         private final Trace trace;
         private final Listener listener;
 
@@ -3918,6 +4431,7 @@ public final class TokenRequest {
             this.configuration = circumstances.configuration();
             this.families = Families.of(configuration);
             this.isRoot = circumstances.host().isRoot();
+            this.deadline = circumstances.deadline();
             this.trace = circumstances.trace();
             this.listener = circumstances.listener();
         }
@@ -3997,9 +4511,12 @@ public final class TokenRequest {
         private List<Found> collectors(Configuration.Setting setting) throws Failure {
             List<Found> found = new ArrayList<>();
             List<String> complaints = new ArrayList<>();
-            for (String name : Configuration.items(setting.value())) {
+            List<String> names = Configuration.items(setting.value());
+            for (String name : names) {
                 try {
-                    found.add(collector(name, setting.name() + ", " + setting.source()));
+                    // One share for each name that is still to be looked up, and one for asking.
+                    found.add(deadline.share(names.size() - found.size() - complaints.size() + 1,
+                        () -> collector(name, setting.name() + ", " + setting.source())));
                 } catch (Failure failure) {
                     complaints.add(failure.getMessage());
                 }
@@ -4054,12 +4571,15 @@ public final class TokenRequest {
                 return name;
             }
             try {
-                String canonical = InetAddress.getByName(name).getCanonicalHostName();
-                if (canonical.contains(".") && !IPV4.matcher(canonical).matches()) {
+                String canonical = deadline.share(3, () -> deadline.await("the look-up of " + name,
+                    () -> InetAddress.getByName(name).getCanonicalHostName()));
+                if (canonical.contains(".") && !Numeric.isIpv4(canonical)) {
                     return canonical;
                 }
             } catch (UnknownHostException e) {
                 trace.log(Trace.HOSTNAME, () -> name + " is known to no name service.");
+            } catch (IOException e) {
+                trace.log(Trace.HOSTNAME, e::getMessage);
             }
             return name + configuration.text("DEFAULT_DOMAIN_NAME")
                 .map(domain -> domain.startsWith(".") ? domain : "." + domain).orElse("");
@@ -4106,7 +4626,7 @@ public final class TokenRequest {
 
         private Target resolve(String text, String source) throws Failure {
             boolean bare = !text.startsWith("<");
-            boolean bareIpv6 = bare && text.matches("[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*");
+            boolean bareIpv6 = bare && Numeric.isIpv6(text) && text.indexOf(':') != text.lastIndexOf(':');
             Sinful typed = Sinful.parse(bare ? "<" + (bareIpv6 ? "[" + text + "]" : text) + ">" : text)
                 .orElseThrow(() -> unreadable(text, source));
             Sinful sinful = typed.port() >= 0 ? typed
@@ -4130,23 +4650,24 @@ public final class TokenRequest {
         }
 
         private Target target(Sinful sinful, boolean bare, String text, String source) throws Failure {
-            boolean isName = !sinful.host().contains(":") && !IPV4.matcher(sinful.host()).matches();
+            boolean isName = !sinful.host().contains(":") && !Numeric.isIpv4(sinful.host());
             // A name as typed is what the certificate must carry; it outdoes an alias in a bare text, as in the original.
             // The dot that ends a fully qualified name stands in no certificate.
-            Optional<String> name = Optional.of(sinful.host().replaceFirst("\\.$", "")).filter(host -> isName);
+            String host = sinful.host();
+            Optional<String> name = Optional.of(host.endsWith(".") ? host.substring(0, host.length() - 1) : host)
+                .filter(typed -> isName);
             Optional<String> alias = bare ? name.or(() -> sinful.parameter("alias")) : sinful.parameter("alias")
                 .or(() -> name);
-            alias = alias.filter(host -> NAME.matcher(host).matches()); // a server can have sent it
-            List<String> brokers = sinful.parameter("CCBID").map(contacts -> List.of(contacts.strip().split(" +")))
-                .orElse(List.of());
+            alias = alias.filter(Numeric::isHostName); // a server can have sent it
+            List<String> brokers = first(sinful.parameter("CCBID").orElse(""), " ");
             List<InetSocketAddress> addresses = !brokers.isEmpty() ? List.of() : addresses(sinful, isName, text, source);
             Sinful canonical = addresses.isEmpty() ? sinful
                 : sinful.at(Target.text(addresses.get(0).getAddress()), addresses.get(0).getPort());
-            Target target = new Target(alias.map(host -> canonical.with("alias", host)).orElse(canonical), alias,
+            Target target = new Target(alias.map(known -> canonical.with("alias", known)).orElse(canonical), alias,
                 addresses, brokers);
-            trace.log(Trace.HOSTNAME, () -> text + " is " + target + ", to be tried "
-                + (brokers.isEmpty() ? "at " + addresses.stream().map(Target::text).collect(Collectors.joining(", "))
-                    : "through its brokers " + brokers) + ".");
+            trace.log(Trace.HOSTNAME, () -> printable(text) + " is " + target + ", to be tried "
+                + (brokers.isEmpty() ? "at " + String.join(", ", printable(addresses.stream().map(Target::text).toList()))
+                    : "through its brokers " + printable(brokers)) + ".");
             return target;
         }
 
@@ -4164,30 +4685,50 @@ public final class TokenRequest {
             return usable;
         }
 
-        private static List<InetSocketAddress> named(Sinful sinful, boolean isName, String source) throws Failure {
+        private List<InetSocketAddress> named(Sinful sinful, boolean isName, String source) throws Failure {
+            String host = sinful.host();
             try {
-                if (isName && !NAME.matcher(sinful.host()).matches()) {
+                if (isName && !Numeric.isHostName(host)) {
                     throw new UnknownHostException();
                 }
-                return Arrays.stream(InetAddress.getAllByName(sinful.host()))
-                    .map(address -> new InetSocketAddress(address, sinful.port())).toList();
+                InetAddress[] addresses = isName
+                    ? deadline.await("the look-up of " + host, () -> InetAddress.getAllByName(host))
+                    : new InetAddress[] {Numeric.address(host).orElseThrow(UnknownHostException::new)};
+                return Arrays.stream(addresses).map(address -> new InetSocketAddress(address, sinful.port())).toList();
             } catch (UnknownHostException e) {
-                throw new Failure(Reason.NOT_FOUND, "ERROR: unknown host " + printable(sinful.host()), "It comes from "
+                throw new Failure(Reason.NOT_FOUND, "ERROR: unknown host " + printable(host), "It comes from "
                     + source + ": check the spelling, and that this machine's name service knows it.");
+            } catch (IOException e) {
+                throw new Failure(Reason.UNREACHABLE, "ERROR: the name service did not answer in time when asked for "
+                    + printable(host), "It comes from " + source + ": check this machine's name servers, or give an address.");
             }
         }
 
         /** The list {@code ip-port+[v6]-port}, in which an IPv6 address has dashes for its colons. */
         private static List<InetSocketAddress> listed(String addrs) {
-            List<InetSocketAddress> addresses = new ArrayList<>();
-            for (String item : addrs.split("\\+")) {
-                Matcher form = Pattern.compile("(?:\\[([0-9A-Fa-f.-]+)]|([0-9.]+))-([0-9]{1,5})").matcher(item);
-                if (form.matches() && Integer.parseInt(form.group(3)) <= 65535) {
-                    String host = form.group(1) == null ? form.group(2) : form.group(1).replace('-', ':');
-                    addresses.add(new InetSocketAddress(host, Integer.parseInt(form.group(3))));
-                }
+            return first(addrs, "+").stream().flatMap(item -> listedOne(item).stream()).toList();
+        }
+
+        private static Optional<InetSocketAddress> listedOne(String item) {
+            int dash = item.lastIndexOf('-');
+            String port = item.substring(dash + 1);
+            if (dash < 0 || !Numeric.isNumber(port, 5) || Integer.parseInt(port) > 65535) {
+                return Optional.empty();
             }
-            return addresses.stream().filter(address -> !address.isUnresolved()).toList();
+            boolean bracketed = item.startsWith("[") && item.startsWith("]", dash - 1);
+            String host = bracketed ? item.substring(1, dash - 1).replace('-', ':') : item.substring(0, dash);
+            return Optional.of(host).filter(text -> bracketed == text.contains(":")).flatMap(Numeric::address)
+                .map(address -> new InetSocketAddress(address, Integer.parseInt(port)));
+        }
+
+        /** The first items of a list. */
+        private static List<String> first(String list, String separator) {
+            List<String> items = new ArrayList<>();
+            StringTokenizer rest = new StringTokenizer(list, separator);
+            while (rest.hasMoreTokens() && items.size() < LISTED_MAX) {
+                items.add(rest.nextToken());
+            }
+            return items;
         }
 
         private static Failure unreadable(String text, String source) {
@@ -4233,7 +4774,7 @@ public final class TokenRequest {
         static final int END_FLAG_MAX = 10;
         /** Largest body, bytes. A length above this ends the connection before anything is allocated. */
         static final int BODY_MAX_BYTES = 1 << 20;
-        /** Largest message, bytes: our own bound, the framing has none. */
+        /** Largest message, bytes, with all that its packets take: our own bound, the framing has none. */
         static final int MESSAGE_MAX_BYTES = 4 << 20;
         /** Most attributes of one ad: our own bound. */
         static final int AD_MAX_ATTRIBUTES = 10_000;
@@ -4360,6 +4901,7 @@ public final class TokenRequest {
      * (old ClassAd syntax, condor_utils/compat_classad.cpp).
      */
     static final class ClassAd {
+        private static final int SHOWN_ATTRIBUTES = 50;
         private final Map<String, String> expressions = new LinkedHashMap<>();
         private final Map<String, String> names = new TreeMap<>(String.CASE_INSENSITIVE_ORDER);
 
@@ -4415,7 +4957,8 @@ public final class TokenRequest {
 
         /** The value of an integer attribute; empty if it is missing or not an integer of 64 bits. */
         OptionalLong integer(String name) {
-            Optional<String> digits = expression(name).filter(text -> text.matches("-?[0-9]{1,18}"));
+            Optional<String> digits = expression(name)
+                .filter(text -> Numeric.isNumber(text.startsWith("-") ? text.substring(1) : text, 18));
             return digits.isPresent() ? OptionalLong.of(Long.parseLong(digits.get())) : OptionalLong.empty();
         }
 
@@ -4431,6 +4974,14 @@ public final class TokenRequest {
 
         boolean isEmpty() {
             return expressions.isEmpty();
+        }
+
+        /** The attributes as they are shown: of a long list the first. */
+        List<String> shown() {
+            List<String> all = assignments();
+            Stream<String> first = all.stream().limit(SHOWN_ATTRIBUTES).map(TokenRequest::printable);
+            return (all.size() <= SHOWN_ATTRIBUTES ? first
+                : Stream.concat(first, Stream.of("… and " + (all.size() - SHOWN_ATTRIBUTES) + " more"))).toList();
         }
 
         /** The attributes as wire strings, in order. */
@@ -4596,12 +5147,12 @@ public final class TokenRequest {
 
     // ==== 12. CedarStream: messages over a connection, in the clear and then sealed ====
 
-    /**
-     * A TCP connection in which no read outlasts one fixed moment.
-     *
-     * <p>What we write in a whole exchange is a few kilobytes and fits a socket's buffer, so only reads can wait.
-     */
+    /** A TCP connection in which no read or write outlasts one fixed moment. */
     static final class Connection implements Closeable {
+        /** How long a read waits before it looks at the clock again, milliseconds. */
+        private static final int GLANCE_MILLIS = 1000;
+        /** What finds room in a socket's buffer, though the peer reads nothing; a whole exchange usually takes less. */
+        private static final int BUFFERED_BYTES = 8 * 1024;
         private final Socket socket;
         private final PushbackInputStream incoming;
         private final InstantSource clock;
@@ -4614,21 +5165,30 @@ public final class TokenRequest {
             this.deadline = deadline;
         }
 
-        /**
-         * Connects.
-         *
-         * @param patience how long the connection may take to be made
-         * @param deadline when the last read must have ended
-         */
-        static Connection open(InetSocketAddress address, Duration patience, InstantSource clock, Instant deadline)
-                throws IOException {
+        /** Connects to one address, or to the first of several that takes it. */
+        static Connection open(List<InetSocketAddress> addresses, InstantSource clock, Deadline deadline) throws IOException {
+            Socket socket = addresses.size() == 1 ? open(addresses.get(0), deadline.within(Deadline.CONNECTION), clock)
+                : new Race(addresses, clock, deadline).run();
+            return accepted(socket, clock, deadline.moment());
+        }
+
+        private static Socket open(InetSocketAddress address, Instant end, InstantSource clock) throws IOException {
             Socket socket = new Socket();
+            connect(socket, address, (int) Duration.between(clock.instant(), end).toMillis());
+            return socket;
+        }
+
+        /** Connects, or closes the socket and says where it would not connect to. */
+        static void connect(Socket socket, InetSocketAddress address, int millis) throws IOException {
             try {
-                socket.connect(address, (int) patience.toMillis());
-                return accepted(socket, clock, deadline);
+                if (millis <= 0) {
+                    throw new SocketTimeoutException("out of time"); // for Java, 0 is for ever
+                }
+                socket.connect(address, millis);
             } catch (IOException e) {
                 socket.close();
-                throw e;
+                throw new ConnectException(Target.text(address.getAddress()) + " port " + address.getPort() + ": "
+                    + e.getMessage());
             }
         }
 
@@ -4666,8 +5226,24 @@ public final class TokenRequest {
             }
         }
 
+        /** Where to write to. Java's writes know no deadline, so those that may have to wait are made by another thread. */
         OutputStream output() throws IOException {
-            return socket.getOutputStream();
+            return new FilterOutputStream(socket.getOutputStream()) {
+                private int written;
+
+                @Override
+                public void write(byte[] bytes, int offset, int length) throws IOException {
+                    written = Math.min(written + length, 2 * BUFFERED_BYTES);
+                    if (written <= BUFFERED_BYTES) {
+                        out.write(bytes, offset, length);
+                    } else {
+                        Deadline.await("sending", () -> {
+                            out.write(bytes, offset, length);
+                            return length;
+                        }, deadline, clock);
+                    }
+                }
+            };
         }
 
         InputStream input() throws IOException {
@@ -4681,11 +5257,15 @@ public final class TokenRequest {
                 @Override
                 public int read(byte[] into, int offset, int length) throws IOException {
                     long millis = Duration.between(clock.instant(), deadline).toMillis();
-                    if (millis <= 0) {
-                        throw new SocketTimeoutException("out of time");
+                    while (millis > 0 && clock.instant().isBefore(deadline)) {
+                        try {
+                            socket.setSoTimeout((int) Math.min(millis, GLANCE_MILLIS));
+                            return in.read(into, offset, length);
+                        } catch (SocketTimeoutException e) {
+                            millis -= GLANCE_MILLIS;
+                        }
                     }
-                    socket.setSoTimeout((int) Math.min(millis, Integer.MAX_VALUE));
-                    return in.read(into, offset, length);
+                    throw new SocketTimeoutException("out of time");
                 }
             };
         }
@@ -4697,6 +5277,76 @@ public final class TokenRequest {
                 socket.close();
             } catch (IOException e) {
                 return;
+            }
+        }
+    }
+
+    /**
+     * Connects to several addresses of one daemon, as in RFC 8305: the next attempt begins when the last one has had 250 ms
+     * or one has failed. The first that succeeds wins; the others are closed.
+     */
+    private static final class Race {
+        private static final int PAUSE_MILLIS = 250;
+        private final List<InetSocketAddress> addresses;
+        private final InstantSource clock;
+        private final Deadline deadline;
+        private final BlockingQueue<Attempt> ended = new LinkedBlockingQueue<>();
+
+        /** An attempt that has ended; a complaint if it has failed. */
+        private record Attempt(Socket socket, Optional<String> complaint) { }
+
+        Race(List<InetSocketAddress> addresses, InstantSource clock, Deadline deadline) {
+            this.addresses = addresses;
+            this.clock = clock;
+            this.deadline = deadline;
+        }
+
+        Socket run() throws IOException {
+            List<Socket> losers = new ArrayList<>();
+            List<String> complaints = new ArrayList<>();
+            try {
+                for (long millis = deadline.left().toMillis(); millis > 0 && !deadline.isOver()
+                        && complaints.size() < addresses.size(); ) {
+                    if (losers.size() < addresses.size()) {
+                        losers.add(begin(addresses.get(losers.size())));
+                    }
+                    Attempt attempt = ended.poll(Math.min(millis, PAUSE_MILLIS), TimeUnit.MILLISECONDS);
+                    if (attempt == null) {
+                        millis -= PAUSE_MILLIS;
+                    } else if (attempt.complaint().isEmpty()) {
+                        losers.remove(attempt.socket());
+                        return attempt.socket();
+                    } else {
+                        complaints.add(attempt.complaint().get());
+                    }
+                }
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            } finally {
+                for (Socket loser : losers) {
+                    loser.close();
+                }
+            }
+            int silent = addresses.size() - complaints.size();
+            throw new ConnectException(complaints.isEmpty() ? "any of " + silent + " addresses in time" : String.join("; ", printable(complaints))
+                + (silent > 0 ? "; nor to " + silent + " more in time" : ""));
+        }
+
+        private Socket begin(InetSocketAddress address) {
+            Socket socket = new Socket();
+            int millis = (int) Duration.between(clock.instant(), deadline.within(Deadline.CONNECTION)).toMillis();
+            Thread attempt = new Thread(() -> ended.add(end(socket, address, millis)), "connect");
+            attempt.setDaemon(true);
+            attempt.start();
+            return socket;
+        }
+
+        private static Attempt end(Socket socket, InetSocketAddress address, int millis) {
+            try {
+                Connection.connect(socket, address, millis);
+                return new Attempt(socket, Optional.empty());
+            } catch (IOException | RuntimeException | Error e) {
+                return new Attempt(socket, Optional.of(String.valueOf(e.getMessage()))); // nobody else would hear of it
             }
         }
     }
@@ -4761,12 +5411,16 @@ public final class TokenRequest {
          * (SEC_USE_LOW_DATA_MODE, seen on 25.14.1).
          */
         void send(Message message) throws IOException {
-            byte[] plain = message.toBytes();
+            send(message.toBytes(), 1);
+        }
+
+        /** Sends a packet of a message; the end is 1 if it is the last, else 0. */
+        void send(byte[] plain, int end) throws IOException {
             int length = plain.length + (sealing.isPresent() ? sealing.get().overhead() : 0);
             if (length > Wire.BODY_MAX_BYTES) {
                 throw new ProtocolViolation("a message of " + length + " bytes is longer than HTCondor takes");
             }
-            byte[] header = ByteBuffer.allocate(Wire.HEADER_BYTES).put((byte) 1).putInt(length).array();
+            byte[] header = ByteBuffer.allocate(Wire.HEADER_BYTES).put((byte) end).putInt(length).array();
             byte[] body = sealing.isPresent() ? sealing.get().seal(header, plain) : plain;
             byte[] packet = concat(header, body);
             if (sealing.isEmpty()) {
@@ -4785,13 +5439,14 @@ public final class TokenRequest {
          */
         MessageReader receive(String what) throws IOException {
             ByteArrayOutputStream message = new ByteArrayOutputStream(512);
+            int total = 0; // what travels counts, for a sealed packet need not hold anything
             boolean last;
             do {
                 byte[] header = read(Wire.HEADER_BYTES, what);
                 int end = header[0];
                 int length = ByteBuffer.wrap(header, 1, Integer.BYTES).getInt();
                 if (end < 0 || end > Wire.END_FLAG_MAX || length < 1 || length > Wire.BODY_MAX_BYTES
-                        || message.size() + length > Wire.MESSAGE_MAX_BYTES) {
+                        || (total += header.length + length) > Wire.MESSAGE_MAX_BYTES) {
                     throw new ProtocolViolation("the server does not speak HTCondor's protocol (a packet's header: "
                         + HexFormat.of().formatHex(header) + ", while we waited for its " + what + ")");
                 }
@@ -4874,25 +5529,30 @@ public final class TokenRequest {
         }
     }
 
-    /** The way to a daemon that takes connections. */
-    record Straight(Target target, Circumstances circumstances) implements Dialer {
+    /** The way to a daemon that takes connections. The address that took one is tried first the next time. */
+    static final class Straight implements Dialer {
+        private final Target target;
+        private final Circumstances circumstances;
+        private List<InetSocketAddress> addresses;
+
+        Straight(Target target, Circumstances circumstances) {
+            this.target = target;
+            this.circumstances = circumstances;
+            this.addresses = target.addresses();
+        }
+
         @Override
         public Connection connect() throws IOException {
-            Host host = circumstances.host();
-            Duration patience = circumstances.timeouts().connection();
-            List<String> complaints = new ArrayList<>();
-            for (InetSocketAddress address : target.addresses()) {
-                try {
-                    Connection connection = Connection.open(address, patience, host.clock(),
-                        host.clock().instant().plus(patience).plus(circumstances.timeouts().exchange()));
-                    circumstances.trace().log(Trace.NETWORK, () -> "Connected to " + Target.text(address) + ".");
-                    return Dialer.lead(connection, target, circumstances);
-                } catch (IOException e) {
-                    complaints.add(Target.text(address.getAddress()) + " port " + address.getPort() + ": "
-                        + e.getMessage());
+            try {
+                Connection connection = Connection.open(addresses, circumstances.host().clock(), circumstances.deadline());
+                if (addresses.size() > 1) {
+                    addresses = Stream.concat(Stream.of(connection.peer()), addresses.stream()).distinct().toList();
                 }
+                circumstances.trace().log(Trace.NETWORK, () -> "Connected to " + Target.text(connection.peer()) + ".");
+                return Dialer.lead(connection, target, circumstances);
+            } catch (ConnectException e) {
+                throw new ConnectException("cannot connect to " + e.getMessage());
             }
-            throw new ConnectException("cannot connect to " + String.join("; ", complaints));
         }
     }
 
@@ -5210,6 +5870,7 @@ public final class TokenRequest {
         private final Configuration configuration;
         private final Map<String, String> environment;
         private final Anchors anchors;
+        private final Deadline deadline;
         private final Listener listener;
         private final KnownHosts knownHosts;
         private final boolean useSystemCas;
@@ -5250,6 +5911,7 @@ public final class TokenRequest {
             this.configuration = circumstances.configuration();
             this.environment = circumstances.host().environment();
             this.anchors = circumstances.anchors();
+            this.deadline = circumstances.deadline();
             this.listener = circumstances.listener();
             this.knownHosts = KnownHosts.of(configuration, circumstances.host());
             this.useSystemCas = configuration.flag("AUTH_SSL_CLIENT_USE_DEFAULT_CAS", true);
@@ -5304,6 +5966,14 @@ public final class TokenRequest {
             } catch (GeneralSecurityException e) {
                 throw new AssertionError("Java has no TLS", e);
             }
+        }
+
+        /** Runs a task of TLS: how long it takes to judge a chain is up to the server. */
+        void compute(Runnable task) throws IOException {
+            deadline.await("the check of the server's certificate", () -> {
+                task.run();
+                return task;
+            });
         }
 
         @Override
@@ -5512,8 +6182,9 @@ public final class TokenRequest {
          * Asks the user whether the certificate that was rejected is to be trusted, and remembers the answer.
          *
          * @return whether it is; false, too, if there is nobody to ask, or another objection
+         * @throws Failure NOT_AUTHENTICATED if nobody answers in time
          */
-        boolean confirm() {
+        boolean confirm() throws Failure {
             Optional<Stranger> asked = stranger.filter(one -> asks);
             stranger = Optional.empty();
             if (asked.isEmpty()) {
@@ -5521,7 +6192,9 @@ public final class TokenRequest {
             }
             X509Certificate certificate = asked.get().certificate();
             try {
-                Optional<Boolean> answer = listener.confirm(question(asked.get()));
+                List<String> question = question(asked.get());
+                Optional<Boolean> answer = deadline.question(() -> listener.confirm(question), "-fingerprint "
+                    + fingerprint(certificate) + ", or -cafile FILE with the certificate of the pool's CA, answers it.");
                 if (answer.isPresent()) {
                     confirmed = answer.filter(yes -> yes).map(yes -> certificate);
                     rejection = Optional.of(refused(List.of(certificate), "just now"));
@@ -5867,7 +6540,7 @@ public final class TokenRequest {
                 verdict.end();
                 if (!created || !granted) {
                     throw new MethodFailed(created ? "the pool does not see, or does not accept, the directory "
-                        + directory + " that it asked for; FS needs a pool on this machine, with the same file system"
+                        + printable(directory.toString()) + " that it asked for; FS needs a pool on this machine, with the same file system"
                         : complaint);
                 }
                 return new byte[0];
@@ -5884,7 +6557,7 @@ public final class TokenRequest {
             }
             String prefix = parent + "/";
             return path.startsWith(prefix) && NAME.matcher(path.substring(prefix.length())).matches() ? ""
-                : "the pool named " + path + ", which is not of the form that HTCondor uses below " + parent;
+                : "the pool named " + printable(path) + ", which is not of the form that HTCondor uses below " + parent;
         }
 
         private static String create(Path directory) {
@@ -5892,7 +6565,7 @@ public final class TokenRequest {
                 Files.createDirectory(directory, withRights("rwx------"));
                 return "";
             } catch (IOException e) {
-                return "cannot create the directory " + directory + " that the pool asked for: " + reason(e);
+                return "cannot create the directory " + printable(directory.toString()) + " that the pool asked for: " + reason(e);
             }
         }
     }
@@ -5935,6 +6608,9 @@ public final class TokenRequest {
          * produced. A phase ends when both sides hold.
          */
         private final class Tunnel {
+            /** More turns than a phase takes, and more steps than TLS takes on what one turn brings. */
+            private static final int TURNS_MAX = 100;
+            private static final int STEPS_MAX = 1000;
             private final CedarStream stream;
             private final SSLEngine engine;
             private final ByteBuffer outgoing;
@@ -5972,7 +6648,10 @@ public final class TokenRequest {
                 Turn turn = first;
                 int ours = Wire.SSL_RECEIVING;
                 int theirs = Wire.SSL_RECEIVING;
-                while (ours != Wire.SSL_HOLDING || theirs != Wire.SSL_HOLDING) {
+                for (int turns = 0; ours != Wire.SSL_HOLDING || theirs != Wire.SSL_HOLDING; turns++) {
+                    if (turns == TURNS_MAX) {
+                        throw new ProtocolViolation("the server does not end the " + what);
+                    }
                     if (ours == Wire.SSL_RECEIVING) {
                         advance();
                         ours = broken.isPresent() ? Wire.SSL_QUITTING : done.getAsBoolean() ? Wire.SSL_HOLDING : ours;
@@ -5998,12 +6677,15 @@ public final class TokenRequest {
             void pass(ByteBuffer text, String what) throws IOException, MethodFailed {
                 try {
                     while (text.hasRemaining()) {
-                        engine.wrap(text, outgoing);
+                        SSLEngineResult result = engine.wrap(text, outgoing);
                         toServer.write(outgoing.array(), 0, outgoing.position());
                         outgoing.clear();
+                        if (result.bytesConsumed() == 0) {
+                            throw new SSLException("the server has ended it");
+                        }
                     }
                 } catch (SSLException e) {
-                    throw new MethodFailed("TLS failed: " + e.getMessage());
+                    throw new MethodFailed("TLS failed: " + printable(e.getMessage()));
                 }
                 stream.send(stream.message().number(Wire.SSL_HOLDING).counted(toServer.toByteArray()));
                 MessageReader verdict = stream.receive("answer to a bearer token");
@@ -6027,25 +6709,19 @@ public final class TokenRequest {
                     fromServer.limit()), bytes));
                 if (status == Wire.SSL_QUITTING || status == Wire.SSL_ERROR) {
                     advance();
-                    throw new MethodFailed("the pool broke off the " + what + broken.map(e -> " (" + e.getMessage() + ")")
+                    throw new MethodFailed("the pool broke off the " + what + broken.map(e -> " (" + printable(e.getMessage()) + ")")
                         .orElse("; perhaps it wants a client certificate"));
                 }
                 return status;
             }
 
             /** Lets TLS run on what has arrived, until it needs more. */
-            private void advance() throws ProtocolViolation {
+            private void advance() throws IOException {
                 try {
-                    boolean progress = true;
-                    while (progress) {
-                        progress = switch (engine.getHandshakeStatus()) {
-                            case NEED_TASK -> {
-                                engine.getDelegatedTask().run();
-                                yield true;
-                            }
-                            case NEED_WRAP -> wrap();
-                            default -> unwrap();
-                        };
+                    for (int steps = 0; step(); steps++) {
+                        if (steps == STEPS_MAX) {
+                            throw new ProtocolViolation("the server keeps TLS busy");
+                        }
                     }
                 } catch (SSLException e) {
                     broken = Optional.of(e);
@@ -6053,13 +6729,29 @@ public final class TokenRequest {
                 }
             }
 
+            /** Does what TLS wants next. Returns whether anything came of it: it may want what it cannot have any more. */
+            private boolean step() throws IOException {
+                HandshakeStatus before = engine.getHandshakeStatus();
+                boolean moved = switch (before) {
+                    case NEED_TASK -> {
+                        trust.compute(engine.getDelegatedTask());
+                        yield true;
+                    }
+                    case NEED_WRAP -> wrap();
+                    default -> unwrap();
+                };
+                return moved || engine.getHandshakeStatus() != before;
+            }
+
+            /** Returns whether there was anything for the server. */
             private boolean wrap() throws SSLException {
                 SSLEngineResult result = engine.wrap(ByteBuffer.allocate(0), outgoing);
                 toServer.write(outgoing.array(), 0, outgoing.position());
                 outgoing.clear();
-                return result.bytesProduced() > 0 || result.getHandshakeStatus() != HandshakeStatus.NEED_WRAP;
+                return result.bytesProduced() > 0;
             }
 
+            /** Returns whether there was anything of the server's. */
             private boolean unwrap() throws SSLException, ProtocolViolation {
                 SSLEngineResult result = engine.unwrap(fromServer, clear);
                 plain.write(clear.array(), 0, clear.position());
@@ -6067,16 +6759,16 @@ public final class TokenRequest {
                 if (plain.size() > Wire.SSL_KEY_BYTES) {
                     throw new ProtocolViolation("the server sent more than a key through TLS");
                 }
-                return result.getStatus() == Status.OK
-                    && (result.bytesConsumed() > 0 || result.getHandshakeStatus() != HandshakeStatus.NEED_UNWRAP);
+                return result.bytesConsumed() > 0;
             }
 
             /** The alert that TLS wants to send after an error, as far as it still can. */
             private void farewell() {
                 try {
                     engine.closeOutbound();
-                    while (engine.getHandshakeStatus() == HandshakeStatus.NEED_WRAP && wrap()) {
-                        // wrap() sends what there is
+                    int steps = 0;
+                    while (engine.getHandshakeStatus() == HandshakeStatus.NEED_WRAP && wrap() && steps < STEPS_MAX) {
+                        steps++;
                     }
                 } catch (SSLException e) {
                     broken.ifPresent(first -> first.addSuppressed(e));
@@ -6084,7 +6776,7 @@ public final class TokenRequest {
             }
 
             private String explain(SSLException e) {
-                return trust.rejection().orElseGet(() -> "TLS failed: " + e.getMessage());
+                return trust.rejection().orElseGet(() -> "TLS failed: " + printable(e.getMessage()));
             }
         }
     }
@@ -6256,7 +6948,7 @@ public final class TokenRequest {
         }
 
         private static Optional<BearerToken> of(String text, String source) {
-            return Optional.of(text.strip()).filter(IssuedToken::isToken)
+            return Optional.of(text.strip()).filter(Jwt::hasForm)
                 .map(token -> new BearerToken(new Secret(token), source));
         }
     }
@@ -6269,33 +6961,14 @@ public final class TokenRequest {
      */
     @SuppressWarnings("ArrayRecordComponent") // never compared
     record IssuedToken(Secret text, Optional<String> keyId, Claims claims, String signedPart, byte[] signature) {
-        private static final Pattern FORM = Pattern.compile("[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+");
-        private static final int MAX_CHARACTERS = 64 * 1024;
         /** How far from its validity a token may be when it is only read. */
         private static final Duration PATIENCE = Duration.ofDays(100 * 365);
         /** base64url of {"alg":"none"}: jjwt reads the claims of an unsigned token without a key, and we have none. */
         private static final String UNSIGNED = "eyJhbGciOiJub25lIn0";
 
-        /**
-         * Whether a text has the form of a token and may be written somewhere: three parts, the first two JSON objects.
-         */
-        static boolean isToken(String text) {
-            return text.length() <= MAX_CHARACTERS && FORM.matcher(text).matches()
-                && Arrays.stream(text.split("\\.")).limit(2).allMatch(IssuedToken::isObject);
-        }
-
-        private static boolean isObject(String part) {
-            try {
-                String json = new String(Base64.getUrlDecoder().decode(part), UTF_8).strip();
-                return json.startsWith("{") && json.endsWith("}");
-            } catch (IllegalArgumentException e) {
-                return false;
-            }
-        }
-
         /** Reads a token without checking its signature; empty if it is none. */
         static Optional<IssuedToken> read(String text) {
-            if (!isToken(text)) {
+            if (!Jwt.hasForm(text)) {
                 return Optional.empty();
             }
             String[] parts = text.split("\\.");
@@ -6379,13 +7052,13 @@ public final class TokenRequest {
         /** The claims that matter, under their names, null where there is none; times in seconds since 1970. */
         static Map<String, Object> claims(Optional<IssuedToken> token) {
             Map<String, Object> fields = new LinkedHashMap<>();
-            fields.put("iss", token.map(issued -> issued.claims().getIssuer()).orElse(null));
-            fields.put("sub", token.map(issued -> issued.claims().getSubject()).orElse(null));
+            fields.put("iss", token.map(issued -> issued.claims().getIssuer()).map(TokenRequest::cut).orElse(null));
+            fields.put("sub", token.map(issued -> issued.claims().getSubject()).map(TokenRequest::cut).orElse(null));
             fields.put("scope", token.map(IssuedToken::scopes).orElse(List.of()));
             fields.put("iat", token.flatMap(IssuedToken::issuedAt).map(Instant::getEpochSecond).orElse(null));
             fields.put("exp", token.flatMap(IssuedToken::expiration).map(Instant::getEpochSecond).orElse(null));
-            fields.put("jti", token.map(issued -> issued.claims().getId()).orElse(null));
-            fields.put("kid", token.flatMap(IssuedToken::keyId).orElse(null));
+            fields.put("jti", token.map(issued -> issued.claims().getId()).map(TokenRequest::cut).orElse(null));
+            fields.put("kid", token.flatMap(IssuedToken::keyId).map(TokenRequest::cut).orElse(null));
             return fields;
         }
 
@@ -6499,8 +7172,13 @@ public final class TokenRequest {
 
     /** The server's answer to our policy. condor_io/condor_secman.cpp, condor_daemon_core.V6/daemon_command.cpp */
     record PolicyReply(ClassAd ad) {
+        /** More than the methods, and more than the keys, of any server take. */
+        private static final int LIST_MAX_CHARACTERS = 16 * 1024;
+        /** A longer domain is none. RFC 1035 */
+        private static final int DOMAIN_MAX_CHARACTERS = 255;
+
         Optional<String> trustDomain() {
-            return ad.string("TrustDomain").filter(domain -> !domain.isEmpty());
+            return ad.string("TrustDomain").filter(domain -> !domain.isEmpty() && domain.length() <= DOMAIN_MAX_CHARACTERS);
         }
 
         String version() {
@@ -6509,9 +7187,19 @@ public final class TokenRequest {
 
         /** Whether the server is older than a release; one that does not say what it is, is. */
         boolean isBefore(int major, int minor) {
-            Matcher version = Pattern.compile("\\$CondorVersion: ([0-9]{1,4})\\.([0-9]{1,4})\\..*").matcher(version());
-            return !version.matches() || Integer.parseInt(version.group(1)) < major
-                || (Integer.parseInt(version.group(1)) == major && Integer.parseInt(version.group(2)) < minor);
+            String prefix = "$CondorVersion: ";
+            StringTokenizer numbers = new StringTokenizer(version().startsWith(prefix)
+                ? version().substring(prefix.length()) : "", ".");
+            int theirMajor = number(numbers);
+            int theirMinor = number(numbers);
+            return theirMajor < 0 || theirMinor < 0 || !numbers.hasMoreTokens() || theirMajor < major
+                || (theirMajor == major && theirMinor < minor);
+        }
+
+        /** The next number of a version; -1 if there is none. */
+        private static int number(StringTokenizer numbers) {
+            String text = numbers.hasMoreTokens() ? numbers.nextToken() : "";
+            return Numeric.isNumber(text, 4) ? Integer.parseInt(text) : -1;
         }
 
         List<String> issuerKeys() {
@@ -6523,7 +7211,8 @@ public final class TokenRequest {
         }
 
         private List<String> words(String name) {
-            return Configuration.items(ad.string(name).orElse(""));
+            String list = ad.string(name).orElse("");
+            return Configuration.items(list.substring(0, Math.min(list.length(), LIST_MAX_CHARACTERS)));
         }
 
         /** Checks that the server decided for what we demand: its word is not enough, but its refusal is. */
@@ -6541,7 +7230,7 @@ public final class TokenRequest {
         private void require(String name, String wanted) throws ProtocolViolation {
             String value = ad.string(name).orElse("nothing");
             if (!value.equals(wanted)) {
-                throw new ProtocolViolation("the server answered " + name + " = " + value + " where we demand "
+                throw new ProtocolViolation("the server answered " + name + " = " + printable(value) + " where we demand "
                     + wanted);
             }
         }
@@ -6889,12 +7578,12 @@ public final class TokenRequest {
                 ClassAd ad = new ClassAd().put("UseSession", "YES").put("Sid", known.id()).put("Command", command)
                     .put("Nonce", Base64.getEncoder().encodeToString(nonce)).put("ResumeResponse", true)
                     .put("CryptoMethods", "AES").put("RemoteVersion", Wire.VERSION)
-                    .put("ConnectSinful", target.toString());
+                    .put("ConnectSinful", target.sinful().toString());
                 stream.send(stream.message().number(Wire.DC_AUTHENTICATE).ad(ad));
                 MessageReader reply = stream.receive("answer to the resumption of our session");
                 String verdict = reply.ad().string("ReturnCode").orElse("");
                 reply.end();
-                trace.log(Trace.SECURITY, () -> "Resuming the session for command " + command + ": " + verdict);
+                trace.log(Trace.SECURITY, () -> "Resuming the session for command " + command + ": " + printable(verdict));
                 if (verdict.equals("AUTHORIZED")) {
                     stream.encrypt(known.key());
                     return Optional.of(new Channel(stream, known, connection));
@@ -6962,7 +7651,7 @@ public final class TokenRequest {
                     .put("SessionDuration", Long.toString(SESSION_DURATION.toSeconds()))
                     .put("SessionLease", SESSION_DURATION.toSeconds()).put("NewSession", "YES")
                     .put("NegotiatedSession", true)
-                    .put("RemoteVersion", Wire.VERSION).put("ConnectSinful", target.toString()).put("Command", command);
+                    .put("RemoteVersion", Wire.VERSION).put("ConnectSinful", target.sinful().toString()).put("Command", command);
                 if (command == Wire.DC_SEC_QUERY) {
                     ad.put("AuthCommand", Wire.DC_NOP);
                 }
@@ -6976,7 +7665,7 @@ public final class TokenRequest {
 
             /** The methods that both sides have, ready to run. */
             private Map<AuthMethod, Authenticator> offers(PolicyReply reply) {
-                trace.log(Trace.SECURITY, () -> "The server's policy: " + reply.ad().assignments());
+                trace.log(Trace.SECURITY, () -> "The server's policy: " + reply.ad().shown());
                 Map<AuthMethod, Authenticator> offers = new EnumMap<>(AuthMethod.class);
                 for (AuthMethod method : methods) {
                     try {
@@ -7031,8 +7720,9 @@ public final class TokenRequest {
                     }
                     complaints.add("that of " + token.authenticatesAs() + " " + misfit.get());
                 }
-                throw new MethodFailed(noToken(complaints).replaceFirst("^no token", "no token for trust domain "
-                    + reply.trustDomain().orElse("(none)") + " and keys " + reply.issuerKeys()));
+                throw new MethodFailed("no token for trust domain " + printable(reply.trustDomain().orElse("(none)"))
+                    + " and keys " + printable(reply.issuerKeys().toString())
+                    + noToken(complaints).substring("no token".length()));
             }
 
             @SuppressWarnings("ArrayRecordComponent") // never compared
@@ -7104,10 +7794,10 @@ public final class TokenRequest {
                         "The pool's administrator allows it with ALLOW_DAEMON or ALLOW_WRITE, or denies it with DENY_*.");
                 }
                 Instant now = host.clock().instant();
-                long seconds = reply.ad().string("SessionDuration").filter(text -> text.matches("[0-9]{1,9}"))
+                long seconds = reply.ad().string("SessionDuration").filter(text -> Numeric.isNumber(text, 9))
                     .map(Long::parseLong).orElse(0L);
                 long lease = Math.max(0, Math.min(reply.ad().integer("SessionLease").orElse(0), Integer.MAX_VALUE));
-                trace.log(Trace.SECURITY, () -> "Authenticated with " + method.label + " as " + user
+                trace.log(Trace.SECURITY, () -> "Authenticated with " + method.label + " as " + printable(user)
                     + "; the session is "
                     + kind.name().toLowerCase(Locale.ROOT) + ", AES, for " + seconds + " s.");
                 Login login = new Login(method.label, kind, printable(user), printable(reply.version()),
@@ -7139,64 +7829,80 @@ public final class TokenRequest {
         private static final Duration HELLO_PATIENCE = Duration.ofSeconds(2);
         private final Target target;
         private final Circumstances circumstances;
+        private final Location location;
         private final Host host;
-        private final Map<String, Security> brokers = new LinkedHashMap<>();
+        /** Those that have been found, by their contacts. */
+        private final Map<String, Security> brokers = new HashMap<>();
 
-        /** @throws Failure UNREACHABLE if no broker's address is one; CONFIGURATION, USAGE if the settings are not good */
-        Broker(Target target, Location location, Circumstances circumstances) throws Failure {
+        Broker(Target target, Location location, Circumstances circumstances) {
             this.target = target;
+            this.location = location;
             this.circumstances = circumstances;
             this.host = circumstances.host();
-            List<String> complaints = new ArrayList<>();
-            for (String contact : target.brokers()) {
-                Optional<Target> broker = at(contact, location, complaints);
-                if (broker.isPresent()) {
-                    brokers.put(contact, new Security(broker.get(), new Straight(broker.get(), circumstances), circumstances));
-                }
-            }
-            if (brokers.isEmpty()) {
-                throw new Failure(Reason.UNREACHABLE, Security.failedToStart(target), complaints, "");
-            }
         }
 
-        private Optional<Target> at(String contact, Location location, List<String> complaints) {
+        private Optional<Target> at(String contact, List<String> complaints) {
             try {
                 Target broker = location.at("<" + contact.substring(0, Math.max(0, contact.indexOf('#'))) + ">",
                     "CCBID in " + target);
                 if (broker.brokers().isEmpty()) {
                     return Optional.of(broker);
                 }
-                complaints.add("its broker " + contact + " can itself be reached only through a broker.");
+                complaints.add("its broker " + printable(contact) + " can itself be reached only through a broker.");
             } catch (Failure failure) {
                 complaints.add("its broker " + printable(contact) + ": " + failure.hint().orElse(failure.getMessage()));
             }
             return Optional.empty();
         }
 
+        /** Each broker has its share of the time. */
         @Override
         public Connection connect() throws IOException, Failure {
+            Deadline deadline = circumstances.deadline();
+            List<String> contacts = target.brokers();
             List<String> complaints = new ArrayList<>();
-            Optional<Failure> refusal = Optional.empty();
-            for (Map.Entry<String, Security> broker : brokers.entrySet()) {
-                String id = broker.getKey().substring(broker.getKey().indexOf('#') + 1);
-                try (Channel channel = broker.getValue().open(Wire.CCB_REQUEST)) {
-                    return callBack(channel, id);
-                } catch (IOException e) {
-                    complaints.add("its broker " + broker.getKey() + ": " + e.getMessage());
-                } catch (Failure failure) {
-                    if (failure.reason == Reason.CONFIGURATION) {
-                        throw failure;
-                    }
-                    complaints.add("its broker " + broker.getKey() + ": " + (failure.reason == Reason.REFUSED
-                        ? failure.getMessage().replaceFirst("^Failed to request a new token: ", "") : failure.why()));
-                    refusal = Optional.of(failure);
+            List<Failure> refusals = new ArrayList<>();
+            for (int i = 0; i < contacts.size() && !deadline.isOver(); i++) {
+                String contact = contacts.get(i);
+                Optional<Connection> connection = deadline.share(contacts.size() - i,
+                    () -> through(contact, complaints, refusals));
+                if (connection.isPresent()) {
+                    return connection.get().until(deadline.moment());
                 }
             }
-            if (refusal.isPresent()) {
-                throw new Failure(refusal.get().reason, Security.failedToStart(target), complaints,
-                    refusal.get().hint().orElse(""));
+            if (!refusals.isEmpty()) {
+                Failure last = refusals.get(refusals.size() - 1);
+                throw new Failure(last.reason, Security.failedToStart(target), complaints, last.hint().orElse(""));
             }
-            throw new ConnectException("cannot be reached through " + String.join("; ", complaints));
+            if (brokers.isEmpty()) {
+                throw new Failure(Reason.UNREACHABLE, Security.failedToStart(target), complaints, "");
+            }
+            throw new ConnectException("cannot be reached through " + String.join("; ", printable(complaints)));
+        }
+
+        /** A connection by this broker; empty, with a complaint and perhaps a refusal, if there is none. */
+        private Optional<Connection> through(String contact, List<String> complaints, List<Failure> refusals)
+                throws Failure {
+            if (!brokers.containsKey(contact)) {
+                Optional<Target> broker = at(contact, complaints);
+                if (broker.isEmpty()) {
+                    return Optional.empty();
+                }
+                brokers.put(contact, new Security(broker.get(), new Straight(broker.get(), circumstances), circumstances));
+            }
+            try (Channel channel = brokers.get(contact).open(Wire.CCB_REQUEST)) {
+                return Optional.of(callBack(channel, contact.substring(contact.indexOf('#') + 1)));
+            } catch (IOException e) {
+                complaints.add("its broker " + printable(contact) + ": " + e.getMessage());
+            } catch (Failure failure) {
+                if (failure.reason == Reason.CONFIGURATION) {
+                    throw failure;
+                }
+                complaints.add("its broker " + printable(contact) + ": " + (failure.reason == Reason.REFUSED
+                    ? failure.getMessage().replaceFirst("^Failed to request a new token: ", "") : failure.why()));
+                refusals.add(failure);
+            }
+            return Optional.empty();
         }
 
         private Connection callBack(Channel broker, String id) throws IOException, Failure {
@@ -7242,9 +7948,8 @@ public final class TokenRequest {
         /** The daemon may be here before the broker says that it is to come. */
         private Connection await(Channel broker, ServerSocket listener, String connectId) throws IOException {
             listener.setSoTimeout(LOOK_MILLIS);
-            Duration patience = circumstances.timeouts().exchange();
-            Instant deadline = host.clock().instant().plus(patience);
-            long looks = patience.toMillis() / LOOK_MILLIS;
+            Instant deadline = circumstances.deadline().within(Deadline.EXCHANGE);
+            long looks = Duration.between(host.clock().instant(), deadline).toMillis() / LOOK_MILLIS;
             boolean answered = false;
             for (long look = 0; look < looks && host.clock().instant().isBefore(deadline); look++) {
                 if (!answered && broker.connection().hasInput()) {
@@ -7255,7 +7960,7 @@ public final class TokenRequest {
                     Connection caller = Connection.accepted(listener.accept(), host.clock(),
                         host.clock().instant().plus(HELLO_PATIENCE));
                     if (presents(connectId, caller)) {
-                        return Dialer.lead(caller.until(host.clock().instant().plus(patience)), target, circumstances);
+                        return Dialer.lead(caller.until(deadline), target, circumstances);
                     }
                     caller.close();
                 } catch (SocketTimeoutException e) {
@@ -7328,13 +8033,21 @@ public final class TokenRequest {
 
         /** What the collector knows of a daemon. Of a startd it knows the slots, whose names go before its own. */
         private record Entry(String name, String machine, String address) {
-            private static final Pattern SLOT = Pattern.compile("slot[0-9_]+@(.+)", Pattern.CASE_INSENSITIVE);
+            private static final String SLOT = "slot";
 
             static Optional<Entry> of(ClassAd ad) {
-                Matcher slot = SLOT.matcher(ad.string("Name").orElse(""));
-                String name = printable(slot.matches() ? slot.group(1) : ad.string("Name").orElse(""));
+                String name = printable(daemonOf(ad.string("Name").orElse("")));
                 return ad.string("MyAddress").or(() -> ad.string("ScheddIpAddr")).or(() -> ad.string("CredDIpAddr"))
                     .map(address -> new Entry(name, ad.string("Machine").orElse(""), address));
+            }
+
+            /** What follows {@code slot1_2@}; the name itself if it is no slot's. */
+            private static String daemonOf(String name) {
+                int at = name.indexOf('@');
+                boolean isSlot = at > SLOT.length() && at < name.length() - 1
+                    && name.regionMatches(true, 0, SLOT, 0, SLOT.length())
+                    && Numeric.consistsOf(name.substring(SLOT.length(), at), "0123456789_");
+                return isSlot ? name.substring(at + 1) : name;
             }
 
             /** For people: where it is, without how to get there. */
@@ -7422,15 +8135,16 @@ public final class TokenRequest {
                 MessageReader reply = channel.stream().receive("list of daemons");
                 List<Entry> entries = new ArrayList<>();
                 while (reply.number(0, 1) == 1) {
-                    Entry.of(reply.ad()).ifPresent(entries::add);
+                    Entry.of(reply.ad()).filter(entry -> entries.size() < LIMIT).ifPresent(entries::add);
                 }
                 reply.end();
-                trace.log(Trace.HOSTNAME, () -> "It knows " + entries + ".");
+                trace.log(Trace.HOSTNAME, () -> "It knows " + printable(entries.stream().map(Entry::toString).toList()) + ".");
                 return entries;
             } catch (Failure failure) {
                 throw new Failure(failure.reason, Location.nowhere(wanted.name(), failure.reason, "").getMessage(),
                     Stream.concat(Stream.of("The collector " + collector.target() + " cannot be asked for it:"),
-                        failure.details().stream()).toList(), failure.hint().orElse(""));
+                        failure.details().isEmpty() ? Stream.of(failure.getMessage()) : failure.details().stream()).toList(),
+                    failure.hint().orElse(""));
             } catch (IOException e) {
                 Reason reason = e instanceof ProtocolViolation ? Reason.VIOLATION : Reason.UNREACHABLE;
                 throw new Failure(reason, Location.nowhere(wanted.name(), reason, "").getMessage(),
@@ -7479,6 +8193,7 @@ public final class TokenRequest {
         private final Configuration configuration;
         private final Host host;
         private final Handover handover;
+        private final Deadline deadline;
         private final Trace trace;
         private final Listener listener;
         private boolean loggedIn;
@@ -7489,6 +8204,7 @@ public final class TokenRequest {
             this.configuration = circumstances.configuration();
             this.host = circumstances.host();
             this.handover = handover;
+            this.deadline = circumstances.deadline();
             this.trace = circumstances.trace();
             this.listener = circumstances.listener();
         }
@@ -7507,7 +8223,7 @@ public final class TokenRequest {
                 }
                 order.lifetimeSeconds().ifPresent(seconds -> request.put("TokenLifetime", seconds));
                 Answer answer = started(exchange(channel, request, "answer to the token request"), clientId);
-                return new Started(whole, login, settle(answer));
+                return new Started(whole, login, target.reachedAt(channel.connection().peer()).toString(), settle(answer));
             } catch (ProtocolViolation e) {
                 throw failedToStart(Reason.VIOLATION, e.getMessage(), NO_DAEMON);
             } catch (IOException e) {
@@ -7592,7 +8308,7 @@ public final class TokenRequest {
         }
 
         private ClassAd exchange(Channel channel, ClassAd request, String what) throws IOException {
-            handover.enter();
+            handover.enter(deadline.left());
             try {
                 channel.stream().send(channel.stream().message().ad(request));
                 MessageReader reply = channel.stream().receive(what);
@@ -7646,7 +8362,7 @@ public final class TokenRequest {
                 return new Answer.RateLimited();
             }
             if (words.startsWith("Request ID is not known")) {
-                return new Answer.Unknown(words);
+                return new Answer.Unknown(printable(words));
             }
             long code = answer.integer("ErrorCode").orElse(-1);
             Reason reason = words.startsWith("Client ID is incorrect") ? Reason.REQUEST_UNKNOWN
@@ -7658,11 +8374,13 @@ public final class TokenRequest {
         }
 
         private Answer issued(String text) throws Failure {
-            if (!IssuedToken.isToken(text)) {
+            if (!Jwt.hasForm(text)) {
                 throw new Failure(Reason.UNEXPECTED, "What " + target
                     + " sent as a token is none; it was thrown away.", "Its log may say more.");
             }
-            return new Answer.Issued(new Secret(text));
+            Secret token = new Secret(text);
+            handover.holds(token);
+            return new Answer.Issued(token);
         }
 
         @Override
@@ -7673,7 +8391,7 @@ public final class TokenRequest {
                 MessageReader reply = channel.stream().receive("answer to the trial of the token");
                 ClassAd answer = reply.ad();
                 reply.end();
-                trace.log(Trace.SECURITY, () -> "The pool on the token: " + answer.assignments());
+                trace.log(Trace.SECURITY, () -> "The pool on the token: " + answer.shown());
                 if (answer.isFalse("AuthorizationSucceeded")) {
                     throw new Failure(Reason.REFUSED, "", "");
                 }
@@ -7890,6 +8608,8 @@ public final class TokenRequest {
         /** By how much the pool's clock may be ahead of ours, and a token's times be none of our business. */
         private static final Duration SKEW = Duration.ofSeconds(60);
         private static final String SCOPE = "condor:/";
+        /** Of how many authorizations that nobody asked for each has a warning of its own. */
+        private static final int MORE_MAX = 10;
         private final SigningKeys keys;
         private final Instant now;
 
@@ -7936,15 +8656,19 @@ public final class TokenRequest {
                 .map(scope -> scope.startsWith(SCOPE) ? scope.substring(SCOPE.length()) : scope).toList();
             List<String> asked = order.authorizations();
             if (asked.isEmpty() && !granted.isEmpty()) {
-                warnings.add("the token is limited to " + String.join(", ", granted)
+                warnings.add("the token is limited to " + String.join(", ", printable(granted))
                     + ", though no limit was asked for.");
             } else if (granted.isEmpty() && !asked.isEmpty()) {
                 warnings.add("the token is not limited to the authorizations asked for.");
             } else {
-                asked.stream().filter(level -> !granted.contains(level))
+                Set<String> had = Set.copyOf(granted);
+                asked.stream().filter(level -> !had.contains(level))
                     .forEach(level -> warnings.add("the token lacks authorization " + level + "."));
-                granted.stream().filter(level -> !asked.contains(level))
-                    .forEach(level -> warnings.add("the token also has authorization " + level + "."));
+                List<String> more = granted.stream().filter(level -> !asked.contains(level)).toList();
+                more.stream().limit(MORE_MAX).forEach(level -> warnings.add("the token also has authorization " + level + "."));
+                if (more.size() > MORE_MAX) {
+                    warnings.add("the token also has " + (more.size() - MORE_MAX) + " more authorizations.");
+                }
             }
         }
 
@@ -8107,6 +8831,17 @@ public final class TokenRequest {
         boolean print(byte[] line) {
             host.out().write(line, 0, line.length);
             return !host.out().checkError();
+        }
+
+        /** Saves a token after something has gone wrong that should not, and says where it is. */
+        void salvage(Secret token, Consumer<String> warnings) {
+            byte[] line = (token.reveal() + "\n").getBytes(US_ASCII);
+            try {
+                Failure saved = rescue("something went wrong before it was written", line, warnings);
+                warnings.accept(saved.getMessage() + " " + saved.hint().orElse(""));
+            } catch (RuntimeException | Error e) {
+                print(line); // whatever stdout is for: the pool hands it out only once
+            }
         }
 
         private Failure rescue(String what, byte[] line, Consumer<String> warnings) {
@@ -8484,7 +9219,7 @@ public final class TokenRequest {
             notice("Verified: " + target + " takes the token; it maps to " + login.user() + " (" + login.method() + ").");
             Map<String, Object> fields = Json.event("verified", host.clock().instant());
             fields.put("request_id", requestId.orElse(null));
-            fields.put("address", target.toString());
+            fields.put("address", target.sinful().toString());
             fields.put("identity", login.user());
             fields.put("method", login.method());
             tell(fields);
@@ -8498,6 +9233,32 @@ public final class TokenRequest {
                 print("  " + (resumption.equals(failure.hint()) ? LEAVING : "") + hint, ""));
             tellFailed(failure, failure.reason.exitStatus);
             return failure.reason.exitStatus;
+        }
+
+        /**
+         * Explains what ought not to happen, as far as that is still possible, and returns the exit status. For what Java lacks
+         * the words are ready; of a mistake in the program more can be said.
+         */
+        synchronized int broken(Throwable e, LastWords lastWords) {
+            boolean isBug = lastWords.isBug(e);
+            Optional<Failure> failure = Optional.empty();
+            try {
+                erase();
+                failure = Optional.of(isBug ? Failure.bug(e) : new Failure(Reason.INTERNAL, lastWords.text(e), ""));
+            } catch (RuntimeException | Error worse) {
+                // What is ready has to do.
+            }
+            if (isBug && failure.isPresent()) {
+                host.err().println(failure.get().getMessage());
+            } else {
+                host.err().writeBytes(lastWords.of(e));
+            }
+            try {
+                failure.ifPresent(known -> tellFailed(known, Reason.INTERNAL.exitStatus));
+            } catch (RuntimeException | Error worse) {
+                // JSON cannot be written any more.
+            }
+            return Reason.INTERNAL.exitStatus;
         }
 
         /** A signal will end the program soon; what it says about going on is not true any more. */
@@ -8517,11 +9278,11 @@ public final class TokenRequest {
             Map<String, Object> fields = Json.event("failed", host.clock().instant());
             fields.put("code", failure.reason.code);
             fields.put("exit", exitStatus);
-            fields.put("message", printable(failure.getMessage().replace('\n', ' ')));
+            fields.put("message", oneLine(failure.getMessage().replace('\n', ' ')));
             fields.put("request_id", requestId.orElse(null));
             fields.put("retryable", failure.reason.isRetryable());
-            fields.put("hint", failure.hint().map(TokenRequest::printable).orElse(null));
-            fields.put("details", failure.details().stream().map(TokenRequest::printable).toList());
+            fields.put("hint", failure.hint().map(TokenRequest::oneLine).orElse(null));
+            fields.put("details", failure.details().stream().map(TokenRequest::oneLine).toList());
             tell(fields);
         }
 
@@ -8540,7 +9301,7 @@ public final class TokenRequest {
             }
             boolean plain = colour.isEmpty() || !host.environment().getOrDefault("NO_COLOR", "").isEmpty()
                 || !onTerminal();
-            host.err().println(plain ? printable(line) : "\033[" + colour + "m" + printable(line) + "\033[0m");
+            host.err().println(plain ? oneLine(line) : "\033[" + colour + "m" + oneLine(line) + "\033[0m");
             host.err().flush();
         }
 

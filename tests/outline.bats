@@ -52,7 +52,7 @@ statuses() { help | sed -nE 's/^  ([0-9, ]*[0-9])  (.*)/\1 \2/p'; }
   at_the_door 'Thread\.sleep' Host
   at_the_door 'System\.getenv' Host
   at_the_door 'new SecureRandom\(|SecureRandom\.getInstance' Host
-  at_the_door 'FileDescriptor\.(out|err)' Host
+  at_the_door 'FileDescriptor\.(out|err)' Host LastWords
   at_the_door 'System\.(out|err|in)[^a-z]' ''
   at_the_door 'Instant\.now|currentTimeMillis|nanoTime' ''
   at_the_door 'printStackTrace' ''

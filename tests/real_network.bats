@@ -43,6 +43,17 @@ brings_token() {
   assert_pending_claims token
 }
 
+by_the_family_that_works() {
+  between "$1"
+  # The name gets an IPv4 address, too, and what goes there vanishes.
+  network client sh -ec 'ip route add local 192.0.2.0/24 dev lo
+    echo "table inet dark { chain input { type filter hook input priority 0; ip daddr 192.0.2.0/24 drop; }; }" | nft -f -
+    echo "192.0.2.9 cm.net.test" >>/etc/hosts'
+  brings_token -pool "$HERE" -timeout 60
+  # The saved request names the address by which the pool was reached.
+  [[ $(told enqueued .address) == "<[2001:db8::1]:9618?alias=$HERE>" ]]
+}
+
 by_ipv6() {
   between "$1"
   brings_token -pool "$HERE"
@@ -94,3 +105,6 @@ behind_firewall() {
 
 @test "stable: a daemon behind a firewall is reached through its broker, at each poll" { behind_firewall stable; }
 @test "testing: a daemon behind a firewall is reached through its broker, at each poll" { behind_firewall testing; }
+
+@test "stable: a host whose IPv4 does not answer is reached by IPv6" { by_the_family_that_works stable; }
+@test "testing: a host whose IPv4 does not answer is reached by IPv6" { by_the_family_that_works testing; }

@@ -59,6 +59,7 @@ import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import javax.crypto.Cipher;
@@ -461,6 +462,14 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         @Option(names = "--silent", description = "Accept connections and never answer.")
         private boolean silent;
 
+        @Option(names = "--long", paramLabel = "N", defaultValue = "0",
+            description = "In every text that is sent, {long} stands for N letters.")
+        private int longText;
+
+        @Option(names = "--dribble", paramLabel = "MS", defaultValue = "0",
+            description = "Send everything a byte at a time, so long apart.")
+        private long dribbleMillis;
+
         @Option(names = "--fault", paramLabel = "NAME", split = ",",
             description = "Break the protocol so: ${COMPLETION-CANDIDATES}.")
         private Set<Fault> faults = Set.of();
@@ -471,6 +480,17 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
 
         boolean has(Fault fault) {
             return faults.contains(fault);
+        }
+
+        /** The ad with its long texts. */
+        TokenRequest.ClassAd filled(TokenRequest.ClassAd ad) {
+            TokenRequest.ClassAd filled = new TokenRequest.ClassAd();
+            for (String assignment : ad.assignments()) {
+                int equals = assignment.indexOf(" = ");
+                filled.putExpression(assignment.substring(0, equals),
+                    assignment.substring(equals + 3).replace("{long}", "x".repeat(longText)));
+            }
+            return filled;
         }
 
         boolean denies(long command) {
@@ -528,7 +548,12 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         UNOFFERED_METHOD,
 
         // Methods.
-        SSL_REFUSES, SSL_QUITS, SSL_SHORT_KEY, FS_EVIL_PATH, FS_NESTED_PATH, CLAIM_REFUSED,
+        SSL_REFUSES, SSL_QUITS, SSL_SHORT_KEY,
+        /** Behind the key, TLS is closed, or, with 1.2, to be negotiated anew. */
+        SSL_CLOSES, SSL_RENEGOTIATES,
+        /** TLS never ends: the server sends nothing, turn after turn, and wants to hear more. */
+        SSL_ENDLESS,
+        FS_EVIL_PATH, FS_NESTED_PATH, CLAIM_REFUSED,
         /** The server's proof in AKEP2 is wrong. */
         TOKEN_BAD_PROOF,
 
@@ -543,6 +568,10 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
 
         // What follows.
         NO_SESSION_ID, NO_REQUEST_ID,
+        /** Instead of who the client is, packets without content and without end. */
+        EMPTY_PACKETS,
+        /** After the login nothing more is read. */
+        DEAF,
         /** More bytes in the answer to the command than its ad. */
         TRAILING_BYTES;
 
@@ -593,6 +622,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
     private static final class Conversation {
         /** "Would AuthCommand be allowed?" condor_includes/condor_commands.h */
         private static final int DC_SEC_QUERY = 60040;
+        private static final int PACKET_BYTES = 1 << 19;
         private final Socket socket;
         private final Pool pool;
         private final Script script;
@@ -710,7 +740,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         private void sendPolicy(TokenRequest.ClassAd policy) throws IOException {
             TokenRequest.Message message = stream.message();
             stream.send(script.has(Fault.HUGE_ATTRIBUTE_COUNT) ? message.number(Long.MAX_VALUE / 2).string("A = 1")
-                : message.ad(policy));
+                : message.ad(script.filled(policy)));
         }
 
         /** Lets the client try method after method, ours first, until one succeeds. */
@@ -770,6 +800,9 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
 
         /** Tells the client who we think it is, and which session it has. */
         private Optional<Caller> introduce(Proof proof, byte[] key, long command) throws IOException {
+            while (script.has(Fault.EMPTY_PACKETS)) {
+                stream.send(new byte[0], 0);
+            }
             Caller caller = new Caller(proof, key);
             TokenRequest.ClassAd ad = new TokenRequest.ClassAd();
             if (!script.has(Fault.NO_SESSION_ID)) {
@@ -787,7 +820,9 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         }
 
         private void serve(long command, TokenRequest.ClassAd wishes, Caller caller) throws IOException {
-            if (command == TokenRequest.Wire.DC_START_TOKEN_REQUEST) {
+            if (script.has(Fault.DEAF)) {
+                beDeaf();
+            } else if (command == TokenRequest.Wire.DC_START_TOKEN_REQUEST) {
                 answer(pool.desk.start(request(), caller));
             } else if (command == TokenRequest.Wire.DC_FINISH_TOKEN_REQUEST) {
                 poll(request());
@@ -796,7 +831,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             } else if (command == TokenRequest.Wire.CCB_REQUEST) {
                 broker(request());
             } else if (Directory.serves(command)) {
-                stream.send(pool.directory.answer(command, request(), stream.message()));
+                send(pool.directory.answer(command, request(), stream.message()));
             } else {
                 throw new HangUp("command " + command + " is not registered");
             }
@@ -823,8 +858,8 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             if (answer.isEmpty()) {
                 throw new HangUp("told to drop the answer");
             }
-            TokenRequest.Message reply = stream.message().ad(answer.get());
-            stream.send(script.has(Fault.TRAILING_BYTES) ? reply.number(0) : reply);
+            TokenRequest.Message reply = stream.message().ad(script.filled(answer.get()));
+            send(script.has(Fault.TRAILING_BYTES) ? reply.number(0) : reply);
         }
 
         /** Says whether another command would be allowed. The client sends nothing more. */
@@ -870,7 +905,26 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         }
 
         private void send(TokenRequest.ClassAd ad) throws IOException {
-            stream.send(stream.message().ad(ad));
+            send(stream.message().ad(script.filled(ad)));
+        }
+
+        /** In packets that are not too long. */
+        private void send(TokenRequest.Message message) throws IOException {
+            byte[] bytes = message.toBytes();
+            int start = 0;
+            while (bytes.length - start > PACKET_BYTES) {
+                stream.send(Arrays.copyOfRange(bytes, start, start + PACKET_BYTES), 0);
+                start += PACKET_BYTES;
+            }
+            stream.send(Arrays.copyOfRange(bytes, start, bytes.length), 1);
+        }
+
+        /** Reads nothing, until the client hangs up. */
+        private void beDeaf() throws IOException {
+            pool.journal.note("deaf");
+            while (!socket.isClosed()) {
+                LockSupport.parkNanos(100_000_000);
+            }
         }
     }
 
@@ -1143,7 +1197,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             }
             byte[] key = new byte[script.has(Fault.SSL_SHORT_KEY) ? 100 : TokenRequest.Wire.SSL_KEY_BYTES];
             pool.random.nextBytes(key);
-            if (!tunnel.deliver(key)) {
+            if (!tunnel.deliver(key, script.faults)) {
                 return Optional.empty();
             }
             if (method == TokenRequest.AuthMethod.SCITOKENS) {
@@ -1200,12 +1254,24 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         }
 
         /** Phase 2, the server first. Returns whether the client has what we sent. */
-        boolean deliver(byte[] key) throws IOException {
+        boolean deliver(byte[] key, Set<Fault> faults) throws IOException {
             ByteBuffer source = ByteBuffer.wrap(key);
             while (source.hasRemaining()) {
                 wrap(source);
             }
+            if (faults.contains(Fault.SSL_CLOSES)) {
+                engine.closeOutbound();
+                wrap(ByteBuffer.allocate(0));
+            }
+            if (faults.contains(Fault.SSL_RENEGOTIATES)) {
+                engine.beginHandshake();
+                wrap(ByteBuffer.allocate(0));
+            }
             boolean goesOn = true;
+            while (goesOn && faults.contains(Fault.SSL_ENDLESS)) {
+                stream.send(stream.message().number(TokenRequest.Wire.SSL_RECEIVING).counted(new byte[0]));
+                goesOn = listen();
+            }
             theirs = TokenRequest.Wire.SSL_RECEIVING;
             while (goesOn && theirs != TokenRequest.Wire.SSL_HOLDING) {
                 say(TokenRequest.Wire.SSL_HOLDING);
@@ -1544,10 +1610,12 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             Pattern.CASE_INSENSITIVE);
         private static final Pattern COMPARISON = Pattern.compile(TERM, Pattern.CASE_INSENSITIVE);
         private final List<TokenRequest.ClassAd> ads;
+        private final Script script;
         private final Journal journal;
 
         Directory(Script script, int port, Journal journal) {
             this.ads = script.daemons.stream().map(daemon -> daemon.ad(port, script.remoteVersion)).toList();
+            this.script = script;
             this.journal = journal;
         }
 
@@ -1570,7 +1638,8 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
                 .filter(ad -> ad.string("MyType").filter(type::equals).isPresent() && meets(ad, constraint))
                 .limit(query.integer("LimitResults").orElse(Long.MAX_VALUE)).toList();
             journal.note("lookup " + type + " " + constraint + " -> " + found.size());
-            found.forEach(ad -> message.number(1).ad(projected(ad, query.string("Projection").orElse(""))));
+            found.forEach(ad -> message.number(1).ad(script.filled(projected(ad,
+                query.string("Projection").orElse("")))));
             return message.number(0);
         }
 
@@ -1895,7 +1964,15 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
                 out.write(damaged, 0, damaged.length / 2);
                 throw new HangUp("told to cut a packet off");
             }
-            out.write(damaged);
+            if (script.dribbleMillis > 0) {
+                for (byte one : damaged) {
+                    out.write(one);
+                    out.flush();
+                    LockSupport.parkNanos(script.dribbleMillis * 1_000_000);
+                }
+            } else {
+                out.write(damaged);
+            }
         }
 
         /** A letter of the other case leaves a message that reads well; without letters, it is the last byte. */

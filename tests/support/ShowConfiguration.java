@@ -5,6 +5,7 @@ package tokenrequest;
 import java.io.IOException;
 import java.nio.file.FileSystems;
 import java.nio.file.attribute.UserPrincipal;
+import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
@@ -37,7 +38,8 @@ final class ShowConfiguration {
             machine.environment(), machine.name(), machine.home(), user, machine.invocation(), machine.in(), machine.out(),
             machine.err(), machine.terminal());
         try {
-            TokenRequest.Configuration configuration = TokenRequest.Configuration.read(host, localName);
+            TokenRequest.Configuration configuration = TokenRequest.Configuration.read(host, localName,
+                new TokenRequest.Deadline(host.clock(), Duration.ZERO));
             configuration.warnings().forEach(host.err()::println);
             TokenRequest.Reporter reporter = new TokenRequest.Reporter(host, true);
             configuration.shown(List.copyOf(words)).forEach(reporter::configured);
