@@ -21,6 +21,7 @@ import com.fasterxml.jackson.core.json.JsonWriteFeature;
 import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.sun.security.auth.module.UnixSystem;
 import io.jsonwebtoken.Claims;
 import io.jsonwebtoken.JwtException;
 import io.jsonwebtoken.Jwts;
@@ -64,6 +65,7 @@ import java.nio.channels.FileChannel;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
+import java.nio.file.FileSystemLoopException;
 import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
@@ -75,6 +77,7 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.PosixFileAttributeView;
+import java.nio.file.attribute.PosixFileAttributes;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.nio.file.attribute.UserPrincipal;
 import java.nio.file.attribute.UserPrincipalLookupService;
@@ -544,6 +547,7 @@ public final class TokenRequest {
      * @param name        the machine's name, for the client ID
      * @param home        the user's home by the password database, as HTCondor takes it, not by $HOME; empty if unknown
      * @param user        the owner that files of this user have
+     * @param uid         the user's number, by which root is known whatever it is called; empty where there are none
      * @param invocation  what a user types to run this program
      * @param in          what `-resume -` reads, and answers
      * @param out         where the token goes
@@ -551,22 +555,30 @@ public final class TokenRequest {
      * @param terminal    whether a stream, by its number, is a terminal
      */
     record Host(InstantSource clock, SecureRandom random, Sleeper sleeper, Map<String, String> environment, String name,
-                Optional<Path> home, Optional<UserPrincipal> user, String invocation, InputStream in, PrintStream out,
-                PrintStream err, IntPredicate terminal) {
+                Optional<Path> home, Optional<UserPrincipal> user, OptionalInt uid, String invocation, InputStream in,
+                PrintStream out, PrintStream err, IntPredicate terminal) {
 
         /** The machine as it is. */
         static Host real() {
             return new Host(InstantSource.system(), new SecureRandom(), duration -> Thread.sleep(duration.toMillis()),
                 System.getenv(), machineName(),
                 Optional.of(System.getProperty("user.home")).filter(home -> home.startsWith("/")).map(Path::of),
-                owner(), ownInvocation(), new BufferedInputStream(new FileInputStream(FileDescriptor.in)),
+                owner(), ownUid(), ownInvocation(), new BufferedInputStream(new FileInputStream(FileDescriptor.in)),
                 new PrintStream(new FileOutputStream(FileDescriptor.out), false, UTF_8),
                 new PrintStream(new FileOutputStream(FileDescriptor.err), true, UTF_8), Host::isTerminal);
         }
 
-        /** Whether this is root, who has no token directory of its own but the system's. */
+        /** Whether this is root, who has no token directory of its own but the system's. The number counts, not a name. */
         boolean isRoot() {
-            return user.filter(owner -> owner.getName().equals("root")).isPresent();
+            return uid.equals(OptionalInt.of(PathTrust.ROOT));
+        }
+
+        /** Root and this user, as {@link PathTrust} takes them. */
+        Set<Integer> trusted() {
+            Set<Integer> uids = new HashSet<>();
+            uids.add(PathTrust.ROOT);
+            uid.ifPresent(uids::add);
+            return uids;
         }
 
         /** Bytes that nobody can guess, as lower-case hex. */
@@ -618,6 +630,16 @@ public final class TokenRequest {
                         .lookupPrincipalByName(System.getProperty("user.name")));
             } catch (IOException | UnsupportedOperationException e) {
                 return Optional.empty();
+            }
+        }
+
+        private static OptionalInt ownUid() {
+            Path self = Path.of("/proc/self");
+            try {
+                return OptionalInt.of(Files.exists(self) ? (Integer) Files.getAttribute(self, "unix:uid")
+                    : (int) new UnixSystem().getUid());
+            } catch (IOException | UnsupportedOperationException | LinkageError e) {
+                return OptionalInt.empty(); // a system without such numbers
             }
         }
     }
@@ -753,6 +775,231 @@ public final class TokenRequest {
         void log(String category, Supplier<String> text) {
             if (wanted.test(category)) {
                 lines.accept(STAMP.format(clock.instant()) + " (" + category + ") " + printable(text.get()));
+            }
+        }
+    }
+
+    /**
+     * Who can change what lies at a path: its components are looked at one by one, and links are followed, as the kernel
+     * does it. Whoever can write to a directory can change what lies in it; in a sticky one only the owner of the thing and
+     * the directory's owner can. A thing's own mode and owner say who can change the thing itself. (J. Kupsch and B. Miller,
+     * "How to Open a File and Not Get Hacked", 2008; HTCondor's safefile follows it, too.)
+     *
+     * <p>The owner of the root directory is trusted with root: he can change everything. That is root, but where a
+     * container has no name for root, as with some user namespaces.
+     *
+     * <p>A link that a stranger put into a directory that others can write is not followed, by the kernel's rule
+     * (protected_symlinks in proc_sys_fs(5)), which holds here in directories that are not sticky, too.
+     *
+     * @param path  the path without links; its end need not exist. Where a stranger's link is met, it ends there
+     * @param entry what lies there; empty if nothing does
+     * @param way   how somebody who is not trusted can put something else at the path; empty if nobody can
+     * @param thing how somebody who is not trusted can change what lies there, or, of a directory, what lies in it; a sticky
+     *              directory protects that
+     */
+    record PathTrust(Path path, Optional<Entry> entry, Optional<Weakness> way, Optional<Weakness> thing) {
+        static final int ROOT = 0;
+        /** As the kernel. path_resolution(7) */
+        private static final int LINKS_MAX = 40;
+
+        /** Whether the system has owners and modes to look at. */
+        static boolean isPossible() {
+            return FileSystems.getDefault().supportedFileAttributeViews().contains("unix");
+        }
+
+        /**
+         * Looks at a path.
+         *
+         * @param path    relative ones begin in the working directory
+         * @param trusted users' numbers, such as {@link Host#trusted}
+         * @param options NOFOLLOW_LINKS for one whose last component is not followed, should it be a link
+         * @throws IOException                   if a part of it cannot be looked at
+         * @throws UnsupportedOperationException where this is not {@link #isPossible}
+         */
+        static PathTrust of(Path path, Set<Integer> trusted, LinkOption... options) throws IOException {
+            return new Walk(trusted).along(path.toAbsolutePath(), options.length == 0);
+        }
+
+        /** The first objection: to the way, or to the thing. */
+        Optional<Weakness> weakness() {
+            return way.isPresent() ? way : thing;
+        }
+
+        /**
+         * A component that a stranger can change. As text it is a clause, such as "/srv can be changed by everybody (mode
+         * 0777)".
+         *
+         * @param at     a directory, a link or a file
+         * @param reason who can change it, and by what right
+         */
+        record Weakness(Path at, String reason) {
+            @Override
+            public String toString() {
+                return printable(at.toString()) + " " + reason;
+            }
+        }
+
+        /**
+         * What lstat says.
+         *
+         * @param mode  with the type, as in stat(2)
+         * @param links how many names it has
+         * @param key   device and inode
+         */
+        record Entry(int mode, int uid, long size, int links, Object key) {
+            private static final String ATTRIBUTES = "unix:mode,uid,size,nlink,fileKey";
+
+            static Entry of(Path path, LinkOption... options) throws IOException {
+                Map<String, Object> attributes = Files.readAttributes(path, ATTRIBUTES, options);
+                return new Entry((Integer) attributes.get("mode"), (Integer) attributes.get("uid"),
+                    (Long) attributes.get("size"), (Integer) attributes.get("nlink"), attributes.get("fileKey"));
+            }
+
+            Type type() {
+                return Type.of(mode);
+            }
+
+            /** Whether others than its owner can write to it. An access list counts: it shows in the mode of the group. */
+            boolean isSharedWritable() {
+                return (mode & 0022) != 0 && type() != Type.LINK;
+            }
+
+            boolean isSticky() {
+                return (mode & 01000) != 0 && type() == Type.DIRECTORY;
+            }
+        }
+
+        /** What a file can be, with the words for it. inode(7) */
+        enum Type {
+            REGULAR(0100000, "a regular file"), DIRECTORY(0040000, "a directory"), LINK(0120000, "a symbolic link"),
+            PIPE(0010000, "a pipe"), SOCKET(0140000, "a socket"), CHARACTERS(0020000, "a character device"),
+            BLOCKS(0060000, "a block device"), OTHER(0, "no file");
+
+            private static final int MASK = 0170000;
+            private final int bits;
+            private final String words;
+
+            Type(int bits, String words) {
+                this.bits = bits;
+                this.words = words;
+            }
+
+            static Type of(int mode) {
+                for (Type type : values()) {
+                    if ((mode & MASK) == type.bits) {
+                        return type;
+                    }
+                }
+                return OTHER;
+            }
+
+            String words() {
+                return words;
+            }
+        }
+
+        /** One look at one path. */
+        private static final class Walk {
+            private final Set<Integer> trusted;
+            private Path at = Path.of("/");
+            private Entry here = Entry.of(at, LinkOption.NOFOLLOW_LINKS);
+            private Optional<Weakness> way = Optional.empty();
+
+            Walk(Set<Integer> trusted) throws IOException {
+                this.trusted = new HashSet<>(trusted);
+                this.trusted.add(here.uid());
+            }
+
+            PathTrust along(Path path, boolean followsLast) throws IOException {
+                Deque<String> names = new ArrayDeque<>();
+                push(path, names);
+                Entry root = here;
+                for (int links = 0; !names.isEmpty(); ) {
+                    String name = names.pop();
+                    if (here.type() != Type.DIRECTORY) {
+                        throw new NotDirectoryException(at.toString());
+                    } else if (name.equals("..")) {
+                        at = at.getNameCount() == 0 ? at : at.getParent();
+                        here = Entry.of(at, LinkOption.NOFOLLOW_LINKS);
+                        continue;
+                    }
+                    Path next = at.resolve(name);
+                    note(weakness(at, here));
+                    Entry entry;
+                    try {
+                        entry = Entry.of(next, LinkOption.NOFOLLOW_LINKS);
+                    } catch (NoSuchFileException e) {
+                        note(here.isSharedWritable() ? Optional.of(new Weakness(next, "does not exist, and everybody who can "
+                            + "write to " + printable(at.toString()) + " can create it")) : Optional.empty());
+                        return new PathTrust(next.resolve(String.join("/", names)), Optional.empty(), way, Optional.empty());
+                    }
+                    if (here.isSharedWritable() && !trusted.contains(entry.uid())) {
+                        note(Optional.of(new Weakness(next, "belongs to " + owner(next)
+                            + ", who can put something else in its place")));
+                    }
+                    if (entry.type() == Type.LINK && (followsLast || !names.isEmpty())) {
+                        if (names.isEmpty() && holdsDescriptors(at)) {
+                            return new PathTrust(next, Optional.of(Entry.of(next)), way, Optional.empty());
+                        } else if (!isFollowed(entry)) {
+                            return new PathTrust(next, Optional.of(entry), way, Optional.empty());
+                        } else if (++links > LINKS_MAX) {
+                            throw new FileSystemLoopException(path.toString());
+                        }
+                        Path target = Files.readSymbolicLink(next);
+                        push(target, names);
+                        at = target.isAbsolute() ? target.getRoot() : at;
+                        here = target.isAbsolute() ? root : here;
+                    } else {
+                        at = next;
+                        here = entry;
+                    }
+                }
+                return new PathTrust(at, Optional.of(here), way,
+                    here.type() == Type.LINK ? Optional.empty() : weakness(at, here));
+            }
+
+            private static void push(Path path, Deque<String> names) {
+                for (int i = path.getNameCount() - 1; i >= 0; i--) {
+                    String name = path.getName(i).toString();
+                    if (!name.isEmpty() && !name.equals(".")) {
+                        names.push(name);
+                    }
+                }
+            }
+
+            /** Whether the links in a directory lead to what a process has open, whatever they read. proc_pid_fd(5) */
+            private static boolean holdsDescriptors(Path directory) {
+                return directory.startsWith("/proc") && directory.endsWith("fd")
+                    && (directory.getNameCount() == 3 || directory.getNameCount() == 5);
+            }
+
+            private void note(Optional<Weakness> weakness) {
+                way = way.isPresent() ? way : weakness;
+            }
+
+            private boolean isFollowed(Entry link) {
+                return !here.isSharedWritable() || trusted.contains(link.uid()) || link.uid() == here.uid();
+            }
+
+            /** Who, other than those trusted, can write to a file, or to a directory so that things in it are exchanged. */
+            private Optional<Weakness> weakness(Path path, Entry entry) throws IOException {
+                if (!trusted.contains(entry.uid())) {
+                    return Optional.of(new Weakness(path, "belongs to " + owner(path)));
+                }
+                if (!entry.isSharedWritable() || entry.isSticky()) {
+                    return Optional.empty();
+                }
+                return Optional.of(new Weakness(path, String.format(Locale.ROOT, "can be changed by %s (mode %04o)",
+                    (entry.mode() & 0002) != 0 ? "everybody" : "its group, " + group(path), entry.mode() & 07777)));
+            }
+
+            private static String owner(Path path) throws IOException {
+                return printable(Files.getOwner(path, LinkOption.NOFOLLOW_LINKS).getName());
+            }
+
+            private static String group(Path path) throws IOException {
+                return printable(Files.readAttributes(path, PosixFileAttributes.class, LinkOption.NOFOLLOW_LINKS).group()
+                    .getName());
             }
         }
     }

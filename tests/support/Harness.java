@@ -6,6 +6,7 @@
 //SOURCES LoopbackPool.java
 //SOURCES MiddleMan.java
 //SOURCES ShowConfiguration.java
+//SOURCES ShowPathTrust.java
 //SOURCES Vectors.java
 //COMPILE_OPTIONS -Xlint:all
 
@@ -47,8 +48,8 @@ public final class Harness {
         TokenRequest.Host real = TokenRequest.Host.real();
         Time time = new Time(Optional.ofNullable(real.environment().get("HARNESS_SLEEPS")).map(Path::of));
         TokenRequest.Host host = new TokenRequest.Host(time, seeded(), time, Map.copyOf(real.environment()), MACHINE,
-            real.home(), real.user(), TokenRequest.ArgumentParser.PROGRAM, real.in(), real.out(), real.err(),
-            real.terminal());
+            real.home(), real.user(), real.uid(), TokenRequest.ArgumentParser.PROGRAM, real.in(), real.out(),
+            real.err(), real.terminal());
         TokenRequest.Handover handover = new TokenRequest.Handover();
         handover.guard();
         System.exit(TokenRequest.run(args, host, handover));

@@ -10,6 +10,7 @@ import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalInt;
 
 /**
  * What {@code -config NAME} says, to an ordinary user, whoever runs it; root has no configuration of his own. Prints a
@@ -22,17 +23,19 @@ final class ShowConfiguration {
         Deque<String> words = new ArrayDeque<>(List.of(arguments));
         String localName = "";
         Optional<UserPrincipal> user = Optional.empty();
+        OptionalInt uid = OptionalInt.empty();
         while (!words.isEmpty() && words.element().startsWith("-")) {
             if (words.remove().equals("-local-name")) {
                 localName = words.remove();
             } else {
                 user = Optional.of(FileSystems.getDefault().getUserPrincipalLookupService().lookupPrincipalByName("root"));
+                uid = OptionalInt.of(0);
             }
         }
         TokenRequest.Host real = TokenRequest.Host.real();
         PrintStream out = real.out();
         TokenRequest.Host host = new TokenRequest.Host(real.clock(), real.random(), real.sleeper(), real.environment(),
-            real.name(), real.home(), user, real.invocation(), real.in(), out, real.err(), real.terminal());
+            real.name(), real.home(), user, uid, real.invocation(), real.in(), out, real.err(), real.terminal());
         try {
             TokenRequest.Configuration configuration = TokenRequest.Configuration.read(host, localName);
             configuration.warnings().forEach(host.err()::println);
