@@ -38,6 +38,7 @@ import java.io.FileOutputStream;
 import java.io.FilterInputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.InterruptedIOException;
 import java.io.OutputStream;
 import java.io.PrintStream;
 import java.io.PushbackInputStream;
@@ -140,7 +141,10 @@ import java.util.SortedMap;
 import java.util.Stack;
 import java.util.StringTokenizer;
 import java.util.TreeMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
@@ -273,7 +277,7 @@ public final class TokenRequest {
                 reporter.show(show.text());
             } else if (action instanceof Action.Configured configured) {
                 reporter.tellAs(configured.json(), Detail.NORMAL);
-                Configuration configuration = Configuration.read(host);
+                Configuration configuration = Configuration.read(host, new Deadline(host.clock(), Duration.ZERO));
                 configuration.warnings().forEach(reporter::line);
                 configuration.shown(configured.names()).forEach(reporter::configured);
             } else {
@@ -313,10 +317,12 @@ public final class TokenRequest {
             this.host = host;
             this.handover = handover;
             this.reporter = reporter;
-            this.configuration = Configuration.read(host);
+            Deadline answer = new Deadline(host.clock(), options.patience().timeout());
+            this.configuration = Configuration.read(host, answer);
+            answer.multiply(configuration);
             configuration.warnings().forEach(reporter::line);
             this.circumstances = new Circumstances(configuration, host, Trace.of(options.debug(), configuration,
-                reporter::line, host.clock()), options.anchors(), Timeouts.of(configuration), reporter);
+                reporter::line, host.clock()), options.anchors(), answer, reporter);
             this.writer = new Writer(host);
             this.resumed = options.resume().isPresent()
                 ? Optional.of(writer.readKept(options.resume().get())) : Optional.empty();
@@ -1461,19 +1467,107 @@ public final class TokenRequest {
         Optional<Boolean> confirm(List<String> question);
     }
 
-    /** How long to wait for a connection, and for all that is to be said on it. condor_daemon_client/daemon.cpp */
-    record Timeouts(Duration connection, Duration exchange) {
+    /**
+     * When the pool must have answered. Finding a daemon, connecting, logging in and asking share one minute, times the
+     * multiplier in the settings, and never go past the end of {@code -timeout}. Every wait asks here how long it may
+     * take, so waits do not add up, however much a server lists.
+     *
+     * <p>A wait looks at the clock once a second, since a clock can be set. Used by the main thread only.
+     */
+    static final class Deadline {
+        /** How long one address may take to be connected to, and what is said on one connection: as in HTCondor's tools. */
+        static final Duration CONNECTION = Duration.ofSeconds(5); // condor_daemon_client/daemon.cpp
+        static final Duration EXCHANGE = Duration.ofSeconds(20);
+        private static final Duration ANSWER = Duration.ofSeconds(60);
+        private static final Duration GLANCE = Duration.ofSeconds(1);
+        private final InstantSource clock;
+        private final Instant start;
+        /** The end of {@code -timeout}; empty if that is 0, which is for the first answer, however long that takes. */
+        private Optional<Instant> end;
+        /** The end of the minute. */
+        private Instant due;
+        private int multiplier = 1;
+
+        /** A call that blocks, and that Java cannot interrupt. */
+        interface Blocking<T> {
+            T call() throws IOException;
+        }
+
+        /** @param timeout what the user gives the whole wait; zero for the first answer only */
+        Deadline(InstantSource clock, Duration timeout) {
+            this.clock = clock;
+            this.start = clock.instant();
+            this.end = Optional.of(timeout).filter(limit -> !limit.isZero()).map(start::plus);
+            this.due = start.plus(ANSWER);
+        }
+
         /** @throws Failure CONFIGURATION */
-        static Timeouts of(Configuration configuration) throws Failure {
+        void multiply(Configuration configuration) throws Failure {
             int ofTools = configuration.number("TOOL_TIMEOUT_MULTIPLIER", 0, 0, 1000);
-            int multiplier = Math.max(1, ofTools > 0 ? ofTools : configuration.number("TIMEOUT_MULTIPLIER", 0, 0, 1000));
-            return new Timeouts(Duration.ofSeconds(5).multipliedBy(multiplier),
-                Duration.ofSeconds(20).multipliedBy(multiplier));
+            multiplier = Math.max(1, ofTools > 0 ? ofTools : configuration.number("TIMEOUT_MULTIPLIER", 0, 0, 1000));
+            due = start.plus(ANSWER.multipliedBy(multiplier));
+        }
+
+        /** What is left; zero if it is over. */
+        Duration left() {
+            Duration left = Duration.between(clock.instant(), end.filter(due::isAfter).orElse(due));
+            return left.isNegative() ? Duration.ZERO : left;
+        }
+
+        boolean isOver() {
+            return left().isZero();
+        }
+
+        /** The end of a part that usually takes so long at most, times the multiplier; never after the deadline. */
+        Instant within(Duration usual) {
+            Duration longest = usual.multipliedBy(multiplier);
+            Duration left = left();
+            return clock.instant().plus(left.compareTo(longest) < 0 ? left : longest);
+        }
+
+        /**
+         * Makes a call in a thread of its own, and leaves it there if it has not returned by the deadline: a name look-up,
+         * or the opening of a file that may be a pipe. The program ends without it.
+         *
+         * @param what as in "WHAT did not end in time"
+         * @throws InterruptedIOException if it is too late
+         * @throws IOException            what the call throws
+         */
+        <T> T await(String what, Blocking<T> call) throws IOException {
+            FutureTask<T> task = new FutureTask<>(call::call);
+            Thread thread = new Thread(task, what);
+            thread.setDaemon(true);
+            thread.start();
+            long millis = left().toMillis();
+            while (millis > 0 && !isOver()) {
+                try {
+                    return task.get(Math.min(millis, GLANCE.toMillis()), TimeUnit.MILLISECONDS);
+                } catch (TimeoutException e) {
+                    millis -= GLANCE.toMillis();
+                } catch (InterruptedException e) {
+                    Thread.currentThread().interrupt();
+                    break;
+                } catch (ExecutionException e) {
+                    throw thrown(e.getCause());
+                }
+            }
+            throw new InterruptedIOException(what + " did not end in time");
+        }
+
+        /** What a call has thrown, as if it had been made here. */
+        private static IOException thrown(Throwable e) {
+            if (e instanceof RuntimeException bug) {
+                throw bug;
+            }
+            if (e instanceof Error error) {
+                throw error;
+            }
+            return (IOException) e; // the call can throw nothing else
         }
     }
 
     /** What every conversation of this run has in common. */
-    record Circumstances(Configuration configuration, Host host, Trace trace, Anchors anchors, Timeouts timeouts,
+    record Circumstances(Configuration configuration, Host host, Trace trace, Anchors anchors, Deadline deadline,
                          Listener listener) { }
 
     /** What happens, for whoever listens. */
@@ -2199,13 +2293,13 @@ public final class TokenRequest {
          *
          * @throws Failure CONFIGURATION
          */
-        static Configuration read(Host host) throws Failure {
-            return read(host, "");
+        static Configuration read(Host host, Deadline deadline) throws Failure {
+            return read(host, "", deadline);
         }
 
-        /** As {@code read(host)}, for a daemon of that local name, which goes before TOOL; this command has none. */
-        static Configuration read(Host host, String localName) throws Failure {
-            Sources sources = new Sources(host, localName);
+        /** The same for a daemon of that local name, which goes before TOOL; this command has none. */
+        static Configuration read(Host host, String localName, Deadline deadline) throws Failure {
+            Sources sources = new Sources(host, localName, deadline);
             sources.read();
             return new Configuration(sources.macros(), sources.said());
         }
@@ -2319,6 +2413,7 @@ public final class TokenRequest {
         private static final String FORBIDDEN = "YOU_MUST_CHANGE_THIS_INVALID_CONDOR_CONFIGURATION_VALUE";
         private final Host host;
         private final String localName;
+        private final Deadline deadline;
         private final Map<String, Configuration.Setting> defined = new HashMap<>();
         private final List<Path> files = new ArrayList<>();
         private final Set<String> said = new LinkedHashSet<>();
@@ -2328,10 +2423,11 @@ public final class TokenRequest {
         /** The text of a source; if a command wrote it, the status in which that ended, else 0. */
         record Text(String text, int exitStatus) { }
 
-        Sources(Host host, String localName) {
+        Sources(Host host, String localName, Deadline deadline) {
             this.host = host;
             this.localName = localName;
-            this.machine = new Machine(host, localName);
+            this.deadline = deadline;
+            this.machine = new Machine(host, localName, deadline);
             this.macros = new Macros(defined, localName, machine, host, said);
         }
 
@@ -3628,11 +3724,13 @@ public final class TokenRequest {
             Set.of("HOSTNAME", "FULL_HOSTNAME", "IP_ADDRESS", "IPV4_ADDRESS", "IPV6_ADDRESS");
         private final Host host;
         private final String localName;
+        private final Deadline deadline;
         private Optional<String> fullName = Optional.empty();
 
-        Machine(Host host, String localName) {
+        Machine(Host host, String localName, Deadline deadline) {
             this.host = host;
             this.localName = localName;
+            this.deadline = deadline;
         }
 
         /** One for trials, which does not ask the network. */
@@ -5126,12 +5224,12 @@ public final class TokenRequest {
         @Override
         public Connection connect() throws IOException {
             Host host = circumstances.host();
-            Duration patience = circumstances.timeouts().connection();
+            Duration patience = Deadline.CONNECTION;
             List<String> complaints = new ArrayList<>();
             for (InetSocketAddress address : target.addresses()) {
                 try {
                     Connection connection = Connection.open(address, patience, host.clock(),
-                        host.clock().instant().plus(patience).plus(circumstances.timeouts().exchange()));
+                        circumstances.deadline().within(patience.plus(Deadline.EXCHANGE)));
                     circumstances.trace().log(Trace.NETWORK, () -> "Connected to " + Target.text(address) + ".");
                     return Dialer.lead(connection, target, circumstances);
                 } catch (IOException e) {
@@ -7485,7 +7583,7 @@ public final class TokenRequest {
         /** The daemon may be here before the broker says that it is to come. */
         private Connection await(Channel broker, ServerSocket listener, String connectId) throws IOException {
             listener.setSoTimeout(LOOK_MILLIS);
-            Duration patience = circumstances.timeouts().exchange();
+            Duration patience = Deadline.EXCHANGE;
             Instant deadline = host.clock().instant().plus(patience);
             long looks = patience.toMillis() / LOOK_MILLIS;
             boolean answered = false;

@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.FileSystems;
 import java.nio.file.attribute.UserPrincipal;
+import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
@@ -37,7 +38,8 @@ final class ShowConfiguration {
         TokenRequest.Host host = new TokenRequest.Host(real.clock(), real.random(), real.sleeper(), real.environment(),
             real.name(), real.home(), user, uid, real.invocation(), real.in(), out, real.err(), real.terminal());
         try {
-            TokenRequest.Configuration configuration = TokenRequest.Configuration.read(host, localName);
+            TokenRequest.Configuration configuration = TokenRequest.Configuration.read(host, localName,
+                new TokenRequest.Deadline(host.clock(), Duration.ZERO));
             configuration.warnings().forEach(host.err()::println);
             TokenRequest.Reporter reporter = new TokenRequest.Reporter(host, true);
             configuration.shown(List.copyOf(words)).forEach(reporter::configured);
