@@ -360,16 +360,16 @@ public final class TokenRequest {
             return List.of(found);
         }
 
-        private interface Use<T> {
+        private interface Task<T> {
             T of(Found daemon) throws Failure;
         }
 
         /** What comes of the first that can be used. The user hears of those that cannot. */
-        private <T> T firstOf(List<Found> daemons, Use<T> use) throws Failure {
+        private <T> T firstOf(List<Found> daemons, Task<T> task) throws Failure {
             List<String> complaints = new ArrayList<>();
             for (Found daemon : daemons.subList(0, daemons.size() - 1)) {
                 try {
-                    T result = use.of(daemon);
+                    T result = task.of(daemon);
                     complaints.forEach(reporter::notice);
                     return result;
                 } catch (Failure failure) {
@@ -380,7 +380,7 @@ public final class TokenRequest {
                 }
             }
             try {
-                T result = use.of(daemons.get(daemons.size() - 1));
+                T result = task.of(daemons.get(daemons.size() - 1));
                 complaints.forEach(reporter::notice);
                 return result;
             } catch (Failure failure) {
@@ -803,7 +803,7 @@ public final class TokenRequest {
      * @param thing how somebody who is not trusted can change what lies there, or, of a directory, what lies in it; a sticky
      *              directory protects that
      */
-    record PathTrust(Path path, Optional<Entry> entry, Optional<Weakness> way, Optional<Weakness> thing) {
+    record PathTrust(Path path, Optional<Stat> entry, Optional<Weakness> way, Optional<Weakness> thing) {
         static final int ROOT = 0;
         /** As the kernel. path_resolution(7) */
         private static final int LINKS_MAX = 40;
@@ -852,12 +852,12 @@ public final class TokenRequest {
          * @param links how many names it has
          * @param key   device and inode
          */
-        record Entry(int mode, int uid, long size, int links, Object key) {
+        record Stat(int mode, int uid, long size, int links, Object key) {
             private static final String ATTRIBUTES = "unix:mode,uid,size,nlink,fileKey";
 
-            static Entry of(Path path, LinkOption... options) throws IOException {
+            static Stat of(Path path, LinkOption... options) throws IOException {
                 Map<String, Object> attributes = Files.readAttributes(path, ATTRIBUTES, options);
-                return new Entry((Integer) attributes.get("mode"), (Integer) attributes.get("uid"),
+                return new Stat((Integer) attributes.get("mode"), (Integer) attributes.get("uid"),
                     (Long) attributes.get("size"), (Integer) attributes.get("nlink"), attributes.get("fileKey"));
             }
 
@@ -908,7 +908,7 @@ public final class TokenRequest {
         private static final class Walk {
             private final Set<Integer> trusted;
             private Path at = Path.of("/");
-            private Entry here = Entry.of(at, LinkOption.NOFOLLOW_LINKS);
+            private Stat here = Stat.of(at, LinkOption.NOFOLLOW_LINKS);
             private Optional<Weakness> way = Optional.empty();
 
             Walk(Set<Integer> trusted) throws IOException {
@@ -919,21 +919,21 @@ public final class TokenRequest {
             PathTrust along(Path path, boolean followsLast) throws IOException {
                 Deque<String> names = new ArrayDeque<>();
                 push(path, names);
-                Entry root = here;
+                Stat root = here;
                 for (int links = 0; !names.isEmpty(); ) {
                     String name = names.pop();
                     if (here.type() != Type.DIRECTORY) {
                         throw new NotDirectoryException(at.toString());
                     } else if (name.equals("..")) {
                         at = at.getNameCount() == 0 ? at : at.getParent();
-                        here = Entry.of(at, LinkOption.NOFOLLOW_LINKS);
+                        here = Stat.of(at, LinkOption.NOFOLLOW_LINKS);
                         continue;
                     }
                     Path next = at.resolve(name);
                     note(weakness(at, here));
-                    Entry entry;
+                    Stat entry;
                     try {
-                        entry = Entry.of(next, LinkOption.NOFOLLOW_LINKS);
+                        entry = Stat.of(next, LinkOption.NOFOLLOW_LINKS);
                     } catch (NoSuchFileException e) {
                         note(here.isSharedWritable() ? Optional.of(new Weakness(next, "does not exist, and everybody who can "
                             + "write to " + printable(at.toString()) + " can create it")) : Optional.empty());
@@ -945,7 +945,7 @@ public final class TokenRequest {
                     }
                     if (entry.type() == Type.LINK && (followsLast || !names.isEmpty())) {
                         if (names.isEmpty() && holdsDescriptors(at)) {
-                            return new PathTrust(next, Optional.of(Entry.of(next)), way, Optional.empty());
+                            return new PathTrust(next, Optional.of(Stat.of(next)), way, Optional.empty());
                         } else if (!isFollowed(entry)) {
                             return new PathTrust(next, Optional.of(entry), way, Optional.empty());
                         } else if (++links > LINKS_MAX) {
@@ -983,12 +983,12 @@ public final class TokenRequest {
                 way = way.isPresent() ? way : weakness;
             }
 
-            private boolean isFollowed(Entry link) {
+            private boolean isFollowed(Stat link) {
                 return !here.isSharedWritable() || trusted.contains(link.uid()) || link.uid() == here.uid();
             }
 
             /** Who, other than those trusted, can write to a file, or to a directory so that things in it are exchanged. */
-            private Optional<Weakness> weakness(Path path, Entry entry) throws IOException {
+            private Optional<Weakness> weakness(Path path, Stat entry) throws IOException {
                 if (!trusted.contains(entry.uid())) {
                     return Optional.of(new Weakness(path, "belongs to " + owner(path)));
                 }
@@ -1031,7 +1031,6 @@ public final class TokenRequest {
             : e instanceof AccessDeniedException ? "Permission denied"
             : e instanceof FileAlreadyExistsException ? "File exists"
             : e instanceof NotDirectoryException ? "Not a directory"
-            : e instanceof UserPrincipalNotFoundException user ? "no such user or group: " + user.getName()
             : e instanceof FileSystemException file && file.getReason() != null ? file.getReason()
             : e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
     }
@@ -1923,7 +1922,7 @@ public final class TokenRequest {
                 check(value.matches("0?[0-7]{3}") && value.endsWith("0"), Flag.MODE, value,
                     "It takes three octal digits, the last of them 0: a token is not for others to read.");
                 int bits = Integer.parseInt(value, 8);
-                return IntStream.range(0, 9).mapToObj(i -> (bits >> 8 - i & 1) == 1 ? "rwx".charAt(i % 3) + "" : "-")
+                return IntStream.range(0, 9).mapToObj(i -> (bits >> (8 - i) & 1) == 1 ? "rwx".charAt(i % 3) + "" : "-")
                     .collect(Collectors.joining());
             }
 
@@ -2281,7 +2280,7 @@ public final class TokenRequest {
          * @param value  empty where it is undefined or blank
          * @param source FILE:LINE, "environment", "default" or "detected"
          */
-        record Entry(String name, Optional<String> value, String source) { }
+        record Parameter(String name, Optional<String> value, String source) { }
 
         private Configuration(Macros macros, List<String> warnings) {
             this.macros = macros;
@@ -2389,11 +2388,11 @@ public final class TokenRequest {
          * @param names any names; none for all that this command uses
          * @throws Failure CONFIGURATION, if one refers to itself
          */
-        List<Entry> shown(List<String> names) throws Failure {
-            List<Entry> entries = new ArrayList<>();
+        List<Parameter> shown(List<String> names) throws Failure {
+            List<Parameter> entries = new ArrayList<>();
             for (String name : names.isEmpty() ? Parameters.NAMES : names) {
                 String source = macros.lookup(name).map(Setting::source).orElse(DEFAULT);
-                entries.add(new Entry(name, macros.value(name).map(Setting::value),
+                entries.add(new Parameter(name, macros.value(name).map(Setting::value),
                     source.startsWith(ENVIRONMENT) ? ENVIRONMENT : source));
             }
             return entries;
@@ -2701,7 +2700,7 @@ public final class TokenRequest {
                         Map<String, Object> attributes = Files.readAttributes(part, "unix:mode,uid,isDirectory");
                         int mode = (Integer) attributes.get("mode");
                         boolean sticky = (mode & 01000) != 0 && attributes.get("isDirectory").equals(true);
-                        if (!attributes.get("uid").equals(0) || (mode & 0022) != 0 && !sticky) {
+                        if (!attributes.get("uid").equals(0) || ((mode & 0022) != 0 && !sticky)) {
                             objection = part + " can be changed by others.";
                         }
                     }
@@ -2906,8 +2905,8 @@ public final class TokenRequest {
         }
 
         private boolean counts() {
-            return branches.isEmpty() || !branches.contains(Branch.PASSED) && !branches.contains(Branch.SOUGHT)
-                && !branches.contains(Branch.PASSED_ELSE);
+            return branches.isEmpty() || (!branches.contains(Branch.PASSED) && !branches.contains(Branch.SOUGHT)
+                && !branches.contains(Branch.PASSED_ELSE));
         }
 
         private boolean isBranching(String line) throws Rejected, Failure {
@@ -3106,7 +3105,7 @@ public final class TokenRequest {
             if (!consistsOf(what.substring(3).strip(), c -> !Character.isWhitespace(c))) {
                 throw new Rejected("defined use meta argument with internal spaces will never match");
             }
-            return parts.length < 2 || parts[1].isEmpty() ? Templates.isCategory(parts[0])
+            return (parts.length < 2 || parts[1].isEmpty()) ? Templates.isCategory(parts[0])
                 : Templates.find(parts[0], new Templates.Call(parts[1], "")).isPresent();
         }
 
@@ -3124,7 +3123,7 @@ public final class TokenRequest {
                 difference = number == null ? 0 : Integer.compare(VERSION.get(i), Integer.parseInt(number));
             }
             boolean holds = difference == "<=>".indexOf(parts.group(2)) - 1
-                || difference == 0 && !parts.group(3).isEmpty();
+                || (difference == 0 && !parts.group(3).isEmpty());
             return holds == parts.group(1).isEmpty();
         }
 
@@ -3384,7 +3383,7 @@ public final class TokenRequest {
 
         /** What may stand in a parameter's name. */
         static boolean isNameCharacter(int c) {
-            return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '.' && c <= '9' || c == '_';
+            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '.' && c <= '9') || c == '_';
         }
 
         /** The value as it is written; a blank one hides what would come after it. */
@@ -3448,7 +3447,8 @@ public final class TokenRequest {
                 return text;
             }
             String expanded = replace(text, within, reference -> !reference.isDollar());
-            for (Optional<Reference> dollar; (dollar = next(expanded, Reference::isDollar)).isPresent(); ) {
+            for (Optional<Reference> dollar = next(expanded, Reference::isDollar); dollar.isPresent();
+                    dollar = next(expanded, Reference::isDollar)) {
                 expanded = expanded.substring(0, dollar.get().start()) + "$" + expanded.substring(dollar.get().end());
             }
             return expanded;
@@ -3463,7 +3463,7 @@ public final class TokenRequest {
         private String replace(String text, List<String> within, Predicate<Reference> wanted) throws Failure {
             StringBuilder result = new StringBuilder(text);
             Deque<Region> regions = new ArrayDeque<>();
-            for (Optional<Reference> found; (found = next(result.toString(), wanted)).isPresent(); ) {
+            for (Optional<Reference> found = next(text, wanted); found.isPresent(); found = next(result.toString(), wanted)) {
                 Reference reference = found.get();
                 int following = result.length() - reference.end();
                 List<String> names = new ArrayList<>(within);
@@ -3694,7 +3694,7 @@ public final class TokenRequest {
             }
             boolean wantsName = letters.contains("n");
             boolean wantsPath = (letters.contains("p") || letters.contains("d"))
-                && (name > 0 || !wantsName && !wantsExtension);
+                && (name > 0 || (!wantsName && !wantsExtension));
             int bare = letters.contains("b") ? 1 : 0;
             int start = wantsPath ? 0 : wantsName ? name : wantsExtension ? Math.min(dot + bare, text.length()) : 0;
             int end = wantsExtension ? text.length() : wantsName ? dot : wantsPath ? Math.max(0, name - bare)
@@ -3920,7 +3920,7 @@ public final class TokenRequest {
         private List<Object> items(String end) {
             List<Object> items = new ArrayList<>();
             while (!malformed && !take(end)) {
-                malformed |= tokens.isEmpty() || !items.isEmpty() && !take(",");
+                malformed |= tokens.isEmpty() || (!items.isEmpty() && !take(","));
                 items.add(choice());
             }
             return items;
@@ -4008,7 +4008,7 @@ public final class TokenRequest {
         static String written(Object value) {
             return value instanceof List<?> items
                 ? items.stream().map(Expression::written).collect(Collectors.joining(",", "{ ", " }"))
-                : value instanceof Double ? String.format(Locale.ROOT, "%.15E", value)
+                : value instanceof Double number ? String.format(Locale.ROOT, "%.15E", number)
                 : value instanceof String ? '"' + value.toString() + '"' : value.toString().toLowerCase(Locale.ROOT);
         }
 
@@ -4234,7 +4234,7 @@ public final class TokenRequest {
 
         /** The addresses of a name, of which the name service may know better. */
         Comparator<InetAddress> orderOfNames() {
-            return asNamed ? (one, other) -> 0 : order();
+            return asNamed ? Comparator.comparingInt(unused -> 0) : order();
         }
     }
 
@@ -4377,7 +4377,7 @@ public final class TokenRequest {
             }
             Optional<String> name = typed.map(this::inFull);
             // There is one negotiator in a pool, wherever; and of another pool's daemons none is this machine's.
-            Optional<String> own = wanted.pool().isPresent() || name.isEmpty() && wanted.type() == DaemonType.NEGOTIATOR
+            Optional<String> own = wanted.pool().isPresent() || (name.isEmpty() && wanted.type() == DaemonType.NEGOTIATOR)
                 ? Optional.empty() : Optional.of(ownName(prefix));
             Optional<Found> here = own.isPresent() && own.get().equalsIgnoreCase(name.orElse(own.get()))
                 ? own(new Wanted(wanted.type(), own, wanted.pool()), own) : Optional.empty();
@@ -5725,7 +5725,7 @@ public final class TokenRequest {
         /** Whether the chain leads to nothing that is trusted; one CA may have the name of another, as a renewed one has. */
         private static boolean isUnknownIssuer(CertificateException e) {
             return !(e instanceof Rejection) && (e.getCause() instanceof CertPathBuilderException || e instanceof NoCas
-                || e.getCause() instanceof CertPathValidatorException no && no.getReason() == PKIXReason.NO_TRUST_ANCHOR);
+                || (e.getCause() instanceof CertPathValidatorException no && no.getReason() == PKIXReason.NO_TRUST_ANCHOR));
         }
 
         private void identify(X509ExtendedTrustManager judge, X509Certificate[] chain, String keyType, SSLEngine engine)
@@ -6421,7 +6421,7 @@ public final class TokenRequest {
                 try {
                     engine.closeOutbound();
                     while (engine.getHandshakeStatus() == HandshakeStatus.NEED_WRAP && wrap()) {
-                        continue;
+                        // wrap() sends what there is
                     }
                 } catch (SSLException e) {
                     broken.ifPresent(first -> first.addSuppressed(e));
@@ -6448,6 +6448,7 @@ public final class TokenRequest {
      * @param key   the shared key K
      * @param title of what we have, for complaints
      */
+    @SuppressWarnings("ArrayRecordComponent") // never compared
     record Akep2(String a, Optional<String> t, byte[] key, String title, SecureRandom random) {
 
         /** Runs the exchange and returns RB, the server's random bytes. */
@@ -6611,6 +6612,7 @@ public final class TokenRequest {
      * @param signedPart header and payload, as they stand in the text
      * @param signature  decoded
      */
+    @SuppressWarnings("ArrayRecordComponent") // never compared
     record IssuedToken(Secret text, Optional<String> keyId, Claims claims, String signedPart, byte[] signature) {
         private static final Pattern FORM = Pattern.compile("[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+");
         private static final int MAX_CHARACTERS = 64 * 1024;
@@ -6817,6 +6819,7 @@ public final class TokenRequest {
      * @param end   when it must no longer be used
      * @param lease the longest gap between two uses; zero for any
      */
+    @SuppressWarnings("ArrayRecordComponent") // never compared
     record Session(String id, byte[] key, Login login, Instant end, Duration lease, Instant lastUse) {
         /** Sessions are not used in their last seconds, since the server's clock started earlier than ours. */
         private static final Duration MARGIN = Duration.ofSeconds(5);
@@ -6853,7 +6856,7 @@ public final class TokenRequest {
         boolean isBefore(int major, int minor) {
             Matcher version = Pattern.compile("\\$CondorVersion: ([0-9]{1,4})\\.([0-9]{1,4})\\..*").matcher(version());
             return !version.matches() || Integer.parseInt(version.group(1)) < major
-                || Integer.parseInt(version.group(1)) == major && Integer.parseInt(version.group(2)) < minor;
+                || (Integer.parseInt(version.group(1)) == major && Integer.parseInt(version.group(2)) < minor);
         }
 
         List<String> issuerKeys() {
@@ -6909,7 +6912,7 @@ public final class TokenRequest {
         private static final Set<AuthMethod> BINDING =
             EnumSet.of(AuthMethod.SSL, AuthMethod.SCITOKENS, AuthMethod.PASSWORD);
         /** A little longer than the longest wait, so that one session serves it. */
-        private static final Duration SESSION_DURATION = Duration.ofSeconds(3900);
+        private static final Duration SESSION_DURATION = Duration.ofMinutes(65);
 
         private final Target target;
         private final Dialer dialer;
@@ -7377,6 +7380,7 @@ public final class TokenRequest {
                     + reply.trustDomain().orElse("(none)") + " and keys " + reply.issuerKeys()));
             }
 
+            @SuppressWarnings("ArrayRecordComponent") // never compared
             private record Proof(AuthMethod method, byte[] methodKey) { }
 
             /** Runs methods as the server chooses them, until one succeeds. condor_io/authentication.cpp */
@@ -7600,7 +7604,7 @@ public final class TokenRequest {
                     }
                     caller.close();
                 } catch (SocketTimeoutException e) {
-                    continue; // nobody yet
+                    // nobody yet
                 }
             }
             throw new SocketTimeoutException((answered ? "the daemon was told, and has not connected to "
@@ -7735,7 +7739,7 @@ public final class TokenRequest {
             List<String> lines = Stream.concat(Stream.of(what), entries.stream().map(entry -> "  " + entry.shown()).distinct()
                 .limit(SHOWN)).toList();
             return new Failure(Reason.NOT_FOUND, Location.nowhere(wanted.name(), Reason.NOT_FOUND, "").getMessage(), lines,
-                entries.size() < 2 && wanted.name().isEmpty() || entries.isEmpty() ? "" : "Name one with -name.");
+                (entries.size() < 2 && wanted.name().isEmpty()) || entries.isEmpty() ? "" : "Name one with -name.");
         }
 
         private static String equal(String attribute, String value) {
@@ -8589,11 +8593,24 @@ public final class TokenRequest {
             }
             UserPrincipalLookupService users = path.getFileSystem().getUserPrincipalLookupService();
             if (rights.group().isPresent()) {
-                view.setGroup(users.lookupPrincipalByGroupName(rights.group().get()));
+                view.setGroup(known("group", rights.group().get(), users::lookupPrincipalByGroupName));
             }
             view.setPermissions(PosixFilePermissions.fromString(rights.mode()));
             if (rights.owner().isPresent()) {
-                view.setOwner(users.lookupPrincipalByName(rights.owner().get()));
+                view.setOwner(known("user", rights.owner().get(), users::lookupPrincipalByName));
+            }
+        }
+
+        private interface Lookup<T> {
+            T of(String name) throws IOException;
+        }
+
+        /** Looks a user or group up. That there is none is said here, since newer JDKs leave the name out of what they say. */
+        private static <T> T known(String kind, String name, Lookup<T> lookup) throws IOException {
+            try {
+                return lookup.of(name);
+            } catch (UserPrincipalNotFoundException e) {
+                throw new IOException("no such " + kind + ": " + name, e);
             }
         }
     }
@@ -8640,7 +8657,7 @@ public final class TokenRequest {
         }
 
         /** A setting, on stdout. */
-        synchronized void configured(Configuration.Entry entry) {
+        synchronized void configured(Configuration.Parameter entry) {
             Map<String, Object> fields = Json.event("config", host.clock().instant());
             fields.put("name", entry.name());
             fields.put("value", entry.value().orElse(null));

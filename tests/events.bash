@@ -62,9 +62,9 @@ send() { kill -"$1" "$(<"$BATS_TEST_TMPDIR/process")"; }
 ask_from() {
   local file=$1
   shift
-  settings=(sh -c 'exec "$@" <"$0"' "$file")
+  input=$file
   request "$@"
-  settings=()
+  input=
   append
 }
 

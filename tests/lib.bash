@@ -1,27 +1,34 @@
 # shellcheck shell=bash
 # What the bats files share: run the tool, normalise what happened, compare it. Load it with `load lib`.
 bats_require_minimum_version 1.8.0 # what Debian 12 ships; keep to it
+load workbench
 
 # Every test begins in an empty folder of its own, with an empty home. A file's own setup calls own_folders.
 setup() { own_folders; }
 teardown() { stop_loopback_pool; }
 
+# own_folders: the working directory has one name for all tests of a run, for the workbench is in it
 own_folders() {
-  mkdir "$BATS_TEST_TMPDIR/home" "$BATS_TEST_TMPDIR/work"
+  mkdir "$BATS_TEST_TMPDIR/home"
   export HOME=$BATS_TEST_TMPDIR/home
-  cd "$BATS_TEST_TMPDIR/work" || return
+  : "${WORK:=$BATS_TEST_TMPDIR/work}"
+  find "$WORK" -mindepth 1 -delete 2>/dev/null || mkdir -p "$WORK"
+  cd "$WORK" || return
 }
+
+# Settings of one invocation, NAME=VALUE: a name may have a dot, which the shell's own variables cannot. Or a command with
+# its arguments to run the tool by.
+settings=()
 
 # request ARGUMENT...: runs the tool. Sets status; leaves stdout, stderr and the normalised record of it all as files in
 # $BATS_TEST_TMPDIR. REQUEST_MAIN=Harness before it runs that main instead. (Files, since `run` eats final newlines.)
+# `input` and `output` say where stdin and stdout are instead; output is "-" if it is closed.
 # With -json, fails unless every line on stdout is as schema.json says.
-# Java takes the home from the password database, not from HOME, so it is told.
 request() {
-  local dir=$BATS_TEST_TMPDIR options argument
-  read -ra options <<<"$TOKEN_REQUEST_JAVA_OPTIONS"
+  local dir=$BATS_TEST_TMPDIR argument
   status=0
-  java "${options[@]}" -Duser.home="$HOME" -cp "$TOKEN_REQUEST_CLASSPATH" "tokenrequest.${REQUEST_MAIN:-TokenRequest}" "$@" \
-    >"$dir/stdout" 2>"$dir/stderr" </dev/null || status=$?
+  : >"$dir/stdout"
+  if can_call; then call_tool "$@"; else start_tool "$@"; fi
   {
     printf '$ token-request'
     for argument; do
@@ -33,36 +40,59 @@ request() {
     whole_lines "$dir/stderr"
   } | normalise >"$dir/record"
   if [[ " $* " =~ \ --?json\  && ! " $* " =~ \ --?(help|version|completion)\  ]]; then
-    "$TESTS_DIR/validate" --exit "$status" "$dir/stdout"
+    validate "$status" "$dir/stdout"
   fi
+}
+
+# start_tool ARGUMENT...: as a process of its own. Java takes the home from the password database, not from HOME, so it
+# is told.
+start_tool() {
+  local dir=$BATS_TEST_TMPDIR options
+  read -ra options <<<"$TOKEN_REQUEST_JAVA_OPTIONS"
+  local command=(java "${options[@]}" -Duser.home="$HOME" -cp "$TOKEN_REQUEST_CLASSPATH"
+    "tokenrequest.${REQUEST_MAIN:-TokenRequest}" "$@")
+  case ${output-} in
+    -) env "${settings[@]}" "${command[@]}" >&- ;;
+    *) env "${settings[@]}" "${command[@]}" >"${output:-$dir/stdout}" ;;
+  esac 2>"$dir/stderr" <"${input:-/dev/null}" || status=$?
+}
+
+# validate STATUS FILE: the file is what -json may print, when the exit status is that
+validate() {
+  local answer
+  if [[ -n ${WORKBENCH-} ]]; then
+    call "$WORKBENCH/lines" "$1" "$2"
+  else
+    answer=$("$TESTS_DIR/validate" --exit "$1" "$2" 2>&1) && answer=0
+  fi
+  [[ $answer == 0 ]] || { printf '%s\n' "$answer" && return 1; }
 }
 
 # loopback_pool ARGUMENT...: starts a pool that does what LoopbackPool.java's options say, and waits until it listens.
 # Sets LOOPBACK_PORT and LOOPBACK_CA (its CA's certificate), also LOOPBACK_TOKEN with --token-for; lets SSL trust that
-# CA; its events go to $BATS_TEST_TMPDIR/events. The pool ends when its stdin does, so with the test at the latest.
+# CA; its events go to $BATS_TEST_TMPDIR/events. It ends with the test; one that setup_file starts, with the file.
 loopback_pool() {
-  local dir=$BATS_TEST_TMPDIR line options
+  local dir=$BATS_TEST_TMPDIR answer
   stop_loopback_pool
   : >"$dir/events"
-  read -ra options <<<"$TOKEN_REQUEST_JAVA_OPTIONS"
-  coproc LOOPBACK {
-    exec java "${options[@]}" -cp "$TOKEN_REQUEST_CLASSPATH" tokenrequest.LoopbackPool --until-eof --ca-file "$dir/ca.pem" \
-      --log "$dir/events" "$@" 2>"$dir/pool-stderr" 3>&-
-  }
-  if ! read -r line <&"${LOOPBACK[0]}"; then
+  loopback=$dir
+  call "$WORKBENCH/calls" pool "$loopback" "$dir/pool-stderr" --ca-file "$dir/ca.pem" --log "$dir/events" "$@"
+  if [[ $answer != '0 '* ]]; then
     cat "$dir/pool-stderr"
+    echo "no pool: $answer"
     return 1
   fi
-  eval "$line"
+  eval "${answer#0 }"
   export _CONDOR_AUTH_SSL_CLIENT_CAFILE=$LOOPBACK_CA
 }
 
-# stop_loopback_pool: ends the pool, if there is one; then its events are complete. For teardown, or within a test.
+# stop_loopback_pool: ends the pool, if this shell has started one; then its events are complete. For teardown, or within
+# a test.
 stop_loopback_pool() {
-  local pid=${LOOPBACK_PID-} stdin=${LOOPBACK[1]-} # bash unsets them when the process is gone
-  [[ -n $pid && -n $stdin ]] || return 0
-  exec {stdin}>&-
-  wait "$pid" || :
+  local answer
+  [[ -n ${loopback-} ]] || return 0
+  call "$WORKBENCH/calls" stop "$loopback"
+  loopback=
 }
 
 # whole_lines FILE: prints it; says so, as diff does, when the last line lacks its newline
@@ -75,7 +105,9 @@ whole_lines() {
 normalise() {
   local rules=(
     "s|$BATS_TEST_TMPDIR|<TMP>|g"                               # bats takes a new folder for every run
-    's/(127\.0\.0\.1|localhost|\[::1\]):[0-9]{5}\b/\1:<PORT>/g' # the system picks it; 9618, of four digits, stays
+    "s|$WORK\b|<TMP>/work|g"                                    # as if it were in there
+    # The system picks a port, of four or five digits; 9618 stays.
+    's/(127\.0\.0\.1|localhost|\[::1\]):([0-9]{5}|[1-8][0-9]{3}|9[0-57-9][0-9]{2}|96[02-9][0-9]|961[0-79])\b/\1:<PORT>/g'
     's/(\brequest |request_id"?[:=] ?"?)[0-9]{7}\b/\1<ID>/g'    # a pool draws request IDs at random
   )
   sed -E "${rules[@]/#/-e}"

@@ -4,8 +4,6 @@ load lib
 
 # Longest wait for anything that ought to come at once, seconds.
 EVENTUALLY=20
-# Settings of one invocation, NAME=VALUE: a name may have a dot, which the shell's own variables cannot.
-settings=()
 # Which lines of the pool's log belong into the transcript, as a regular expression.
 pool_lines=
 
@@ -49,15 +47,6 @@ await_event() {
 }
 
 # ---- The transcript ----
-
-# Settings for a single invocation go by way of env; output says where stdout goes instead, "-" that it is closed.
-java() {
-  case ${output-} in
-    '') command env "${settings[@]}" java "$@" ;;
-    -) command env "${settings[@]}" java "$@" >&- ;;
-    *) command env "${settings[@]}" java "$@" >"$output" ;;
-  esac
-}
 
 # begin ARGUMENT...: `request` in the background, until it has said that it waits
 begin() {

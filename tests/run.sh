@@ -10,7 +10,7 @@
 #
 #   TOKEN_REQUEST_REAL=no       skip them anyway
 #   TOKEN_REQUEST_KEEP_POOLS=1  leave the pools running, for a faster next run
-#   TOKEN_REQUEST_CACHE         where JBang and the pools are kept (default: token-request in the user's cache folder)
+#   TOKEN_REQUEST_CACHE         where JBang, Error Prone and pools are kept (default: token-request in the user's cache folder)
 #
 # Exit status: 0 all is well, 1 a test failed or did not run, 2 something needed is missing.
 set -euo pipefail
@@ -26,9 +26,8 @@ source "$tests/prerequisites.sh"
 main() {
   local options=() files=() status=0
   parse_arguments "$@"
-  require_commands git bats jq shellcheck openssl awk diff python3:jsonschema zsh script
+  require_commands git bats jq shellcheck openssl awk diff python3:jsonschema zsh script mvn flock
   [[ -n ${JAVA_HOME-} ]] || require_commands java javac
-  command -v jbang >/dev/null || require_commands mvn flock # what tests/bin/jbang needs
   PATH=$PATH:$tests/bin
 
   work=$(mktemp -d)

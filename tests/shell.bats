@@ -24,3 +24,14 @@ setup() { cd "$TESTS_DIR/.." || return; }
   # SC2154: variables that `request` sets. SC2317: functions that bats calls.
   shellcheck --shell=bats --exclude=SC2154,SC2317 "${files[@]}"
 }
+
+@test "Error Prone finds nothing in TokenRequest.java" {
+  tests/errorprone TokenRequest.java "${TOKEN_REQUEST_CLASSPATH#*:}"
+}
+
+@test "Error Prone's warning is as bad as an error" {
+  local wrong=$BATS_TEST_TMPDIR/Wrong.java
+  echo 'package wrong; class Wrong { boolean same(String text) { return text.equals(1); } }' >"$wrong"
+  run tests/errorprone "$wrong"
+  [[ $status == 1 && $output == "$wrong:1: warning: [EqualsIncompatibleType]"*'error: warnings found and -Werror specified'* ]]
+}

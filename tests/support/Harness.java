@@ -8,6 +8,7 @@
 //SOURCES ShowConfiguration.java
 //SOURCES ShowPathTrust.java
 //SOURCES Vectors.java
+//SOURCES Workbench.java
 //COMPILE_OPTIONS -Xlint:all
 
 package tokenrequest;
@@ -15,6 +16,8 @@ package tokenrequest;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import java.io.IOException;
+import java.io.InputStream;
+import java.io.PrintStream;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -45,14 +48,24 @@ public final class Harness {
     private Harness() { }
 
     public static void main(String... args) throws GeneralSecurityException {
-        TokenRequest.Host real = TokenRequest.Host.real();
-        Time time = new Time(Optional.ofNullable(real.environment().get("HARNESS_SLEEPS")).map(Path::of));
-        TokenRequest.Host host = new TokenRequest.Host(time, seeded(), time, Map.copyOf(real.environment()), MACHINE,
-            real.home(), real.user(), real.uid(), TokenRequest.ArgumentParser.PROGRAM, real.in(), real.out(),
-            real.err(), real.terminal());
         TokenRequest.Handover handover = new TokenRequest.Handover();
         handover.guard();
-        System.exit(TokenRequest.run(args, host, handover));
+        System.exit(TokenRequest.run(args, still(TokenRequest.Host.real()), handover));
+    }
+
+    /** This machine and user, with these things instead of the process's own. */
+    static TokenRequest.Host host(InstantSource clock, SecureRandom random, TokenRequest.Sleeper sleeper,
+            Map<String, String> environment, Path home, InputStream in, PrintStream out, PrintStream err) {
+        TokenRequest.Host real = TokenRequest.Host.real();
+        return new TokenRequest.Host(clock, random, sleeper, Map.copyOf(environment), real.name(), Optional.of(home),
+            real.user(), real.uid(), TokenRequest.ArgumentParser.PROGRAM, in, out, err, stream -> false);
+    }
+
+    /** The same, with a clock, a chance and a machine's name that are the same in every run. */
+    static TokenRequest.Host still(TokenRequest.Host host) throws GeneralSecurityException {
+        Time time = new Time(Optional.ofNullable(host.environment().get("HARNESS_SLEEPS")).map(Path::of));
+        return new TokenRequest.Host(time, seeded(), time, host.environment(), MACHINE, host.home(), host.user(),
+            host.uid(), TokenRequest.ArgumentParser.PROGRAM, host.in(), host.out(), host.err(), host.terminal());
     }
 
     /** This provider draws from nothing but its seed if the seed comes first. */

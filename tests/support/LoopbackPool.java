@@ -19,6 +19,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.io.PrintStream;
+import java.io.PrintWriter;
 import java.math.BigInteger;
 import java.net.InetAddress;
 import java.net.ServerSocket;
@@ -115,21 +116,89 @@ import picocli.CommandLine.Option;
         "  LoopbackPool --refuse 3:'Request ID is not known.'",
         "  LoopbackPool --ad 'Type=Scheduler;Name=vm;MyAddress=<127.0.0.1:{port}>'",
         "  LoopbackPool --fault bad-tag --until-eof"})
-public final class LoopbackPool implements Callable<Integer> {
+public final class LoopbackPool implements Callable<LoopbackPool.Running> {
     @Mixin
     private Script script = new Script();
 
-    public static void main(String... args) {
-        System.exit(new CommandLine(new LoopbackPool()).setOverwrittenOptionsAllowed(true)
+    /** A pool that answers until it is closed. */
+    static final class Running implements AutoCloseable {
+        private final ServerSocket listener;
+        private final Pool pool;
+        private final String assignments;
+        private final Set<Socket> connections = ConcurrentHashMap.newKeySet();
+
+        private Running(ServerSocket listener, Pool pool, String assignments) {
+            this.listener = listener;
+            this.pool = pool;
+            this.assignments = assignments;
+        }
+
+        /** For a shell: LOOPBACK_PORT, LOOPBACK_CA and, if it is wanted, LOOPBACK_TOKEN. */
+        String assignments() {
+            return assignments;
+        }
+
+        private void accept() {
+            AtomicInteger count = new AtomicInteger();
+            try {
+                while (true) {
+                    Socket socket = listener.accept();
+                    connections.add(socket);
+                    pool.journal.note("connection " + count.incrementAndGet());
+                    background("connection " + count.get(), () -> {
+                        Conversation.hold(socket, pool);
+                        connections.remove(socket);
+                    });
+                }
+            } catch (IOException e) {
+                pool.journal.note("closed " + e.getMessage()); // the listener is closed at the end
+            }
+        }
+
+        /** Hangs up on everybody, as the end of a process does. */
+        @Override
+        public void close() throws IOException {
+            pool.journal.close();
+            listener.close();
+            for (Socket connection : connections) {
+                connection.close();
+            }
+        }
+    }
+
+    public static void main(String... args) throws IOException, InterruptedException {
+        try (Running running = start(System.err, args)) {
+            System.out.println(running.assignments());
+            System.out.flush();
+            if (running.pool.script.untilEof) {
+                System.in.transferTo(OutputStream.nullOutputStream());
+            } else {
+                Thread.currentThread().join(); // a signal ends it
+            }
+        }
+    }
+
+    /**
+     * Starts a pool that does what these arguments say.
+     *
+     * @throws IOException if there is none, for whatever reason; {@code err} says more
+     */
+    static Running start(PrintStream err, String... args) throws IOException {
+        LoopbackPool command = new LoopbackPool();
+        CommandLine line = new CommandLine(command).setOverwrittenOptionsAllowed(true)
+            .setErr(new PrintWriter(err, true, UTF_8))
             .registerConverter(TokenRequest.AuthMethod.class, word -> TokenRequest.AuthMethod.named(word)
                 .orElseThrow(() -> new CommandLine.TypeConversionException("no such method: " + word)))
             .registerConverter(Refusal.class, Refusal::parse)
-            .registerConverter(DaemonAd.class, DaemonAd::parse)
-            .execute(args));
+            .registerConverter(DaemonAd.class, DaemonAd::parse);
+        if (line.execute(args) != 0 || line.getExecutionResult() == null) {
+            throw new IOException("no pool was started");
+        }
+        return line.getExecutionResult();
     }
 
     @Override
-    public Integer call() throws IOException, GeneralSecurityException, InterruptedException {
+    public Running call() throws IOException, GeneralSecurityException {
         SecureRandom random = new SecureRandom();
         Authority authority = new Authority(random, Instant.now());
         Path ca = script.caFile();
@@ -138,40 +207,15 @@ public final class LoopbackPool implements Callable<Integer> {
         if (script.signingKeyFile.isPresent()) {
             issuer.saveKey(script.signingKeyFile.get());
         }
-        try (ServerSocket listener = new ServerSocket(0, 50, InetAddress.getByName("127.0.0.1"));
-                Journal journal = Journal.open(script.log)) {
-            Pool pool = new Pool(script, journal, new Sessions(listener.getLocalPort()),
-                new Desk(script, issuer, journal), new Directory(script, listener.getLocalPort(), journal),
-                authority.server(script), issuer, random);
-            background("accept", () -> accept(listener, pool));
-            System.out.println("LOOPBACK_PORT=" + listener.getLocalPort() + " LOOPBACK_CA=" + quoted(ca.toString())
-                + script.tokenFor.map(user -> " LOOPBACK_TOKEN=" + issuer.issue(new Grant(user, "",
-                    OptionalLong.empty(), OptionalLong.empty(), script.trustDomain), user)).orElse(""));
-            System.out.flush();
-            awaitTheEnd();
-        }
-        return 0;
-    }
-
-    private void awaitTheEnd() throws IOException, InterruptedException {
-        if (script.untilEof) {
-            System.in.transferTo(OutputStream.nullOutputStream());
-        } else {
-            Thread.currentThread().join(); // a signal ends it
-        }
-    }
-
-    private static void accept(ServerSocket listener, Pool pool) {
-        AtomicInteger count = new AtomicInteger();
-        try {
-            while (true) {
-                Socket socket = listener.accept();
-                pool.journal.note("connection " + count.incrementAndGet());
-                background("connection " + count.get(), () -> Conversation.hold(socket, pool));
-            }
-        } catch (IOException e) {
-            pool.journal.note("closed " + e.getMessage()); // the listener is closed at the end
-        }
+        ServerSocket listener = new ServerSocket(0, 50, InetAddress.getByName("127.0.0.1"));
+        Journal journal = Journal.open(script.log);
+        Pool pool = new Pool(script, journal, new Sessions(listener.getLocalPort()), new Desk(script, issuer, journal),
+            new Directory(script, listener.getLocalPort(), journal), authority.server(script), issuer, random);
+        Running running = new Running(listener, pool, "LOOPBACK_PORT=" + listener.getLocalPort() + " LOOPBACK_CA="
+            + quoted(ca.toString()) + script.tokenFor.map(user -> " LOOPBACK_TOKEN=" + issuer.issue(new Grant(user, "",
+                OptionalLong.empty(), OptionalLong.empty(), script.trustDomain), user)).orElse(""));
+        background("accept", running::accept);
+        return running;
     }
 
     private static void background(String name, Runnable work) {

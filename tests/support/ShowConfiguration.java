@@ -3,7 +3,6 @@
 package tokenrequest;
 
 import java.io.IOException;
-import java.io.PrintStream;
 import java.nio.file.FileSystems;
 import java.nio.file.attribute.UserPrincipal;
 import java.time.Duration;
@@ -21,7 +20,12 @@ final class ShowConfiguration {
     private ShowConfiguration() { }
 
     public static void main(String... arguments) throws IOException {
-        Deque<String> words = new ArrayDeque<>(List.of(arguments));
+        System.exit(run(List.of(arguments), TokenRequest.Host.real()));
+    }
+
+    /** Returns the exit status. */
+    static int run(List<String> arguments, TokenRequest.Host machine) throws IOException {
+        Deque<String> words = new ArrayDeque<>(arguments);
         String localName = "";
         Optional<UserPrincipal> user = Optional.empty();
         OptionalInt uid = OptionalInt.empty();
@@ -33,18 +37,18 @@ final class ShowConfiguration {
                 uid = OptionalInt.of(0);
             }
         }
-        TokenRequest.Host real = TokenRequest.Host.real();
-        PrintStream out = real.out();
-        TokenRequest.Host host = new TokenRequest.Host(real.clock(), real.random(), real.sleeper(), real.environment(),
-            real.name(), real.home(), user, uid, real.invocation(), real.in(), out, real.err(), real.terminal());
+        TokenRequest.Host host = new TokenRequest.Host(machine.clock(), machine.random(), machine.sleeper(),
+            machine.environment(), machine.name(), machine.home(), user, uid, machine.invocation(), machine.in(), machine.out(),
+            machine.err(), machine.terminal());
         try {
             TokenRequest.Configuration configuration = TokenRequest.Configuration.read(host, localName,
                 new TokenRequest.Deadline(host.clock(), Duration.ZERO));
             configuration.warnings().forEach(host.err()::println);
             TokenRequest.Reporter reporter = new TokenRequest.Reporter(host, true);
             configuration.shown(List.copyOf(words)).forEach(reporter::configured);
+            return 0;
         } catch (TokenRequest.Failure failure) {
-            System.exit(new TokenRequest.Reporter(host, false).failed(failure));
+            return new TokenRequest.Reporter(host, false).failed(failure);
         }
     }
 }
