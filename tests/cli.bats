@@ -55,12 +55,11 @@ table() {
   ((failed == 0)) && assert_rows "$1"
 }
 
-# own_row: a home and a working directory of its own
+# own_row: an empty home and working directory
 own_row() {
-  local place=$BATS_TEST_TMPDIR/row-$number
-  mkdir -p "$place/home" "$place/work"
-  export HOME=$place/home _CONDOR_SEC_TOKEN_DIRECTORY=$place/home/tokens.d
-  cd "$place/work" || return
+  export HOME=$BATS_TEST_TMPDIR/row-$number/home _CONDOR_SEC_TOKEN_DIRECTORY=$BATS_TEST_TMPDIR/row-$number/home/tokens.d
+  mkdir -p "$HOME"
+  find . -mindepth 1 -delete
 }
 
 # do_row: runs the tool as the row says. Where there is something to wait for, nobody waits.
@@ -80,7 +79,7 @@ do_row() {
 
 # interrupted ARGUMENT...: `request`, ended by SIGTERM when it waits
 interrupted() {
-  begin "$@"
+  AS_PROCESS=1 begin "$@"
   # The JVM is the only child of the shell around it. (That list does not end with a newline.)
   read -r jvm <"/proc/$client/task/$client/children" || [[ $jvm =~ ^[0-9]+\ *$ ]]
   await_event ^poll

@@ -2,6 +2,7 @@
 # HTCondor's configuration language. Each folder of fixtures/config holds a small configuration and what the real
 # condor_config_val answered (its README says how); what we do on purpose otherwise is at the end of this file.
 # shellcheck disable=SC2030,SC2031 # each test has a configuration of its own
+# shellcheck disable=SC2034 # settings and REQUEST_MAIN are for run_tool
 load lib
 
 CASES=$BATS_TEST_DIRNAME/fixtures/config
@@ -9,11 +10,14 @@ CASES=$BATS_TEST_DIRNAME/fixtures/config
 # config_answers [OPTION...] NAME...: the answers, one JSON object a line, to stdout; complaints to stderr. The environment
 # is that of the file `env` in the working directory, if it is there, and nothing else; the home is `home`.
 config_answers() {
-  local environment=() options
+  local environment=() HOME=$PWD/home REQUEST_MAIN=ShowConfiguration
   [[ ! -e env ]] || mapfile -t environment <./env
-  read -ra options <<<"$TOKEN_REQUEST_JAVA_OPTIONS"
-  env -i PATH="$PATH" "${environment[@]}" "$(type -P java)" "${options[@]}" -Duser.home="$PWD/home" \
-    -cp "$TOKEN_REQUEST_CLASSPATH" tokenrequest.ShowConfiguration "$@"
+  settings=(-i "PATH=$PATH" "${environment[@]}")
+  run_tool "$@"
+  settings=()
+  cat "$BATS_TEST_TMPDIR/stderr" >&2
+  cat "$BATS_TEST_TMPDIR/stdout"
+  return "$status"
 }
 
 # case_holds CASE: what the fixture expects is what we say, values and complaints alike

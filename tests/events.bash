@@ -40,7 +40,7 @@ stop_process() { [[ ! -e $BATS_TEST_TMPDIR/process ]] || send KILL 2>/dev/null |
 # file process. For finish.
 launch() {
   : >"$BATS_TEST_TMPDIR/stderr"
-  settings=(--default-signal=HUP,INT,TERM sh -c 'echo "$$" >"$0" && exec "$@"' "$BATS_TEST_TMPDIR/process")
+  settings=(sh -c 'echo "$$" >"$0" && exec "$@"' "$BATS_TEST_TMPDIR/process")
   {
     request "$@"
     exit "$status"

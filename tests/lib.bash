@@ -26,9 +26,7 @@ settings=()
 # With -json, fails unless every line on stdout is as schema.json says.
 request() {
   local dir=$BATS_TEST_TMPDIR argument
-  status=0
-  : >"$dir/stdout"
-  if can_call; then call_tool "$@"; else start_tool "$@"; fi
+  run_tool "$@"
   {
     printf '$ token-request'
     for argument; do
@@ -44,6 +42,14 @@ request() {
   fi
 }
 
+# run_tool ARGUMENT...: sets status; leaves the files stdout and stderr. A call where that will do; as a process with
+# AS_PROCESS set, or when the invocation asks for one.
+run_tool() {
+  status=0
+  : >"$BATS_TEST_TMPDIR/stdout"
+  if can_call "$@"; then call_tool "$@"; else start_tool "$@"; fi
+}
+
 # start_tool ARGUMENT...: as a process of its own. Java takes the home from the password database, not from HOME, so it
 # is told.
 start_tool() {
@@ -51,9 +57,10 @@ start_tool() {
   read -ra options <<<"$TOKEN_REQUEST_JAVA_OPTIONS"
   local command=(java "${options[@]}" -Duser.home="$HOME" -cp "$TOKEN_REQUEST_CLASSPATH"
     "tokenrequest.${REQUEST_MAIN:-TokenRequest}" "$@")
+  # Some callers, nohup among them, have us ignore signals.
   case ${output-} in
-    -) env "${settings[@]}" "${command[@]}" >&- ;;
-    *) env "${settings[@]}" "${command[@]}" >"${output:-$dir/stdout}" ;;
+    -) env --default-signal=HUP,INT,TERM "${settings[@]}" "${command[@]}" >&- ;;
+    *) env --default-signal=HUP,INT,TERM "${settings[@]}" "${command[@]}" >"${output:-$dir/stdout}" ;;
   esac 2>"$dir/stderr" <"${input:-/dev/null}" || status=$?
 }
 
@@ -68,31 +75,38 @@ validate() {
   [[ $answer == 0 ]] || { printf '%s\n' "$answer" && return 1; }
 }
 
-# loopback_pool ARGUMENT...: starts a pool that does what LoopbackPool.java's options say, and waits until it listens.
-# Sets LOOPBACK_PORT and LOOPBACK_CA (its CA's certificate), also LOOPBACK_TOKEN with --token-for; lets SSL trust that
-# CA; its events go to $BATS_TEST_TMPDIR/events. It ends with the test; one that setup_file starts, with the file.
-loopback_pool() {
-  local dir=$BATS_TEST_TMPDIR answer
-  stop_loopback_pool
+# start_pool DIRECTORY ARGUMENT...: an embedded pool that does what LoopbackPool.java's options say; what it writes is in
+# the directory: ca.pem, events. Sets LOOPBACK_PORT and LOOPBACK_CA (its CA's certificate), also LOOPBACK_TOKEN with
+# --token-for. It ends with this shell's teardown at the latest.
+start_pool() {
+  local answer dir=$1
+  mkdir -p "$dir"
   : >"$dir/events"
-  loopback=$dir
-  call "$WORKBENCH/calls" pool "$loopback" "$dir/pool-stderr" --ca-file "$dir/ca.pem" --log "$dir/events" "$@"
+  call "$WORKBENCH/calls" pool "$dir" "$dir/pool-stderr" --ca-file "$dir/ca.pem" --log "$dir/events" "${@:2}"
   if [[ $answer != '0 '* ]]; then
     cat "$dir/pool-stderr"
     echo "no pool: $answer"
     return 1
   fi
+  pools+=("$dir")
   eval "${answer#0 }"
+}
+pools=()
+
+# loopback_pool ARGUMENT...: the test's pool, or the file's if setup_file calls this. SSL trusts its CA.
+loopback_pool() {
+  stop_loopback_pool
+  start_pool "$BATS_TEST_TMPDIR" "$@"
   export _CONDOR_AUTH_SSL_CLIENT_CAFILE=$LOOPBACK_CA
 }
 
-# stop_loopback_pool: ends the pool, if this shell has started one; then its events are complete. For teardown, or within
-# a test.
+# stop_loopback_pool: ends what this shell has started; then all events are there. For teardown, or within a test.
 stop_loopback_pool() {
-  local answer
-  [[ -n ${loopback-} ]] || return 0
-  call "$WORKBENCH/calls" stop "$loopback"
-  loopback=
+  local answer dir
+  for dir in "${pools[@]}"; do
+    call "$WORKBENCH/calls" stop "$dir"
+  done
+  pools=()
 }
 
 # whole_lines FILE: prints it; says so, as diff does, when the last line lacks its newline

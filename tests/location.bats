@@ -25,25 +25,12 @@ setup() {
   authenticate_by CLAIMTOBE
 }
 
-teardown() {
-  stop_loopback_pool
-  ((${#others[@]} == 0)) || kill "${others[@]}"
-}
-
-others=()
-
 # other_pool OPTION...: one more pool, beside the file's; sets THERE
 other_pool() {
-  local options line
-  read -ra options <<<"$TOKEN_REQUEST_JAVA_OPTIONS"
-  java "${options[@]}" -cp "$TOKEN_REQUEST_CLASSPATH" tokenrequest.LoopbackPool --log other-events --ca-file other-ca.pem "$@" \
-    >other-pool 2>&1 3>&- &
-  others+=($!)
-  await_event '^LOOPBACK_PORT' other-pool
-  read -r line <other-pool
-  line=${line#LOOPBACK_PORT=}
-  THERE=localhost:${line%% *}
+  start_pool "$BATS_TEST_TMPDIR/other-$((++others))" "$@"
+  THERE=localhost:$LOOPBACK_PORT
 }
+others=0
 
 # asked_of LIST ARGUMENT...: asks for a token with this list of collectors
 asked_of() { with "_CONDOR_COLLECTOR_HOST=$1" -- -identity alice@own.test "${@:2}"; }

@@ -10,27 +10,36 @@ PATH=$PATH:/usr/sbin:/sbin
 # Command, Debian's package, Fedora's package. A command that is not here is in a package of its own name. A name
 # python3:MODULE is a module of Python.
 packages_of_commands='
-java        openjdk-17-jdk-headless  java-17-openjdk-devel
-javac       openjdk-17-jdk-headless  java-17-openjdk-devel
-keytool     openjdk-17-jdk-headless  java-17-openjdk-devel
-mvn         maven                    maven
-shellcheck  shellcheck               ShellCheck
-ip          iproute2                 iproute
-ss          iproute2                 iproute
-nft         nftables                 nftables
-script      bsdutils                 util-linux
-flock       util-linux               util-linux
-unshare     util-linux               util-linux
-nsenter     util-linux               util-linux
-setsid      util-linux               util-linux
-ps          procps                   procps-ng
-diff        diffutils                diffutils
+java        default-jdk-headless  java-latest-openjdk-devel
+javac       default-jdk-headless  java-latest-openjdk-devel
+keytool     default-jdk-headless  java-latest-openjdk-devel
+mvn         maven                 maven
+shellcheck  shellcheck            ShellCheck
+ip          iproute2              iproute
+ss          iproute2              iproute
+nft         nftables              nftables
+script      bsdutils              util-linux-script
+flock       util-linux            util-linux
+setpriv     util-linux            util-linux
+unshare     util-linux            util-linux
+nsenter     util-linux            util-linux
+setsid      util-linux            util-linux
+ps          procps                procps-ng
+awk         mawk                  gawk
+diff        diffutils             diffutils
 python3:jsonschema  python3-jsonschema  python3-jsonschema
 '
 
-# has NAME: whether it is there; for a module, whether one of the interpreters that tests/validate tries can import it
+# Oldest JDK that will do.
+jdk_at_least=17
+
+# has NAME: whether it is there; for a module, whether one of the interpreters that tests/validate tries can import it;
+# for a program of the JDK, whether that is new enough
 has() {
   case $1 in
+    java | javac)
+      command -v "$1" && [[ $("$1" -version 2>&1) =~ (version |javac )\"?([0-9]+) ]] && ((BASH_REMATCH[2] >= jdk_at_least))
+      ;;
     python3:*) /usr/bin/python3 -c "import ${1#*:}" || python3 -c "import ${1#*:}" ;;
     *) command -v "$1" ;;
   esac >/dev/null 2>&1

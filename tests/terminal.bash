@@ -26,7 +26,7 @@ at_terminal() {
   : >shown
   mkfifo keyboard 2>/dev/null || :
   exec {KEYBOARD}<>keyboard
-  exec {SCREEN}< <(SHELL=/bin/bash exec script --quiet --return --flush --command "exec $command ${REDIRECTION-}" /dev/null \
+  exec {SCREEN}< <(SHELL=/bin/bash exec env --default-signal=HUP,INT,TERM script --quiet --return --flush --command "exec $command ${REDIRECTION-}" /dev/null \
     <keyboard 3>&-)
   client=$!
 }

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034,SC2154 # variables of those who load this: status; settings, input, output
 # Calls of the tool and of the embedded pool in the JVM that stays (tests/support/Workbench.java), and of the validator
 # that stays (tests/validate --serve). lib loads it; setup_suite starts the two.
 
@@ -43,26 +44,29 @@ answer_to() {
   rm -f "$2" "$2.answer"
 }
 
-# can_call: whether an invocation can be a call: in the directory that is the workbench's, with no wrapper around it
+# can_call ARGUMENT...: whether an invocation can be a call: in the directory that is the workbench's, with no wrapper
+# around it, and about none of the caller's descriptors
 can_call() {
   local setting
+  [[ $* != */dev/fd/* && $* != */dev/std* && $* != */proc/* && $* != */dev/tty* ]] || return
   [[ -n ${WORKBENCH-} && $PWD == "$WORK" && -z ${AS_PROCESS-} && ${output-} != - ]] || return
   for setting in "${settings[@]}"; do
-    [[ $setting =~ ^[A-Za-z_][A-Za-z0-9_.]*= ]] || return
+    [[ $setting == -i || $setting =~ ^[A-Za-z_][A-Za-z0-9_.]*= ]] || return
   done
 }
 
 # call_tool ARGUMENT...: the tool, or what REQUEST_MAIN says, as a call. Sets status.
 call_tool() {
-  local dir=$BATS_TEST_TMPDIR file variables
+  local dir=$BATS_TEST_TMPDIR file
   file=$dir/call-$BASHPID-$((++calls))
   mkfifo "$file.answer"
-  mapfile -d '' -t variables < <(exec env "${settings[@]}" env --null)
   {
-    printf '%s\0' run "${REQUEST_MAIN:-TokenRequest}" "${input:-/dev/null}" "${output:-$dir/stdout}" "$dir/stderr" "$HOME" \
-      "${#variables[@]}" "${variables[@]}" "$@"
+    printf '%s\0' run "${REQUEST_MAIN:-TokenRequest}" "${input:-/dev/null}" "${output:-$dir/stdout}" "$dir/stderr" "$HOME"
+    env "${settings[@]}" env --null
+    printf '\0'
+    (($# == 0)) || printf '%s\0' "$@"
   } >"$file"
   answer_to "$WORKBENCH/calls" "$file"
-  status=${answer%% *}
+  status=$answer
   [[ $answer =~ ^[0-9]+$ ]] || { echo "the workbench says: $answer" && status=255; }
 }

@@ -207,7 +207,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         if (script.signingKeyFile.isPresent()) {
             issuer.saveKey(script.signingKeyFile.get());
         }
-        ServerSocket listener = new ServerSocket(0, 50, InetAddress.getByName("127.0.0.1"));
+        ServerSocket listener = listen();
         Journal journal = Journal.open(script.log);
         Pool pool = new Pool(script, journal, new Sessions(listener.getLocalPort()), new Desk(script, issuer, journal),
             new Directory(script, listener.getLocalPort(), journal), authority.server(script), issuer, random);
@@ -216,6 +216,16 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
                 OptionalLong.empty(), OptionalLong.empty(), script.trustDomain), user)).orElse(""));
         background("accept", running::accept);
         return running;
+    }
+
+    /** On a port of five digits, whatever the system's range is, so that no other number in a golden is the same. */
+    private static ServerSocket listen() throws IOException {
+        ServerSocket listener = new ServerSocket(0, 50, InetAddress.getByName("127.0.0.1"));
+        for (int tries = 0; listener.getLocalPort() < 10_000 && tries < 1000; tries++) {
+            listener.close();
+            listener = new ServerSocket(0, 50, InetAddress.getByName("127.0.0.1"));
+        }
+        return listener;
     }
 
     private static void background(String name, Runnable work) {

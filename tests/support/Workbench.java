@@ -36,9 +36,9 @@ import java.util.concurrent.ConcurrentHashMap;
  * call, each ended by a NUL. The answer, one line that begins with a status, goes to the named pipe beside that file,
  * {@code FILE.answer}. It ends when the process PARENT does.
  * <pre>
- * run MAIN STDIN STDOUT STDERR HOME COUNT NAME=VALUE... ARGUMENT...   COUNT is that of the variables; answer: exit status
- * pool NAME STDERR ARGUMENT...                                        starts a pool; answer: 0 and what it prints
- * stop NAME                                                           ends it; answer: 0
+ * run MAIN STDIN STDOUT STDERR HOME NAME=VALUE... "" ARGUMENT...   answer: exit status
+ * pool NAME STDERR ARGUMENT...                                     starts a pool; answer: 0 and what it prints
+ * stop NAME                                                        ends it; answer: 0
  * </pre>
  */
 final class Workbench {
@@ -110,9 +110,9 @@ final class Workbench {
                 PrintStream err = new PrintStream(new FileOutputStream(fields.remove()), true, UTF_8)) {
             Path home = Path.of(fields.remove());
             Map<String, String> environment = new HashMap<>();
-            for (int count = Integer.parseInt(fields.remove()); count > 0; count--) {
-                String[] variable = fields.remove().split("=", 2);
-                environment.put(variable[0], variable[1]);
+            for (String variable = fields.remove(); !variable.isEmpty(); variable = fields.remove()) {
+                int equals = variable.indexOf('=', 1);
+                environment.put(variable.substring(0, equals), variable.substring(equals + 1));
             }
             String[] arguments = fields.toArray(String[]::new);
             TokenRequest.Host host = Harness.host(InstantSource.system(), new SecureRandom(),
