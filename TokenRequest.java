@@ -893,6 +893,11 @@ public final class TokenRequest {
             boolean isSticky() {
                 return (mode & 01000) != 0 && type() == Type.DIRECTORY;
             }
+
+            /** Whether it is the same file. The number of one that was deleted can be that of a new one, of another owner. */
+            boolean isSame(Stat other) {
+                return key.equals(other.key) && uid == other.uid && mode == other.mode;
+            }
         }
 
         /** What a file can be, with the words for it. inode(7) */
@@ -1728,8 +1733,12 @@ public final class TokenRequest {
             if (content != Content.LISTED || trust.thing().isEmpty()) {
                 return trust;
             }
+            // Where everybody can make a directory, its owner is just anybody.
+            Path directory = trust.path().resolveSibling("");
             Set<Integer> owners = host.trusted();
-            owners.add(PathTrust.Stat.of(trust.path().resolveSibling("")).uid());
+            if ((PathTrust.Stat.of(directory.resolveSibling("")).mode() & 0002) == 0) {
+                owners.add(PathTrust.Stat.of(directory).uid());
+            }
             return PathTrust.of(file, owners);
         }
 
@@ -1768,7 +1777,8 @@ public final class TokenRequest {
                         : thing.isPresent() ? thing.get().reason() : "has another name");
                 }
             } else if (thing.filter(PathTrust.Weakness::owned).isPresent()) {
-                throw new Refused(file, thing.get().reason() + ", neither to root nor to this user");
+                throw new Refused(file, thing.get().reason() + ", not to root or this user"
+                    + (content == Content.LISTED ? "" : ": copy it if you trust it"));
             } else {
                 // Of a usual place, and of a directory's owner's, the way is not the user's to mend.
                 warn(file, origin == Origin.DEFAULT || content == Content.LISTED || trust.way().isEmpty() ? thing
@@ -1794,7 +1804,7 @@ public final class TokenRequest {
 
         private static byte[] bytes(PathTrust trust, int maxBytes) throws IOException {
             OpenOption[] options = trust.isOpenAlready() ? new OpenOption[0] : new OpenOption[] {LinkOption.NOFOLLOW_LINKS};
-            Object looked = trust.entry().orElseThrow().key();
+            PathTrust.Stat looked = trust.entry().orElseThrow();
             int before = trust.way().isEmpty() ? 0 : openings(looked);
             try (InputStream in = Files.newInputStream(trust.path(), options)) {
                 if (trust.way().isPresent() && openings(looked) <= before) {
@@ -1808,13 +1818,13 @@ public final class TokenRequest {
          * How many descriptors of this process lead to a file. Java does not say which file it has opened, and a path may
          * lead to another one before and after; what is open, the system tells.
          */
-        private static int openings(Object key) throws IOException {
+        private static int openings(PathTrust.Stat file) throws IOException {
             int count = 0;
             Path descriptors = Path.of(Files.isDirectory(Path.of("/proc/self/fd")) ? "/proc/self/fd" : "/dev/fd");
             try (DirectoryStream<Path> entries = Files.newDirectoryStream(descriptors)) {
                 for (Path entry : entries) {
                     try {
-                        count += key.equals(PathTrust.Stat.of(entry).key()) ? 1 : 0;
+                        count += file.isSame(PathTrust.Stat.of(entry)) ? 1 : 0;
                     } catch (NoSuchFileException e) {
                         // closed by now
                     }
@@ -5916,21 +5926,22 @@ public final class TokenRequest {
         }
 
         private void checkCaFile(String name) throws Failure {
-            String objection = "has none that can be read";
+            String objection = "this one has none that can be read";
             try {
                 if (!parse(files.read(Path.of(name), Origin.USER, Content.TRUST, MAX_BYTES)).isEmpty()) {
                     return;
                 }
             } catch (NoSuchFileException | InvalidPathException e) {
-                objection = "";
-            } catch (InputFiles.Refused | InterruptedIOException e) {
+                objection = "there is no such file";
+            } catch (InputFiles.Refused e) {
+                objection = "this one " + reason(e);
+            } catch (InterruptedIOException e) {
                 objection = reason(e);
             } catch (IOException e) {
                 // a directory, or unreadable
             }
             throw new Failure(Reason.USAGE, ArgumentParser.PROGRAM + ": Invalid argument for -cafile: " + printable(name)
-                + ".", "It takes a file with certificates of CAs (PEM)"
-                + (objection.isEmpty() ? "; there is no such file." : "; this one " + objection + "."));
+                + ".", "It takes a file with certificates of CAs (PEM); " + objection + ".");
         }
 
         /** Whether a host's name is needed for the check. */
@@ -6945,8 +6956,11 @@ public final class TokenRequest {
             try {
                 return files.read(Path.of(file), origin, Content.SECRET, MAX_BYTES).lines().findFirst()
                     .flatMap(line -> of(line, file));
-            } catch (InputFiles.Refused | InterruptedIOException e) {
+            } catch (InputFiles.Refused e) {
                 complaints.add(printable(file) + " is not used: it " + reason(e));
+                return Optional.empty();
+            } catch (InterruptedIOException e) {
+                complaints.add(reason(e));
                 return Optional.empty();
             } catch (IOException | InvalidPathException e) {
                 return Optional.empty();

@@ -5,6 +5,7 @@
 //SOURCES ../../TokenRequest.java
 //SOURCES LoopbackPool.java
 //SOURCES MiddleMan.java
+//SOURCES ReadAgain.java
 //SOURCES ShowConfiguration.java
 //SOURCES ShowPathTrust.java
 //SOURCES Vectors.java
