@@ -21,6 +21,7 @@ import com.fasterxml.jackson.core.json.JsonWriteFeature;
 import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.sun.security.auth.module.UnixSystem;
 import io.jsonwebtoken.Claims;
 import io.jsonwebtoken.JwtException;
 import io.jsonwebtoken.Jwts;
@@ -64,19 +65,23 @@ import java.net.UnknownHostException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.AccessDeniedException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
+import java.nio.file.FileSystemLoopException;
 import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.NotDirectoryException;
+import java.nio.file.OpenOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.PosixFileAttributeView;
+import java.nio.file.attribute.PosixFileAttributes;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.nio.file.attribute.UserPrincipal;
 import java.nio.file.attribute.UserPrincipalLookupService;
@@ -332,10 +337,11 @@ public final class TokenRequest {
             answer.multiply(configuration);
             configuration.warnings().forEach(reporter::line);
             this.circumstances = new Circumstances(configuration, host, Trace.of(options.debug(), configuration,
-                reporter::line, host.clock()), options.anchors(), answer, reporter);
+                reporter::line, host.clock()), options.anchors(), answer,
+                new InputFiles(host, answer, reporter::warn), reporter);
             this.writer = new Writer(host);
             this.resumed = options.resume().isPresent()
-                ? Optional.of(writer.readKept(options.resume().get())) : Optional.empty();
+                ? Optional.of(writer.readKept(options.resume().get(), circumstances.files())) : Optional.empty();
             this.destination = writer.prepare(options.output(), TokenDirectory.of(configuration, host));
             this.location = new Location(circumstances);
             handover.lastResort(token -> writer.salvage(token, reporter::warn));
@@ -534,7 +540,7 @@ public final class TokenRequest {
             }
 
             private void deliver(Secret token, Order order, Login login, Optional<String> requestId) throws Failure {
-                Review review = new Reviewer(SigningKeys.of(configuration), host.clock().instant())
+                Review review = new Reviewer(SigningKeys.of(configuration, circumstances.files()), host.clock().instant())
                     .review(token, order, login, target.isLocal());
                 Event.Issued issued = new Event.Issued(requestId, token, Optional.empty(), review);
                 try {
@@ -568,6 +574,7 @@ public final class TokenRequest {
      * @param name        the machine's name, for the client ID
      * @param home        the user's home by the password database, as HTCondor takes it, not by $HOME; empty if unknown
      * @param user        the owner that files of this user have
+     * @param uid         the user's number, by which root is known whatever it is called; empty where there are none
      * @param invocation  what a user types to run this program
      * @param in          what `-resume -` reads, and answers
      * @param out         where the token goes
@@ -575,22 +582,30 @@ public final class TokenRequest {
      * @param terminal    whether a stream, by its number, is a terminal
      */
     record Host(InstantSource clock, SecureRandom random, Sleeper sleeper, Map<String, String> environment, String name,
-                Optional<Path> home, Optional<UserPrincipal> user, String invocation, InputStream in, PrintStream out,
-                PrintStream err, IntPredicate terminal) {
+                Optional<Path> home, Optional<UserPrincipal> user, OptionalInt uid, String invocation, InputStream in,
+                PrintStream out, PrintStream err, IntPredicate terminal) {
 
         /** The machine as it is. */
         static Host real() {
             return new Host(InstantSource.system(), new SecureRandom(), duration -> Thread.sleep(duration.toMillis()),
                 System.getenv(), machineName(),
                 Optional.of(System.getProperty("user.home")).filter(home -> home.startsWith("/")).map(Path::of),
-                owner(), ownInvocation(), new BufferedInputStream(new FileInputStream(FileDescriptor.in)),
+                owner(), ownUid(), ownInvocation(), new BufferedInputStream(new FileInputStream(FileDescriptor.in)),
                 new PrintStream(new FileOutputStream(FileDescriptor.out), false, UTF_8),
                 new PrintStream(new FileOutputStream(FileDescriptor.err), true, UTF_8), Host::isTerminal);
         }
 
-        /** Whether this is root, who has no token directory of its own but the system's. */
+        /** Whether this is root, who has no token directory of its own but the system's. The number counts, not a name. */
         boolean isRoot() {
-            return user.filter(owner -> owner.getName().equals("root")).isPresent();
+            return uid.equals(OptionalInt.of(PathTrust.ROOT));
+        }
+
+        /** Root and this user, as {@link PathTrust} takes them. */
+        Set<Integer> trusted() {
+            Set<Integer> uids = new HashSet<>();
+            uids.add(PathTrust.ROOT);
+            uid.ifPresent(uids::add);
+            return uids;
         }
 
         /** Bytes that nobody can guess, as lower-case hex. */
@@ -642,6 +657,16 @@ public final class TokenRequest {
                         .lookupPrincipalByName(System.getProperty("user.name")));
             } catch (IOException | UnsupportedOperationException e) {
                 return Optional.empty();
+            }
+        }
+
+        private static OptionalInt ownUid() {
+            Path self = Path.of("/proc/self");
+            try {
+                return OptionalInt.of(Files.exists(self) ? (Integer) Files.getAttribute(self, "unix:uid")
+                    : (int) new UnixSystem().getUid());
+            } catch (IOException | UnsupportedOperationException | LinkageError e) {
+                return OptionalInt.empty(); // a system without such numbers
             }
         }
     }
@@ -891,6 +916,243 @@ public final class TokenRequest {
         }
     }
 
+    /**
+     * Who can change what lies at a path: its components are looked at one by one, and links are followed, as the kernel
+     * does it. Whoever can write to a directory can change what lies in it; in a sticky one only the owner of the thing and
+     * the directory's owner can. A thing's own mode and owner say who can change the thing itself. (J. Kupsch and B. Miller,
+     * "How to Open a File and Not Get Hacked", 2008; HTCondor's safefile follows it, too.)
+     *
+     * <p>The owner of the root directory is trusted with root: he can change everything. That is root, but where a
+     * container has no name for root, as with some user namespaces.
+     *
+     * <p>A link that a stranger put into a directory that others can write is not followed, by the kernel's rule
+     * (protected_symlinks in proc_sys_fs(5)), which holds here in directories that are not sticky, too.
+     *
+     * @param path  the path without links; its end need not exist. Where a stranger's link is met, it ends there
+     * @param entry what lies there; empty if nothing does
+     * @param way   how somebody who is not trusted can put something else at the path; empty if nobody can
+     * @param thing how somebody who is not trusted can change what lies there, or, of a directory, what lies in it; a sticky
+     *              directory protects that
+     */
+    record PathTrust(Path path, Optional<Stat> entry, Optional<Weakness> way, Optional<Weakness> thing) {
+        static final int ROOT = 0;
+        /** As the kernel. path_resolution(7) */
+        private static final int LINKS_MAX = 40;
+
+        /** Whether the system has owners and modes to look at. */
+        static boolean isPossible() {
+            return FileSystems.getDefault().supportedFileAttributeViews().contains("unix");
+        }
+
+        /**
+         * Looks at a path.
+         *
+         * @param path    relative ones begin in the working directory
+         * @param trusted users' numbers, such as {@link Host#trusted}
+         * @param options NOFOLLOW_LINKS for one whose last component is not followed, should it be a link
+         * @throws IOException                   if a part of it cannot be looked at
+         * @throws UnsupportedOperationException where this is not {@link #isPossible}
+         */
+        static PathTrust of(Path path, Set<Integer> trusted, LinkOption... options) throws IOException {
+            return new Walk(trusted).along(path.toAbsolutePath(), options.length == 0);
+        }
+
+        /** The first objection: to the way, or to the thing. */
+        Optional<Weakness> weakness() {
+            return way.isPresent() ? way : thing;
+        }
+
+        /** Whether the path leads to what this user, or root, has open; such a path is the link to that. */
+        boolean isOpenAlready() {
+            return way.isEmpty() && holdsDescriptors(path.resolveSibling(""))
+                && entry.filter(stat -> stat.type() != Type.LINK).isPresent();
+        }
+
+        /** Whether the links in a directory lead to what a process has open, whatever they read. proc_pid_fd(5) */
+        private static boolean holdsDescriptors(Path directory) {
+            return directory.startsWith("/proc") && directory.endsWith("fd")
+                && (directory.getNameCount() == 3 || directory.getNameCount() == 5);
+        }
+
+        static String owner(Path path) throws IOException {
+            return printable(Files.getOwner(path, LinkOption.NOFOLLOW_LINKS).getName());
+        }
+
+        /**
+         * A component that a stranger can change. As text it is a clause, such as "/srv can be changed by everybody (mode
+         * 0777)".
+         *
+         * @param at     a directory, a link or a file
+         * @param owned  whether it is a stranger's own; else others can write to it
+         * @param reason who can change it, and by what right
+         */
+        record Weakness(Path at, boolean owned, String reason) {
+            @Override
+            public String toString() {
+                return printable(at.toString()) + " " + reason;
+            }
+        }
+
+        /**
+         * What lstat says.
+         *
+         * @param mode  with the type, as in stat(2)
+         * @param links how many names it has
+         * @param key   device and inode
+         */
+        record Stat(int mode, int uid, long size, int links, Object key) {
+            private static final String ATTRIBUTES = "unix:mode,uid,size,nlink,fileKey";
+
+            static Stat of(Path path, LinkOption... options) throws IOException {
+                Map<String, Object> attributes = Files.readAttributes(path, ATTRIBUTES, options);
+                return new Stat((Integer) attributes.get("mode"), (Integer) attributes.get("uid"),
+                    (Long) attributes.get("size"), (Integer) attributes.get("nlink"), attributes.get("fileKey"));
+            }
+
+            Type type() {
+                return Type.of(mode);
+            }
+
+            /** Whether others than its owner can write to it. An access list counts: it shows in the mode of the group. */
+            boolean isSharedWritable() {
+                return (mode & 0022) != 0 && type() != Type.LINK;
+            }
+
+            boolean isSticky() {
+                return (mode & 01000) != 0 && type() == Type.DIRECTORY;
+            }
+
+            /** Whether it is the same file. The number of one that was deleted can be that of a new one, of another owner. */
+            boolean isSame(Stat other) {
+                return key.equals(other.key) && uid == other.uid && mode == other.mode;
+            }
+        }
+
+        /** What a file can be, with the words for it. inode(7) */
+        enum Type {
+            REGULAR(0100000, "a regular file"), DIRECTORY(0040000, "a directory"), LINK(0120000, "a symbolic link"),
+            PIPE(0010000, "a pipe"), SOCKET(0140000, "a socket"), CHARACTERS(0020000, "a character device"),
+            BLOCKS(0060000, "a block device"), OTHER(0, "no file");
+
+            private static final int MASK = 0170000;
+            private final int bits;
+            private final String words;
+
+            Type(int bits, String words) {
+                this.bits = bits;
+                this.words = words;
+            }
+
+            static Type of(int mode) {
+                for (Type type : values()) {
+                    if ((mode & MASK) == type.bits) {
+                        return type;
+                    }
+                }
+                return OTHER;
+            }
+
+            String words() {
+                return words;
+            }
+        }
+
+        /** One look at one path. */
+        private static final class Walk {
+            private final Set<Integer> trusted;
+            private Path at = Path.of("/");
+            private Stat here = Stat.of(at, LinkOption.NOFOLLOW_LINKS);
+            private Optional<Weakness> way = Optional.empty();
+
+            Walk(Set<Integer> trusted) throws IOException {
+                this.trusted = new HashSet<>(trusted);
+                this.trusted.add(here.uid());
+            }
+
+            PathTrust along(Path path, boolean followsLast) throws IOException {
+                Deque<String> names = new ArrayDeque<>();
+                push(path, names);
+                Stat root = here;
+                for (int links = 0; !names.isEmpty(); ) {
+                    String name = names.pop();
+                    if (here.type() != Type.DIRECTORY) {
+                        throw new NotDirectoryException(at.toString());
+                    } else if (name.equals("..")) {
+                        at = at.getNameCount() == 0 ? at : at.getParent();
+                        here = Stat.of(at, LinkOption.NOFOLLOW_LINKS);
+                        continue;
+                    }
+                    Path next = at.resolve(name);
+                    note(weakness(at, here));
+                    Stat entry;
+                    try {
+                        entry = Stat.of(next, LinkOption.NOFOLLOW_LINKS);
+                    } catch (NoSuchFileException e) {
+                        note(here.isSharedWritable() ? Optional.of(new Weakness(next, false, "does not exist, and everybody who "
+                            + "can write to " + printable(at.toString()) + " can create it")) : Optional.empty());
+                        return new PathTrust(next.resolve(String.join("/", names)), Optional.empty(), way, Optional.empty());
+                    }
+                    if (here.isSharedWritable() && !trusted.contains(entry.uid())) {
+                        note(Optional.of(new Weakness(next, true, "belongs to " + owner(next)
+                            + ", who can put something else in its place")));
+                    }
+                    if (entry.type() == Type.LINK && (followsLast || !names.isEmpty())) {
+                        if (names.isEmpty() && holdsDescriptors(at)) {
+                            return new PathTrust(next, Optional.of(Stat.of(next)), way, Optional.empty());
+                        } else if (!isFollowed(entry)) {
+                            return new PathTrust(next, Optional.of(entry), way, Optional.empty());
+                        } else if (++links > LINKS_MAX) {
+                            throw new FileSystemLoopException(path.toString());
+                        }
+                        Path target = Files.readSymbolicLink(next);
+                        push(target, names);
+                        at = target.isAbsolute() ? target.getRoot() : at;
+                        here = target.isAbsolute() ? root : here;
+                    } else {
+                        at = next;
+                        here = entry;
+                    }
+                }
+                return new PathTrust(at, Optional.of(here), way,
+                    here.type() == Type.LINK ? Optional.empty() : weakness(at, here));
+            }
+
+            private static void push(Path path, Deque<String> names) {
+                for (int i = path.getNameCount() - 1; i >= 0; i--) {
+                    String name = path.getName(i).toString();
+                    if (!name.isEmpty() && !name.equals(".")) {
+                        names.push(name);
+                    }
+                }
+            }
+
+            private void note(Optional<Weakness> weakness) {
+                way = way.isPresent() ? way : weakness;
+            }
+
+            private boolean isFollowed(Stat link) {
+                return !here.isSharedWritable() || trusted.contains(link.uid()) || link.uid() == here.uid();
+            }
+
+            /** Who, other than those trusted, can write to a file, or to a directory so that things in it are exchanged. */
+            private Optional<Weakness> weakness(Path path, Stat entry) throws IOException {
+                if (!trusted.contains(entry.uid())) {
+                    return Optional.of(new Weakness(path, true, "belongs to " + owner(path)));
+                }
+                if (!entry.isSharedWritable() || entry.isSticky()) {
+                    return Optional.empty();
+                }
+                return Optional.of(new Weakness(path, false, String.format(Locale.ROOT, "can be changed by %s (mode %04o)",
+                    (entry.mode() & 0002) != 0 ? "everybody" : "its group, " + group(path), entry.mode() & 07777)));
+            }
+
+            private static String group(Path path) throws IOException {
+                return printable(Files.readAttributes(path, PosixFileAttributes.class, LinkOption.NOFOLLOW_LINKS).group()
+                    .getName());
+            }
+        }
+    }
+
     /** How much is shown of what somebody else says: characters of a text, items of a list. */
     private static final int SHOWN_CHARACTERS = 500;
     private static final int SHOWN_ITEMS = 10;
@@ -942,6 +1204,7 @@ public final class TokenRequest {
             : e instanceof AccessDeniedException ? "Permission denied"
             : e instanceof FileAlreadyExistsException ? "File exists"
             : e instanceof NotDirectoryException ? "Not a directory"
+            : e instanceof FileSystemLoopException ? "Too many levels of symbolic links"
             : e instanceof FileSystemException file && file.getReason() != null ? file.getReason()
             : e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
     }
@@ -1340,9 +1603,10 @@ public final class TokenRequest {
     /**
      * A request as it was kept.
      *
-     * @param line the JSON that it was read from
+     * @param line   the JSON that it was read from
+     * @param isOurs whether nobody but the user and root can have written it
      */
-    record Kept(Pending pending, String line) { }
+    record Kept(Pending pending, String line, boolean isOurs) { }
 
     /** What the pool says. */
     sealed interface Answer {
@@ -1606,7 +1870,271 @@ public final class TokenRequest {
 
     /** What every conversation of this run has in common. */
     record Circumstances(Configuration configuration, Host host, Trace trace, Anchors anchors, Deadline deadline,
-                         Listener listener) { }
+                         InputFiles files, Listener listener) { }
+
+    /** Who says that a file is to be read. */
+    enum Origin {
+        /** Nobody: the program looks for a file of that name in a place that others share. */
+        FOUND,
+        /** The program: it is the usual place of the user or the system. */
+        DEFAULT,
+        /** A file of the configuration. */
+        CONFIGURATION,
+        /** The command line or the environment. */
+        USER
+    }
+
+    /** What a file holds, which says whose it may be. */
+    enum Content {
+        /** Settings: HTCondor includes anybody's files. What root does for their sake, {@link Sources} decides. */
+        SETTINGS,
+        /** What says who is trusted: root's or the user's. */
+        TRUST,
+        /** What the owner of a directory keeps in it, such as the addresses of daemons: also his. */
+        LISTED,
+        /** What proves who the user is: root's or the user's. If others can change it, only the user can name it. */
+        SECRET,
+        /** A token of the user's own: nobody else can even read it. */
+        TOKEN
+    }
+
+    /**
+     * Opens and reads every file that the program reads. One that is found, and not named, must be a regular file of the
+     * user's that nobody else can change, and no link. One that is named may be a link, by the rule of {@link PathTrust},
+     * and leads to a file of root's or the user's. What a path leads to is looked at, opened without following links,
+     * compared with what was looked at, and read once, with a bound. What can block (a pipe, or a file in whose place
+     * somebody can put one) is opened and read in a thread of its own, until the deadline.
+     */
+    static final class InputFiles {
+        private static final int CHUNK_BYTES = 1 << 16;
+        private final Host host;
+        private final Deadline deadline;
+        private final Consumer<String> warnings;
+        /** What cannot be read twice. */
+        private final Map<Path, Input> streams = new HashMap<>();
+        private final Set<Path> warned = new HashSet<>();
+
+        /**
+         * What was read.
+         *
+         * @param weakness how somebody else than root can change the file or put another in its place
+         * @param isOurs   whether it belongs to the user; what was open when the program started counts as his
+         */
+        @SuppressWarnings("ArrayRecordComponent") // never compared
+        record Input(byte[] bytes, Optional<PathTrust.Weakness> weakness, boolean isOurs) {
+            private static Input given(byte[] bytes) {
+                return new Input(bytes, Optional.empty(), true);
+            }
+
+            /** The lines, stripped, but for empty ones and comments. */
+            Stream<String> lines() {
+                return new String(bytes, ISO_8859_1).lines().map(String::strip)
+                    .filter(line -> !line.isEmpty() && !line.startsWith("#"));
+            }
+        }
+
+        /** A file is there, and is not used. The reason is a clause without a subject, such as "belongs to mallory". */
+        static final class Refused extends FileSystemException {
+            private static final long serialVersionUID = 1L;
+
+            Refused(Path file, String reason) {
+                super(file.toString(), null, reason);
+            }
+        }
+
+        /** @param warnings is told of files that are used though others can change them */
+        InputFiles(Host host, Deadline deadline, Consumer<String> warnings) {
+            this.host = host;
+            this.deadline = deadline;
+            this.warnings = warnings;
+        }
+
+        /**
+         * Reads a whole file. One that is no regular file is read once, and remembered.
+         *
+         * @throws NoSuchFileException if there is none
+         * @throws Refused             if it is not to be used
+         */
+        Input read(Path file, Origin origin, Content content, int maxBytes) throws IOException {
+            if (streams.containsKey(file)) {
+                return streams.get(file);
+            }
+            if (!PathTrust.isPossible()) {
+                try (InputStream in = Files.newInputStream(file)) {
+                    return Input.given(bounded(in, file, maxBytes));
+                }
+            }
+            PathTrust trust = look(file, origin, content);
+            PathTrust.Stat stat = trust.entry().orElseThrow(() -> new NoSuchFileException(file.toString()));
+            checkType(file, trust, stat, origin, content);
+            boolean isRegular = stat.type() == PathTrust.Type.REGULAR;
+            if (isRegular && stat.size() > maxBytes) {
+                throw tooLong(file, maxBytes);
+            }
+            if (trust.isOpenAlready()) {
+                Input input = isStdin(trust) ? stdin(maxBytes) : Input.given(deadline.await("reading " + file,
+                    () -> bytes(trust, maxBytes)));
+                streams.put(file, input);
+                return input;
+            }
+            checkOwner(file, trust, stat, origin, content);
+            Input input = new Input(isRegular && trust.way().isEmpty() ? bytes(trust, maxBytes)
+                : deadline.await("reading " + file, () -> bytes(trust, maxBytes)), trust.weakness(), isOurs(stat));
+            if (!isRegular) {
+                streams.put(file, input);
+            }
+            return input;
+        }
+
+        /** Reads stdin to its end; it is remembered, too. */
+        Input stdin(int maxBytes) throws IOException {
+            Path name = Path.of("-");
+            if (!streams.containsKey(name)) {
+                streams.put(name, Input.given(deadline.await("reading stdin", () -> bounded(host.in(), name, maxBytes))));
+            }
+            return streams.get(name);
+        }
+
+        /**
+         * Where a file is or will be that is to be written to, without links on the way.
+         *
+         * @throws Refused for root, who writes nothing where others can lead it elsewhere
+         */
+        Path place(Path file) throws IOException {
+            if (!PathTrust.isPossible()) {
+                return file;
+            }
+            PathTrust directory = PathTrust.of(file.toAbsolutePath().getParent(), host.trusted());
+            if (host.isRoot() && directory.weakness().isPresent()) {
+                throw new Refused(file, "can be led elsewhere by others (" + directory.weakness().get() + ")");
+            }
+            return PathTrust.of(file, host.trusted()).path();
+        }
+
+        private PathTrust look(Path file, Origin origin, Content content) throws IOException {
+            if (origin == Origin.FOUND) {
+                return PathTrust.of(file, host.trusted(), LinkOption.NOFOLLOW_LINKS);
+            }
+            PathTrust trust = PathTrust.of(file, host.trusted());
+            if (content != Content.LISTED || trust.thing().isEmpty()) {
+                return trust;
+            }
+            // Where everybody can make a directory, its owner is just anybody.
+            Path directory = trust.path().resolveSibling("");
+            Set<Integer> owners = host.trusted();
+            if ((PathTrust.Stat.of(directory.resolveSibling("")).mode() & 0002) == 0) {
+                owners.add(PathTrust.Stat.of(directory).uid());
+            }
+            return PathTrust.of(file, owners);
+        }
+
+        private static void checkType(Path file, PathTrust trust, PathTrust.Stat stat, Origin origin, Content content)
+                throws IOException {
+            boolean isNamed = origin != Origin.FOUND && content != Content.TOKEN;
+            switch (stat.type()) {
+                case REGULAR -> { }
+                case DIRECTORY -> throw new FileSystemException(file.toString(), null, "Is a directory");
+                case LINK -> throw new Refused(file, origin == Origin.FOUND ? "is a symbolic link" : "leads over "
+                    + printable(trust.path().toString()) + ", a link that " + PathTrust.owner(trust.path())
+                    + " put into a directory that others can write");
+                default -> {
+                    // /dev/null is what people name to have nothing; a pipe that nobody writes to would be waited for.
+                    if (!isNamed || !(stat.type() == PathTrust.Type.CHARACTERS
+                            || (stat.type() == PathTrust.Type.PIPE && origin == Origin.USER))) {
+                        throw new Refused(file, "is " + stat.type().words() + ", not a regular file");
+                    }
+                }
+            }
+        }
+
+        private void checkOwner(Path file, PathTrust trust, PathTrust.Stat stat, Origin origin, Content content)
+                throws IOException {
+            Optional<PathTrust.Weakness> thing = trust.thing().filter(weakness -> weakness.owned()
+                || stat.type() != PathTrust.Type.CHARACTERS); // everybody can write to /dev/null
+            if (content == Content.SETTINGS) {
+                return;
+            } else if (content == Content.TOKEN) {
+                if (!isOurs(stat) || (stat.mode() & 0077) != 0) {
+                    throw new Refused(file, "is not this user's alone");
+                }
+            } else if (origin == Origin.FOUND) {
+                if (!isOurs(stat) || thing.isPresent() || stat.links() != 1) {
+                    throw new Refused(file, !isOurs(stat) ? "belongs to " + PathTrust.owner(trust.path())
+                        : thing.isPresent() ? thing.get().reason() : "has another name");
+                }
+            } else if (thing.filter(PathTrust.Weakness::owned).isPresent()) {
+                throw new Refused(file, thing.get().reason() + ", not to root or this user"
+                    + (content == Content.LISTED ? "" : ": copy it if you trust it"));
+            } else {
+                // Of a usual place, and of a directory's owner's, the way is not the user's to mend.
+                warn(file, origin == Origin.DEFAULT || content == Content.LISTED || trust.way().isEmpty() ? thing
+                    : trust.way(), origin, content);
+            }
+        }
+
+        private void warn(Path file, Optional<PathTrust.Weakness> weakness, Origin origin, Content content) throws Refused {
+            if (weakness.isPresent() && content == Content.SECRET && origin != Origin.USER) {
+                throw new Refused(file, "can be changed by others (" + weakness.get() + ")");
+            } else if (weakness.isPresent() && warned.add(file)) {
+                warnings.accept(printable(file.toString()) + " is used, though others can change it: " + weakness.get() + ".");
+            }
+        }
+
+        private boolean isOurs(PathTrust.Stat stat) {
+            return OptionalInt.of(stat.uid()).equals(host.uid());
+        }
+
+        private static boolean isStdin(PathTrust trust) throws IOException {
+            return trust.path().equals(Path.of("/proc/self").toRealPath().resolve("fd").resolve("0"));
+        }
+
+        private static byte[] bytes(PathTrust trust, int maxBytes) throws IOException {
+            OpenOption[] options = trust.isOpenAlready() ? new OpenOption[0] : new OpenOption[] {LinkOption.NOFOLLOW_LINKS};
+            PathTrust.Stat looked = trust.entry().orElseThrow();
+            int before = trust.way().isEmpty() ? 0 : openings(looked);
+            try (InputStream in = Files.newInputStream(trust.path(), options)) {
+                if (trust.way().isPresent() && openings(looked) <= before) {
+                    throw new Refused(trust.path(), "was replaced while it was being opened");
+                }
+                return bounded(in, trust.path(), maxBytes);
+            }
+        }
+
+        /**
+         * How many descriptors of this process lead to a file. Java does not say which file it has opened, and a path may
+         * lead to another one before and after; what is open, the system tells.
+         */
+        private static int openings(PathTrust.Stat file) throws IOException {
+            int count = 0;
+            Path descriptors = Path.of(Files.isDirectory(Path.of("/proc/self/fd")) ? "/proc/self/fd" : "/dev/fd");
+            try (DirectoryStream<Path> entries = Files.newDirectoryStream(descriptors)) {
+                for (Path entry : entries) {
+                    try {
+                        count += file.isSame(PathTrust.Stat.of(entry)) ? 1 : 0;
+                    } catch (NoSuchFileException e) {
+                        // closed by now
+                    }
+                }
+            }
+            return count;
+        }
+
+        private static byte[] bounded(InputStream in, Path file, int maxBytes) throws IOException {
+            ByteArrayOutputStream all = new ByteArrayOutputStream();
+            byte[] chunk = new byte[CHUNK_BYTES];
+            for (int count = in.read(chunk); count >= 0; count = in.read(chunk)) {
+                if (count > maxBytes - all.size()) {
+                    throw tooLong(file, maxBytes);
+                }
+                all.write(chunk, 0, count);
+            }
+            return all.toByteArray();
+        }
+
+        private static Refused tooLong(Path file, int maxBytes) {
+            return new Refused(file, "is larger than " + maxBytes + " bytes");
+        }
+    }
 
     /** What happens, for whoever listens. */
     sealed interface Event {
@@ -2310,6 +2838,16 @@ public final class TokenRequest {
             boolean isSet() {
                 return !source.equals(DEFAULT) && !source.equals(DETECTED);
             }
+
+            /** Who names the file that it names. */
+            Origin origin() {
+                return source.startsWith(ENVIRONMENT) ? Origin.USER : isSet() ? Origin.CONFIGURATION : Origin.DEFAULT;
+            }
+
+            /** The file that it names. */
+            Path path() {
+                return Path.of(value.strip());
+            }
         }
 
         /**
@@ -2441,10 +2979,11 @@ public final class TokenRequest {
     /**
      * Where settings are read from, and in which order; later ones win. condor_utils/condor_config.cpp, real_config
      *
-     * <p>Unlike the original we go on if there is no file at all, and root runs no command for files that others can
-     * write.
+     * <p>Unlike the original we go on if there is no file at all, and root runs no command once a file was read that
+     * somebody else can change or replace.
      */
     static final class Sources {
+        private static final int MAX_BYTES = 1 << 22;
         private static final String ROOT_VARIABLE = "CONDOR_CONFIG";
         private static final String PREFIX = "_CONDOR_";
         private static final String TRIGGER = "AUTO_USE_";
@@ -2453,18 +2992,23 @@ public final class TokenRequest {
         private final String localName;
         private final Deadline deadline;
         private final Map<String, Configuration.Setting> defined = new HashMap<>();
-        private final List<Path> files = new ArrayList<>();
         private final Set<String> said = new LinkedHashSet<>();
+        private final InputFiles files;
+        /** The first file that others can change, and how. */
+        private Optional<Doubtful> doubtful = Optional.empty();
         private final Machine machine;
         private final Macros macros;
 
         /** The text of a source; if a command wrote it, the status in which that ended, else 0. */
         record Text(String text, int exitStatus) { }
 
+        private record Doubtful(Path file, PathTrust.Weakness weakness) { }
+
         Sources(Host host, String localName, Deadline deadline) {
             this.host = host;
             this.localName = localName;
             this.deadline = deadline;
+            this.files = new InputFiles(host, deadline, this::say);
             this.machine = new Machine(host, localName, deadline);
             this.macros = new Macros(defined, localName, machine, host, said);
         }
@@ -2516,7 +3060,7 @@ public final class TokenRequest {
             if (!root.equals("/dev/null")) {
                 int slash = root.lastIndexOf('/');
                 define("CONFIG_ROOT", slash < 0 ? "." : root.substring(0, Math.max(1, slash)), Configuration.DETECTED);
-                read("global config source", root, 0);
+                read("global config source", root, named.isPresent() ? Origin.USER : Origin.DEFAULT, 0);
             }
         }
 
@@ -2539,7 +3083,7 @@ public final class TokenRequest {
                 for (String name : names) {
                     Path file = Path.of(directory, name);
                     if (!excluded.matcher(name).find() && !Files.isDirectory(file)) {
-                        read("config source", file.toString(), 1);
+                        read("config source", file.toString(), Origin.CONFIGURATION, 1);
                     }
                 }
             }
@@ -2562,7 +3106,7 @@ public final class TokenRequest {
             Deque<String> next = new ArrayDeque<>(localFiles(list));
             while (!next.isEmpty()) {
                 done.add(next.element());
-                read("config source", next.remove(), 1);
+                read("config source", next.remove(), Origin.CONFIGURATION, 1);
                 String changed = text("LOCAL_CONFIG_FILE");
                 if (!changed.isEmpty() && !changed.equals(list)) {
                     list = changed;
@@ -2582,7 +3126,7 @@ public final class TokenRequest {
             if (!name.isEmpty() && !host.isRoot() && (name.startsWith("/") || host.home().isPresent())) {
                 Path file = name.startsWith("/") ? Path.of(name) : host.home().get().resolve(".condor").resolve(name);
                 if (Files.isReadable(file)) {
-                    read("user_config source", file.toString(), 1);
+                    read("user_config source", file.toString(), Origin.DEFAULT, 1);
                 }
             }
         }
@@ -2651,7 +3195,7 @@ public final class TokenRequest {
         // ---- One source ----
 
         /** @param kind what messages call it */
-        private void read(String kind, String name, int depth) throws Failure {
+        private void read(String kind, String name, Origin origin, int depth) throws Failure {
             if (!name.contains("|") && !Files.isReadable(Path.of(name))) {
                 if (depth == 0 || Expression.truth(text("REQUIRE_LOCAL_CONFIG_FILE")).orElse(true)) {
                     throw new Failure(Reason.CONFIGURATION, "ERROR: Can't read " + kind + " " + name, "");
@@ -2660,7 +3204,7 @@ public final class TokenRequest {
             }
             Statements statements = new Statements(this, name, "", depth, Optional.empty());
             try {
-                Text source = open(name);
+                Text source = open(name, origin);
                 statements = new Statements(this, name, source.text(), depth, Optional.empty());
                 statements.perform();
                 if (source.exitStatus() != 0) {
@@ -2676,7 +3220,7 @@ public final class TokenRequest {
         }
 
         /** A file, or what a command writes if the name ends in a bar. */
-        Text open(String name) throws IOException, Failure {
+        Text open(String name, Origin origin) throws IOException, Failure {
             if (name.contains("|")) {
                 if (!name.endsWith("|")) {
                     throw new IOException("not a valid command, | must be at the end");
@@ -2685,8 +3229,11 @@ public final class TokenRequest {
             }
             try {
                 Path file = Path.of(name);
-                files.add(file);
-                return new Text(text(Files.readAllBytes(file)), 0);
+                InputFiles.Input input = files.read(file, origin, Content.SETTINGS, MAX_BYTES);
+                if (doubtful.isEmpty() && input.weakness().isPresent()) {
+                    doubtful = Optional.of(new Doubtful(file, input.weakness().get()));
+                }
+                return new Text(text(input.bytes()), 0);
             } catch (IOException e) {
                 throw new IOException("can't open file " + name + ": " + reason(e), e);
             }
@@ -2697,20 +3244,39 @@ public final class TokenRequest {
             return new String(bytes, UTF_8).replace("\0", "");
         }
 
-        /** Runs a command; blanks part its words, and no character means anything to a shell. */
+        /**
+         * Runs a command; blanks part its words, and no character means anything to a shell. Root runs none if somebody else
+         * can have written its words, which can come from any file read so far.
+         */
         Text run(String command) throws IOException, Failure {
-            if (host.isRoot()) {
-                checkAuthors(command);
+            if (host.isRoot() && doubtful.isPresent()) {
+                throw new Failure(Reason.CONFIGURATION, "ERROR: root does not run " + printable(command)
+                    + " for the configuration in " + doubtful.get().file() + ".", doubtful.get().weakness() + ".");
             }
             ProcessBuilder builder = new ProcessBuilder(command.strip().split("\\s+"))
                 .redirectInput(Path.of("/dev/null").toFile()).redirectError(ProcessBuilder.Redirect.INHERIT);
             builder.environment().clear();
             builder.environment().putAll(host.environment());
+            Process process;
             try {
-                Process process = builder.start();
-                return new Text(text(process.getInputStream().readAllBytes()), process.waitFor());
+                process = builder.start();
             } catch (IOException e) {
                 throw new IOException("not a valid command: " + e.getMessage(), e);
+            }
+            try {
+                return deadline.await("the command", () -> output(process));
+            } finally {
+                process.destroy();
+            }
+        }
+
+        private static Text output(Process process) throws IOException {
+            try {
+                byte[] output = process.getInputStream().readNBytes(MAX_BYTES + 1);
+                if (output.length > MAX_BYTES) {
+                    throw new IOException("it wrote more than " + MAX_BYTES + " bytes");
+                }
+                return new Text(text(output), process.waitFor());
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
                 throw new IOException("interrupted", e);
@@ -2724,32 +3290,18 @@ public final class TokenRequest {
                 if (output.exitStatus() != 0) {
                     throw new IOException("exited with error " + (output.exitStatus() << 8));
                 }
-                Files.writeString(cache, output.text());
+                // A new file, so no link is followed that somebody else has put there.
+                Files.writeString(place(cache), output.text(), StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
             }
-            return open(cache.toString());
+            return open(cache.toString(), Origin.CONFIGURATION);
         }
 
-        /** The words of a command can come from any file read so far. */
-        private void checkAuthors(String command) throws Failure {
-            for (Path file : files) {
-                Path part = file.toAbsolutePath();
-                String objection = "";
-                try {
-                    for (part = file.toRealPath(); part != null && objection.isEmpty(); part = part.getParent()) {
-                        Map<String, Object> attributes = Files.readAttributes(part, "unix:mode,uid,isDirectory");
-                        int mode = (Integer) attributes.get("mode");
-                        boolean sticky = (mode & 01000) != 0 && attributes.get("isDirectory").equals(true);
-                        if (!attributes.get("uid").equals(0) || ((mode & 0022) != 0 && !sticky)) {
-                            objection = part + " can be changed by others.";
-                        }
-                    }
-                } catch (IOException e) {
-                    objection = part + " cannot be examined: " + reason(e);
-                }
-                if (!objection.isEmpty()) {
-                    throw new Failure(Reason.CONFIGURATION, "ERROR: root does not run " + printable(command)
-                        + " for the configuration in " + file + ".", objection);
-                }
+        private Path place(Path cache) throws IOException, Failure {
+            try {
+                return files.place(cache);
+            } catch (InputFiles.Refused e) {
+                throw new Failure(Reason.CONFIGURATION, "ERROR: root does not write " + printable(cache.toString())
+                    + " for the configuration.", "It " + reason(e) + ".");
             }
         }
     }
@@ -3042,7 +3594,8 @@ public final class TokenRequest {
             Statements inner = new Statements(sources, target, "", depth + 1, Optional.empty());
             try {
                 Sources.Text text = cache.isPresent() ? sources.runInto(Path.of(cache.get()), target)
-                    : command && !target.contains("|") ? sources.run(target) : sources.open(target);
+                    : command && !target.contains("|") ? sources.run(target)
+                    : sources.open(target, Origin.CONFIGURATION);
                 if (depth + 1 >= DEPTH_MAX) {
                     throw new Rejected("includes nested too deep");
                 }
@@ -4415,15 +4968,16 @@ public final class TokenRequest {
             List.of("COLLECTOR_HOST", "COLLECTOR_IP_ADDR", "CM_IP_ADDR", "CONDOR_HOST");
         /** A line of an address file: the address alone, or as an attribute of the daemon's ad. */
         private static final Pattern ADDRESS = Pattern.compile("(?:MyAddress\\s*=\\s*\")?(<[^\"]*>)\"?");
-        /** Address files are shorter. */
-        private static final int LINES_MAX = 1000;
         /** As many addresses, and as many brokers, as can be tried within a minute. No daemon has so many. */
         private static final int LISTED_MAX = 240;
+        /** Of an address file, or of the ad of a daemon. */
+        private static final int MAX_BYTES = 1 << 20;
         private final Configuration configuration;
         private final Families families;
         private final boolean isRoot;
         private final Deadline deadline;
         private final Trace trace;
+        private final InputFiles files;
         private final Listener listener;
 
         /** @throws Failure CONFIGURATION */
@@ -4433,6 +4987,7 @@ public final class TokenRequest {
             this.isRoot = circumstances.host().isRoot();
             this.deadline = circumstances.deadline();
             this.trace = circumstances.trace();
+            this.files = circumstances.files();
             this.listener = circumstances.listener();
         }
 
@@ -4590,24 +5145,27 @@ public final class TokenRequest {
             String prefix = wanted.type().name() + "_";
             boolean superPort = isRoot || configuration.flag("USE_SUPER_PORT", false);
             for (String kind : List.of("SUPER_ADDRESS_FILE", "DAEMON_AD_FILE", "ADDRESS_FILE")) {
-                Optional<Path> file = configuration.text(prefix + kind).map(text -> Path.of(text.strip()))
+                Optional<Configuration.Setting> file = configuration.find(prefix + kind)
                     .filter(path -> superPort || !kind.startsWith("SUPER"));
-                Optional<Sinful> address = file.flatMap(Location::firstAddress);
+                Optional<Sinful> address = file.flatMap(this::firstAddress);
                 if (address.isPresent()) {
                     boolean aliased = address.get().parameter("alias").isPresent() || name.isEmpty();
                     Sinful sinful = aliased ? address.get()
                         : address.get().with("alias", name.get().substring(name.get().lastIndexOf('@') + 1));
-                    return Optional.of(new Found(resolve(sinful.toString(), file.get().toString()), wanted));
+                    return Optional.of(new Found(resolve(sinful.toString(), file.get().path().toString()), wanted));
                 }
             }
             return Optional.empty();
         }
 
-        private static Optional<Sinful> firstAddress(Path file) {
-            try (Stream<String> lines = Files.lines(file, ISO_8859_1)) {
-                return lines.limit(LINES_MAX).map(line -> ADDRESS.matcher(line.strip())).filter(Matcher::matches).findFirst()
-                    .flatMap(address -> Sinful.parse(address.group(1)));
-            } catch (IOException | UncheckedIOException e) {
+        private Optional<Sinful> firstAddress(Configuration.Setting setting) {
+            try {
+                return files.read(setting.path(), setting.origin(), Content.LISTED, MAX_BYTES).lines().map(ADDRESS::matcher)
+                    .filter(Matcher::matches).findFirst().flatMap(address -> Sinful.parse(address.group(1)));
+            } catch (InputFiles.Refused e) {
+                listener.notice("Passed over: " + e.getFile() + ", which " + reason(e) + ".");
+                return Optional.empty();
+            } catch (IOException e) {
                 return Optional.empty();
             }
         }
@@ -5760,8 +6318,9 @@ public final class TokenRequest {
      * terminal, forbids the question for good. Here only lines about SSL count, that of the certificate at hand before
      * the others; and only an answer is written, or what BOOTSTRAP_SSL_SERVER_TRUST allows.
      */
-    record KnownHosts(Path file) {
+    record KnownHosts(Path file, Origin origin, InputFiles files) {
         private static final String METHOD = "SSL";
+        private static final int MAX_BYTES = 1 << 23;
 
         /** What the file says of a certificate; CHANGED is where it trusts another one of the same host. */
         enum Opinion { ACCEPTED, REFUSED, CHANGED, NONE }
@@ -5782,17 +6341,19 @@ public final class TokenRequest {
          */
         record Finding(Opinion opinion, String place, Optional<X509Certificate> other) { }
 
-        static KnownHosts of(Configuration configuration, Host host) {
-            return new KnownHosts(configuration.text("SEC_KNOWN_HOSTS").map(text -> Path.of(text.strip()))
-                .or(() -> host.home().filter(home -> !host.isRoot())
-                    .map(home -> home.resolve(".condor").resolve("known_hosts")))
-                .orElseGet(() -> Path.of(configuration.text("SEC_SYSTEM_KNOWN_HOSTS").map(String::strip)
-                    .orElse("/etc/condor/known_hosts"))));
+        static KnownHosts of(Configuration configuration, Host host, InputFiles files) {
+            Optional<Configuration.Setting> named = configuration.find("SEC_KNOWN_HOSTS");
+            Optional<Path> own = host.home().filter(home -> !host.isRoot() && named.isEmpty())
+                .map(home -> home.resolve(".condor").resolve("known_hosts"));
+            return own.map(file -> new KnownHosts(file, Origin.DEFAULT, files))
+                .orElseGet(() -> named.or(() -> configuration.find("SEC_SYSTEM_KNOWN_HOSTS"))
+                    .map(setting -> new KnownHosts(setting.path(), setting.origin(), files))
+                    .orElseGet(() -> new KnownHosts(Path.of("/etc/condor/known_hosts"), Origin.DEFAULT, files)));
         }
 
         /** @throws IOException if the file is there and cannot be read: then nobody knows what it forbids */
         Finding find(String alias, X509Certificate certificate) throws IOException, CertificateException {
-            List<String> lines = Files.exists(file) ? Files.readAllLines(file, ISO_8859_1) : List.of();
+            List<String> lines = text().lines().toList();
             String wanted = encoded(certificate);
             Optional<Line> accepted = Optional.empty();
             for (int i = 0; i < lines.size(); i++) {
@@ -5807,6 +6368,15 @@ public final class TokenRequest {
                 : new Finding(Opinion.CHANGED, place(accepted.get()), decoded(accepted.get().info()));
         }
 
+        /** What the file holds; nothing if it is not there. */
+        private String text() throws IOException {
+            try {
+                return new String(files.read(file, origin, Content.TRUST, MAX_BYTES).bytes(), ISO_8859_1);
+            } catch (NoSuchFileException | NotDirectoryException e) {
+                return "";
+            }
+        }
+
         private String place(Line line) {
             return file + ":" + line.number();
         }
@@ -5816,23 +6386,15 @@ public final class TokenRequest {
             if (!alias.matches("[A-Za-z0-9._:-]+")) {
                 throw new IOException("'" + printable(alias) + "' is no host's name");
             }
-            Path directory = file.toAbsolutePath().getParent();
-            Files.createDirectories(directory, withRights("rwxr-xr-x"));
-            String line = (endsWithinLine() ? "\n" : "") + (accepted ? "" : "!") + alias + " " + METHOD + " "
-                + encoded(certificate) + "\n";
-            try (FileChannel channel = FileChannel.open(file,
-                    Set.of(StandardOpenOption.CREATE, StandardOpenOption.APPEND), withRights("rw-r--r--"))) {
+            Files.createDirectories(file.toAbsolutePath().getParent(), withRights("rwxr-xr-x"));
+            String before = text();
+            String line = (before.isEmpty() || before.endsWith("\n") ? "" : "\n") + (accepted ? "" : "!") + alias + " "
+                + METHOD + " " + encoded(certificate) + "\n";
+            try (FileChannel channel = FileChannel.open(files.place(file), Set.of(StandardOpenOption.CREATE,
+                    StandardOpenOption.APPEND, LinkOption.NOFOLLOW_LINKS), withRights("rw-r--r--"))) {
                 channel.write(ByteBuffer.wrap(line.getBytes(ISO_8859_1)));
                 channel.force(true);
             }
-        }
-
-        private boolean endsWithinLine() throws IOException {
-            if (!Files.exists(file)) {
-                return false;
-            }
-            byte[] text = Files.readAllBytes(file);
-            return text.length > 0 && text[text.length - 1] != '\n';
         }
 
         private static String encoded(X509Certificate certificate) throws CertificateException {
@@ -5864,6 +6426,8 @@ public final class TokenRequest {
             "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem");
         /** Names by which OpenSSL finds a certificate in a CA directory. */
         private static final Pattern HASHED = Pattern.compile("[0-9a-f]{8}\\.[0-9]+");
+        /** Of a file of CAs: those that the world knows take a quarter of a megabyte. */
+        private static final int MAX_BYTES = 1 << 23;
         private static final String BOOTSTRAP = "BOOTSTRAP_SSL_SERVER_TRUST";
         private static final String PROMPT = "BOOTSTRAP_SSL_SERVER_TRUST_PROMPT_USER";
         private static final String SKIP_HOST_CHECK = "SSL_SKIP_HOST_CHECK";
@@ -5872,6 +6436,7 @@ public final class TokenRequest {
         private final Anchors anchors;
         private final Deadline deadline;
         private final Listener listener;
+        private final InputFiles files;
         private final KnownHosts knownHosts;
         private final boolean useSystemCas;
         private final boolean bootstrap;
@@ -5913,17 +6478,34 @@ public final class TokenRequest {
             this.anchors = circumstances.anchors();
             this.deadline = circumstances.deadline();
             this.listener = circumstances.listener();
-            this.knownHosts = KnownHosts.of(configuration, circumstances.host());
+            this.files = circumstances.files();
+            this.knownHosts = KnownHosts.of(configuration, circumstances.host(), circumstances.files());
             this.useSystemCas = configuration.flag("AUTH_SSL_CLIENT_USE_DEFAULT_CAS", true);
             this.bootstrap = configuration.flag(BOOTSTRAP, false);
             this.asks = configuration.flag(PROMPT, true);
             this.skipsHostCheck = configuration.flag(SKIP_HOST_CHECK, false);
-            if (anchors.caFile().isPresent() && read(Path.of(anchors.caFile().get())).isEmpty()) {
-                throw new Failure(Reason.USAGE, ArgumentParser.PROGRAM + ": Invalid argument for -cafile: "
-                    + printable(anchors.caFile().get()) + ".", "It takes a file with certificates of CAs (PEM)"
-                    + (Files.exists(Path.of(anchors.caFile().get())) ? "; this one has none that can be read."
-                        : "; there is no such file."));
+            if (anchors.caFile().isPresent()) {
+                checkCaFile(anchors.caFile().get());
             }
+        }
+
+        private void checkCaFile(String name) throws Failure {
+            String objection = "this one has none that can be read";
+            try {
+                if (!parse(files.read(Path.of(name), Origin.USER, Content.TRUST, MAX_BYTES)).isEmpty()) {
+                    return;
+                }
+            } catch (NoSuchFileException | InvalidPathException e) {
+                objection = "there is no such file";
+            } catch (InputFiles.Refused e) {
+                objection = "this one " + reason(e);
+            } catch (InterruptedIOException e) {
+                objection = reason(e);
+            } catch (IOException e) {
+                // a directory, or unreadable
+            }
+            throw new Failure(Reason.USAGE, ArgumentParser.PROGRAM + ": Invalid argument for -cafile: " + printable(name)
+                + ".", "It takes a file with certificates of CAs (PEM); " + objection + ".");
         }
 
         /** Whether a host's name is needed for the check. */
@@ -6221,57 +6803,72 @@ public final class TokenRequest {
 
         private List<X509Certificate> ownCas() {
             if (anchors.caFile().isPresent()) {
-                return read(Path.of(anchors.caFile().get()));
+                return read(Path.of(anchors.caFile().get()), Origin.USER);
             }
             List<X509Certificate> cas = new ArrayList<>();
             // Of several files the last readable one counts, as in the original.
-            List<String> files = configuration.text("AUTH_SSL_CLIENT_CAFILE").map(text -> List.of(text.split(",")))
-                .orElse(List.of());
-            for (int i = files.size() - 1; i >= 0 && cas.isEmpty(); i--) {
-                cas.addAll(read(Path.of(files.get(i).strip())));
+            Optional<Configuration.Setting> setting = configuration.find("AUTH_SSL_CLIENT_CAFILE");
+            List<String> names = setting.map(list -> List.of(list.value().split(","))).orElse(List.of());
+            for (int i = names.size() - 1; i >= 0 && cas.isEmpty(); i--) {
+                cas.addAll(read(Path.of(names.get(i).strip()), setting.get().origin()));
             }
-            configuration.text("AUTH_SSL_CLIENT_CADIR")
-                .ifPresent(directory -> cas.addAll(readDirectory(Path.of(directory.strip()))));
+            configuration.find("AUTH_SSL_CLIENT_CADIR").ifPresent(directory -> cas.addAll(readDirectory(directory)));
             return cas;
         }
 
-        private List<X509Certificate> readDirectory(Path directory) {
+        private List<X509Certificate> readDirectory(Configuration.Setting setting) {
+            Path directory = setting.path();
+            List<X509Certificate> cas = new ArrayList<>();
             try (Stream<Path> entries = Files.list(directory)) {
-                List<X509Certificate> cas = entries
-                    .filter(entry -> HASHED.matcher(entry.getFileName().toString()).matches())
-                    .sorted().flatMap(entry -> parse(entry).stream()).toList();
+                for (Path entry : entries.filter(entry -> HASHED.matcher(entry.getFileName().toString()).matches()).sorted()
+                        .toList()) {
+                    cas.addAll(read(entry, Origin.CONFIGURATION, Content.LISTED).orElse(List.of()));
+                }
                 sources.add(directory + " (" + cas.size() + ")");
-                return cas;
             } catch (IOException e) {
                 sources.add(directory + " (" + reason(e) + ")");
-                return List.of();
             }
-        }
-
-        private List<X509Certificate> read(Path file) {
-            if (!Files.isReadable(file)) {
-                sources.add(file + (Files.exists(file) ? " (not readable)" : " (no such file)"));
-                return List.of();
-            }
-            List<X509Certificate> cas = parse(file);
-            sources.add(file + " (" + cas.size() + ")");
             return cas;
         }
 
-        private static List<X509Certificate> parse(Path file) {
-            try (InputStream in = Files.newInputStream(file)) {
-                return CertificateFactory.getInstance("X.509").generateCertificates(in).stream()
-                    .map(X509Certificate.class::cast).toList();
-            } catch (IOException | CertificateException e) {
+        private List<X509Certificate> read(Path file, Origin origin) {
+            Optional<List<X509Certificate>> cas = read(file, origin, Content.TRUST);
+            cas.ifPresent(certificates -> sources.add(file + " (" + certificates.size() + ")"));
+            return cas.orElse(List.of());
+        }
+
+        /** The certificates of a file; empty if it cannot be read, which is then among the sources. */
+        private Optional<List<X509Certificate>> read(Path file, Origin origin, Content content) {
+            try {
+                return Optional.of(parse(files.read(file, origin, content, MAX_BYTES)));
+            } catch (NoSuchFileException e) {
+                sources.add(file + " (no such file)");
+            } catch (InputFiles.Refused e) {
+                listener.warn(printable(file.toString()) + " is not used: it " + reason(e) + ".");
+                sources.add(file + " (not used: it " + reason(e) + ")");
+            } catch (AccessDeniedException e) {
+                sources.add(file + " (not readable)");
+            } catch (IOException e) {
+                sources.add(file + " (" + reason(e) + ")");
+            }
+            return Optional.empty();
+        }
+
+        private static List<X509Certificate> parse(InputFiles.Input file) {
+            try {
+                return CertificateFactory.getInstance("X.509").generateCertificates(new ByteArrayInputStream(file.bytes()))
+                    .stream().map(X509Certificate.class::cast).toList();
+            } catch (CertificateException e) {
                 return List.of();
             }
         }
 
         private X509ExtendedTrustManager systemCas() throws CertificateException {
-            Optional<Path> bundle = Stream.concat(Stream.ofNullable(environment.get("SSL_CERT_FILE")),
-                SYSTEM_BUNDLES.stream())
-                .map(Path::of).filter(Files::isReadable).findFirst();
-            List<X509Certificate> cas = bundle.map(this::read).orElse(List.of());
+            Optional<String> named = Optional.ofNullable(environment.get("SSL_CERT_FILE"));
+            Optional<Path> bundle = Stream.concat(named.stream(), SYSTEM_BUNDLES.stream()).map(Path::of)
+                .filter(Files::isReadable).findFirst();
+            List<X509Certificate> cas = bundle.map(file -> read(file,
+                named.filter(file.toString()::equals).isPresent() ? Origin.USER : Origin.DEFAULT)).orElse(List.of());
             if (!cas.isEmpty()) {
                 return trusting(cas);
             }
@@ -6862,9 +7459,9 @@ public final class TokenRequest {
      * PASSWORD: AKEP2 with the pool password, which only the pool's administrators and daemons can read.
      *
      * @param name our name, which depends on the server's version
-     * @param file where the password is, scrambled
      */
-    record Password(String name, Path file, SecureRandom random) implements Authenticator {
+    @SuppressWarnings("ArrayRecordComponent") // never compared
+    record Password(String name, byte[] password, SecureRandom random) implements Authenticator {
         private static final int MAX_BYTES = 64 * 1024;
 
         @Override
@@ -6874,7 +7471,6 @@ public final class TokenRequest {
 
         @Override
         public byte[] authenticate(CedarStream stream) throws IOException, MethodFailed {
-            byte[] password = read(file).orElseThrow(() -> new MethodFailed("cannot read " + file));
             byte[] rb = new Akep2(name, Optional.empty(), key(Wire.AKEP2_SEED_A, password), "the pool password", random)
                 .run(stream);
             return Keys.hmac("HmacSHA1", key(Wire.AKEP2_SEED_B, password), rb);
@@ -6886,16 +7482,25 @@ public final class TokenRequest {
         }
 
         /**
-         * The password of a file; empty if it cannot be read. It ends at a NUL, both as it is scrambled and as it is not
+         * The pool password, from its file. It ends at a NUL, both as it is scrambled and as it is not
          * (condor_utils/store_cred.cpp, read_password_from_filename).
          */
-        static Optional<byte[]> read(Path file) {
-            try (InputStream in = Files.newInputStream(file)) {
-                byte[] password = toNul(Keys.unscramble(toNul(in.readNBytes(MAX_BYTES))));
-                return Optional.of(password).filter(bytes -> bytes.length > 0);
+        static byte[] read(Configuration configuration, InputFiles files) throws MethodFailed {
+            Optional<Configuration.Setting> setting = configuration.find("SEC_PASSWORD_FILE");
+            Path file = setting.map(Configuration.Setting::path).orElse(Path.of("/etc/condor/passwords.d/POOL"));
+            String objection = "";
+            try {
+                byte[] password = toNul(Keys.unscramble(toNul(files.read(file, setting.map(Configuration.Setting::origin)
+                    .orElse(Origin.DEFAULT), Content.SECRET, MAX_BYTES).bytes())));
+                if (password.length > 0) {
+                    return password;
+                }
+            } catch (InputFiles.Refused e) {
+                objection = ": it " + reason(e);
             } catch (IOException e) {
-                return Optional.empty();
+                // most users cannot
             }
+            throw new MethodFailed("cannot read the pool password in " + file + objection);
         }
 
         private static byte[] toNul(byte[] bytes) {
@@ -6914,35 +7519,44 @@ public final class TokenRequest {
      * @param source where it was found
      */
     record BearerToken(Secret text, String source) {
+        private static final int MAX_BYTES = 256 * 1024;
 
-        /** The first that is there; empty if none is, or if it can be none. */
-        static Optional<BearerToken> find(Configuration configuration, Host host) {
-            Optional<String> configured = configuration.text("SCITOKENS_FILE").map(String::strip);
+        /** The first that is there. */
+        static BearerToken find(Configuration configuration, Host host, InputFiles files) throws MethodFailed {
+            List<String> complaints = new ArrayList<>();
+            Optional<Configuration.Setting> configured = configuration.find("SCITOKENS_FILE");
+            Optional<BearerToken> found = Optional.empty();
             if (configured.isPresent()) {
-                return inFile(configured.get());
+                found = inFile(configured.get().value().strip(), configured.get().origin(), files, complaints);
+            } else {
+                Map<String, String> environment = host.environment();
+                found = Optional.ofNullable(environment.get("BEARER_TOKEN")).flatMap(text -> of(text, "BEARER_TOKEN"));
+                if (found.isEmpty() && environment.containsKey("BEARER_TOKEN_FILE")) {
+                    found = inFile(environment.get("BEARER_TOKEN_FILE"), Origin.USER, files, complaints);
+                }
+                for (String directory : new String[] {environment.getOrDefault("XDG_RUNTIME_DIR", ""), "/tmp"}) {
+                    if (found.isEmpty() && !directory.isEmpty() && host.uid().isPresent()) {
+                        found = inFile(directory + "/bt_u" + Integer.toUnsignedString(host.uid().getAsInt()), Origin.FOUND,
+                            files, complaints);
+                    }
+                }
             }
-            Map<String, String> environment = host.environment();
-            Optional<BearerToken> told = Optional.ofNullable(environment.get("BEARER_TOKEN"))
-                .flatMap(text -> of(text, "BEARER_TOKEN"));
-            Stream<String> files = Stream.of(Optional.ofNullable(environment.get("BEARER_TOKEN_FILE")),
-                Optional.ofNullable(environment.get("XDG_RUNTIME_DIR")).map(directory -> directory + name()),
-                Optional.of("/tmp" + name())).flatMap(Optional::stream);
-            return told.or(() -> files.map(BearerToken::inFile).flatMap(Optional::stream).findFirst());
+            return found.orElseThrow(() -> new MethodFailed("no bearer token in SCITOKENS_FILE, BEARER_TOKEN,"
+                + " BEARER_TOKEN_FILE, or a file bt_u of this user"
+                + (complaints.isEmpty() ? "" : " (" + String.join("; ", complaints) + ")")));
         }
 
-        private static String name() {
+        private static Optional<BearerToken> inFile(String file, Origin origin, InputFiles files, List<String> complaints) {
             try {
-                return "/bt_u" + Files.getAttribute(Path.of("/proc/self"), "unix:uid");
-            } catch (IOException | UnsupportedOperationException e) {
-                return "/bt_u" + System.getProperty("user.name");
-            }
-        }
-
-        private static Optional<BearerToken> inFile(String file) {
-            try (Stream<String> lines = Files.lines(Path.of(file))) {
-                return lines.map(String::strip).filter(line -> !line.isEmpty() && !line.startsWith("#")).findFirst()
+                return files.read(Path.of(file), origin, Content.SECRET, MAX_BYTES).lines().findFirst()
                     .flatMap(line -> of(line, file));
-            } catch (IOException | UncheckedIOException | InvalidPathException e) {
+            } catch (InputFiles.Refused e) {
+                complaints.add(printable(file) + " is not used: it " + reason(e));
+                return Optional.empty();
+            } catch (InterruptedIOException e) {
+                complaints.add(reason(e));
+                return Optional.empty();
+            } catch (IOException | InvalidPathException e) {
                 return Optional.empty();
             }
         }
@@ -7075,7 +7689,9 @@ public final class TokenRequest {
      * Where tokens are kept: SEC_TOKEN_DIRECTORY, else the user's own directory, else, for root, the system's.
      * condor_utils/token_utils.cpp, condor_io/condor_auth_passwd.cpp
      */
-    record TokenDirectory(Path path, Optional<UserPrincipal> owner, Pattern excluded) {
+    record TokenDirectory(Path path, Pattern excluded) {
+        private static final int MAX_BYTES = 1 << 20;
+
         /** @throws Failure CONFIGURATION, if there is no home to keep tokens in */
         static TokenDirectory of(Configuration configuration, Host host) throws Failure {
             Path system = Path.of(configuration.text("SEC_TOKEN_SYSTEM_DIRECTORY").map(String::strip)
@@ -7083,21 +7699,20 @@ public final class TokenRequest {
             Path own = host.isRoot() ? system
                 : host.home().map(home -> home.resolve(".condor").resolve("tokens.d")).orElse(system);
             return new TokenDirectory(configuration.text("SEC_TOKEN_DIRECTORY").map(text -> Path.of(text.strip()))
-                .orElse(own),
-                host.user(), configuration.excluded());
+                .orElse(own), configuration.excluded());
         }
 
         /** Tokens, in the order of their files' names, and why others were passed over. */
         record Contents(List<IssuedToken> tokens, List<String> complaints) { }
 
         /** Reads every token; a file that others can read, or that is another's, is passed over. */
-        Contents read() {
+        Contents read(InputFiles files) {
             List<IssuedToken> tokens = new ArrayList<>();
             List<String> complaints = new ArrayList<>();
             try (Stream<Path> entries = Files.list(path)) {
-                for (Path file : entries.filter(Files::isRegularFile).sorted().toList()) {
-                    if (!excluded.matcher(file.getFileName().toString()).find()) {
-                        read(file, tokens, complaints);
+                for (Path file : entries.sorted().toList()) {
+                    if (!excluded.matcher(file.getFileName().toString()).find() && !Files.isDirectory(file)) {
+                        read(file, files, tokens, complaints);
                     }
                 }
             } catch (IOException e) {
@@ -7106,27 +7721,15 @@ public final class TokenRequest {
             return new Contents(List.copyOf(tokens), List.copyOf(complaints));
         }
 
-        private void read(Path file, List<IssuedToken> tokens, List<String> complaints) {
+        private static void read(Path file, InputFiles files, List<IssuedToken> tokens, List<String> complaints) {
             try {
-                if (!isPrivate(file)) {
-                    complaints.add(file + " is not this user's alone, so it is not used");
-                    return;
-                }
-                Files.readString(file).lines().map(String::strip)
-                    .filter(line -> !line.isEmpty() && !line.startsWith("#"))
+                files.read(file, Origin.CONFIGURATION, Content.TOKEN, MAX_BYTES).lines()
                     .forEach(line -> IssuedToken.read(line).ifPresentOrElse(tokens::add,
                         () -> complaints.add(file + " holds a line that is no token")));
+            } catch (InputFiles.Refused e) {
+                complaints.add(file + " " + reason(e) + ", so it is not used");
             } catch (IOException e) {
                 complaints.add(file + ": " + reason(e));
-            }
-        }
-
-        private boolean isPrivate(Path file) throws IOException {
-            try {
-                return owner.isPresent() && Files.getOwner(file).equals(owner.get())
-                    && Files.getPosixFilePermissions(file).stream().allMatch(right -> right.name().startsWith("OWNER"));
-            } catch (UnsupportedOperationException e) {
-                return true; // a file system without such rights
             }
         }
     }
@@ -7282,7 +7885,7 @@ public final class TokenRequest {
             this.host = circumstances.host();
             this.trace = circumstances.trace();
             TokenDirectory directory = TokenDirectory.of(configuration, host);
-            this.tokens = directory::read;
+            this.tokens = () -> directory.read(circumstances.files());
             this.tokenDirectory = directory.path();
             this.trust = new ServerTrust(circumstances);
             for (String demand : List.of("AUTHENTICATION", "ENCRYPTION", "INTEGRITY", "NEGOTIATION")) {
@@ -7536,12 +8139,14 @@ public final class TokenRequest {
 
         /** Why a method need not be offered; empty if it can be tried. */
         private Optional<String> unusable(AuthMethod method) {
-            if (method == AuthMethod.PASSWORD && Password.read(passwordFile()).isEmpty()) {
-                return Optional.of("cannot read the pool password in " + passwordFile());
-            }
-            if (method == AuthMethod.SCITOKENS && BearerToken.find(configuration, host).isEmpty()) {
-                return Optional.of("no bearer token in SCITOKENS_FILE, BEARER_TOKEN, BEARER_TOKEN_FILE, or a file bt_u of"
-                    + " this user");
+            try {
+                if (method == AuthMethod.PASSWORD) {
+                    Password.read(configuration, circumstances.files());
+                } else if (method == AuthMethod.SCITOKENS) {
+                    BearerToken.find(configuration, host, circumstances.files());
+                }
+            } catch (MethodFailed e) {
+                return Optional.of(e.getMessage());
             }
             if (CERTIFIED.contains(method) && target.alias().isEmpty() && trust.needsName(method == AuthMethod.SCITOKENS
                     ? ServerTrust.Use.BEARER_TOKEN : ServerTrust.Use.LOGIN)) {
@@ -7553,10 +8158,6 @@ public final class TokenRequest {
                 return contents.tokens().isEmpty() ? Optional.of(noToken(contents.complaints())) : Optional.empty();
             }
             return Optional.empty();
-        }
-
-        private Path passwordFile() {
-            return Path.of(configuration.text("SEC_PASSWORD_FILE").map(String::strip).orElse("/etc/condor/passwords.d/POOL"));
         }
 
         private String noToken(List<String> complaints) {
@@ -7683,9 +8284,10 @@ public final class TokenRequest {
             private Authenticator authenticator(AuthMethod method, PolicyReply reply) throws MethodFailed {
                 return switch (method) {
                     case SSL -> new Ssl(trust, hostName(), Optional.empty());
-                    case SCITOKENS -> new Ssl(trust, hostName(), BearerToken.find(configuration, host));
+                    case SCITOKENS -> new Ssl(trust, hostName(), Optional.of(BearerToken.find(configuration, host,
+                        circumstances.files())));
                     case PASSWORD -> new Password(reply.isBefore(23, 9) ? Wire.OLD_PASSWORD_USER + reply.trustDomain()
-                        .orElse("") : Wire.PASSWORD_USER, passwordFile(), host.random());
+                        .orElse("") : Wire.PASSWORD_USER, Password.read(configuration, circumstances.files()), host.random());
                     case TOKEN -> new IdToken(fittingToken(reply), host.random());
                     case FS -> new FileSystemAccess(Path.of(configuration.text("FS_LOCAL_DIR").map(String::strip)
                         .orElse("/tmp")),
@@ -8568,18 +9170,22 @@ public final class TokenRequest {
     // ==== 21. Reviewer: what was issued beside what was asked for ====
 
     /** The pool's signing keys, where this user may read them: an administrator on the central manager. */
-    record SigningKeys(Path directory, Optional<Path> poolKey) {
+    record SigningKeys(Optional<Configuration.Setting> directory, Optional<Configuration.Setting> poolKey, InputFiles files) {
         private static final int MAX_BYTES = 64 * 1024;
 
-        static SigningKeys of(Configuration configuration) {
-            return new SigningKeys(Path.of(configuration.text("SEC_PASSWORD_DIRECTORY").map(String::strip)
-                .orElse("/etc/condor/passwords.d")),
-                configuration.text("SEC_TOKEN_POOL_SIGNING_KEY_FILE").map(text -> Path.of(text.strip())));
+        static SigningKeys of(Configuration configuration, InputFiles files) {
+            return new SigningKeys(configuration.find("SEC_PASSWORD_DIRECTORY"),
+                configuration.find("SEC_TOKEN_POOL_SIGNING_KEY_FILE"), files);
         }
 
         /** The file of a key, for messages. */
         Path file(String keyId) {
-            return keyId.equals("POOL") ? poolKey.orElse(directory.resolve(keyId)) : directory.resolve(keyId);
+            return isPoolKey(keyId) ? poolKey.get().path()
+                : directory.map(Configuration.Setting::path).orElse(Path.of("/etc/condor/passwords.d")).resolve(keyId);
+        }
+
+        private boolean isPoolKey(String keyId) {
+            return keyId.equals("POOL") && poolKey.isPresent();
         }
 
         /**
@@ -8593,8 +9199,9 @@ public final class TokenRequest {
             if (!keyId.matches("[A-Za-z0-9_-][A-Za-z0-9._-]*")) {
                 return Optional.empty();
             }
-            try (InputStream in = Files.newInputStream(file(keyId))) {
-                byte[] key = Keys.unscramble(in.readNBytes(MAX_BYTES));
+            try {
+                byte[] key = Keys.unscramble(files.read(file(keyId), (isPoolKey(keyId) ? poolKey : directory)
+                    .map(Configuration.Setting::origin).orElse(Origin.DEFAULT), Content.SECRET, MAX_BYTES).bytes());
                 return Optional.of(Keys.hkdf(keyId.equals("POOL") ? concat(key, key) : key, Keys.ascii("htcondor"),
                     Keys.ascii("master jwt")));
             } catch (IOException e) {
@@ -8908,17 +9515,16 @@ public final class TokenRequest {
          * @param source a file, or "-" for stdin
          * @throws Failure USAGE
          */
-        Kept readKept(String source) throws Failure {
-            try (InputStream in = source.equals("-") ? host.in() : Files.newInputStream(Path.of(source))) {
-                byte[] story = in.readNBytes(MAX_STORY_BYTES + 1);
-                if (story.length > MAX_STORY_BYTES) {
-                    throw unreadable(source, "it is too long to be what -json printed");
-                }
+        Kept readKept(String source, InputFiles files) throws Failure {
+            try {
+                InputFiles.Input story = source.equals("-") ? files.stdin(MAX_STORY_BYTES)
+                    : files.read(Path.of(source), Origin.USER, Content.SECRET, MAX_STORY_BYTES);
                 Optional<Kept> last = Optional.empty();
-                for (String line : new String(story, UTF_8).lines().filter(line -> !line.isBlank()).toList()) {
+                for (String line : new String(story.bytes(), UTF_8).lines().filter(line -> !line.isBlank()).toList()) {
                     Json.Fields event = new Json.Fields(Json.object(new StringReader(line)));
                     if (event.text("event").equals(Optional.of("enqueued"))) {
-                        last = Optional.of(new Kept(Pending.of(event), line + "\n"));
+                        last = Optional.of(new Kept(Pending.of(event), line + "\n",
+                            story.isOurs() && story.weakness().isEmpty()));
                     }
                 }
                 return last.orElseThrow(() -> unreadable(source, "it holds no \"enqueued\" event"));
@@ -8926,6 +9532,8 @@ public final class TokenRequest {
                 throw unreadable(source, "it is no JSON, one object a line");
             } catch (InvalidPathException e) {
                 throw unreadable(source, "it is no file name");
+            } catch (InputFiles.Refused e) {
+                throw unreadable(source, "it " + reason(e));
             } catch (IllegalArgumentException e) {
                 throw unreadable(source, "its \"enqueued\" event lacks a proper " + printable(e.getMessage()));
             } catch (IOException e) {

@@ -5,7 +5,9 @@
 //SOURCES ../../TokenRequest.java
 //SOURCES LoopbackPool.java
 //SOURCES MiddleMan.java
+//SOURCES ReadAgain.java
 //SOURCES ShowConfiguration.java
+//SOURCES ShowPathTrust.java
 //SOURCES Vectors.java
 //SOURCES Workbench.java
 //COMPILE_OPTIONS -Xlint:all
@@ -60,7 +62,7 @@ public final class Harness {
             Map<String, String> environment, Path home, InputStream in, PrintStream out, PrintStream err) {
         TokenRequest.Host real = TokenRequest.Host.real();
         return new TokenRequest.Host(clock, random, sleeper, Map.copyOf(environment), real.name(), Optional.of(home),
-            real.user(), TokenRequest.ArgumentParser.PROGRAM, in, out, err, stream -> false);
+            real.user(), real.uid(), TokenRequest.ArgumentParser.PROGRAM, in, out, err, stream -> false);
     }
 
     /** The same, with a clock, a chance and a machine's name that are the same in every run. */
@@ -69,7 +71,7 @@ public final class Harness {
             Integer.parseInt(host.environment().getOrDefault("HARNESS_SPEED", "0")),
             Optional.ofNullable(host.environment().get("HARNESS_CLOCK")).map(Path::of));
         return new TokenRequest.Host(time, seeded(), time, host.environment(), MACHINE, host.home(), host.user(),
-            TokenRequest.ArgumentParser.PROGRAM, host.in(), host.out(), host.err(), host.terminal());
+            host.uid(), TokenRequest.ArgumentParser.PROGRAM, host.in(), host.out(), host.err(), host.terminal());
     }
 
     /** This provider draws from nothing but its seed if the seed comes first. */

@@ -10,6 +10,7 @@ import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalInt;
 
 /**
  * What {@code -config NAME} says, to an ordinary user, whoever runs it; root has no configuration of his own. Prints a
@@ -27,15 +28,17 @@ final class ShowConfiguration {
         Deque<String> words = new ArrayDeque<>(arguments);
         String localName = "";
         Optional<UserPrincipal> user = Optional.empty();
+        OptionalInt uid = OptionalInt.empty();
         while (!words.isEmpty() && words.element().startsWith("-")) {
             if (words.remove().equals("-local-name")) {
                 localName = words.remove();
             } else {
                 user = Optional.of(FileSystems.getDefault().getUserPrincipalLookupService().lookupPrincipalByName("root"));
+                uid = OptionalInt.of(0);
             }
         }
         TokenRequest.Host host = new TokenRequest.Host(machine.clock(), machine.random(), machine.sleeper(),
-            machine.environment(), machine.name(), machine.home(), user, machine.invocation(), machine.in(), machine.out(),
+            machine.environment(), machine.name(), machine.home(), user, uid, machine.invocation(), machine.in(), machine.out(),
             machine.err(), machine.terminal());
         try {
             TokenRequest.Configuration configuration = TokenRequest.Configuration.read(host, localName,
