@@ -328,8 +328,8 @@ public final class TokenRequest {
             if (resumed.isPresent()) {
                 Pending pending = resumed.get().pending();
                 // The address of a daemon that was looked up was in an ad, whoever gave its name.
-                Origin origin = pending.wanted().type() == DaemonType.COLLECTOR || !pending.server().from().isTrusted()
-                    ? pending.server().from() : Origin.COLLECTOR;
+                GivenBy origin = pending.wanted().type() == DaemonType.COLLECTOR || !pending.server().from().isTrusted()
+                    ? pending.server().from() : GivenBy.COLLECTOR;
                 Target target = location.at(pending.address(), "the request to be resumed", origin,
                     Optional.of(pending.server()));
                 resumed.get().doubt().ifPresent(doubt -> reporter.notice(doubt + ", so no credential is used for it."));
@@ -388,9 +388,9 @@ public final class TokenRequest {
 
         private Security security(Found daemon) throws Failure {
             Target target = daemon.target();
-            Origin pool = resumed.isPresent()
-                ? resumed.get().pending().server().from() == Origin.OTHERS_FILE ? Origin.OTHERS_FILE : Origin.COMMAND_LINE
-                : options.wanted().pool().isPresent() ? Origin.COMMAND_LINE : Origin.CONFIGURATION;
+            GivenBy pool = resumed.isPresent()
+                ? resumed.get().pending().server().from() == GivenBy.OTHERS_FILE ? GivenBy.OTHERS_FILE : GivenBy.COMMAND_LINE
+                : options.wanted().pool().isPresent() ? GivenBy.COMMAND_LINE : GivenBy.CONFIGURATION;
             return new Security(target, target.brokers().isEmpty() ? new Straight(target, circumstances)
                 : new Broker(target, location, broker -> location.collectorAt(broker, daemon.wanted().pool(), pool),
                     circumstances), circumstances);
@@ -983,7 +983,7 @@ public final class TokenRequest {
      * Where a server's name or address comes from, by the word that JSON has for it. Who gets a credential, and what a
      * server without a certificate may do, depends on whose word it is.
      */
-    enum Origin {
+    enum GivenBy {
         COMMAND_LINE("command line"),
         CONFIGURATION("configuration"),
         /** A file in which a daemon of this machine wrote down its address; the configuration says where it is. */
@@ -995,12 +995,12 @@ public final class TokenRequest {
 
         final String word;
 
-        Origin(String word) {
+        GivenBy(String word) {
             this.word = word;
         }
 
-        static Optional<Origin> named(String word) {
-            return Arrays.stream(values()).filter(origin -> origin.word.equals(word)).findFirst();
+        static Optional<GivenBy> named(String word) {
+            return Arrays.stream(values()).filter(one -> one.word.equals(word)).findFirst();
         }
 
         /** Whether the user stands for it, or who configures this machine: only then a credential may go there. */
@@ -1022,12 +1022,12 @@ public final class TokenRequest {
      * @param elsewhere whether a person gave it a name that is not this machine's, so that an address of this machine is
      *                  only the near end of a way to it, as of {@code ssh -L}
      */
-    record Expected(Optional<String> name, Origin from, boolean elsewhere) {
-        Expected(Optional<String> name, Origin from) {
+    record Expected(Optional<String> name, GivenBy from, boolean elsewhere) {
+        Expected(Optional<String> name, GivenBy from) {
             this(name, from, false);
         }
 
-        Expected from(Origin other) {
+        Expected from(GivenBy other) {
             return new Expected(name, other, elsewhere);
         }
 
@@ -1227,8 +1227,8 @@ public final class TokenRequest {
             Optional<String> from = fields.text("certificate_name_from");
             Optional<String> host = from.isPresent() ? fields.text("certificate_name") : address.parameter("alias");
             Expected server = new Expected(host.filter(Sinful::isHostName), from.isEmpty()
-                ? type == DaemonType.COLLECTOR ? Origin.COMMAND_LINE : Origin.COLLECTOR
-                : Origin.named(from.get()).orElseThrow(missing("certificate_name_from")));
+                ? type == DaemonType.COLLECTOR ? GivenBy.COMMAND_LINE : GivenBy.COLLECTOR
+                : GivenBy.named(from.get()).orElseThrow(missing("certificate_name_from")));
             if (from.isPresent() && !host.equals(server.name())) {
                 throw missing("certificate_name").get();
             }
@@ -1240,7 +1240,7 @@ public final class TokenRequest {
         }
 
         /** The same, as somebody's word. */
-        Pending from(Origin origin) {
+        Pending from(GivenBy origin) {
             return new Pending(ticket, wanted, address, server.from(origin), order, login, deadline);
         }
 
@@ -4006,7 +4006,7 @@ public final class TokenRequest {
      * @param addresses to try in this order; none if it takes no connections
      * @param brokers   those that can have it connect to us, {@code ADDRESS#ID}; where there are any, only they are tried
      */
-    record Target(Sinful sinful, Origin from, Expected expected, List<InetSocketAddress> addresses, List<String> brokers) {
+    record Target(Sinful sinful, GivenBy from, Expected expected, List<InetSocketAddress> addresses, List<String> brokers) {
 
         /** The endpoint behind a shared port, if the address names one. */
         Optional<String> sharedPortId() {
@@ -4150,7 +4150,7 @@ public final class TokenRequest {
                     .orElseThrow(() -> new Failure(Reason.UNREACHABLE, "Failed to request a new token: "
                         + "DAEMON:1:Failed to connect to remote daemon at ''",
                         "-type any takes the daemon's address: -name '<IP:PORT?alias=HOST>'.")),
-                    "-name", Origin.COMMAND_LINE);
+                    "-name", GivenBy.COMMAND_LINE);
                 case DAGMAN, SHADOW, STARTER, GRIDMANAGER, LEASE_MANAGER -> throw new Failure(Reason.USAGE,
                     "ERROR: Unknown daemon type (" + wanted.type().word() + ") in Daemon::locate",
                     "Daemons of this type cannot be asked for a token.");
@@ -4178,7 +4178,7 @@ public final class TokenRequest {
             }
             if (wanted.name().isPresent()) {
                 try {
-                    return List.of(collector(wanted.name().get(), "-name", Origin.COMMAND_LINE));
+                    return List.of(collector(wanted.name().get(), "-name", GivenBy.COMMAND_LINE));
                 } catch (Failure failure) {
                     throw new Failure(failure.reason, nowhere(wanted.name(), failure.reason, "").getMessage(),
                         List.of(failure.getMessage()), failure.hint().orElse(""));
@@ -4196,7 +4196,7 @@ public final class TokenRequest {
          */
         private List<Found> pool(Optional<String> pool) throws Failure {
             if (pool.isPresent()) {
-                return List.of(collector(pool.get(), "-pool", Origin.COMMAND_LINE));
+                return List.of(collector(pool.get(), "-pool", GivenBy.COMMAND_LINE));
             }
             return collectors(configuredPool().orElseThrow(this::noPool));
         }
@@ -4211,7 +4211,7 @@ public final class TokenRequest {
          * @param pool   as typed or configured; empty for the configured one
          * @param origin whose word that is
          */
-        Optional<Target> collectorAt(Target address, Optional<String> pool, Origin origin) {
+        Optional<Target> collectorAt(Target address, Optional<String> pool, GivenBy origin) {
             List<String> names = pool.map(List::of).or(() -> configuredPool()
                 .map(setting -> Configuration.items(setting.value()))).orElse(List.of());
             for (String name : names) {
@@ -4244,7 +4244,7 @@ public final class TokenRequest {
             List<String> complaints = new ArrayList<>();
             for (String name : Configuration.items(setting.value())) {
                 try {
-                    found.add(collector(name, setting.name() + ", " + setting.source(), Origin.CONFIGURATION));
+                    found.add(collector(name, setting.name() + ", " + setting.source(), GivenBy.CONFIGURATION));
                 } catch (Failure failure) {
                     complaints.add(failure.getMessage());
                 }
@@ -4257,7 +4257,7 @@ public final class TokenRequest {
             return found;
         }
 
-        private Found collector(String text, String source, Origin origin) throws Failure {
+        private Found collector(String text, String source, GivenBy origin) throws Failure {
             String name = text.strip();
             Wanted wanted = new Wanted(DaemonType.COLLECTOR, Optional.empty(), Optional.of(name));
             // Of a pool on one machine nobody knows the port but its collector, which writes it down.
@@ -4275,7 +4275,7 @@ public final class TokenRequest {
             Optional<Configuration.Setting> setting = wanted.name().isPresent() || wanted.pool().isPresent()
                 ? Optional.empty() : configuration.find(prefix + "HOST");
             Optional<String> typed = wanted.name().or(() -> setting.map(Configuration.Setting::value));
-            Origin origin = wanted.name().isPresent() ? Origin.COMMAND_LINE : Origin.CONFIGURATION;
+            GivenBy origin = wanted.name().isPresent() ? GivenBy.COMMAND_LINE : GivenBy.CONFIGURATION;
             if (typed.filter(name -> name.startsWith("<") || name.contains(":")).isPresent()) {
                 return found(wanted, typed.get(), setting.map(one -> one.name() + ", " + one.source()).orElse("-name"),
                     origin);
@@ -4289,14 +4289,14 @@ public final class TokenRequest {
                 ? own(new Wanted(wanted.type(), own, wanted.pool()), own, server) : Optional.empty();
             return here.isPresent() ? new Place.Known(List.of(here.get()))
                 : new Place.Listed(pool(wanted.pool()), wanted.type(), name, own,
-                    typed.isPresent() ? server : server(own, Origin.CONFIGURATION));
+                    typed.isPresent() ? server : server(own.filter(this::isConfigured), GivenBy.CONFIGURATION));
         }
 
         /**
          * The server that a daemon's name says: a host stands behind the last @, and what has no @ is a host if it has a dot,
          * in full or by the configuration, or if the name service knows it.
          */
-        private Optional<Expected> server(Optional<String> daemon, Origin origin) {
+        private Optional<Expected> server(Optional<String> daemon, GivenBy origin) {
             Optional<String> name = daemon.map(text -> text.substring(text.lastIndexOf('@') + 1))
                 .filter(Sinful::isHostName);
             if (name.isEmpty()) {
@@ -4319,6 +4319,13 @@ public final class TokenRequest {
             } catch (UnknownHostException e) {
                 return false;
             }
+        }
+
+        /** Whether the host in this machine's name for a daemon is set here, and not the name service's word. */
+        private boolean isConfigured(String own) {
+            String host = own.substring(own.lastIndexOf('@') + 1);
+            return configuration.set("NETWORK_HOSTNAME").isPresent() || host.equalsIgnoreCase(this.host.name())
+                || !configuration.text("FULL_HOSTNAME").filter(host::equalsIgnoreCase).isPresent();
         }
 
         /** The name of such a daemon of this machine. condor_utils/get_daemon_name.cpp, build_valid_daemon_name */
@@ -4361,7 +4368,7 @@ public final class TokenRequest {
                     boolean aliased = address.get().parameter("alias").isPresent() || name.isEmpty();
                     Sinful sinful = aliased ? address.get()
                         : address.get().with("alias", name.get().substring(name.get().lastIndexOf('@') + 1));
-                    return Optional.of(new Found(at(sinful.toString(), file.get().toString(), Origin.ADDRESS_FILE, server),
+                    return Optional.of(new Found(at(sinful.toString(), file.get().toString(), GivenBy.ADDRESS_FILE, server),
                         wanted));
                 }
             }
@@ -4378,7 +4385,7 @@ public final class TokenRequest {
         }
 
         /** A daemon whose address is given, as a sinful string or HOST:PORT. */
-        private Place found(Wanted wanted, String address, String source, Origin origin) throws Failure {
+        private Place found(Wanted wanted, String address, String source, GivenBy origin) throws Failure {
             return new Place.Known(List.of(new Found(at(address.strip(), source, origin, Optional.empty()), wanted)));
         }
 
@@ -4391,7 +4398,7 @@ public final class TokenRequest {
          * @param origin whose word the address is
          * @param server that is expected there; empty for the one that the address itself names
          */
-        Target at(String text, String source, Origin origin, Optional<Expected> server) throws Failure {
+        Target at(String text, String source, GivenBy origin, Optional<Expected> server) throws Failure {
             boolean bare = !text.startsWith("<");
             boolean bareIpv6 = bare && text.matches("[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*");
             Sinful typed = Sinful.parse(bare ? "<" + (bareIpv6 ? "[" + text + "]" : text) + ">" : text)
@@ -4406,12 +4413,13 @@ public final class TokenRequest {
         }
 
         /** The server that an address names. */
-        private Expected named(Sinful sinful, boolean bare, Origin origin) {
+        private Expected named(Sinful sinful, boolean bare, GivenBy origin) {
             // A name as typed is what the certificate must carry; it outdoes an alias in a bare text, as in the original.
             // The dot that ends a fully qualified name stands in no certificate.
-            Optional<String> host = Optional.of(sinful.host().replaceFirst("\\.$", "")).filter(name -> isName(sinful));
+            Optional<String> host = Optional.of(sinful.host()).filter(name -> isName(sinful));
             Optional<String> alias = sinful.parameter("alias").filter(name -> !bare || host.isEmpty());
-            return new Expected(alias.or(() -> host).filter(Sinful::isHostName), origin, // a server can have sent it
+            return new Expected(alias.or(() -> host).filter(Sinful::isHostName) // a server can have sent it
+                .map(name -> name.replaceFirst("\\.$", "")), origin,
                 origin.isTyped() && alias.filter(name -> !name.equals(sinful.host()) && !isOurs(name)).isPresent());
         }
 
@@ -4420,7 +4428,7 @@ public final class TokenRequest {
             return !sinful.host().contains(":") && !IPV4.matcher(sinful.host()).matches();
         }
 
-        /** Whether a name is this machine's, as far as that is known without asking others. */
+        /** Whether a name is this machine's. That it leads here would prove nothing: a tunnel begins here, too. */
         private boolean isOurs(String name) {
             return Stream.of("localhost", "localhost.localdomain", host.name()).anyMatch(name::equalsIgnoreCase)
                 || Stream.of("FULL_HOSTNAME", "HOSTNAME").map(configuration::text).flatMap(Optional::stream)
@@ -4438,7 +4446,7 @@ public final class TokenRequest {
             return Optional.of(sinful.parameter("alias").map(alias -> inside.with("alias", alias)).orElse(inside));
         }
 
-        private Target target(Sinful sinful, Expected expected, Origin origin, String text, String source) throws Failure {
+        private Target target(Sinful sinful, Expected expected, GivenBy origin, String text, String source) throws Failure {
             List<String> brokers = sinful.parameter("CCBID").map(contacts -> List.of(contacts.strip().split(" +")))
                 .orElse(List.of());
             List<InetSocketAddress> addresses = !brokers.isEmpty() ? List.of() : addresses(sinful, text, source);
@@ -6942,7 +6950,7 @@ public final class TokenRequest {
             return method.credential().filter(one -> !server.from().isTrusted()).map(one -> "not used, since a " + one
                 + " goes only to a name from the command line or the configuration, and "
                 + server.name().map(name -> name + " is").orElse("this address is")
-                + (server.from() == Origin.COLLECTOR ? " the collector's word; to allow it, name the host: -name NAME@HOST"
+                + (server.from() == GivenBy.COLLECTOR ? " the collector's word; to allow it, name the host: -name NAME@HOST"
                     : " from a file that others can have written"));
         }
 
@@ -7114,7 +7122,9 @@ public final class TokenRequest {
             least = first.assurance();
             if (least != Assurance.NONE && plan.attempts().stream().noneMatch(this::suffices)) {
                 throw new Failure(Reason.NOT_AUTHENTICATED, failedToStart(target)
-                    + "|SECMAN:2005:Protocol Error: No auth methods.", least == Assurance.SESSION
+                    + "|SECMAN:2005:Protocol Error: No auth methods.", plan.leftOut().entrySet().stream()
+                    .map(one -> new Tried(one.getKey(), one.getValue(), Progress.LEFT_OUT).toString()).toList(),
+                    least == Assurance.SESSION
                     ? "The request was made over a bound session, and is gone on with over nothing less: allow SSL in"
                         + " SEC_CLIENT_AUTHENTICATION_METHODS."
                     : "The request was made by " + first.method() + ", which proves the server, and is gone on with by nothing"
@@ -7298,7 +7308,7 @@ public final class TokenRequest {
         /** Says once that a certificate is judged by a name that nobody here has typed. */
         private void noticeName(List<AuthMethod> methods) {
             Expected server = target.expected();
-            if (!noticed && server.from() == Origin.COLLECTOR && server.name().isPresent()
+            if (!noticed && server.from() == GivenBy.COLLECTOR && server.name().isPresent()
                     && !Collections.disjoint(methods, Plan.CERTIFIED)) {
                 noticed = true;
                 circumstances.listener().notice("The certificate must carry " + server.name().get()
@@ -7485,8 +7495,8 @@ public final class TokenRequest {
 
             /** Tells of a credential; somebody who is in between a remote login with one can use the pool's side of it. */
             private void announce(AuthMethod method, String what) {
-                circumstances.listener().credential(method.credential().orElseThrow(), "Using " + what + " to log in at "
-                    + hostName() + ".");
+                circumstances.listener().credential(method.credential().orElseThrow(), "Credential for " + hostName() + ": "
+                    + what + ".");
                 if (method == AuthMethod.PASSWORD && !target.isLocal()) {
                     circumstances.listener().warn("PASSWORD protects this session, but not the pool's side of the login:"
                         + " somebody between this machine and " + hostName() + " could go on there as the pool's own daemons.");
@@ -7881,7 +7891,7 @@ public final class TokenRequest {
             }
             boolean aliased = sinful.parameter("alias").isPresent() || entry.machine().isEmpty();
             Target listed = location.at((aliased ? sinful : sinful.with("alias", entry.machine())).toString(),
-                "the collector", Origin.COLLECTOR, server);
+                "the collector", GivenBy.COLLECTOR, server);
             Target target = listed.as(listed.expected().in(collector.target().expected()));
             return new Found(target, new Wanted(wanted.type(), Optional.of(entry.name()), collector.wanted().pool()));
         }
@@ -8712,7 +8722,7 @@ public final class TokenRequest {
 
         /** The same as others' word, also in the file that is kept of it, which is ours. */
         private static Kept doubted(Kept kept, Optional<String> doubt) throws IOException {
-            Pending pending = kept.pending().from(Origin.OTHERS_FILE);
+            Pending pending = kept.pending().from(GivenBy.OTHERS_FILE);
             Map<String, Object> fields = Json.object(new StringReader(kept.line()));
             fields.putAll(pending.server().fields());
             return new Kept(pending, Json.line(fields), doubt);
@@ -9004,12 +9014,12 @@ public final class TokenRequest {
             fields.put("request_id", event.requestId().orElse(null));
             event.file().ifPresentOrElse(file -> fields.put("file", file.toString()),
                 () -> fields.put("token", event.token().reveal()));
-            fields.put("claims", event.review().claims());
-            fields.put("signature", event.review().verified() ? "verified" : "unverified");
             fields.put("method", event.login().method());
             fields.put("session", event.login().kind().word());
             fields.putAll(event.server().fields());
             fields.put("credentials", List.copyOf(credentials));
+            fields.put("claims", event.review().claims());
+            fields.put("signature", event.review().verified() ? "verified" : "unverified");
             fields.put("warnings", Stream.of(trouble.stream(), warned.stream().map(TokenRequest::printable),
                 event.review().warnings().stream()).flatMap(warnings -> warnings).distinct().toList());
             return fields;
