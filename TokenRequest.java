@@ -351,7 +351,12 @@ public final class TokenRequest {
         void run() throws Failure {
             if (resumed.isPresent()) {
                 Pending pending = resumed.get().pending();
-                Target target = location.at(pending.address(), "the request to be resumed");
+                // The address of a daemon that was looked up was in an ad, whoever gave its name.
+                GivenBy origin = pending.wanted().type() == DaemonType.COLLECTOR || !pending.server().from().isTrusted()
+                    ? pending.server().from() : GivenBy.COLLECTOR;
+                Target target = location.at(pending.address(), "the request to be resumed", origin,
+                    Optional.of(pending.server()));
+                resumed.get().doubt().ifPresent(doubt -> reporter.notice(doubt + ", so no credential is used for it."));
                 new Request(new Found(target, pending.wanted())).resume(pending, resumed.get().line());
             } else {
                 Begun begun = firstOf(daemons(), daemon -> {
@@ -373,7 +378,7 @@ public final class TokenRequest {
             }
             Place.Listed listed = (Place.Listed) place;
             Found found = firstOf(listed.collectors(), collector -> new Directory(collector, listed,
-                security(collector.target()), location, circumstances).find());
+                security(collector), location, circumstances).find());
             return List.of(found);
         }
 
@@ -404,9 +409,14 @@ public final class TokenRequest {
             throw new AssertionError("there is always one to ask");
         }
 
-        private Security security(Target target) throws Failure {
+        private Security security(Found daemon) throws Failure {
+            Target target = daemon.target();
+            GivenBy pool = resumed.isPresent()
+                ? resumed.get().pending().server().from() == GivenBy.OTHERS_FILE ? GivenBy.OTHERS_FILE : GivenBy.COMMAND_LINE
+                : options.wanted().pool().isPresent() ? GivenBy.COMMAND_LINE : GivenBy.CONFIGURATION;
             return new Security(target, target.brokers().isEmpty() ? new Straight(target, circumstances)
-                : new Broker(target, location, circumstances), circumstances);
+                : new Broker(target, location, broker -> location.collectorAt(broker, daemon.wanted().pool(), pool),
+                    circumstances), circumstances);
         }
 
         /** The request at one daemon: asked, waited for, delivered. */
@@ -418,9 +428,9 @@ public final class TokenRequest {
             Request(Found daemon) throws Failure {
                 this.daemon = daemon;
                 this.target = daemon.target();
-                Security security = security(target);
-                if (resumed.filter(kept -> kept.pending().login().kind() == Kind.BOUND).isPresent()) {
-                    security.stayBound();
+                Security security = security(daemon);
+                if (resumed.isPresent()) {
+                    security.demand(resumed.get().pending().login());
                 }
                 this.pool = new NetworkClient(security, target, circumstances, handover);
             }
@@ -437,7 +447,7 @@ public final class TokenRequest {
 
             void run(Started started) throws Failure {
                 if (started.answer() instanceof Answer.Issued issued) {
-                    deliver(issued.token(), started.order(), started.login(), Optional.empty());
+                    deliver(issued, started.order(), started.login(), Optional.empty());
                     return;
                 }
                 Pending pending = announce(started, Optional.empty());
@@ -449,7 +459,7 @@ public final class TokenRequest {
             /** Tells the administrator's part and keeps ours, before a signal can end the program. */
             private Pending announce(Started started, Optional<String> replaces) throws Failure {
                 Pending pending = new Pending(((Answer.Enqueued) started.answer()).ticket(), daemon.wanted(),
-                    started.address(), started.order(), started.login(), deadline);
+                    started.address(), target.expected(), started.order(), started.login(), deadline);
                 Event.Enqueued event = new Event.Enqueued(host.clock().instant(), pending, approveWith(pending),
                     options.approvalUrl().map(url -> url.replace("{request_id}", pending.ticket().requestId())), replaces);
                 reporter.enqueued(event);
@@ -497,12 +507,12 @@ public final class TokenRequest {
             /** Waits for a request, and, if that is wished, for the one that takes the place of a forgotten one. */
             private void await(Pending first, Duration pause) throws Failure {
                 Pending pending = first;
-                Optional<Secret> token = wait(pending, pause);
+                Optional<Answer.Issued> token = wait(pending, pause);
                 while (token.isEmpty()) {
                     circumstances.deadline().renew();
                     Started again = pool.start(pending.order());
                     if (again.answer() instanceof Answer.Issued issued) {
-                        token = Optional.of(issued.token());
+                        token = Optional.of(issued);
                     } else {
                         pending = announce(again, Optional.of(pending.ticket().requestId()));
                         token = wait(pending, Poller.FIRST_PAUSE);
@@ -512,7 +522,7 @@ public final class TokenRequest {
             }
 
             /** The token; empty if the pool has forgotten the request and it is to be made again. */
-            private Optional<Secret> wait(Pending pending, Duration pause) throws Failure {
+            private Optional<Answer.Issued> wait(Pending pending, Duration pause) throws Failure {
                 Sleeper sleeper = reporter.sleeper(host.sleeper(), deadline);
                 Poller poller = new Poller(pool, host.clock(), pauseBefore -> {
                     sleeper.sleep(pauseBefore);
@@ -539,10 +549,13 @@ public final class TokenRequest {
                 }
             }
 
-            private void deliver(Secret token, Order order, Login login, Optional<String> requestId) throws Failure {
+            /** @param login with which it was asked for; the token may have come over a later one's session */
+            private void deliver(Answer.Issued answer, Order order, Login login, Optional<String> requestId) throws Failure {
+                Secret token = answer.token();
                 Review review = new Reviewer(SigningKeys.of(configuration, circumstances.files()), host.clock().instant())
                     .review(token, order, login, target.isLocal());
-                Event.Issued issued = new Event.Issued(requestId, token, Optional.empty(), review);
+                Event.Issued issued = new Event.Issued(requestId, token, Optional.empty(), review, answer.login(),
+                    target.expected());
                 try {
                     writer.deliver(token, destination, trouble -> reporter.onStdout(issued, trouble), reporter::warn);
                 } finally {
@@ -551,11 +564,16 @@ public final class TokenRequest {
                 }
                 reporter.issued(issued, destination.path());
                 handover.leave();
+                List<String> objections = new ArrayList<>(review.warnings());
+                if (!answer.login().insteadOf().isEmpty()) {
+                    objections.add(String.join(" and ", answer.login().insteadOf()) + " did not succeed, so it came by "
+                        + answer.login().method() + ", over a session that somebody in between can read.");
+                }
                 if (!options.strict()) {
                     review.warnings().forEach(reporter::warn);
-                } else if (!review.warnings().isEmpty()) {
+                } else if (!objections.isEmpty()) {
                     throw new Failure(Reason.NOT_AS_REQUESTED, "The token is delivered, but is not what was asked for.",
-                        review.warnings(), "Without -strict, this is only a warning.");
+                        objections, "Without -strict, this is only a warning.");
                 }
                 if (options.verify()) {
                     circumstances.deadline().renew();
@@ -1392,6 +1410,72 @@ public final class TokenRequest {
         }
     }
 
+    /**
+     * Where a server's name or address comes from, by the word that JSON has for it. Who gets a credential, and what a
+     * server without a certificate may do, depends on whose word it is.
+     */
+    enum GivenBy {
+        COMMAND_LINE("command line"),
+        CONFIGURATION("configuration"),
+        /** A file in which a daemon of this machine wrote down its address; the configuration says where it is. */
+        ADDRESS_FILE("configuration"),
+        /** An ad, which everybody can have sent who may advertise one daemon in the pool. */
+        COLLECTOR("collector"),
+        /** A saved request that others can have written. */
+        OTHERS_FILE("file");
+
+        final String word;
+
+        GivenBy(String word) {
+            this.word = word;
+        }
+
+        static Optional<GivenBy> named(String word) {
+            return Arrays.stream(values()).filter(one -> one.word.equals(word)).findFirst();
+        }
+
+        /** Whether the user stands for it, or who configures this machine: only then a credential may go there. */
+        boolean isTrusted() {
+            return this == COMMAND_LINE || this == CONFIGURATION || this == ADDRESS_FILE;
+        }
+
+        /** Whether a person wrote it, so that each part of it is meant. */
+        boolean isTyped() {
+            return this == COMMAND_LINE || this == CONFIGURATION;
+        }
+    }
+
+    /**
+     * The server that the user means, which is more than an address.
+     *
+     * @param name      that its certificate must carry; empty if only an address is known
+     * @param from      whose word the name is; without a name, whose word the address is
+     * @param elsewhere whether a person gave it a name that is not this machine's, so that an address of this machine is
+     *                  only the near end of a way to it, as of {@code ssh -L}
+     */
+    record Expected(Optional<String> name, GivenBy from, boolean elsewhere) {
+        Expected(Optional<String> name, GivenBy from) {
+            this(name, from, false);
+        }
+
+        Expected from(GivenBy other) {
+            return new Expected(name, other, elsewhere);
+        }
+
+        /** The same in a pool that is, or is not, elsewhere. */
+        Expected in(Expected pool) {
+            return new Expected(name, from, elsewhere || pool.elsewhere);
+        }
+
+        /** As JSON. */
+        Map<String, Object> fields() {
+            Map<String, Object> fields = new LinkedHashMap<>();
+            fields.put("certificate_name", name.orElse(null));
+            fields.put("certificate_name_from", from.word);
+            return fields;
+        }
+    }
+
     /** The daemon wanted, as typed; or, once it is found, by its own name and with its pool as typed or configured. */
     record Wanted(DaemonType type, Optional<String> name, Optional<String> pool) { }
 
@@ -1538,16 +1622,36 @@ public final class TokenRequest {
      * @param user          who the server thinks we are
      * @param serverVersion as it announces itself
      * @param trustDomain   as it announces it
+     * @param insteadOf     methods that would have protected the session, and were tried before without success
      */
-    record Login(String method, Kind kind, String user, String serverVersion, Optional<String> trustDomain) { }
+    record Login(String method, Kind kind, String user, String serverVersion, Optional<String> trustDomain,
+                 List<String> insteadOf) {
+        Login insteadOf(List<String> others) {
+            return new Login(method, kind, user, serverVersion, trustDomain, List.copyOf(others));
+        }
+
+        Assurance assurance() {
+            return kind == Kind.BOUND ? Assurance.SESSION
+                : AuthMethod.named(method).filter(AuthMethod::provesServer).isPresent() ? Assurance.SERVER
+                : Assurance.NONE;
+        }
+    }
+
+    /**
+     * What a login says about the other side, from less to more: nothing; that the server knows our key or has the
+     * certificate; and that nobody in between reads the session. A wait never goes on with less than it began with.
+     */
+    enum Assurance { NONE, SERVER, SESSION }
 
     /**
      * A request that waits for an administrator: all that is needed to go on waiting for it, elsewhere and later.
      *
      * @param wanted  the daemon that has it; a collector has no name but its pool's
      * @param address of that daemon, a sinful string
+     * @param server  that is expected there
      */
-    record Pending(Ticket ticket, Wanted wanted, String address, Order order, Login login, Instant deadline) {
+    record Pending(Ticket ticket, Wanted wanted, String address, Expected server, Order order, Login login,
+                   Instant deadline) {
 
         /** As JSON, in the order of the documentation. */
         Map<String, Object> fields() {
@@ -1560,6 +1664,7 @@ public final class TokenRequest {
             fields.put("client_id", ticket.clientId().reveal());
             fields.put("pool", wanted.pool().orElse(null));
             fields.put("address", address);
+            fields.putAll(server.fields());
             fields.put("daemon", daemon);
             fields.put("identity", order.identity().orElse(null));
             fields.put("authz", order.authorizations());
@@ -1574,7 +1679,8 @@ public final class TokenRequest {
         }
 
         /**
-         * From what {@link #fields} made.
+         * From what {@link #fields} made. Where it does not say whose word the certificate's name is, as it did not always,
+         * a collector's was typed or configured, and another daemon's may be that of an ad.
          *
          * @throws IllegalArgumentException if a field is missing or is not what it should be; the message names it
          */
@@ -1586,13 +1692,26 @@ public final class TokenRequest {
             Kind kind = Arrays.stream(Kind.values())
                 .filter(one -> fields.text("session").equals(Optional.of(one.word()))).findFirst()
                 .orElseThrow(missing("session"));
-            return new Pending(ticket, new Wanted(type, name, fields.text("pool")),
-                Sinful.parse(fields.required("address")).filter(Sinful::isComplete).orElseThrow(missing("address"))
-                    .toString(),
+            Sinful address = Sinful.parse(fields.required("address")).filter(Sinful::isComplete)
+                .orElseThrow(missing("address"));
+            Optional<String> from = fields.text("certificate_name_from");
+            Optional<String> host = from.isPresent() ? fields.text("certificate_name") : address.parameter("alias");
+            Expected server = new Expected(host.filter(Numeric::isHostName), from.isEmpty()
+                ? type == DaemonType.COLLECTOR ? GivenBy.COMMAND_LINE : GivenBy.COLLECTOR
+                : GivenBy.named(from.get()).orElseThrow(missing("certificate_name_from")));
+            if (from.isPresent() && !host.equals(server.name())) {
+                throw missing("certificate_name").get();
+            }
+            return new Pending(ticket, new Wanted(type, name, fields.text("pool")), address.toString(), server,
                 new Order(Optional.of(fields.required("identity")), fields.texts("authz"), fields.positive("lifetime")),
                 new Login(fields.required("method"), kind, "", fields.text("server_version").orElse(""),
-                    fields.text("trust_domain")),
+                    fields.text("trust_domain"), List.of()),
                 fields.time("deadline"));
+        }
+
+        /** The same, as somebody's word. */
+        Pending from(GivenBy origin) {
+            return new Pending(ticket, wanted, address, server.from(origin), order, login, deadline);
         }
 
         private static Supplier<IllegalArgumentException> missing(String field) {
@@ -1603,18 +1722,18 @@ public final class TokenRequest {
     /**
      * A request as it was kept.
      *
-     * @param line   the JSON that it was read from
-     * @param isOurs whether nobody but the user and root can have written it
+     * @param line  the JSON that it was read from
+     * @param doubt why others can have written it; empty if they cannot
      */
-    record Kept(Pending pending, String line, boolean isOurs) { }
+    record Kept(Pending pending, String line, Optional<String> doubt) { }
 
     /** What the pool says. */
     sealed interface Answer {
         /** Wait for an administrator. */
         record Enqueued(Ticket ticket) implements Answer { }
 
-        /** Here it is. The pool has forgotten it by now. */
-        record Issued(Secret token) implements Answer { }
+        /** Here it is, over the session of this login. The pool has forgotten it by now. */
+        record Issued(Secret token, Login login) implements Answer { }
 
         /** Not approved yet. */
         record Pending() implements Answer { }
@@ -1674,7 +1793,12 @@ public final class TokenRequest {
      * @param caFile       the CAs that may vouch for it, in place of the configured ones and the system's
      * @param fingerprints if there are any, its chain must hold one of these, and nothing else is trusted
      */
-    record Anchors(Optional<String> caFile, Set<String> fingerprints) { }
+    record Anchors(Optional<String> caFile, Set<String> fingerprints) {
+        /** The option that says so; empty if none does. */
+        Optional<String> option() {
+            return !fingerprints.isEmpty() ? Optional.of("-fingerprint") : caFile.map(file -> "-cafile");
+        }
+    }
 
     /** How rooms tell the user something, and ask, without knowing how that is done. */
     interface Listener {
@@ -1685,6 +1809,14 @@ public final class TokenRequest {
 
         /** Asks a question, to be answered by yes or no; empty if nobody is there to answer. */
         Optional<Boolean> confirm(List<String> question);
+
+        /**
+         * A credential goes out, or is used to log in.
+         *
+         * @param kind  such as "bearer token"
+         * @param words which one, and for whom
+         */
+        void credential(String kind, String words);
     }
 
     /**
@@ -2157,8 +2289,13 @@ public final class TokenRequest {
         record Waiting(String requestId, State reason, Optional<String> detail, boolean repeated, Duration nextPoll)
             implements Event { }
 
-        /** The token. A file, if it is in one. */
-        record Issued(Optional<String> requestId, Secret token, Optional<Path> file, Review review) implements Event { }
+        /** The token, from this server, over the session of this login. A file, if it is in one. */
+        record Issued(Optional<String> requestId, Secret token, Optional<Path> file, Review review, Login login,
+                      Expected server) implements Event {
+            Issued in(Optional<Path> other) {
+                return new Issued(requestId, token, other, review, login, server);
+            }
+        }
     }
 
     /** Why there is no token yet. */
@@ -2307,11 +2444,11 @@ public final class TokenRequest {
             TYPE(Section.DAEMON, "t", "TYPE", "a daemon type argument.",
                 "Its type: collector, schedd, startd, master, negotiator, credd, ... Default: collector."),
             CAFILE(Section.TRUST, "", "FILE", "a file name argument.",
-                "The CAs that may vouch for the pool's certificate, and no others. Default: those of the settings and of "
-                    + "the system; at a terminal you are asked about others."),
+                "The CAs that may vouch for the pool's certificate, and no others; only methods that check it are used. "
+                    + "Default: those of the settings and of the system; at a terminal you are asked about others."),
             FINGERPRINT(Section.TRUST, "", "SHA256", "a fingerprint.",
                 "The fingerprint of the pool's certificate, or of its CA's, as condor_ssl_fingerprint prints it; no other "
-                    + "is trusted. May be repeated."),
+                    + "is trusted, and only methods that check it are used. May be repeated."),
             TOKEN(Section.TOKEN, "to", "NAME", "a file name argument.",
                 "Writes the token to this file in the token directory instead of stdout."),
             FILE(Section.TOKEN, "f", "PATH", "a file name argument.",
@@ -2321,7 +2458,8 @@ public final class TokenRequest {
             MODE(Section.TOKEN, "", "OCTAL", "an octal number.",
                 "The file's permissions, such as 640, with none for others. Default: 600."),
             STRICT(Section.TOKEN, "", "", "",
-                "Fails if the token is not what was asked for, which otherwise is a warning."),
+                "Fails if the token is not what was asked for, or came over an unprotected session after SSL failed; "
+                    + "otherwise these are warnings."),
             VERIFY(Section.TOKEN, "", "", "",
                 "Tries the token at once: logs in with it to the daemon that issued it."),
             TIMEOUT(Section.WAIT, "", "SECONDS", "an integer in seconds.",
@@ -2826,6 +2964,7 @@ public final class TokenRequest {
         static final String DEFAULT = "default";
         static final String DETECTED = "detected";
         private final Macros macros;
+        private final Macros wishes;
         private final List<String> warnings;
 
         /**
@@ -2859,8 +2998,9 @@ public final class TokenRequest {
          */
         record Parameter(String name, Optional<String> value, String source) { }
 
-        private Configuration(Macros macros, List<String> warnings) {
+        private Configuration(Macros macros, Macros wishes, List<String> warnings) {
             this.macros = macros;
+            this.wishes = wishes;
             this.warnings = warnings;
         }
 
@@ -2877,7 +3017,7 @@ public final class TokenRequest {
         static Configuration read(Host host, String localName, Deadline deadline) throws Failure {
             Sources sources = new Sources(host, localName, deadline);
             sources.read();
-            return new Configuration(sources.macros(), sources.said());
+            return new Configuration(sources.macros(), sources.wishes(), sources.said());
         }
 
         /** Complaints about what is in force nevertheless, for stderr. */
@@ -2897,6 +3037,18 @@ public final class TokenRequest {
         /** The value that somebody has set, in a file or the environment. The built-in one may need a name service. */
         Optional<Setting> set(String name) {
             return isMentioned(name) ? find(name).filter(Setting::isSet) : Optional.empty();
+        }
+
+        /**
+         * The part of a value that somebody wrote into a file or the environment, be it by way of other settings; without
+         * what is built in or comes from a template, even where a file repeats it as {@code $(NAME)}. Blank if nobody did.
+         */
+        String wish(String name) {
+            try {
+                return wishes.value(name).map(Setting::value).orElse("");
+            } catch (Failure cycle) {
+                throw new IllegalStateException(name + " refers to itself only where nobody looks", cycle);
+            }
         }
 
         Optional<String> text(String name) {
@@ -2942,6 +3094,11 @@ public final class TokenRequest {
         /** A security setting: the one for clients, else the one for everything. condor_io/condor_secman.cpp */
         Optional<Setting> security(String name) {
             return find("SEC_CLIENT_" + name).or(() -> find("SEC_DEFAULT_" + name));
+        }
+
+        /** What of its value is somebody's wish. */
+        String securityWish(String name) {
+            return wish(find("SEC_CLIENT_" + name).isPresent() ? "SEC_CLIENT_" + name : "SEC_DEFAULT_" + name);
         }
 
         /** What is found in the names of files that a directory's reader leaves out; it holds for tokens, too. */
@@ -2998,6 +3155,9 @@ public final class TokenRequest {
         private Optional<Doubtful> doubtful = Optional.empty();
         private final Machine machine;
         private final Macros macros;
+        /** The same settings, as they would be if templates and what is built in were blank: what somebody wrote here. */
+        private final Map<String, Configuration.Setting> wished = new HashMap<>();
+        private final Macros wishes;
 
         /** The text of a source; if a command wrote it, the status in which that ended, else 0. */
         record Text(String text, int exitStatus) { }
@@ -3010,11 +3170,17 @@ public final class TokenRequest {
             this.deadline = deadline;
             this.files = new InputFiles(host, deadline, this::say);
             this.machine = new Machine(host, localName, deadline);
-            this.macros = new Macros(defined, localName, machine, host, said);
+            this.macros = new Macros(defined, Parameters::builtIn, localName, machine, host, said);
+            this.wishes = new Macros(wished, name -> Optional.empty(), localName, machine, host, said);
         }
 
         Macros macros() {
             return macros;
+        }
+
+        /** For what somebody wrote here, in place of what is in force. */
+        Macros wishes() {
+            return wishes;
         }
 
         /** Every complaint so far, in the original's words. */
@@ -3165,7 +3331,7 @@ public final class TokenRequest {
             if (defined.isEmpty()) {
                 return;
             }
-            Macros offline = new Macros(defined, localName, machine.offline(), host, said);
+            Macros offline = new Macros(defined, Parameters::builtIn, localName, machine.offline(), host, said);
             for (String name : Parameters.NAMES) {
                 offline.value(name);
             }
@@ -3188,8 +3354,30 @@ public final class TokenRequest {
 
         /** References of a value to itself mean the value before, and are resolved at once. */
         void define(String name, String value, String source) throws Failure {
-            defined.put(name.toUpperCase(Locale.ROOT),
-                new Configuration.Setting(name, macros.expandSelf(name, value), source));
+            define(name, Optional.empty(), value, source, false);
+        }
+
+        /**
+         * @param separator if the value is to be added to the one before, what is to stand between them
+         * @param template  whether a template says so, and so nobody here
+         */
+        void define(String name, Optional<String> separator, String value, String source, boolean template)
+                throws Failure {
+            String key = name.toUpperCase(Locale.ROOT);
+            Configuration.Setting setting = setting(name, separator, value, source, macros);
+            wished.put(key, !template && separator.isEmpty() && value.indexOf('$') < 0 ? setting
+                : setting(name, separator, template ? Macros.references(value) : value, source, wishes));
+            defined.put(key, setting);
+        }
+
+        private static Configuration.Setting setting(String name, Optional<String> separator, String value, String source,
+                Macros before) throws Failure {
+            String prefix = "";
+            if (separator.isPresent()) {
+                prefix = before.lookup(name).map(Configuration.Setting::value).filter(old -> !old.isEmpty())
+                    .map(old -> old + separator.get()).orElse("");
+            }
+            return new Configuration.Setting(name, before.expandSelf(name, prefix + value), source);
         }
 
         // ---- One source ----
@@ -3430,7 +3618,7 @@ public final class TokenRequest {
 
         /**
          * @param name   what messages call the source
-         * @param origin what settings have as their source, if that is not the line
+         * @param origin what settings of a template have as their source, which is not the line
          */
         Statements(Sources sources, String name, String text, int depth, Optional<String> origin) {
             this.sources = sources;
@@ -3476,7 +3664,7 @@ public final class TokenRequest {
         private void takeLine(HereDocument here, String line) throws Failure {
             if (line.equals("@" + here.end())) {
                 document = Optional.empty();
-                sources.define(here.name(), String.join("\n", here.lines()), origin());
+                sources.define(here.name(), Optional.empty(), String.join("\n", here.lines()), origin(), origin.isPresent());
             } else {
                 here.lines().add(line);
             }
@@ -3624,10 +3812,8 @@ public final class TokenRequest {
                 document = Optional.of(new HereDocument(parameter, statement.rest(), new ArrayList<>()));
                 return;
             }
-            String before = !statement.operator().startsWith("+") ? "" : macros.lookup(parameter)
-                .map(Configuration.Setting::value).filter(value -> !value.isEmpty())
-                .map(value -> value + statement.separator()).orElse("");
-            sources.define(parameter, before + statement.rest(), origin());
+            sources.define(parameter, Optional.of(statement.operator()).filter(operator -> operator.startsWith("+"))
+                .map(plus -> statement.separator()), statement.rest(), origin(), origin.isPresent());
         }
 
         private String origin() {
@@ -3929,6 +4115,7 @@ public final class TokenRequest {
         private static final Set<String> FUNCTIONS = Set.of("", "ENV", "RANDOM_CHOICE", "RANDOM_INTEGER", "CHOICE",
             "SUBSTR", "INT", "REAL", "STRING", "EVAL", "BASENAME", "DIRNAME");
         private final Map<String, Configuration.Setting> defined;
+        private final Function<String, Optional<String>> builtIns;
         private final List<String> prefixes;
         private final Detector detector;
         private final Host host;
@@ -3955,9 +4142,11 @@ public final class TokenRequest {
         /** The part of a text that has come from a parameter: where it begins, and how much text follows it. */
         private record Region(String name, int start, int following) { }
 
-        Macros(Map<String, Configuration.Setting> defined, String localName, Detector detector, Host host,
-            Set<String> complaints) {
+        /** @param builtIns the built-in value of a name in capitals */
+        Macros(Map<String, Configuration.Setting> defined, Function<String, Optional<String>> builtIns, String localName,
+            Detector detector, Host host, Set<String> complaints) {
             this.defined = defined;
+            this.builtIns = builtIns;
             this.prefixes = localName.isEmpty() ? List.of(SUBSYSTEM + ".", "")
                 : List.of(localName.toUpperCase(Locale.ROOT) + ".", SUBSYSTEM + ".", "");
             this.detector = detector;
@@ -3993,7 +4182,7 @@ public final class TokenRequest {
                 if (setting != null) {
                     return Optional.of(setting);
                 }
-                Optional<String> builtIn = Parameters.builtIn(prefixed);
+                Optional<String> builtIn = builtIns.apply(prefixed);
                 if (builtIn.isPresent()) {
                     return Optional.of(new Configuration.Setting(name, builtIn.get(), Configuration.DEFAULT));
                 }
@@ -4093,6 +4282,17 @@ public final class TokenRequest {
         }
 
         // ---- Finding references ----
+
+        /** The parameters that a text refers to, as references, without the text's own words. */
+        static String references(String text) {
+            StringBuilder references = new StringBuilder();
+            String rest = text;
+            for (Optional<Reference> found; (found = next(rest, one -> one.function().isEmpty())).isPresent(); ) {
+                references.append("$(").append(found.get().name()).append(") ");
+                rest = rest.substring(found.get().end());
+            }
+            return references.toString();
+        }
 
         private static Optional<Reference> next(String text, Predicate<Reference> wanted) {
             int at = text.indexOf('$');
@@ -4837,21 +5037,28 @@ public final class TokenRequest {
     /**
      * The daemon to ask.
      *
-     * @param sinful    its address in canonical form
-     * @param alias     the host name that its certificate must carry; empty if only an address is known
+     * @param sinful    its address in canonical form; its alias is the name of the server expected there
+     * @param from      whose word the address is
      * @param addresses to try in this order; none if it takes no connections
      * @param brokers   those that can have it connect to us, {@code ADDRESS#ID}; where there are any, only they are tried
      */
-    record Target(Sinful sinful, Optional<String> alias, List<InetSocketAddress> addresses, List<String> brokers) {
+    record Target(Sinful sinful, GivenBy from, Expected expected, List<InetSocketAddress> addresses, List<String> brokers) {
 
         /** The endpoint behind a shared port, if the address names one. */
         Optional<String> sharedPortId() {
             return sinful.parameter("sock");
         }
 
+        /** The same address, with another server expected there. */
+        Target as(Expected other) {
+            return new Target(other.name().map(name -> sinful.with("alias", name)).orElse(sinful), from, other, addresses,
+                brokers);
+        }
+
         /** Whether it is on this machine. */
         boolean isLocal() {
-            return brokers.isEmpty() && addresses.stream().map(InetSocketAddress::getAddress).allMatch(Target::isLocal);
+            return !expected.elsewhere() && brokers.isEmpty()
+                && addresses.stream().map(InetSocketAddress::getAddress).allMatch(Target::isLocal);
         }
 
         /**
@@ -4918,11 +5125,12 @@ public final class TokenRequest {
          * In the list of a collector, of which one is as good as the other.
          *
          * @param type of the daemon
-         * @param name as typed or configured, in full as far as that is known; empty for the only one of its type
-         * @param own  the name of such a daemon of this machine, which is asked for first if there is no other name
+         * @param name   as typed or configured, in full as far as that is known; empty for the only one of its type
+         * @param own    the name of such a daemon of this machine, which is asked for first if there is no other name
+         * @param server that the name, typed or own, says; empty if it names no host
          */
-        record Listed(List<Found> collectors, DaemonType type, Optional<String> name, Optional<String> own)
-            implements Place { }
+        record Listed(List<Found> collectors, DaemonType type, Optional<String> name, Optional<String> own,
+                      Optional<Expected> server) implements Place { }
     }
 
     /** Which versions of IP are used, and in which order. condor_io/ipv6_hostname.cpp, condor_utils/condor_sinful.cpp */
@@ -4974,7 +5182,7 @@ public final class TokenRequest {
         private static final int MAX_BYTES = 1 << 20;
         private final Configuration configuration;
         private final Families families;
-        private final boolean isRoot;
+        private final Host host;
         private final Deadline deadline;
         private final Trace trace;
         private final InputFiles files;
@@ -4984,7 +5192,7 @@ public final class TokenRequest {
         Location(Circumstances circumstances) throws Failure {
             this.configuration = circumstances.configuration();
             this.families = Families.of(configuration);
-            this.isRoot = circumstances.host().isRoot();
+            this.host = circumstances.host();
             this.deadline = circumstances.deadline();
             this.trace = circumstances.trace();
             this.files = circumstances.files();
@@ -5002,7 +5210,8 @@ public final class TokenRequest {
                 case ANY -> found(wanted, wanted.name()
                     .orElseThrow(() -> new Failure(Reason.UNREACHABLE, "Failed to request a new token: "
                         + "DAEMON:1:Failed to connect to remote daemon at ''",
-                        "-type any takes the daemon's address: -name '<IP:PORT?alias=HOST>'.")));
+                        "-type any takes the daemon's address: -name '<IP:PORT?alias=HOST>'.")),
+                    "-name", GivenBy.COMMAND_LINE);
                 case DAGMAN, SHADOW, STARTER, GRIDMANAGER, LEASE_MANAGER -> throw new Failure(Reason.USAGE,
                     "ERROR: Unknown daemon type (" + wanted.type().word() + ") in Daemon::locate",
                     "Daemons of this type cannot be asked for a token.");
@@ -5030,7 +5239,7 @@ public final class TokenRequest {
             }
             if (wanted.name().isPresent()) {
                 try {
-                    return List.of(collector(wanted.name().get(), "-name"));
+                    return List.of(collector(wanted.name().get(), "-name", GivenBy.COMMAND_LINE));
                 } catch (Failure failure) {
                     throw new Failure(failure.reason, nowhere(wanted.name(), failure.reason, "").getMessage(),
                         List.of(failure.getMessage()), failure.hint().orElse(""));
@@ -5048,10 +5257,38 @@ public final class TokenRequest {
          */
         private List<Found> pool(Optional<String> pool) throws Failure {
             if (pool.isPresent()) {
-                return List.of(collector(pool.get(), "-pool"));
+                return List.of(collector(pool.get(), "-pool", GivenBy.COMMAND_LINE));
             }
-            return collectors(COLLECTORS.stream().map(configuration::find).flatMap(Optional::stream).findFirst()
-                .orElseThrow(this::noPool));
+            return collectors(configuredPool().orElseThrow(this::noPool));
+        }
+
+        private Optional<Configuration.Setting> configuredPool() {
+            return COLLECTORS.stream().map(configuration::find).flatMap(Optional::stream).findFirst();
+        }
+
+        /**
+         * The pool's collector, if that is who is at an address, such as a broker's.
+         *
+         * @param pool   as typed or configured; empty for the configured one
+         * @param origin whose word that is
+         */
+        Optional<Target> collectorAt(Target address, Optional<String> pool, GivenBy origin) {
+            List<String> names = pool.map(List::of).or(() -> configuredPool()
+                .map(setting -> Configuration.items(setting.value()))).orElse(List.of());
+            for (String name : names) {
+                try {
+                    Target collector = collector(name, "its pool", origin).target();
+                    // Behind a shared port there are others as well.
+                    if (!Collections.disjoint(collector.addresses(), address.addresses())
+                            && address.sharedPortId().filter(id -> !id.equals("collector")
+                                && !collector.sharedPortId().equals(Optional.of(id))).isEmpty()) {
+                        return Optional.of(collector);
+                    }
+                } catch (Failure failure) {
+                    trace.log(Trace.HOSTNAME, () -> "Is " + address + " at " + printable(name) + "? " + failure.getMessage());
+                }
+            }
+            return Optional.empty();
         }
 
         /** Who has no configuration at all, does not know the original's words. */
@@ -5071,7 +5308,7 @@ public final class TokenRequest {
                 try {
                     // One share for each name that is still to be looked up, and one for asking.
                     found.add(deadline.share(names.size() - found.size() - complaints.size() + 1,
-                        () -> collector(name, setting.name() + ", " + setting.source())));
+                        () -> collector(name, setting.name() + ", " + setting.source(), GivenBy.CONFIGURATION)));
                 } catch (Failure failure) {
                     complaints.add(failure.getMessage());
                 }
@@ -5084,12 +5321,14 @@ public final class TokenRequest {
             return found;
         }
 
-        private Found collector(String name, String source) throws Failure {
-            Wanted wanted = new Wanted(DaemonType.COLLECTOR, Optional.empty(), Optional.of(name.strip()));
+        private Found collector(String text, String source, GivenBy origin) throws Failure {
+            String name = text.strip();
+            Wanted wanted = new Wanted(DaemonType.COLLECTOR, Optional.empty(), Optional.of(name));
             // Of a pool on one machine nobody knows the port but its collector, which writes it down.
-            Optional<Found> own = name.strip().endsWith(":0") ? own(wanted, configuration.text("FULL_HOSTNAME"))
-                : Optional.empty();
-            return own.isPresent() ? own.get() : new Found(resolve(name.strip(), source), wanted);
+            Optional<Found> own = name.endsWith(":0") ? own(wanted, configuration.text("FULL_HOSTNAME"),
+                Optional.of(name.substring(0, name.length() - 2)).filter(host -> !Numeric.isIpv4(host))
+                    .filter(Numeric::isHostName).map(host -> new Expected(Optional.of(host), origin))) : Optional.empty();
+            return own.isPresent() ? own.get() : new Found(at(name, source, origin, Optional.empty()), wanted);
         }
 
         // ---- Other daemons ----
@@ -5097,19 +5336,60 @@ public final class TokenRequest {
         /** On this machine, at an address that was typed, or in the collector's list. */
         private Place daemon(Wanted wanted) throws Failure {
             String prefix = wanted.type().name() + "_";
-            Optional<String> typed = wanted.name()
-                .or(() -> wanted.pool().isPresent() ? Optional.empty() : configuration.text(prefix + "HOST"));
+            Optional<Configuration.Setting> setting = wanted.name().isPresent() || wanted.pool().isPresent()
+                ? Optional.empty() : configuration.find(prefix + "HOST");
+            Optional<String> typed = wanted.name().or(() -> setting.map(Configuration.Setting::value));
+            GivenBy origin = wanted.name().isPresent() ? GivenBy.COMMAND_LINE : GivenBy.CONFIGURATION;
             if (typed.filter(name -> name.startsWith("<") || name.contains(":")).isPresent()) {
-                return found(wanted, typed.get());
+                return found(wanted, typed.get(), setting.map(one -> one.name() + ", " + one.source()).orElse("-name"),
+                    origin);
             }
             Optional<String> name = typed.map(this::inFull);
+            Optional<Expected> server = server(typed, origin);
             // There is one negotiator in a pool, wherever; and of another pool's daemons none is this machine's.
             Optional<String> own = wanted.pool().isPresent() || (name.isEmpty() && wanted.type() == DaemonType.NEGOTIATOR)
                 ? Optional.empty() : Optional.of(ownName(prefix));
             Optional<Found> here = own.isPresent() && own.get().equalsIgnoreCase(name.orElse(own.get()))
-                ? own(new Wanted(wanted.type(), own, wanted.pool()), own) : Optional.empty();
+                ? own(new Wanted(wanted.type(), own, wanted.pool()), own, server) : Optional.empty();
             return here.isPresent() ? new Place.Known(List.of(here.get()))
-                : new Place.Listed(pool(wanted.pool()), wanted.type(), name, own);
+                : new Place.Listed(pool(wanted.pool()), wanted.type(), name, own,
+                    typed.isPresent() ? server : server(own.filter(this::isConfigured), GivenBy.CONFIGURATION));
+        }
+
+        /**
+         * The server that a daemon's name says: a host stands behind the last @, and what has no @ is a host if it has a dot,
+         * in full or by the configuration, or if the name service knows it.
+         */
+        private Optional<Expected> server(Optional<String> daemon, GivenBy origin) {
+            Optional<String> name = daemon.map(text -> text.substring(text.lastIndexOf('@') + 1))
+                .filter(Numeric::isHostName);
+            if (name.isEmpty()) {
+                return Optional.empty();
+            }
+            boolean isShort = !daemon.get().contains("@") && !name.get().contains(".");
+            Optional<String> host = !isShort ? name.map(text -> text.replaceFirst("\\.$", ""))
+                : domain().map(name.get()::concat).or(() -> name.filter(Location::isKnown));
+            return host.map(text -> new Expected(Optional.of(text), origin));
+        }
+
+        /** What the configuration puts behind a short name, with its dot. */
+        private Optional<String> domain() {
+            return configuration.text("DEFAULT_DOMAIN_NAME").map(domain -> domain.startsWith(".") ? domain : "." + domain);
+        }
+
+        private static boolean isKnown(String host) {
+            try {
+                return InetAddress.getByName(host) != null;
+            } catch (UnknownHostException e) {
+                return false;
+            }
+        }
+
+        /** Whether the host in this machine's name for a daemon is set here, and not the name service's word. */
+        private boolean isConfigured(String own) {
+            String host = own.substring(own.lastIndexOf('@') + 1);
+            return configuration.set("NETWORK_HOSTNAME").isPresent() || host.equalsIgnoreCase(this.host.name())
+                || !configuration.text("FULL_HOSTNAME").filter(host::equalsIgnoreCase).isPresent();
         }
 
         /** The name of such a daemon of this machine. condor_utils/get_daemon_name.cpp, build_valid_daemon_name */
@@ -5136,14 +5416,17 @@ public final class TokenRequest {
             } catch (IOException e) {
                 trace.log(Trace.HOSTNAME, e::getMessage);
             }
-            return name + configuration.text("DEFAULT_DOMAIN_NAME")
-                .map(domain -> domain.startsWith(".") ? domain : "." + domain).orElse("");
+            return name + domain().orElse("");
         }
 
-        /** The daemon of this machine, by the file in which it has written down its address. */
-        private Optional<Found> own(Wanted wanted, Optional<String> name) throws Failure {
+        /**
+         * The daemon of this machine, by the file in which it has written down its address.
+         *
+         * @param server that was typed; empty if none was
+         */
+        private Optional<Found> own(Wanted wanted, Optional<String> name, Optional<Expected> server) throws Failure {
             String prefix = wanted.type().name() + "_";
-            boolean superPort = isRoot || configuration.flag("USE_SUPER_PORT", false);
+            boolean superPort = host.isRoot() || configuration.flag("USE_SUPER_PORT", false);
             for (String kind : List.of("SUPER_ADDRESS_FILE", "DAEMON_AD_FILE", "ADDRESS_FILE")) {
                 Optional<Configuration.Setting> file = configuration.find(prefix + kind)
                     .filter(path -> superPort || !kind.startsWith("SUPER"));
@@ -5152,7 +5435,8 @@ public final class TokenRequest {
                     boolean aliased = address.get().parameter("alias").isPresent() || name.isEmpty();
                     Sinful sinful = aliased ? address.get()
                         : address.get().with("alias", name.get().substring(name.get().lastIndexOf('@') + 1));
-                    return Optional.of(new Found(resolve(sinful.toString(), file.get().path().toString()), wanted));
+                    return Optional.of(new Found(at(sinful.toString(), file.get().path().toString(), GivenBy.ADDRESS_FILE, server),
+                        wanted));
                 }
             }
             return Optional.empty();
@@ -5171,18 +5455,20 @@ public final class TokenRequest {
         }
 
         /** A daemon whose address is given, as a sinful string or HOST:PORT. */
-        private Place found(Wanted wanted, String address) throws Failure {
-            return new Place.Known(List.of(new Found(resolve(address.strip(), "-name"), wanted)));
+        private Place found(Wanted wanted, String address, String source, GivenBy origin) throws Failure {
+            return new Place.Known(List.of(new Found(at(address.strip(), source, origin, Optional.empty()), wanted)));
         }
 
         // ---- Addresses ----
 
-        /** The daemon at an address that was found out, not typed. */
-        Target at(String sinful, String source) throws Failure {
-            return resolve(sinful, source);
-        }
-
-        private Target resolve(String text, String source) throws Failure {
+        /**
+         * The daemon at an address.
+         *
+         * @param source for messages
+         * @param origin whose word the address is
+         * @param server that is expected there; empty for the one that the address itself names
+         */
+        Target at(String text, String source, GivenBy origin, Optional<Expected> server) throws Failure {
             boolean bare = !text.startsWith("<");
             boolean bareIpv6 = bare && Numeric.isIpv6(text) && text.indexOf(':') != text.lastIndexOf(':');
             Sinful typed = Sinful.parse(bare ? "<" + (bareIpv6 ? "[" + text + "]" : text) + ">" : text)
@@ -5192,8 +5478,31 @@ public final class TokenRequest {
             if (!sinful.isComplete()) {
                 throw unreadable(text, source);
             }
-            Optional<Sinful> inside = privately(sinful);
-            return inside.isPresent() ? target(inside.get(), bare, text, source) : target(sinful, bare, text, source);
+            return target(privately(sinful).orElse(sinful), server.orElseGet(() -> named(sinful, bare, origin)), origin,
+                text, source);
+        }
+
+        /** The server that an address names. */
+        private Expected named(Sinful sinful, boolean bare, GivenBy origin) {
+            // A name as typed is what the certificate must carry; it outdoes an alias in a bare text, as in the original.
+            // The dot that ends a fully qualified name stands in no certificate.
+            Optional<String> host = Optional.of(sinful.host()).filter(name -> isName(sinful));
+            Optional<String> alias = sinful.parameter("alias").filter(name -> !bare || host.isEmpty());
+            return new Expected(alias.or(() -> host).filter(Numeric::isHostName) // a server can have sent it
+                .map(name -> name.replaceFirst("\\.$", "")), origin,
+                origin.isTyped() && alias.filter(name -> !name.equals(sinful.host()) && !isOurs(name)).isPresent());
+        }
+
+        /** Whether a host is named, not addressed. */
+        private static boolean isName(Sinful sinful) {
+            return !sinful.host().contains(":") && !Numeric.isIpv4(sinful.host());
+        }
+
+        /** Whether a name is this machine's. That it leads here would prove nothing: a tunnel begins here, too. */
+        private boolean isOurs(String name) {
+            return Stream.of("localhost", "localhost.localdomain", host.name()).anyMatch(name::equalsIgnoreCase)
+                || Stream.of("FULL_HOSTNAME", "HOSTNAME").map(configuration::text).flatMap(Optional::stream)
+                    .anyMatch(name::equalsIgnoreCase);
         }
 
         /** The address within our private network, if it is the daemon's, too. */
@@ -5207,22 +5516,13 @@ public final class TokenRequest {
             return Optional.of(sinful.parameter("alias").map(alias -> inside.with("alias", alias)).orElse(inside));
         }
 
-        private Target target(Sinful sinful, boolean bare, String text, String source) throws Failure {
-            boolean isName = !sinful.host().contains(":") && !Numeric.isIpv4(sinful.host());
-            // A name as typed is what the certificate must carry; it outdoes an alias in a bare text, as in the original.
-            // The dot that ends a fully qualified name stands in no certificate.
-            String host = sinful.host();
-            Optional<String> name = Optional.of(host.endsWith(".") ? host.substring(0, host.length() - 1) : host)
-                .filter(typed -> isName);
-            Optional<String> alias = bare ? name.or(() -> sinful.parameter("alias")) : sinful.parameter("alias")
-                .or(() -> name);
-            alias = alias.filter(Numeric::isHostName); // a server can have sent it
+        private Target target(Sinful sinful, Expected expected, GivenBy origin, String text, String source) throws Failure {
             List<String> brokers = first(sinful.parameter("CCBID").orElse(""), " ");
-            List<InetSocketAddress> addresses = !brokers.isEmpty() ? List.of() : addresses(sinful, isName, text, source);
+            List<InetSocketAddress> addresses = !brokers.isEmpty() ? List.of() : addresses(sinful, text, source);
             Sinful canonical = addresses.isEmpty() ? sinful
                 : sinful.at(Target.text(addresses.get(0).getAddress()), addresses.get(0).getPort());
-            Target target = new Target(alias.map(known -> canonical.with("alias", known)).orElse(canonical), alias,
-                addresses, brokers);
+            Target target = new Target(expected.name().map(name -> canonical.with("alias", name)).orElse(canonical),
+                origin, expected, addresses, brokers);
             trace.log(Trace.HOSTNAME, () -> printable(text) + " is " + target + ", to be tried "
                 + (brokers.isEmpty() ? "at " + String.join(", ", printable(addresses.stream().map(Target::text).toList()))
                     : "through its brokers " + printable(brokers)) + ".");
@@ -5230,9 +5530,9 @@ public final class TokenRequest {
         }
 
         /** What can be connected to: the list of addresses counts before the one in front of it. */
-        private List<InetSocketAddress> addresses(Sinful sinful, boolean isName, String text, String source) throws Failure {
+        private List<InetSocketAddress> addresses(Sinful sinful, String text, String source) throws Failure {
             List<InetSocketAddress> listed = sinful.parameter("addrs").map(Location::listed).orElse(List.of());
-            List<InetSocketAddress> all = !listed.isEmpty() ? listed : named(sinful, isName, source);
+            List<InetSocketAddress> all = !listed.isEmpty() ? listed : lookUp(sinful, source);
             List<InetSocketAddress> usable = all.stream().filter(address -> families.includes(address.getAddress()))
                 .sorted(Comparator.comparing(InetSocketAddress::getAddress,
                     listed.isEmpty() ? families.orderOfNames() : families.order())).toList();
@@ -5243,8 +5543,9 @@ public final class TokenRequest {
             return usable;
         }
 
-        private List<InetSocketAddress> named(Sinful sinful, boolean isName, String source) throws Failure {
+        private List<InetSocketAddress> lookUp(Sinful sinful, String source) throws Failure {
             String host = sinful.host();
+            boolean isName = isName(sinful);
             try {
                 if (isName && !Numeric.isHostName(host)) {
                     throw new UnknownHostException();
@@ -5429,6 +5730,23 @@ public final class TokenRequest {
                 default -> word.toUpperCase(Locale.ROOT);
             };
             return Arrays.stream(values()).filter(method -> method.name().equals(name)).findFirst();
+        }
+
+        /** Whether it shows that the server is the one we mean: by a certificate, or by a key that both know. */
+        boolean provesServer() {
+            return switch (this) {
+                case SSL, SCITOKENS, PASSWORD, KERBEROS, TOKEN -> true;
+                default -> false;
+            };
+        }
+
+        /** What of ours a login by it uses that others could use as well; empty if there is nothing. */
+        Optional<String> credential() {
+            return switch (this) {
+                case SCITOKENS -> Optional.of("bearer token");
+                case PASSWORD -> Optional.of("pool password");
+                default -> Optional.empty();
+            };
         }
 
         /** The method of a bit that the server chose; empty if it is not exactly one known bit. */
@@ -7170,8 +7488,11 @@ public final class TokenRequest {
     /**
      * TLS inside HTCondor's messages, without a certificate of ours; with a bearer token that passes through it, it is
      * SCITOKENS. condor_io/condor_auth_ssl.cpp
+     *
+     * @param sending called when the bearer token is about to go out
      */
-    record Ssl(ServerTrust trust, String hostName, Optional<BearerToken> bearer) implements Authenticator {
+    record Ssl(ServerTrust trust, String hostName, Optional<BearerToken> bearer, Runnable sending)
+            implements Authenticator {
         @Override
         public AuthMethod method() {
             return bearer.isPresent() ? AuthMethod.SCITOKENS : AuthMethod.SSL;
@@ -7192,8 +7513,9 @@ public final class TokenRequest {
             tunnel.phase(Turn.THEIRS, tunnel::keyArrived, "passing of a key through TLS");
             if (bearer.isPresent()) {
                 byte[] token = bearer.get().text().reveal().getBytes(US_ASCII);
+                sending.run();
                 tunnel.pass(ByteBuffer.allocate(Integer.BYTES + token.length).putInt(token.length).put(token).flip(),
-                    "the token in " + bearer.get().source());
+                    "the token in " + bearer.get());
             }
             return tunnel.key();
         }
@@ -7486,12 +7808,11 @@ public final class TokenRequest {
          * (condor_utils/store_cred.cpp, read_password_from_filename).
          */
         static byte[] read(Configuration configuration, InputFiles files) throws MethodFailed {
-            Optional<Configuration.Setting> setting = configuration.find("SEC_PASSWORD_FILE");
-            Path file = setting.map(Configuration.Setting::path).orElse(Path.of("/etc/condor/passwords.d/POOL"));
+            Path file = file(configuration);
+            Origin origin = configuration.find("SEC_PASSWORD_FILE").map(Configuration.Setting::origin).orElse(Origin.DEFAULT);
             String objection = "";
             try {
-                byte[] password = toNul(Keys.unscramble(toNul(files.read(file, setting.map(Configuration.Setting::origin)
-                    .orElse(Origin.DEFAULT), Content.SECRET, MAX_BYTES).bytes())));
+                byte[] password = toNul(Keys.unscramble(toNul(files.read(file, origin, Content.SECRET, MAX_BYTES).bytes())));
                 if (password.length > 0) {
                     return password;
                 }
@@ -7501,6 +7822,12 @@ public final class TokenRequest {
                 // most users cannot
             }
             throw new MethodFailed("cannot read the pool password in " + file + objection);
+        }
+
+        /** Where it is, whether it can be read or not. */
+        static Path file(Configuration configuration) {
+            return configuration.find("SEC_PASSWORD_FILE").map(Configuration.Setting::path)
+                .orElse(Path.of("/etc/condor/passwords.d/POOL"));
         }
 
         private static byte[] toNul(byte[] bytes) {
@@ -7520,6 +7847,20 @@ public final class TokenRequest {
      */
     record BearerToken(Secret text, String source) {
         private static final int MAX_BYTES = 256 * 1024;
+
+        /** Why it is not to be sent; empty if it can be. */
+        Optional<String> unfit(Instant now) {
+            Optional<IssuedToken> token = IssuedToken.read(text.reveal());
+            return token.isEmpty() ? Optional.of("cannot be read") : token.flatMap(IssuedToken::expiration)
+                .filter(end -> !end.isAfter(now)).map(end -> "expired at " + end);
+        }
+
+        /** Where it was found, and for whom it is. */
+        @Override
+        public String toString() {
+            return source + IssuedToken.read(text.reveal()).map(IssuedToken::audience).filter(names -> !names.isEmpty())
+                .map(names -> ", which is for " + String.join(" and ", names)).orElse(", which names no audience");
+        }
 
         /** The first that is there. */
         static BearerToken find(Configuration configuration, Host host, InputFiles files) throws MethodFailed {
@@ -7631,6 +7972,11 @@ public final class TokenRequest {
             return Optional.ofNullable(claims.getIssuer()).orElse("(none)");
         }
 
+        /** Those for whom it is meant, as they may be shown. */
+        List<String> audience() {
+            return Optional.ofNullable(claims.getAudience()).orElse(Set.of()).stream().map(TokenRequest::printable).toList();
+        }
+
         /** What the token is limited to, such as {@code condor:/READ}; none for no limit. */
         List<String> scopes() {
             return Configuration.items(Optional.ofNullable(claims.get("scope")).map(Object::toString).orElse(""));
@@ -7737,11 +8083,157 @@ public final class TokenRequest {
     // ==== 16. Security: policies, the choice of a method, sessions and their resumption ====
 
     /**
-     * One connection to try.
+     * The methods in force, and which of them somebody wished for. What is built in, or comes from a template, which repeats
+     * it on every host ({@code use security:get_htcondor_idtokens}), is nobody's wish.
      *
-     * @param fallback whether a bound one was tried before, so that the user must hear of the difference
+     * @param inForce in their order
+     * @param wished  those that stand in a file or the environment
+     * @param setting where the list is from, for messages
      */
-    record Attempt(Kind kind, List<AuthMethod> methods, boolean fallback) { }
+    record Methods(List<AuthMethod> inForce, Set<AuthMethod> wished, Optional<Configuration.Setting> setting) {
+        /** The original's client offers these, unless told otherwise. condor_io/condor_secman.cpp */
+        private static final List<AuthMethod> BUILT_IN =
+            List.of(AuthMethod.FS, AuthMethod.TOKEN, AuthMethod.KERBEROS, AuthMethod.SCITOKENS, AuthMethod.SSL);
+
+        /** @throws Failure CONFIGURATION */
+        static Methods of(Configuration configuration) throws Failure {
+            Optional<Configuration.Setting> setting = configuration.security("AUTHENTICATION_METHODS")
+                .filter(Configuration.Setting::isSet);
+            List<AuthMethod> inForce = setting.map(list -> named(list.value())).orElse(BUILT_IN);
+            if (inForce.isEmpty()) {
+                throw Configuration.invalid(setting.orElseThrow(),
+                    "a list of methods of authentication, such as SSL, IDTOKENS, FS");
+            }
+            return new Methods(inForce, Set.copyOf(named(configuration.securityWish("AUTHENTICATION_METHODS"))), setting);
+        }
+
+        private static List<AuthMethod> named(String list) {
+            return Configuration.items(list).stream().map(AuthMethod::named).flatMap(Optional::stream).distinct().toList();
+        }
+
+        /** For people. */
+        static String listed(Stream<AuthMethod> methods) {
+            return methods.map(method -> method.label).collect(Collectors.joining(", ")).replaceFirst(", ([^,]*)$", " and $1");
+        }
+
+        /** The setting to change, and where it is set. */
+        String place() {
+            return setting.map(list -> list.name() + " (" + list.source() + ")").orElse("SEC_CLIENT_AUTHENTICATION_METHODS");
+        }
+    }
+
+    /** One connection to try. */
+    record Attempt(Kind kind, List<AuthMethod> methods) {
+        Assurance assurance() {
+            return kind == Kind.BOUND ? Assurance.SESSION
+                : methods.stream().allMatch(AuthMethod::provesServer) ? Assurance.SERVER : Assurance.NONE;
+        }
+    }
+
+    /**
+     * Which methods are tried with a server, in which order, and why the others are not. Only this decides it.
+     *
+     * <p>The rules. Who expects a certificate gets no login without it. While the methods in force have one that proves
+     * the server, nothing is used that does not; but FS is, on this machine, if it comes before them, as by default: then it
+     * is the first that is tried, and no step down. A credential goes only where somebody here wished for its method, and
+     * stands for the server's name. Bound connections come before the unbound ones; each is for methods of which one is as
+     * good as the other, since it is the server that chooses.
+     *
+     * @param leftOut with the reason, and what would allow it
+     */
+    record Plan(List<Attempt> attempts, Map<AuthMethod, String> leftOut) {
+        private static final Set<AuthMethod> SUPPORTED = EnumSet.of(AuthMethod.FS, AuthMethod.TOKEN, AuthMethod.SSL,
+            AuthMethod.SCITOKENS, AuthMethod.PASSWORD, AuthMethod.CLAIMTOBE, AuthMethod.ANONYMOUS);
+        /** Methods that check the server's certificate. */
+        static final Set<AuthMethod> CERTIFIED = EnumSet.of(AuthMethod.SSL, AuthMethod.SCITOKENS);
+        /** Methods through which a session key can come that nobody else can read. */
+        private static final Set<AuthMethod> BINDING =
+            EnumSet.of(AuthMethod.SSL, AuthMethod.SCITOKENS, AuthMethod.PASSWORD);
+
+        /**
+         * @param atHand whether there is on our side what a method takes
+         * @throws Failure CONFIGURATION, if a certificate is expected and no method in force looks at one
+         */
+        static Plan of(Methods methods, Target target, Anchors anchors, Predicate<AuthMethod> atHand) throws Failure {
+            if (anchors.option().isPresent() && Collections.disjoint(methods.inForce(), CERTIFIED)) {
+                throw Configuration.invalid(methods.setting().orElseThrow(), "a list with SSL in it, since "
+                    + anchors.option().get() + " is about the certificate that this method checks");
+            }
+            Map<AuthMethod, String> leftOut = new LinkedHashMap<>();
+            List<AuthMethod> usable = new ArrayList<>();
+            for (AuthMethod method : methods.inForce()) {
+                objection(method, methods, target, anchors).ifPresentOrElse(why -> leftOut.put(method, why),
+                    () -> usable.add(method));
+            }
+            List<Attempt> attempts = new ArrayList<>();
+            List<AuthMethod> unproving = usable.stream().filter(method -> !method.provesServer()).toList();
+            if (usable.contains(AuthMethod.FS)) {
+                List<AuthMethod> better = usable.subList(0, usable.indexOf(AuthMethod.FS)).stream()
+                    .filter(AuthMethod::provesServer).filter(atHand).toList();
+                if (!better.isEmpty()) {
+                    leftOut.put(AuthMethod.FS, "not used after " + Methods.listed(better.stream())
+                        + ", since it does not prove the server; to allow it, put it first in " + methods.place());
+                    unproving = List.of();
+                }
+            }
+            if (!unproving.isEmpty()) {
+                attempts.add(new Attempt(Kind.UNBOUND, unproving));
+            }
+            List<AuthMethod> certified = usable.stream().filter(CERTIFIED::contains).toList();
+            for (AuthMethod method : usable) {
+                if (BINDING.contains(method) && (!certified.contains(method) || method == certified.get(0))) {
+                    attempts.add(new Attempt(Kind.BOUND, certified.contains(method) ? certified : List.of(method)));
+                }
+            }
+            usable.stream().filter(method -> method.provesServer() && !BINDING.contains(method))
+                .forEach(method -> attempts.add(new Attempt(Kind.UNBOUND, List.of(method))));
+            return new Plan(List.copyOf(attempts), leftOut);
+        }
+
+        /** Why a method is not to be used with a server; empty if it may be. */
+        private static Optional<String> objection(AuthMethod method, Methods methods, Target target, Anchors anchors) {
+            Expected server = target.expected();
+            if (!SUPPORTED.contains(method)) {
+                return Optional.of("not among the methods of this command");
+            }
+            if (anchors.option().isPresent() && !CERTIFIED.contains(method)) {
+                return Optional.of("not used, since it does not check the certificate that " + anchors.option().get()
+                    + " is about");
+            }
+            if (!method.provesServer() && server.elsewhere()) {
+                return Optional.of("not used, since it does not prove that the server is " + server.name().orElse("the one")
+                    + ", which is not this machine; to allow it, leave out alias=");
+            }
+            if (method == AuthMethod.FS) {
+                return target.isLocal() ? Optional.empty() : Optional.of("not used, since it is for servers on this machine");
+            }
+            if (!method.provesServer()) {
+                String better = Methods.listed(methods.inForce().stream().filter(AuthMethod::provesServer));
+                return !better.isEmpty() ? Optional.of("not used beside " + better + ", since it does not prove the server; to"
+                        + " allow it, name no method that does in " + methods.place())
+                    : methods.wished().contains(method) ? Optional.empty()
+                    : Optional.of("not used, since only a template names it; to allow it, name it in " + methods.place());
+            }
+            if (method.credential().isPresent() && !methods.wished().contains(method)) {
+                return Optional.of("not used, since only " + (methods.setting().isPresent() ? "a template" : "the built-in list")
+                    + " names it, and a " + method.credential().get() + " is used only on request; to allow it, name it in "
+                    + methods.place());
+            }
+            return method.credential().filter(one -> !server.from().isTrusted()).map(one -> "not used, since a " + one
+                + " goes only to a name from the command line or the configuration, and "
+                + server.name().map(name -> name + " is").orElse("this address is")
+                + (server.from() == GivenBy.COLLECTOR ? " the collector's word; to allow it, name the host: -name NAME@HOST"
+                    : " from a file that others can have written"));
+        }
+
+        @Override
+        public String toString() {
+            return attempts.stream().map(attempt -> Methods.listed(attempt.methods().stream()) + " ("
+                + attempt.kind().word() + ")").collect(Collectors.joining(", then "))
+                + leftOut.entrySet().stream().map(one -> "; " + one.getKey().label + " " + one.getValue())
+                .collect(Collectors.joining());
+        }
+    }
 
     /**
      * A security session.
@@ -7762,6 +8254,10 @@ public final class TokenRequest {
 
         Session usedAt(Instant now) {
             return new Session(id, key, login, end, lease, now);
+        }
+
+        Session as(Login other) {
+            return new Session(id, key, other, end, lease, lastUse);
         }
     }
 
@@ -7846,18 +8342,8 @@ public final class TokenRequest {
      * other way round; every deviation ends it. What began bound never goes on unbound.
      */
     static final class Security {
-        /** The original's client offers these, unless told otherwise. condor_io/condor_secman.cpp */
-        private static final List<AuthMethod> DEFAULT_METHODS =
-            List.of(AuthMethod.FS, AuthMethod.TOKEN, AuthMethod.KERBEROS, AuthMethod.SCITOKENS, AuthMethod.SSL);
-        private static final Set<AuthMethod> SUPPORTED = EnumSet.of(AuthMethod.FS, AuthMethod.TOKEN, AuthMethod.SSL,
-            AuthMethod.SCITOKENS, AuthMethod.PASSWORD, AuthMethod.CLAIMTOBE, AuthMethod.ANONYMOUS);
-        /** Methods that check the server's certificate. */
-        private static final Set<AuthMethod> CERTIFIED = EnumSet.of(AuthMethod.SSL, AuthMethod.SCITOKENS);
         /** How the last line about a failed login begins. */
         private static final String OFFERS = "The pool offers: ";
-        /** Methods through which a session key can come that nobody else can read. */
-        private static final Set<AuthMethod> BINDING =
-            EnumSet.of(AuthMethod.SSL, AuthMethod.SCITOKENS, AuthMethod.PASSWORD);
         /** A little longer than the longest wait, so that one session serves it. */
         private static final Duration SESSION_DURATION = Duration.ofMinutes(65);
 
@@ -7870,11 +8356,11 @@ public final class TokenRequest {
         private final Supplier<TokenDirectory.Contents> tokens;
         private final Path tokenDirectory;
         private final ServerTrust trust;
-        private final List<Attempt> attempts;
-        private final List<AuthMethod> unsupported;
+        private final Plan plan;
         private Optional<Session> session = Optional.empty();
-        private boolean boundOnly;
+        private Assurance least = Assurance.NONE;
         private boolean admitted;
+        private boolean noticed;
 
         /** @throws Failure CONFIGURATION, if the settings contradict what a token request needs */
         Security(Target target, Dialer dialer, Circumstances circumstances) throws Failure {
@@ -7891,11 +8377,9 @@ public final class TokenRequest {
             for (String demand : List.of("AUTHENTICATION", "ENCRYPTION", "INTEGRITY", "NEGOTIATION")) {
                 checkLevel(demand);
             }
-            Optional<Configuration.Setting> named = configuration.security("AUTHENTICATION_METHODS")
-                .filter(Configuration.Setting::isSet);
-            List<AuthMethod> allowed = certified(named.isEmpty() ? DEFAULT_METHODS : methods(named.get()), named);
-            this.unsupported = allowed.stream().filter(method -> !SUPPORTED.contains(method)).toList();
-            this.attempts = plan(allowed.stream().filter(SUPPORTED::contains).toList(), named.isPresent(), target.isLocal());
+            this.plan = Plan.of(Methods.of(configuration), target, circumstances.anchors(),
+                method -> unusable(method).isEmpty());
+            trace.log(Trace.SECURITY, () -> "Methods for " + target + ": " + plan);
         }
 
         /** As another, but with one token and no other method. */
@@ -7909,21 +8393,7 @@ public final class TokenRequest {
             this.tokens = () -> new TokenDirectory.Contents(List.of(token), List.of());
             this.tokenDirectory = other.tokenDirectory;
             this.trust = other.trust;
-            this.attempts = List.of(new Attempt(Kind.UNBOUND, List.of(AuthMethod.TOKEN), false));
-            this.unsupported = List.of();
-        }
-
-        /** Who names the certificate that is expected, wants no method that looks at none. */
-        private List<AuthMethod> certified(List<AuthMethod> methods, Optional<Configuration.Setting> named) throws Failure {
-            if (circumstances.anchors().fingerprints().isEmpty()) {
-                return methods;
-            }
-            List<AuthMethod> certified = methods.stream().filter(CERTIFIED::contains).toList();
-            if (certified.isEmpty()) {
-                throw Configuration.invalid(named.orElseThrow(), "a list with SSL in it, since -fingerprint is about the"
-                    + " certificate that this method checks");
-            }
-            return certified;
+            this.plan = new Plan(List.of(new Attempt(Kind.UNBOUND, List.of(AuthMethod.TOKEN))), Map.of());
         }
 
         /** The same server, to be logged in to with this token and nothing else. */
@@ -7932,18 +8402,26 @@ public final class TokenRequest {
         }
 
         /**
-         * From now on, only bound connections: the request began with one.
+         * From now on, only logins that say as much of the server as that with which the request was made.
          *
          * @throws Failure NOT_AUTHENTICATED, if there can be none
          */
-        void stayBound() throws Failure {
-            boundOnly = true;
-            if (attempts.stream().noneMatch(attempt -> attempt.kind() == Kind.BOUND)) {
+        void demand(Login first) throws Failure {
+            least = first.assurance();
+            if (least != Assurance.NONE && plan.attempts().stream().noneMatch(this::suffices)) {
                 throw new Failure(Reason.NOT_AUTHENTICATED, failedToStart(target)
-                    + "|SECMAN:2005:Protocol Error: No auth methods.",
-                    "The request was made over a bound session, and is gone on with over nothing less: allow SSL in"
-                    + " SEC_CLIENT_AUTHENTICATION_METHODS.");
+                    + "|SECMAN:2005:Protocol Error: No auth methods.", plan.leftOut().entrySet().stream()
+                    .map(one -> new Tried(one.getKey(), one.getValue(), Progress.LEFT_OUT).toString()).toList(),
+                    least == Assurance.SESSION
+                    ? "The request was made over a bound session, and is gone on with over nothing less: allow SSL in"
+                        + " SEC_CLIENT_AUTHENTICATION_METHODS."
+                    : "The request was made by " + first.method() + ", which proves the server, and is gone on with by nothing"
+                        + " less: allow that in SEC_CLIENT_AUTHENTICATION_METHODS.");
             }
+        }
+
+        private boolean suffices(Attempt attempt) {
+            return attempt.assurance().compareTo(least) >= 0;
         }
 
         /** Levels are known by their first letter. What a token request cannot do without cannot be forbidden. */
@@ -7966,44 +8444,6 @@ public final class TokenRequest {
                 + " at '" + target + "'.";
         }
 
-        private static List<AuthMethod> methods(Configuration.Setting setting) throws Failure {
-            List<AuthMethod> methods = Configuration.items(setting.value()).stream().map(AuthMethod::named)
-                .flatMap(Optional::stream).distinct().toList();
-            if (methods.isEmpty()) {
-                throw Configuration.invalid(setting, "a list of methods of authentication, such as SSL, IDTOKENS, FS");
-            }
-            return methods;
-        }
-
-        /**
-         * The connections to try, in order: bound before unbound, but FS first on this machine, where it comes first in
-         * the list, as by default. Once a certificate was rejected, or no binding method is to be had, only IDTOKENS goes on
-         * by itself, since it proves the server as well; the others must have been named by the user.
-         *
-         * @param allowed methods that we have, in order of preference
-         * @param named   whether the user named them
-         * @param local   whether the server's address is this machine's; FS is for such only
-         */
-        static List<Attempt> plan(List<AuthMethod> allowed, boolean named, boolean local) {
-            List<AuthMethod> bound = allowed.stream().filter(BINDING::contains).toList();
-            List<AuthMethod> unbound = allowed.stream().filter(method -> !BINDING.contains(method))
-                .filter(method -> method != AuthMethod.FS || local).toList();
-            if (bound.isEmpty()) {
-                return List.of(new Attempt(Kind.UNBOUND, unbound, false));
-            }
-            List<Attempt> attempts = new ArrayList<>();
-            boolean fileSystemFirst = unbound.contains(AuthMethod.FS)
-                && allowed.indexOf(AuthMethod.FS) < allowed.indexOf(bound.get(0));
-            if (fileSystemFirst) {
-                attempts.add(new Attempt(Kind.UNBOUND, List.of(AuthMethod.FS), false));
-            }
-            attempts.add(new Attempt(Kind.BOUND, bound, false));
-            attempts.add(new Attempt(Kind.UNBOUND, unbound.stream()
-                .filter(method -> method == AuthMethod.TOKEN || named)
-                .filter(method -> method != AuthMethod.FS || !fileSystemFirst).toList(), true));
-            return List.copyOf(attempts);
-        }
-
         /**
          * A channel for one command.
          *
@@ -8024,7 +8464,7 @@ public final class TokenRequest {
             Channel channel = negotiate(command);
             session = Optional.of(channel.session());
             admitted = true;
-            boundOnly = channel.session().login().kind() == Kind.BOUND;
+            least = channel.session().login().assurance();
             return channel;
         }
 
@@ -8033,8 +8473,15 @@ public final class TokenRequest {
             session = Optional.empty();
         }
 
-        /** A method that did not lead to a session. Some fail before they are run. */
-        private record Tried(AuthMethod method, String why, boolean wasRun) {
+        /** How far a method came: not to the server, into our offer, or to being run. */
+        private enum Progress { LEFT_OUT, OFFERED, RUN }
+
+        /** A method that did not lead to a session. */
+        private record Tried(AuthMethod method, String why, Progress progress) {
+            boolean wasRun() {
+                return progress == Progress.RUN;
+            }
+
             /** A line that says why, perhaps more, indented, with particulars. */
             @Override
             public String toString() {
@@ -8045,17 +8492,31 @@ public final class TokenRequest {
         private Channel negotiate(int command) throws IOException, Failure {
             List<Tried> tried = new ArrayList<>();
             trust.forget();
-            for (Attempt attempt : attempts) {
-                if (!trust.isFinal() && (!boundOnly || attempt.kind() == Kind.BOUND)) {
+            for (Attempt attempt : plan.attempts()) {
+                if (!trust.isFinal() && suffices(attempt)) {
                     Optional<Channel> channel = attempt(attempt, command, tried);
                     if (channel.isPresent()) {
-                        return channel.get();
+                        return attempt.kind() == Kind.UNBOUND ? fallenBack(channel.get(), tried) : channel.get();
                     }
                 }
             }
-            unsupported.forEach(method ->
-                tried.add(new Tried(method, "not among the methods of this command", false)));
+            plan.leftOut().forEach((method, why) -> tried.add(new Tried(method, why, Progress.LEFT_OUT)));
             throw notAuthenticated(tried);
+        }
+
+        /** Warns if bound connections should have come first, and marks the login if the server was in the way of one. */
+        private Channel fallenBack(Channel channel, List<Tried> tried) {
+            List<String> failed = tried.stream().filter(one -> Plan.BINDING.contains(one.method()))
+                .filter(one -> one.progress() != Progress.LEFT_OUT).map(one -> one.method().label).distinct().toList();
+            Session before = channel.session();
+            if (before.login().assurance() == Assurance.SERVER
+                    && plan.attempts().stream().anyMatch(attempt -> attempt.kind() == Kind.BOUND)) {
+                circumstances.listener().warn((failed.isEmpty() ? "No method that protects the session could be tried"
+                    : String.join(" and ", failed) + " did not succeed") + ", so " + before.login().method()
+                    + " is used: an active attacker between this machine and the pool can read the session.");
+            }
+            return failed.isEmpty() ? channel : new Channel(channel.stream(), before.as(before.login().insteadOf(failed)),
+                channel.connection());
         }
 
         /** In the original's words, whose stack has the last method first, and then in ours. */
@@ -8105,35 +8566,41 @@ public final class TokenRequest {
             }
             // After a no, that is the reason.
             now.stream().map(one -> one.method() == AuthMethod.SSL && one.wasRun()
-                ? new Tried(one.method(), trust.rejection().orElse(one.why()), true) : one).forEach(tried::add);
+                ? new Tried(one.method(), trust.rejection().orElse(one.why()), Progress.RUN) : one).forEach(tried::add);
             return channel;
         }
 
         private Optional<Channel> once(Attempt attempt, int command, List<Tried> tried) throws IOException, Failure {
             List<AuthMethod> methods = new ArrayList<>();
             for (AuthMethod method : attempt.methods()) {
-                unusable(method).ifPresentOrElse(why -> tried.add(new Tried(method, why, false)),
+                unusable(method).ifPresentOrElse(why -> tried.add(new Tried(method, why, Progress.LEFT_OUT)),
                     () -> methods.add(method));
             }
             if (methods.isEmpty()) {
                 return Optional.empty();
             }
+            noticeName(methods);
             Connection connection = dialer.connect();
             try {
                 Optional<Channel> channel = new Negotiation(connection, attempt.kind(), methods, tried).run(command);
                 if (channel.isEmpty()) {
                     connection.close();
-                } else if (attempt.fallback()) {
-                    circumstances.listener().warn(attempts.stream().filter(one -> one.kind() == Kind.BOUND).findFirst().stream()
-                        .flatMap(one -> one.methods().stream()).filter(method -> unusable(method).isEmpty())
-                        .map(method -> method.label).collect(Collectors.joining(" and "))
-                        + " did not succeed, so " + channel.get().session().login().method()
-                        + " is used: an active attacker between this machine and the pool can read the session.");
                 }
                 return channel;
             } catch (IOException | Failure e) {
                 connection.close();
                 throw e;
+            }
+        }
+
+        /** Says once that a certificate is judged by a name that nobody here has typed. */
+        private void noticeName(List<AuthMethod> methods) {
+            Expected server = target.expected();
+            if (!noticed && server.from() == GivenBy.COLLECTOR && server.name().isPresent()
+                    && !Collections.disjoint(methods, Plan.CERTIFIED)) {
+                noticed = true;
+                circumstances.listener().notice("The certificate must carry " + server.name().get()
+                    + ", which is the collector's word: neither the command line nor the configuration names the host.");
             }
         }
 
@@ -8143,13 +8610,15 @@ public final class TokenRequest {
                 if (method == AuthMethod.PASSWORD) {
                     Password.read(configuration, circumstances.files());
                 } else if (method == AuthMethod.SCITOKENS) {
-                    BearerToken.find(configuration, host, circumstances.files());
+                    BearerToken token = BearerToken.find(configuration, host, circumstances.files());
+                    return token.unfit(host.clock().instant()).map(why -> "the bearer token in " + token + ", " + why);
                 }
             } catch (MethodFailed e) {
                 return Optional.of(e.getMessage());
             }
-            if (CERTIFIED.contains(method) && target.alias().isEmpty() && trust.needsName(method == AuthMethod.SCITOKENS
-                    ? ServerTrust.Use.BEARER_TOKEN : ServerTrust.Use.LOGIN)) {
+            if (Plan.CERTIFIED.contains(method) && target.expected().name().isEmpty()
+                    && trust.needsName(method == AuthMethod.SCITOKENS ? ServerTrust.Use.BEARER_TOKEN
+                        : ServerTrust.Use.LOGIN)) {
                 return Optional.of("a certificate carries a name, and only an address is known: give -pool HOST, or '"
                     + target.sinful().with("alias", "HOST") + "'");
             }
@@ -8275,7 +8744,7 @@ public final class TokenRequest {
                         }
                         offers.put(method, authenticator(method, reply));
                     } catch (MethodFailed e) {
-                        tried.add(new Tried(method, e.getMessage(), false));
+                        tried.add(new Tried(method, e.getMessage(), Progress.OFFERED));
                     }
                 }
                 return offers;
@@ -8283,9 +8752,12 @@ public final class TokenRequest {
 
             private Authenticator authenticator(AuthMethod method, PolicyReply reply) throws MethodFailed {
                 return switch (method) {
-                    case SSL -> new Ssl(trust, hostName(), Optional.empty());
-                    case SCITOKENS -> new Ssl(trust, hostName(), Optional.of(BearerToken.find(configuration, host,
-                        circumstances.files())));
+                    case SSL -> new Ssl(trust, hostName(), Optional.empty(), () -> { });
+                    case SCITOKENS -> {
+                        BearerToken token = BearerToken.find(configuration, host, circumstances.files());
+                        yield new Ssl(trust, hostName(), Optional.of(token), () -> announce(method, "the bearer token in "
+                            + token));
+                    }
                     case PASSWORD -> new Password(reply.isBefore(23, 9) ? Wire.OLD_PASSWORD_USER + reply.trustDomain()
                         .orElse("") : Wire.PASSWORD_USER, Password.read(configuration, circumstances.files()), host.random());
                     case TOKEN -> new IdToken(fittingToken(reply), host.random());
@@ -8300,7 +8772,17 @@ public final class TokenRequest {
             }
 
             private String hostName() {
-                return target.alias().orElse(target.sinful().host());
+                return target.expected().name().orElse(target.sinful().host());
+            }
+
+            /** Tells of a credential; somebody who is in between a remote login with one can use the pool's side of it. */
+            private void announce(AuthMethod method, String what) {
+                circumstances.listener().credential(method.credential().orElseThrow(), "Credential for " + hostName() + ": "
+                    + what + ".");
+                if (method == AuthMethod.PASSWORD && !target.isLocal()) {
+                    circumstances.listener().warn("PASSWORD protects this session, but not the pool's side of the login:"
+                        + " somebody between this machine and " + hostName() + " could go on there as the pool's own daemons.");
+                }
             }
 
             /** Our view of the server's end of the connection, as FS wants it. */
@@ -8340,18 +8822,24 @@ public final class TokenRequest {
                     message.end();
                     if (choice == 0) {
                         offers.keySet().forEach(method -> tried.add(new Tried(method,
-                            "the pool did not choose it (its log may say why)", false)));
+                            "the pool did not choose it (its log may say why)", Progress.OFFERED)));
                         return Optional.empty();
                     }
                     AuthMethod method = AuthMethod.fromWire(choice).filter(offers::containsKey)
                         .orElseThrow(() -> new ProtocolViolation("the server chose a method that we did not offer ("
                         + choice + ")"));
                     trace.log(Trace.SECURITY, () -> "The server chose " + method.label + ".");
+                    if (method == AuthMethod.PASSWORD) {
+                        announce(method, "the pool password in " + Password.file(configuration));
+                    }
                     try {
                         return Optional.of(new Proof(method, offers.remove(method).authenticate(stream)));
                     } catch (MethodFailed e) {
                         trace.log(Trace.SECURITY, () -> method.label + " failed: " + e.getMessage());
-                        tried.add(new Tried(method, e.getMessage(), true));
+                        tried.add(new Tried(method, e.getMessage(), Progress.RUN));
+                        if (trust.isFinal()) {
+                            return Optional.empty();
+                        }
                     }
                 }
                 return Optional.empty();
@@ -8403,7 +8891,7 @@ public final class TokenRequest {
                     + "; the session is "
                     + kind.name().toLowerCase(Locale.ROOT) + ", AES, for " + seconds + " s.");
                 Login login = new Login(method.label, kind, printable(user), printable(reply.version()),
-                    reply.trustDomain().map(TokenRequest::printable));
+                    reply.trustDomain().map(TokenRequest::printable), List.of());
                 return new Session(ad.string("Sid").orElse(""), key, login, now.plusSeconds(seconds),
                     Duration.ofSeconds(lease), now);
             }
@@ -8432,11 +8920,14 @@ public final class TokenRequest {
         private final Target target;
         private final Circumstances circumstances;
         private final Location location;
+        private final Function<Target, Optional<Target>> pool;
         private final Host host;
         /** Those that have been found, by their contacts. */
         private final Map<String, Security> brokers = new HashMap<>();
 
-        Broker(Target target, Location location, Circumstances circumstances) {
+        /** @param pool the pool's collector, if that is who is at an address */
+        Broker(Target target, Location location, Function<Target, Optional<Target>> pool, Circumstances circumstances) {
+            this.pool = pool;
             this.target = target;
             this.location = location;
             this.circumstances = circumstances;
@@ -8446,7 +8937,7 @@ public final class TokenRequest {
         private Optional<Target> at(String contact, List<String> complaints) {
             try {
                 Target broker = location.at("<" + contact.substring(0, Math.max(0, contact.indexOf('#'))) + ">",
-                    "CCBID in " + target);
+                    "CCBID in " + target, target.from(), Optional.empty());
                 if (broker.brokers().isEmpty()) {
                     return Optional.of(broker);
                 }
@@ -8486,7 +8977,8 @@ public final class TokenRequest {
         private Optional<Connection> through(String contact, List<String> complaints, List<Failure> refusals)
                 throws Failure {
             if (!brokers.containsKey(contact)) {
-                Optional<Target> broker = at(contact, complaints);
+                Optional<Target> broker = at(contact, complaints)
+                    .map(found -> pool.apply(found).map(collector -> found.as(collector.expected())).orElse(found));
                 if (broker.isEmpty()) {
                     return Optional.empty();
                 }
@@ -8663,6 +9155,7 @@ public final class TokenRequest {
         Found find() throws Failure {
             Optional<String> name = wanted.name().or(wanted::own);
             List<Entry> fitting = name.isPresent() ? named(name.get()) : List.of();
+            boolean isOwn = !fitting.isEmpty();
             if (fitting.isEmpty() && wanted.name().isPresent()) {
                 fitting = ask(equal("Name", name.get()) + " || " + equal("Machine", name.get()), List.of());
             } else if (fitting.isEmpty()) {
@@ -8677,7 +9170,8 @@ public final class TokenRequest {
             if (addresses.size() > 1 || fitting.size() == LIMIT) {
                 throw notFound(List.copyOf(addresses.values()), "More than one fits:");
             }
-            return found(fitting.get(0));
+            boolean named = wanted.name().isPresent() || isOwn;
+            return found(fitting.get(0), named ? wanted.server() : Optional.empty());
         }
 
         /** What the original would take; of several ads the first. */
@@ -8693,15 +9187,17 @@ public final class TokenRequest {
                 + (others.isEmpty() ? "no " + wanted.type().word() + "." : "these of type " + wanted.type().word() + ":"));
         }
 
-        private Found found(Entry entry) throws Failure {
+        /** @param server that the daemon's name says, as typed or as this machine's; without it the ad's word counts */
+        private Found found(Entry entry, Optional<Expected> server) throws Failure {
             Sinful sinful = Sinful.parse(entry.address()).orElseThrow(() -> notFound(List.of(entry),
                 "The collector gives an address that is none:"));
             if (Stream.of(entry.name(), entry.machine()).noneMatch(wanted.name().orElse("")::equalsIgnoreCase)) {
                 listener.notice("Asking the " + wanted.type().word() + " " + entry.shown() + ".");
             }
             boolean aliased = sinful.parameter("alias").isPresent() || entry.machine().isEmpty();
-            Target target = location.at((aliased ? sinful : sinful.with("alias", entry.machine())).toString(),
-                "the collector");
+            Target listed = location.at((aliased ? sinful : sinful.with("alias", entry.machine())).toString(),
+                "the collector", GivenBy.COLLECTOR, server);
+            Target target = listed.as(listed.expected().in(collector.target().expected()));
             return new Found(target, new Wanted(wanted.type(), Optional.of(entry.name()), collector.wanted().pool()));
         }
 
@@ -8824,7 +9320,7 @@ public final class TokenRequest {
                     request.put("LimitAuthorization", String.join(",", order.authorizations()));
                 }
                 order.lifetimeSeconds().ifPresent(seconds -> request.put("TokenLifetime", seconds));
-                Answer answer = started(exchange(channel, request, "answer to the token request"), clientId);
+                Answer answer = started(exchange(channel, request, "answer to the token request"), clientId, login);
                 return new Started(whole, login, target.reachedAt(channel.connection().peer()).toString(), settle(answer));
             } catch (ProtocolViolation e) {
                 throw failedToStart(Reason.VIOLATION, e.getMessage(), NO_DAEMON);
@@ -8865,7 +9361,7 @@ public final class TokenRequest {
                 loggedIn = true;
                 ClassAd request = new ClassAd().put("ClientId", ticket.clientId().reveal())
                     .put("RequestId", ticket.requestId());
-                return settle(polled(exchange(channel, request, "answer to the poll"), ticket));
+                return settle(polled(exchange(channel, request, "answer to the poll"), ticket, channel.session().login()));
             } catch (ProtocolViolation e) {
                 if (!loggedIn) {
                     throw failedToStart(Reason.VIOLATION, e.getMessage(), NO_DAEMON);
@@ -8932,14 +9428,14 @@ public final class TokenRequest {
         }
 
         /** An error decides even if a request ID stands beside it; then a token, then a request ID. */
-        private Answer started(ClassAd answer, Secret clientId) throws Failure {
+        private Answer started(ClassAd answer, Secret clientId, Login login) throws Failure {
             Optional<String> error = answer.string("ErrorString");
             if (error.isPresent() || answer.integer("ErrorCode").orElse(0) != 0) {
                 throw refusal(answer);
             }
             Optional<String> token = answer.string("Token").filter(text -> !text.isEmpty());
             if (token.isPresent()) {
-                return issued(token.get());
+                return issued(token.get(), login);
             }
             if (answer.isEmpty()) {
                 throw new Failure(Reason.BUSY, "Failed to request a new token: " + target
@@ -8951,13 +9447,13 @@ public final class TokenRequest {
             return new Answer.Enqueued(new Ticket(requestId, clientId));
         }
 
-        private Answer polled(ClassAd answer, Ticket ticket) throws Failure {
+        private Answer polled(ClassAd answer, Ticket ticket, Login login) throws Failure {
             Optional<String> error = answer.string("ErrorString");
             if (error.isEmpty() && answer.integer("ErrorCode").orElse(0) == 0) {
                 String token = answer.string("Token").orElseThrow(() -> new Failure(Reason.UNEXPECTED,
                     "Failed to get a status update for token request: " + target
                     + " sent neither a token nor an error.", "Its log may say more."));
-                return token.isEmpty() ? new Answer.Pending() : issued(token);
+                return token.isEmpty() ? new Answer.Pending() : issued(token, login);
             }
             String words = error.orElse("");
             if (words.startsWith("Request rate limit hit")) {
@@ -8975,14 +9471,14 @@ public final class TokenRequest {
                 + " has ended without a token."), reason == Reason.REFUSED ? remedy(code) : "Ask for a new one.");
         }
 
-        private Answer issued(String text) throws Failure {
+        private Answer issued(String text, Login login) throws Failure {
             if (!Jwt.hasForm(text)) {
                 throw new Failure(Reason.UNEXPECTED, "What " + target
                     + " sent as a token is none; it was thrown away.", "Its log may say more.");
             }
             Secret token = new Secret(text);
             handover.holds(token);
-            return new Answer.Issued(token);
+            return new Answer.Issued(token, login);
         }
 
         @Override
@@ -9077,7 +9573,7 @@ public final class TokenRequest {
          * @param deadline when the last poll is
          * @throws Failure REQUEST_UNKNOWN, TIMED_OUT, or what the pool says
          */
-        Secret await(Ticket ticket, Duration first, Instant deadline) throws Failure {
+        Answer.Issued await(Ticket ticket, Duration first, Instant deadline) throws Failure {
             Instant start = clock.instant();
             Optional<State> last = Optional.empty();
             int inARow = 0;
@@ -9087,7 +9583,7 @@ public final class TokenRequest {
                 last = Optional.of(State.PENDING);
             }
             while (true) {
-                List<Secret> token = new ArrayList<>();
+                List<Answer.Issued> token = new ArrayList<>();
                 Outcome outcome = ask(ticket, token::add);
                 if (!token.isEmpty()) {
                     return token.get(0);
@@ -9108,11 +9604,11 @@ public final class TokenRequest {
             }
         }
 
-        private Outcome ask(Ticket ticket, Consumer<Secret> taker) throws Failure {
+        private Outcome ask(Ticket ticket, Consumer<Answer.Issued> taker) throws Failure {
             try {
                 Answer answer = pool.poll(ticket);
                 if (answer instanceof Answer.Issued issued) {
-                    taker.accept(issued.token());
+                    taker.accept(issued);
                 }
                 return answer instanceof Answer.Unknown unknown
                     ? new Outcome(State.UNKNOWN, Optional.of(unknown.words()), false)
@@ -9523,11 +10019,12 @@ public final class TokenRequest {
                 for (String line : new String(story.bytes(), UTF_8).lines().filter(line -> !line.isBlank()).toList()) {
                     Json.Fields event = new Json.Fields(Json.object(new StringReader(line)));
                     if (event.text("event").equals(Optional.of("enqueued"))) {
-                        last = Optional.of(new Kept(Pending.of(event), line + "\n",
-                            story.isOurs() && story.weakness().isEmpty()));
+                        last = Optional.of(new Kept(Pending.of(event), line + "\n", Optional.empty()));
                     }
                 }
-                return last.orElseThrow(() -> unreadable(source, "it holds no \"enqueued\" event"));
+                Kept kept = last.orElseThrow(() -> unreadable(source, "it holds no \"enqueued\" event"));
+                Optional<String> doubt = source.equals("-") ? Optional.empty() : doubt(source, story);
+                return doubt.isEmpty() ? kept : doubted(kept, doubt);
             } catch (JsonProcessingException e) {
                 throw unreadable(source, "it is no JSON, one object a line");
             } catch (InvalidPathException e) {
@@ -9539,6 +10036,20 @@ public final class TokenRequest {
             } catch (IOException e) {
                 throw unreadable(source, numbered(reason(e)));
             }
+        }
+
+        /** Why others can have written a file; empty if it is ours, and nobody else may write to it. */
+        private static Optional<String> doubt(String source, InputFiles.Input story) {
+            return story.weakness().map(Object::toString)
+                .or(() -> Optional.of(source + " is not this user's").filter(words -> !story.isOurs()));
+        }
+
+        /** The same as others' word, also in the file that is kept of it, which is ours. */
+        private static Kept doubted(Kept kept, Optional<String> doubt) throws IOException {
+            Pending pending = kept.pending().from(GivenBy.OTHERS_FILE);
+            Map<String, Object> fields = Json.object(new StringReader(kept.line()));
+            fields.putAll(pending.server().fields());
+            return new Kept(pending, Json.line(fields), doubt);
         }
 
         private static Failure unreadable(String source, String why) {
@@ -9630,7 +10141,8 @@ public final class TokenRequest {
         private final Host host;
         private boolean json;
         private Detail detail = Detail.NORMAL;
-        private final Set<String> warned = new HashSet<>();
+        private final Set<String> warned = new LinkedHashSet<>();
+        private final Set<String> credentials = new LinkedHashSet<>();
         private Optional<Boolean> terminal = Optional.empty();
         private Optional<String> requestId = Optional.empty();
         private Optional<String> resumption = Optional.empty();
@@ -9676,6 +10188,14 @@ public final class TokenRequest {
         public synchronized void warn(String text) {
             if (warned.add(text)) {
                 print("WARNING: " + text, YELLOW);
+            }
+        }
+
+        @Override
+        public synchronized void credential(String kind, String words) {
+            credentials.add(kind);
+            if (detail == Detail.VERBOSE) {
+                notice(words);
             }
         }
 
@@ -9736,6 +10256,7 @@ public final class TokenRequest {
         Map<String, Object> fields(Event.Enqueued event) {
             Map<String, Object> fields = Json.event("enqueued", event.time());
             fields.putAll(event.pending().fields());
+            fields.put("credentials", List.copyOf(credentials));
             fields.put("approve_with", event.approveWith());
             event.approvalUrl().ifPresent(url -> fields.put("approval_url", url));
             event.replaces().ifPresent(id -> fields.put("replaces", id));
@@ -9808,7 +10329,7 @@ public final class TokenRequest {
                     : "not verified: the pool's signing key is not at hand."));
             }
             if (file.isPresent()) {
-                tell(fields(new Event.Issued(event.requestId(), event.token(), file, event.review()), Optional.empty()));
+                tell(fields(event.in(file), Optional.empty()));
             }
         }
 
@@ -9817,9 +10338,14 @@ public final class TokenRequest {
             fields.put("request_id", event.requestId().orElse(null));
             event.file().ifPresentOrElse(file -> fields.put("file", file.toString()),
                 () -> fields.put("token", event.token().reveal()));
+            fields.put("method", event.login().method());
+            fields.put("session", event.login().kind().word());
+            fields.putAll(event.server().fields());
+            fields.put("credentials", List.copyOf(credentials));
             fields.put("claims", event.review().claims());
             fields.put("signature", event.review().verified() ? "verified" : "unverified");
-            fields.put("warnings", Stream.concat(trouble.stream(), event.review().warnings().stream()).toList());
+            fields.put("warnings", Stream.of(trouble.stream(), warned.stream().map(TokenRequest::printable),
+                event.review().warnings().stream()).flatMap(warnings -> warnings).distinct().toList());
             return fields;
         }
 
@@ -9888,6 +10414,9 @@ public final class TokenRequest {
             fields.put("exit", exitStatus);
             fields.put("message", oneLine(failure.getMessage().replace('\n', ' ')));
             fields.put("request_id", requestId.orElse(null));
+            if (!credentials.isEmpty()) {
+                fields.put("credentials", List.copyOf(credentials));
+            }
             fields.put("retryable", failure.reason.isRetryable());
             fields.put("hint", failure.hint().map(TokenRequest::oneLine).orElse(null));
             fields.put("details", failure.details().stream().map(TokenRequest::oneLine).toList());

@@ -208,7 +208,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         if (script.signingKeyFile.isPresent()) {
             issuer.saveKey(script.signingKeyFile.get());
         }
-        ServerSocket listener = listen();
+        ServerSocket listener = listen(script.listen);
         Journal journal = Journal.open(script.log);
         Pool pool = new Pool(script, journal, new Sessions(listener.getLocalPort()), new Desk(script, issuer, journal),
             new Directory(script, listener.getLocalPort(), journal), authority.server(script), issuer, random);
@@ -220,11 +220,11 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
     }
 
     /** On a port of five digits, whatever the system's range is, so that no other number in a golden is the same. */
-    private static ServerSocket listen() throws IOException {
-        ServerSocket listener = new ServerSocket(0, 50, InetAddress.getByName("127.0.0.1"));
+    private static ServerSocket listen(InetAddress address) throws IOException {
+        ServerSocket listener = new ServerSocket(0, 50, address);
         for (int tries = 0; listener.getLocalPort() < 10_000 && tries < 1000; tries++) {
             listener.close();
-            listener = new ServerSocket(0, 50, InetAddress.getByName("127.0.0.1"));
+            listener = new ServerSocket(0, 50, address);
         }
         return listener;
     }
@@ -247,6 +247,10 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
 
     /** The options, in the order of the help. */
     static final class Script {
+        @Option(names = "--listen", paramLabel = "ADDRESS", defaultValue = "127.0.0.1",
+            description = "Where to take connections (default: ${DEFAULT-VALUE}).")
+        private InetAddress listen;
+
         @Option(names = "--log", paramLabel = "FILE", description = "Append a line for every event.")
         private Optional<Path> log;
 
@@ -258,8 +262,8 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         private boolean untilEof;
 
         @Option(names = "--methods", paramLabel = "METHOD", split = ",", defaultValue = "SSL",
-            description = "Methods of authentication, preferred first: SSL, SCITOKENS, IDTOKENS, FS, CLAIMTOBE, "
-                + "ANONYMOUS (default: ${DEFAULT-VALUE}).")
+            description = "Methods of authentication, preferred first: SSL, SCITOKENS, IDTOKENS, PASSWORD, FS, "
+                + "CLAIMTOBE, ANONYMOUS (default: ${DEFAULT-VALUE}).")
         private List<TokenRequest.AuthMethod> methods;
 
         @Option(names = "--trust-domain", paramLabel = "NAME", defaultValue = "pool.test",
@@ -280,6 +284,10 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         @Option(names = "--signing-key-file", paramLabel = "FILE",
             description = "Write that key here, as HTCondor keeps it.")
         private Optional<Path> signingKeyFile;
+
+        @Option(names = "--password", paramLabel = "TEXT", defaultValue = "password",
+            description = "The pool's password (default: ${DEFAULT-VALUE}).")
+        private String password;
 
         @Option(names = "--remote-version", paramLabel = "TEXT",
             defaultValue = "$CondorVersion: 25.14.1 2026-10-16 BuildID: LoopbackPool $",
@@ -398,6 +406,9 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         @Option(names = "--rate-limit-code", paramLabel = "CODE", defaultValue = "5",
             description = "ErrorCode of that answer (default: ${DEFAULT-VALUE}).")
         private int rateLimitCode;
+
+        @Option(names = "--pretends", description = "Answer --token to polls about requests of another pool, too.")
+        private boolean pretends;
 
         @Option(names = "--forget-after", paramLabel = "N", description = "From poll N on, do not know the request.")
         private Optional<Integer> forgetAfter;
@@ -775,6 +786,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
                 case SSL -> new Ssl(method, pool);
                 case SCITOKENS -> new Ssl(method, pool);
                 case TOKEN -> new IdTokens(script, pool.issuer, pool.random);
+                case PASSWORD -> new Passwords(script, pool.random);
                 default -> throw new HangUp("this pool cannot do " + method.label);
             };
         }
@@ -1385,7 +1397,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             byte[] key = TokenRequest.Keys.hkdf(issuer.signature(signed),
                 TokenRequest.concat(Base64.getMimeDecoder().decode(TokenRequest.Wire.AKEP2_SEED_A),
                     TokenRequest.Keys.ascii(signed)), TokenRequest.Keys.ascii("master ka"));
-            stream.send(subject.isPresent() ? challenge(stream.message(), name, ra, rb, key)
+            stream.send(subject.isPresent() ? challenge(script, stream.message(), name, ra, rb, key)
                 : stream.message().number(-1).number(0).string("").number(0).string("").number(0).number(0).number(0));
             byte[] expected = TokenRequest.Keys.hmac("HmacSHA1", key,
                 TokenRequest.concat((name + "\0").getBytes(UTF_8), rb));
@@ -1396,8 +1408,8 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
                 .map(known -> new Proof(TokenRequest.AuthMethod.TOKEN, known, methodKey, issuer.described(signed)));
         }
 
-        private TokenRequest.Message challenge(TokenRequest.Message message, String name, byte[] ra, byte[] rb,
-                byte[] key) {
+        private static TokenRequest.Message challenge(Script script, TokenRequest.Message message, String name, byte[] ra,
+                byte[] rb, byte[] key) {
             byte[] proof = TokenRequest.Keys.hmac("HmacSHA1", key, TokenRequest.concat(
                 (name + " " + SERVER_NAME + "\0").getBytes(UTF_8), TokenRequest.concat(ra, rb)));
             if (script.has(Fault.TOKEN_BAD_PROOF)) {
@@ -1417,6 +1429,32 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             last.end();
             return status == 0 && echoedName.equals(name) && MessageDigest.isEqual(echoedRb, rb)
                 && MessageDigest.isEqual(proof, expected);
+        }
+    }
+
+    /** AKEP2 with the pool's password. */
+    private record Passwords(Script script, SecureRandom random) implements Method {
+        @Override
+        public Optional<Proof> authenticate(TokenRequest.CedarStream stream) throws IOException {
+            TokenRequest.MessageReader hello = stream.receive("name");
+            hello.number();
+            hello.number();
+            String name = hello.string();
+            byte[] ra = hello.counted();
+            hello.end();
+            byte[] rb = new byte[TokenRequest.Wire.AKEP2_RANDOM_BYTES];
+            random.nextBytes(rb);
+            byte[] key = key(TokenRequest.Wire.AKEP2_SEED_A);
+            stream.send(IdTokens.challenge(script, stream.message(), name, ra, rb, key));
+            byte[] expected = TokenRequest.Keys.hmac("HmacSHA1", key,
+                TokenRequest.concat((name + "\0").getBytes(UTF_8), rb));
+            byte[] methodKey = TokenRequest.Keys.hmac("HmacSHA1", key(TokenRequest.Wire.AKEP2_SEED_B), rb);
+            return IdTokens.proves(stream.receive("proof"), name, rb, expected)
+                ? Optional.of(new Proof(TokenRequest.AuthMethod.PASSWORD, name, methodKey)) : Optional.empty();
+        }
+
+        private byte[] key(String seed) {
+            return TokenRequest.Password.key(seed, TokenRequest.Keys.ascii(script.password));
         }
     }
 
@@ -1470,16 +1508,17 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
                 script.issueIssuer.orElse(script.trustDomain));
         }
 
-        private static Optional<Refusal> complaint(Optional<String> clientId, Optional<String> identity,
-                Caller caller) {
+        /** Who is nobody gets only what a rule approves. */
+        private Optional<Refusal> complaint(Optional<String> clientId, Optional<String> identity, Caller caller) {
             if (clientId.isEmpty()) {
                 return Optional.of(new Refusal(2, "No client ID provided."));
             }
             if (identity.isEmpty()) {
                 return Optional.of(new Refusal(2, "No identity request."));
             }
-            return caller.proof().method() == TokenRequest.AuthMethod.ANONYMOUS ? Optional.of(new Refusal(7,
-                "Request to server was made using ANONYMOUS or no authentication.")) : Optional.empty();
+            return caller.proof().method() == TokenRequest.AuthMethod.ANONYMOUS && !script.autoApprove
+                ? Optional.of(new Refusal(7, "Request to server was made using ANONYMOUS or no authentication."))
+                : Optional.empty();
         }
 
         private TokenRequest.ClassAd enqueue(Request request) {
@@ -1516,7 +1555,8 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             }
             Optional<Request> request = Optional.ofNullable(requests.get(requestId));
             if (request.isEmpty()) {
-                return Optional.of(UNKNOWN.ad());
+                return Optional.of(script.pretends ? new TokenRequest.ClassAd().put("Token", script.token.orElse(""))
+                    : UNKNOWN.ad());
             }
             if (!ad.string("ClientId").equals(Optional.of(request.get().clientId()))) {
                 return Optional.of(new Refusal(3, "Client ID is incorrect.").ad());
