@@ -105,7 +105,6 @@ import java.security.cert.PKIXReason;
 import java.security.cert.TrustAnchor;
 import java.security.cert.X509Certificate;
 import java.security.interfaces.DSAKey;
-import java.security.interfaces.ECKey;
 import java.security.interfaces.ECPrivateKey;
 import java.security.interfaces.ECPublicKey;
 import java.security.interfaces.RSAKey;
@@ -5356,16 +5355,15 @@ public final class TokenRequest {
      * A server's certificate, its issuer and so on, to one that is trusted. The rules are those of OpenSSL at security level
      * 2, which is Debian's (openssl-verification-options(1)); where they are stricter, a comment says why.
      *
-     * <p>Java checks the signatures and the name constraints (RFC 5280, 6.1). It believes what it is told to trust, whatever
-     * that says of itself: so it is told to trust the last one's name and key only, and the certificate is part of what it
-     * checks.
+     * <p>Java checks the signatures and the name constraints (RFC 5280, 6.1). It believes a certificate that it is told to
+     * trust, whatever that says of itself: so it is told to trust a name and a key only, and a root with name constraints is
+     * part of what it checks.
      *
      * @param certificates the server's own first
      * @param isWhole      whether the last one has signed itself, as a root has
      */
     record CertificatePath(List<X509Certificate> certificates, boolean isWhole) {
-        private static final int MIN_RSA_BITS = 2048;
-        private static final int MIN_EC_BITS = 224;
+        private static final int MIN_BITS = 2048;
         /** Extensions. RFC 5280, 4.2.1 */
         private static final String KEY_USAGE = "2.5.29.15";
         private static final String SUBJECT_ALT_NAME = "2.5.29.17";
@@ -5390,6 +5388,7 @@ public final class TokenRequest {
         private static final int MAX_NAME_LENGTH = 200;
 
         /** An element of ASN.1 in its DER form. */
+        @SuppressWarnings("ArrayRecordComponent") // never compared
         private record Der(int tag, byte[] value) {
             /** The elements that the bytes consist of, one after the other. */
             static List<Der> parse(byte[] bytes) throws CertificateParsingException {
@@ -5448,11 +5447,13 @@ public final class TokenRequest {
                 boolean isSelfIssued = certificate.getSubjectX500Principal().equals(certificate.getIssuerX500Principal());
                 cas += i > 0 && !isSelfIssued ? 1 : 0;
             }
-            if (!isWhole && top > 0 && certificates.get(top).getExtensionValue(NAME_CONSTRAINTS) != null) {
+            boolean isConstrained = certificates.get(top).getExtensionValue(NAME_CONSTRAINTS) != null;
+            if (!isWhole && top > 0 && isConstrained) {
                 throw invalid(top, "has name constraints, which are checked only together with the certificate of its issuer",
                     "to trust it: that certificate in the file of -cafile, too");
             }
-            checkWithJava(certificates.get(top), isWhole ? certificates : certificates.subList(0, top));
+            // What else a root says has been checked; its lack of policies would be in the way of those that CAs demand.
+            checkWithJava(certificates.get(top), isWhole && isConstrained ? certificates : certificates.subList(0, top));
         }
 
         private InvalidPath invalid(int at, String what, String remedy) {
@@ -5511,13 +5512,11 @@ public final class TokenRequest {
 
         private void checkKey(int at) throws InvalidPath {
             PublicKey key = certificates.get(at).getPublicKey();
-            int least = key instanceof ECKey ? MIN_EC_BITS : MIN_RSA_BITS;
-            // Other keys, such as Ed25519, come in one size.
+            // Of other kinds Java knows no weak ones: the smallest EC key has 256 bits.
             int bits = key instanceof RSAKey rsa ? rsa.getModulus().bitLength()
-                : key instanceof DSAKey dsa ? dsa.getParams() == null ? 0 : dsa.getParams().getP().bitLength()
-                : key instanceof ECKey ec ? ec.getParams().getOrder().bitLength() : least;
-            if (bits < least) {
-                throw invalid(at, "has a key of " + bits + " bits (" + key.getAlgorithm() + "); at least " + least
+                : key instanceof DSAKey dsa ? dsa.getParams() == null ? 0 : dsa.getParams().getP().bitLength() : MIN_BITS;
+            if (bits < MIN_BITS) {
+                throw invalid(at, "has a key of " + bits + " bits (" + key.getAlgorithm() + "); at least " + MIN_BITS
                     + " are needed", InvalidPath.REPLACE);
             }
         }
@@ -5607,9 +5606,10 @@ public final class TokenRequest {
                 CertPathValidator.getInstance("PKIX").validate(CertificateFactory.getInstance("X.509").generateCertPath(checked),
                     parameters);
             } catch (CertPathValidatorException e) {
-                throw new InvalidPath(certificates, e.getReason() == PKIXReason.INVALID_NAME
-                    ? "the name constraints of its CAs do not allow its names" : "its chain is not valid: " + e.getMessage(),
-                    InvalidPath.REPLACE);
+                throw new InvalidPath(certificates,
+                    e.getReason() == PKIXReason.INVALID_NAME ? "the name constraints of its CAs do not allow its names"
+                    : e.getReason() == PKIXReason.INVALID_POLICY ? "its CAs demand a policy that it does not have"
+                    : "its chain is not valid: " + e.getMessage(), InvalidPath.REPLACE);
             } catch (GeneralSecurityException | RuntimeException e) { // which Java throws at an empty name in constraints
                 throw new InvalidPath(certificates, "Java cannot check its chain (" + e.getClass().getSimpleName() + ")",
                     InvalidPath.REPLACE);
@@ -5682,7 +5682,7 @@ public final class TokenRequest {
                     }
                 }
             }
-            if (isExcluded || isLimited && !isPermitted) {
+            if (isExcluded || (isLimited && !isPermitted)) {
                 throw new CertificateException("its CA " + subject(ca)
                     + " must not vouch for that name (name constraints)");
             }
@@ -5720,7 +5720,7 @@ public final class TokenRequest {
 
         private static String addressText(byte[] bytes) {
             try {
-                return Target.text(InetAddress.getByAddress(bytes));
+                return Target.text(bytes.length == 16 ? Inet6Address.getByAddress("", bytes, -1) : InetAddress.getByAddress(bytes));
             } catch (UnknownHostException e) {
                 return HexFormat.of().formatHex(bytes);
             }

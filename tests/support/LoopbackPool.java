@@ -40,7 +40,6 @@ import java.security.MessageDigest;
 import java.security.Principal;
 import java.security.PrivateKey;
 import java.security.SecureRandom;
-import java.security.Security;
 import java.security.Signature;
 import java.security.cert.Certificate;
 import java.security.cert.CertificateFactory;
@@ -207,12 +206,6 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
     @Override
     public Running call() throws IOException, GeneralSecurityException {
         SecureRandom random = new SecureRandom();
-        if (!script.cipherSuites.isEmpty() || !script.signatureSchemes.isEmpty()) {
-            Security.setProperty("jdk.tls.disabledAlgorithms", "");
-        }
-        if (!script.signatureSchemes.isEmpty()) {
-            System.setProperty("jdk.tls.server.SignatureSchemes", String.join(",", script.signatureSchemes));
-        }
         Authority authority = new Authority(random, Instant.now());
         Path ca = script.caFile();
         Files.writeString(ca, authority.pem());
@@ -342,12 +335,8 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         private List<String> tlsVersions;
 
         @Option(names = "--cipher-suites", paramLabel = "NAME", split = ",",
-            description = "TLS cipher suites, by Java's names; also those that Java no longer uses by itself.")
+            description = "TLS cipher suites, by Java's names (default: those that Java enables).")
         private List<String> cipherSuites = List.of();
-
-        @Option(names = "--signature-schemes", paramLabel = "NAME", split = ",",
-            description = "How TLS signs, by the names of RFC 8446; also what Java no longer uses by itself.")
-        private List<String> signatureSchemes = List.of();
 
         @Option(names = "--approve-after", paramLabel = "N", defaultValue = "1",
             description = "Answer \"pending\" to the first N polls (default: ${DEFAULT-VALUE}).")

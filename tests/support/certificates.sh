@@ -8,12 +8,12 @@
 #   CASE|HOST|TRUSTED|SHOWN|OURS|OPENSSL|WHY
 #
 #   HOST      the name that was asked for, or an IP address
-#   TRUSTED   ca:NAME,NAME...  these are in the file of -cafile;   fp:NAME  this one is named with -fingerprint;
-#             asked  nothing is, and a person would accept what nobody vouches for
+#   TRUSTED   ca:NAME,NAME...  these are in the file of -cafile;   part:NAME  so is this one, which has not signed itself
+#             fp:NAME  this one is named with -fingerprint;   asked  nothing is, and a person accepts what nobody vouches for
 #   SHOWN     what the server shows, its own certificate first: NAME,NAME...
 #   OURS      yes or no: whether this program trusts it
 #   OPENSSL   whether `openssl verify -auth_level 2 -purpose sslserver -verify_hostname HOST` does, with the same CAs
-#             trusted. For fp it is given -partial_chain and that certificate; for asked, the last one shown.
+#             trusted; for part and fp with -partial_chain, too, and for asked with the last one that is shown
 #   WHY       the reason of a difference between the two; empty where there is none
 set -euo pipefail
 
@@ -148,13 +148,16 @@ validity() {
     leaf "below-root-$at" "root-$at"
     both "validity: the root's is $at" "ca:root-$at" "below-root-$at" no
     both "validity: the root's is $at, and shown" "ca:root-$at" "below-root-$at,root-$at" no
+    ca "under-root-$at" "root-$at"
+    leaf "by-under-root-$at" "under-root-$at"
+    both "validity: the root's is $at, and an intermediate CA is trusted, too" "ca:under-root-$at,root-$at" "by-under-root-$at" no
     validity=$at certificate "alone-$at" "alone-$at" "${NAMED[@]}"
     both "validity: signed by itself, trusted itself, and $at" "ca:alone-$at" "alone-$at" no
-    both "validity: trusted itself, though by a CA, and $at" "ca:host-$at" "host-$at" no
+    both "validity: trusted itself, though by a CA, and $at" "part:host-$at" "host-$at" no
     both "validity: fingerprint of the host's, which is $at" "fp:host-$at" "host-$at" no
     both "validity: fingerprint of the root, which is $at" "fp:root-$at" "below-root-$at,root-$at" no
     both "validity: fingerprint of an intermediate CA, which is $at" "fp:middle-$at" "below-middle-$at,middle-$at" no
-    both "validity: an intermediate CA is trusted that is $at" "ca:middle-$at" "below-middle-$at" no
+    both "validity: an intermediate CA is trusted that is $at" "part:middle-$at" "below-middle-$at" no
     both "validity: accepted by a person, and $at" asked "alone-$at" no
     both "validity: a root accepted by a person, and $at" asked "below-root-$at,root-$at" no
   done
@@ -255,12 +258,12 @@ purposes() {
   for usage in clientAuth emailProtection-codeSigning anyExtendedKeyUsage; do
     leaf "host-$usage" root "extendedKeyUsage=${usage/-/,}"
     both "purpose: $usage" ca:root "host-$usage" no
-    both "purpose: $usage, trusted itself" "ca:host-$usage" "host-$usage" no
+    both "purpose: $usage, trusted itself" "part:host-$usage" "host-$usage" no
     both "purpose: $usage, and its fingerprint" "fp:host-$usage" "host-$usage" no
     ca "middle-$usage" root "extendedKeyUsage=${usage/-/,}"
     leaf "below-middle-$usage" "middle-$usage"
     both "purpose of an intermediate CA: $usage" ca:root "below-middle-$usage,middle-$usage" no
-    both "purpose of an intermediate CA, which is trusted: $usage" "ca:middle-$usage" "below-middle-$usage" no
+    both "purpose of an intermediate CA, which is trusted: $usage" "part:middle-$usage" "below-middle-$usage" no
     certificate "root-$usage" "root-$usage" "${CA[@]}" "extendedKeyUsage=${usage/-/,}"
     leaf "below-root-$usage" "root-$usage"
     both "purpose of a root: $usage" "ca:root-$usage" "below-root-$usage" no
@@ -277,7 +280,7 @@ purposes() {
   both 'key usage: certificates only' ca:root host-certifies no
   secret=rsa2048 leaf host-enciphers root keyUsage=keyEncipherment
   row 'key usage: enciphers only' "$HOST" ca:root host-enciphers no yes \
-    'with forward secrecy the key signs (RFC 8446 4.4.2.2); OpenSSL looks at that in the handshake'
+    'with forward secrecy the key signs (RFC 8446 4.4.2.2); Java has always wanted it'
   leaf host-netscape root nsCertType=server
   both 'purpose in the form of Netscape: server' ca:root host-netscape yes
   leaf host-netscape-client root nsCertType=client
@@ -321,6 +324,15 @@ name_constraints() {
   both 'name constraints, and the name is a common name: excluded;DNS:pool.test' ca:root-bad-excluded cn-excluded no
   subject="/CN=$HOST" certificate cn-good root-good-permitted basicConstraints=CA:FALSE
   both 'name constraints, and the name is a common name: permitted;DNS:pool.test' ca:root-good-permitted cn-good yes
+  subject="/CN=$HOST" certificate cn-beside-permitted root-bad-permitted subjectAltName=IP:192.0.2.7
+  both 'name constraints, and the name is a common name beside an IP entry: permitted;DNS:other.test' \
+    ca:root-bad-permitted cn-beside-permitted no
+  subject="/CN=$HOST" certificate cn-beside-excluded root-bad-excluded subjectAltName=IP:192.0.2.7
+  both 'name constraints, and the name is a common name beside an IP entry: excluded;DNS:pool.test' \
+    ca:root-bad-excluded cn-beside-excluded no
+  subject="/CN=$HOST" certificate cn-beside-good root-good-permitted subjectAltName=IP:192.0.2.7
+  both 'name constraints, and the name is a common name beside an IP entry: permitted;DNS:pool.test' \
+    ca:root-good-permitted cn-beside-good yes
   certificate star-excluded root-bad-excluded-itself 'subjectAltName=DNS:*.pool.test'
   row 'name constraints, and a wildcard hides the name: excluded;DNS:cm.pool.test' "$HOST" ca:root-bad-excluded-itself star-excluded \
     no yes 'the name that is asked for is the one that the CA must not vouch for'
@@ -346,8 +358,8 @@ name_constraints() {
   row 'name constraints that Java cannot read' "$HOST" ca:root by-garbled-constraints,garbled-constraints no yes \
     'Java would pass over all of them; OpenSSL reads those that concern no URI'
 
-  row 'name constraints of a CA that is trusted without its root, kept' "$HOST" ca:middle-good-permitted below-middle-good-permitted \
-    no no ''
+  row 'name constraints of a CA that is trusted without its root, kept' "$HOST" part:middle-good-permitted \
+    below-middle-good-permitted no yes 'they can be checked only below the root that it has them from'
   row 'name constraints of a CA whose fingerprint is given, kept' "$HOST" fp:middle-good-permitted \
     below-middle-good-permitted,middle-good-permitted no yes 'they can be checked only below the root that it has them from'
   row 'name constraints of a CA that is trusted with its root, kept' "$HOST" ca:middle-good-permitted,root below-middle-good-permitted \
@@ -374,7 +386,7 @@ keys_and_hashes() {
   secret=rsa1024 ca middle-rsa1024 root
   leaf below-middle-rsa1024 middle-rsa1024
   both "key of an intermediate CA: RSA, 1024 bits" ca:root below-middle-rsa1024,middle-rsa1024 no
-  both "key of an intermediate CA, which is trusted: RSA, 1024 bits" ca:middle-rsa1024 below-middle-rsa1024 no
+  both "key of an intermediate CA, which is trusted: RSA, 1024 bits" part:middle-rsa1024 below-middle-rsa1024 no
   secret=rsa1024 ca root-rsa1024
   leaf below-root-rsa1024 root-rsa1024
   both "key of a root: RSA, 1024 bits" ca:root-rsa1024 below-root-rsa1024 no
@@ -418,7 +430,8 @@ keys_and_hashes() {
   row 'hash of the mask of a PSS signature: SHA-1' "$HOST" ca:root-rsa host-pss-mgf-sha1 no yes 'SHA-1 has no place in it at all'
   padding='-sigopt rsa_padding_mode:pss' leaf host-pss root-rsa
   both 'hash of a PSS signature: SHA-256' ca:root-rsa host-pss yes
-  row "hash of a CA's that is trusted without its root: SHA-1" "$HOST" ca:middle-sha1 below-middle-sha1 no no ''
+  row "hash of a CA's that is trusted without its root: SHA-1" "$HOST" part:middle-sha1 below-middle-sha1 no yes \
+    'SHA-1 is for a root alone, which OpenSSL takes any certificate for that is trusted'
   row "hash of a host's whose fingerprint is given: SHA-1" "$HOST" fp:host-sha1 host-sha1 no yes \
     'SHA-1 is for a root alone, which OpenSSL takes any certificate for that is trusted'
 }
@@ -509,18 +522,32 @@ other_faults() {
   ca middle-critical root "$unknown"
   leaf below-middle-critical middle-critical
   both 'a critical extension that nobody knows, of an intermediate CA' ca:root below-middle-critical,middle-critical no
-  both 'a critical extension that nobody knows, of an intermediate CA that is trusted' ca:middle-critical below-middle-critical no
+  both 'a critical extension that nobody knows, of an intermediate CA that is trusted' part:middle-critical below-middle-critical no
   certificate root-critical root-critical "${CA[@]}" "$unknown"
   leaf below-root-critical root-critical
   both 'a critical extension that nobody knows, of a root' ca:root-critical below-root-critical no
   leaf host-known root 1.3.6.1.4.1.99999.1=ASN1:NULL
   both 'an extension that nobody knows, and need not' ca:root host-known yes
+  ca demanding root certificatePolicies=1.2.3.4 policyConstraints=critical,requireExplicitPolicy:0
+  leaf by-demanding demanding
+  row 'a policy that a CA demands, and the host does not have' "$HOST" ca:root by-demanding,demanding no yes \
+    'the CA says so (RFC 5280 6.1); OpenSSL looks at it with -policy_check'
+  leaf by-demanding-kept demanding certificatePolicies=1.2.3.4
+  both 'a policy that a CA demands, and the host has' ca:root by-demanding-kept,demanding yes
+  subject=/ certificate nameless root "subjectAltName=critical,DNS:$HOST"
+  both 'no subject, only a DNS entry' ca:root nameless yes
+  subject=/ certificate nameless-alone nameless-alone "subjectAltName=critical,DNS:$HOST"
+  row 'no subject, only a DNS entry, signed by itself' "$HOST" ca:nameless-alone nameless-alone no yes \
+    'an issuer has a name (RFC 5280 4.1.2.4); Java reads no certificate without'
   # Its last byte is one of the signature.
   openssl x509 -in good.pem -outform DER | head -c -1 >broken.der
   printf '\001' >>broken.der
   openssl x509 -inform DER -in broken.der -out broken.pem
   cp good.key broken.key
   both 'a signature that is damaged' ca:root broken no
+  # A subject that would be lines of its own, and steer the terminal.
+  subject=$'/CN=host\n  trusted: yes\033[2J' leaf host-lines stranger
+  both 'a subject of several lines, by another CA' ca:root host-lines,stranger no
   row 'a signature that is damaged, and a person accepts this very certificate' "$HOST" asked broken,root yes no \
     'the fingerprint that was shown covers the signature, and no CA vouches'
 }
@@ -547,7 +574,7 @@ anchors() {
   certificate middle-no-ca root basicConstraints=CA:FALSE
   leaf by-middle-no-ca middle-no-ca
   both 'fingerprint of a CA that is none' fp:middle-no-ca by-middle-no-ca,middle-no-ca no
-  both 'a CA that is none, trusted' ca:middle-no-ca by-middle-no-ca no
+  both 'a CA that is none, trusted' part:middle-no-ca by-middle-no-ca no
 }
 
 # What costs a client much time if it lets it; all within the 32 KB that Java takes of a server.
