@@ -62,6 +62,7 @@ import java.net.SocketException;
 import java.net.SocketTimeoutException;
 import java.net.URLDecoder;
 import java.net.UnknownHostException;
+import java.nio.BufferUnderflowException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.AccessDeniedException;
@@ -86,7 +87,11 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.nio.file.attribute.UserPrincipal;
 import java.nio.file.attribute.UserPrincipalLookupService;
 import java.nio.file.attribute.UserPrincipalNotFoundException;
+import java.security.AlgorithmConstraints;
+import java.security.AlgorithmParameters;
+import java.security.CryptoPrimitive;
 import java.security.GeneralSecurityException;
+import java.security.Key;
 import java.security.KeyFactory;
 import java.security.KeyPair;
 import java.security.KeyPairGenerator;
@@ -95,20 +100,28 @@ import java.security.MessageDigest;
 import java.security.PrivateKey;
 import java.security.PublicKey;
 import java.security.SecureRandom;
-import java.security.cert.CertPathBuilderException;
+import java.security.cert.CertPathValidator;
 import java.security.cert.CertPathValidatorException;
 import java.security.cert.CertificateException;
 import java.security.cert.CertificateExpiredException;
 import java.security.cert.CertificateFactory;
+import java.security.cert.CertificateNotYetValidException;
+import java.security.cert.CertificateParsingException;
+import java.security.cert.PKIXParameters;
 import java.security.cert.PKIXReason;
+import java.security.cert.TrustAnchor;
 import java.security.cert.X509Certificate;
+import java.security.interfaces.DSAKey;
 import java.security.interfaces.ECPrivateKey;
 import java.security.interfaces.ECPublicKey;
+import java.security.interfaces.RSAKey;
 import java.security.spec.ECFieldFp;
 import java.security.spec.ECGenParameterSpec;
 import java.security.spec.ECParameterSpec;
 import java.security.spec.ECPoint;
 import java.security.spec.ECPublicKeySpec;
+import java.security.spec.MGF1ParameterSpec;
+import java.security.spec.PSSParameterSpec;
 import java.time.DateTimeException;
 import java.time.Duration;
 import java.time.Instant;
@@ -120,6 +133,7 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Base64;
+import java.util.Collection;
 import java.util.Collections;
 import java.util.Comparator;
 import java.util.Date;
@@ -184,6 +198,7 @@ import javax.net.ssl.SSLParameters;
 import javax.net.ssl.TrustManager;
 import javax.net.ssl.TrustManagerFactory;
 import javax.net.ssl.X509ExtendedTrustManager;
+import javax.net.ssl.X509TrustManager;
 import javax.security.auth.x500.X500Principal;
 import picocli.AutoComplete;
 import picocli.CommandLine;
@@ -6729,14 +6744,577 @@ public final class TokenRequest {
         }
     }
 
+    /** Why a path of certificates is not valid, in words that follow "the certificate is not trusted: ", and what helps. */
+    static final class InvalidPath extends CertificateException {
+        private static final long serialVersionUID = 1L;
+        private static final String REPLACE = "to be replaced by the pool's administrator";
+        private final transient List<X509Certificate> path;
+        private final String remedy;
+
+        InvalidPath(List<X509Certificate> path, String why, String remedy) {
+            super(why);
+            this.path = List.copyOf(path);
+            this.remedy = remedy;
+        }
+    }
+
+    /**
+     * The certificates that a server shows: its own, and others in any order, which may be of no use. As a hostile server
+     * chooses them, there is a limit to them and to the signatures that are checked before anything is known of them.
+     */
+    static final class ShownCertificates {
+        /** Java's own limit, too, unless somebody has set jdk.tls.maxCertificateChainLength. */
+        private static final int MAX_CERTIFICATES = 10;
+        /** Of one: enough for several hundred names. */
+        private static final int MAX_BYTES = 16 * 1024;
+        /** Every certificate has one issuer; some more, because several can have the issuer's name. */
+        private static final int MAX_SIGNATURES = 2 * MAX_CERTIFICATES;
+        private static final String SHORTEN = "to be shortened by the pool's administrator (AUTH_SSL_SERVER_CERTFILE)";
+        private final List<X509Certificate> certificates;
+        /** Issuer and certificate: whether the one has signed the other. */
+        private final Map<List<X509Certificate>, Boolean> signatures = new HashMap<>();
+        private int checked;
+
+        /** @param chain at least one, the server's own first */
+        ShownCertificates(X509Certificate... chain) throws CertificateException {
+            this.certificates = List.of(chain);
+            if (chain.length > MAX_CERTIFICATES) {
+                throw new InvalidPath(certificates.subList(0, 1), "the server shows " + chain.length + " certificates; at most "
+                    + MAX_CERTIFICATES + " are looked at", SHORTEN);
+            }
+            for (X509Certificate certificate : chain) {
+                int bytes = certificate.getEncoded().length;
+                if (bytes > MAX_BYTES) {
+                    throw new InvalidPath(certificates.subList(0, 1), "one of the certificates has " + bytes
+                        + " bytes; the limit is " + MAX_BYTES, InvalidPath.REPLACE);
+                }
+            }
+        }
+
+        List<X509Certificate> all() {
+            return certificates;
+        }
+
+        /** The server's own certificate, its issuer and so on, as far as they are shown. */
+        List<X509Certificate> path() throws CertificateException {
+            List<X509Certificate> path = new ArrayList<>();
+            Optional<X509Certificate> next = Optional.of(certificates.get(0));
+            while (next.isPresent()) {
+                path.add(next.get());
+                next = issuers(next.get(), certificates).stream().filter(one -> !path.contains(one)).findFirst();
+            }
+            return path;
+        }
+
+        /**
+         * The shortest valid path from the server's own certificate to one that is trusted; empty if there is no path at all.
+         * A trusted CA whose issuer is trusted, too, is not the end of a path: OpenSSL goes on as well.
+         *
+         * @throws InvalidPath what is wrong with the shortest path, if there are some, and none is valid
+         */
+        Optional<CertificatePath> pathTo(Set<X509Certificate> trusted) throws CertificateException {
+            Set<X509Certificate> known = new LinkedHashSet<>(trusted);
+            known.addAll(certificates);
+            Optional<InvalidPath> objection = Optional.empty();
+            // Breadth first, and every certificate once, so this ends soon, whatever has signed what.
+            Set<X509Certificate> seen = new HashSet<>(certificates.subList(0, 1));
+            Deque<List<X509Certificate>> paths = new ArrayDeque<>(List.of(certificates.subList(0, 1)));
+            while (!paths.isEmpty()) {
+                List<X509Certificate> path = paths.remove();
+                X509Certificate last = path.get(path.size() - 1);
+                List<X509Certificate> issuers = issuers(last, known);
+                if (trusted.contains(last) && issuers.stream().noneMatch(one -> trusted.contains(one) && !path.contains(one))) {
+                    try {
+                        CertificatePath complete = new CertificatePath(path, isSelfSigned(last));
+                        complete.check();
+                        return Optional.of(complete);
+                    } catch (InvalidPath e) {
+                        objection = objection.or(() -> Optional.of(e));
+                    }
+                }
+                for (X509Certificate issuer : issuers) {
+                    if (seen.add(issuer)) {
+                        List<X509Certificate> longer = new ArrayList<>(path);
+                        longer.add(issuer);
+                        paths.add(longer);
+                    }
+                }
+            }
+            if (objection.isPresent()) {
+                throw objection.get();
+            }
+            return Optional.empty();
+        }
+
+        /** Those that have signed a certificate, those in force first; none if it has signed itself. */
+        private List<X509Certificate> issuers(X509Certificate certificate, Collection<X509Certificate> candidates)
+                throws CertificateException {
+            List<X509Certificate> inForce = new ArrayList<>();
+            List<X509Certificate> others = new ArrayList<>();
+            if (!isSelfSigned(certificate)) {
+                for (X509Certificate candidate : candidates) {
+                    if (hasSigned(candidate, certificate)) {
+                        (CertificatePath.isInForce(candidate) ? inForce : others).add(candidate);
+                    }
+                }
+            }
+            inForce.addAll(others);
+            return inForce;
+        }
+
+        boolean isSelfSigned(X509Certificate certificate) throws CertificateException {
+            return hasSigned(certificate, certificate);
+        }
+
+        private boolean hasSigned(X509Certificate issuer, X509Certificate certificate) throws CertificateException {
+            if (!certificate.getIssuerX500Principal().equals(issuer.getSubjectX500Principal())) {
+                return false;
+            }
+            List<X509Certificate> pair = List.of(issuer, certificate);
+            if (!signatures.containsKey(pair)) {
+                if (certificates.contains(issuer) && ++checked > MAX_SIGNATURES) {
+                    throw new InvalidPath(certificates.subList(0, 1), "the server shows too many certificates of one name",
+                        SHORTEN);
+                }
+                signatures.put(pair, verifies(issuer.getPublicKey(), certificate));
+            }
+            return signatures.get(pair);
+        }
+
+        private static boolean verifies(PublicKey key, X509Certificate certificate) {
+            try {
+                certificate.verify(key);
+                return true;
+            } catch (GeneralSecurityException e) {
+                return false;
+            }
+        }
+    }
+
+    /**
+     * A server's certificate, its issuer and so on, to one that is trusted. The rules are those of OpenSSL at security level
+     * 2, which is Debian's (openssl-verification-options(1)); where they are stricter, a comment says why.
+     *
+     * <p>Java checks the signatures and the name constraints (RFC 5280, 6.1). It believes a certificate that it is told to
+     * trust, whatever that says of itself: so it is told to trust a name and a key only, and a root with name constraints is
+     * part of what it checks.
+     *
+     * @param certificates the server's own first
+     * @param isWhole      whether the last one has signed itself, as a root has
+     */
+    record CertificatePath(List<X509Certificate> certificates, boolean isWhole) {
+        private static final int MIN_BITS = 2048;
+        /** Extensions. RFC 5280, 4.2.1 */
+        private static final String KEY_USAGE = "2.5.29.15";
+        private static final String SUBJECT_ALT_NAME = "2.5.29.17";
+        private static final String NAME_CONSTRAINTS = "2.5.29.30";
+        private static final String EXTENDED_KEY_USAGE = "2.5.29.37";
+        private static final String SERVER_AUTH = "1.3.6.1.5.5.7.3.1";
+        /** Netscape's certificate type, a bit string, and its bit for a server. */
+        private static final String NETSCAPE_TYPE = "2.16.840.1.113730.1.1";
+        private static final int NETSCAPE_SERVER = 0x40;
+        /** Positions in KeyUsage, and tags of GeneralName. RFC 5280, 4.2.1.3 and 4.2.1.6 */
+        private static final int DIGITAL_SIGNATURE = 0;
+        private static final int KEY_CERT_SIGN = 5;
+        private static final int DNS_NAME = 0x82;
+        private static final int IP_ADDRESS = 0x87;
+        private static final int PERMITTED = 0xA0;
+        private static final byte[] COMMON_NAME = {0x55, 0x04, 0x03};
+        private static final Pattern IPV4 =
+            Pattern.compile("((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(\\.(?!$)|$)){4}");
+        private static final String MALFORMED = "has a malformed extension";
+        /** What a message shows of a certificate: so many of its names, and so much of its subject. */
+        private static final int MAX_SHOWN = 5;
+        private static final int MAX_NAME_LENGTH = 200;
+
+        /** An element of ASN.1 in its DER form. */
+        @SuppressWarnings("ArrayRecordComponent") // never compared
+        private record Der(int tag, byte[] value) {
+            /** The elements that the bytes consist of, one after the other. */
+            static List<Der> parse(byte[] bytes) throws CertificateParsingException {
+                List<Der> elements = new ArrayList<>();
+                ByteBuffer rest = ByteBuffer.wrap(bytes);
+                try {
+                    while (rest.hasRemaining()) {
+                        int tag = rest.get() & 0xFF;
+                        int length = rest.get() & 0xFF;
+                        length = length < 0x80 ? length : length == 0x81 ? rest.get() & 0xFF
+                            : length == 0x82 ? rest.getShort() & 0xFFFF : Integer.MAX_VALUE; // longer than any certificate
+                        if (length > rest.remaining()) {
+                            throw new BufferUnderflowException();
+                        }
+                        byte[] value = new byte[length];
+                        rest.get(value);
+                        elements.add(new Der(tag, value));
+                    }
+                } catch (BufferUnderflowException e) {
+                    throw new CertificateParsingException("malformed DER", e);
+                }
+                return elements;
+            }
+
+            List<Der> parts() throws CertificateParsingException {
+                return parse(value);
+            }
+
+            /** Of IA5String; what is no ASCII equals no name of a host. */
+            String text() {
+                return new String(value, ISO_8859_1);
+            }
+        }
+
+        /** @throws InvalidPath if a rule is broken: the first one, from the server's own certificate upwards */
+        void check() throws InvalidPath {
+            int top = certificates.size() - 1;
+            int cas = 0;
+            for (int i = 0; i <= top; i++) {
+                X509Certificate certificate = certificates.get(i);
+                boolean isRoot = isWhole && i == top;
+                try {
+                    checkValidity(i);
+                    checkExtensions(i);
+                    checkKey(i);
+                    checkPurpose(i);
+                    if (!isRoot) { // whose own signature proves nothing, so that its hash does not matter
+                        checkHash(i);
+                    }
+                    if (i > 0 && !(isRoot && certificate.getVersion() < 3)) { // which has no way to say that it is a CA
+                        checkAuthority(i, cas);
+                    }
+                } catch (CertificateParsingException e) {
+                    throw invalid(i, MALFORMED, InvalidPath.REPLACE);
+                }
+                boolean isSelfIssued = certificate.getSubjectX500Principal().equals(certificate.getIssuerX500Principal());
+                cas += i > 0 && !isSelfIssued ? 1 : 0;
+            }
+            boolean isConstrained = certificates.get(top).getExtensionValue(NAME_CONSTRAINTS) != null;
+            if (!isWhole && top > 0 && isConstrained) {
+                throw invalid(top, "has name constraints, which are checked only together with the certificate of its issuer",
+                    "to trust it: that certificate in the file of -cafile, too");
+            }
+            // What else a root says has been checked; its lack of policies would be in the way of those that CAs demand.
+            checkWithJava(certificates.get(top), isWhole && isConstrained ? certificates : certificates.subList(0, top));
+        }
+
+        private InvalidPath invalid(int at, String what, String remedy) {
+            return new InvalidPath(certificates, (at == 0 ? "it " : "its CA " + subject(certificates.get(at)) + " ")
+                + what, remedy);
+        }
+
+        // ---- What a certificate says of itself ----
+
+        /** Whether it is valid at present, by its own word. */
+        static boolean isInForce(X509Certificate certificate) {
+            try {
+                certificate.checkValidity();
+                return true;
+            } catch (CertificateExpiredException | CertificateNotYetValidException e) {
+                return false;
+            }
+        }
+
+        private void checkValidity(int at) throws InvalidPath {
+            try {
+                certificates.get(at).checkValidity();
+            } catch (CertificateExpiredException e) {
+                throw invalid(at, "has expired (" + e.getMessage() + ")", "to be renewed by the pool's administrator");
+            } catch (CertificateNotYetValidException e) {
+                throw invalid(at, "is not valid yet (" + e.getMessage() + ")",
+                    "to be used from then on; or the clock of this machine is wrong");
+            }
+        }
+
+        /**
+         * Java passes over what it cannot read, unless it is critical. So that what limits a certificate is not lost in this
+         * way, such extensions must be readable.
+         */
+        private void checkExtensions(int at) throws CertificateParsingException, InvalidPath {
+            X509Certificate certificate = certificates.get(at);
+            if (certificate.hasUnsupportedCriticalExtension()) {
+                throw invalid(at, "has a critical extension that is not known here", InvalidPath.REPLACE);
+            }
+            boolean isReadable = (certificate.getKeyUsage() != null || extension(certificate, KEY_USAGE).isEmpty())
+                && (certificate.getExtendedKeyUsage() != null || extension(certificate, EXTENDED_KEY_USAGE).isEmpty())
+                && (certificate.getSubjectAlternativeNames() != null || extension(certificate, SUBJECT_ALT_NAME).isEmpty());
+            try {
+                byte[] constraints = certificate.getExtensionValue(NAME_CONSTRAINTS);
+                if (constraints != null) { // only a trust anchor tells whether Java can read them
+                    new TrustAnchor(certificate.getSubjectX500Principal(), certificate.getPublicKey(),
+                        Der.parse(constraints).get(0).value());
+                }
+            } catch (IllegalArgumentException e) {
+                isReadable = false;
+            }
+            if (!isReadable) {
+                throw invalid(at, MALFORMED, InvalidPath.REPLACE);
+            }
+        }
+
+        private void checkKey(int at) throws InvalidPath {
+            PublicKey key = certificates.get(at).getPublicKey();
+            // Of other kinds Java knows no weak ones: the smallest EC key has 256 bits.
+            int bits = key instanceof RSAKey rsa ? rsa.getModulus().bitLength()
+                : key instanceof DSAKey dsa ? dsa.getParams() == null ? 0 : dsa.getParams().getP().bitLength() : MIN_BITS;
+            if (bits < MIN_BITS) {
+                throw invalid(at, "has a key of " + bits + " bits (" + key.getAlgorithm() + "); at least " + MIN_BITS
+                    + " are needed", InvalidPath.REPLACE);
+            }
+        }
+
+        /** Of what is trusted without its issuer, too: stricter than OpenSSL, which does not look at that signature. */
+        private void checkHash(int at) throws InvalidPath {
+            String algorithm = signatureAlgorithm(certificates.get(at));
+            if (isBroken(algorithm)) {
+                throw invalid(at, "is signed with " + algorithm + ", which can be forged; SHA-256 or better is needed",
+                    InvalidPath.REPLACE);
+            }
+        }
+
+        /** With its hashes; RSASSA-PSS has them in its parameters, without which they are SHA-1 (RFC 8017, A.2.3). */
+        private static String signatureAlgorithm(X509Certificate certificate) {
+            String algorithm = certificate.getSigAlgName();
+            byte[] encoded = certificate.getSigAlgParams();
+            if (!algorithm.equals("RSASSA-PSS")) {
+                return algorithm;
+            }
+            try {
+                AlgorithmParameters parameters = AlgorithmParameters.getInstance(algorithm);
+                parameters.init(encoded == null ? new byte[0] : encoded);
+                PSSParameterSpec pss = parameters.getParameterSpec(PSSParameterSpec.class);
+                return algorithm + " of " + pss.getDigestAlgorithm() + " and "
+                    + (pss.getMGFParameters() instanceof MGF1ParameterSpec mask ? mask.getDigestAlgorithm() : "SHA-1");
+            } catch (GeneralSecurityException | IOException e) {
+                return algorithm + " of SHA-1";
+            }
+        }
+
+        /** Whether the name of a signature's algorithm, or of its hash, is one of which forgeries are known. */
+        static boolean isBroken(String algorithm) {
+            String name = algorithm.toUpperCase(Locale.ROOT);
+            return name.contains("SHA1") || name.contains("SHA-1") || name.contains("MD5") || name.contains("MD2");
+        }
+
+        /**
+         * Extended key usage limits a CA's certificate, too, and "any" is not enough. The server's own key signs: TLS with
+         * forward secrecy wants nothing else of it.
+         */
+        private void checkPurpose(int at) throws InvalidPath, CertificateParsingException {
+            X509Certificate certificate = certificates.get(at);
+            List<String> purposes = certificate.getExtendedKeyUsage();
+            if (purposes != null && !purposes.contains(SERVER_AUTH)) {
+                throw invalid(at, "is not for TLS servers: its extended key usage lacks serverAuth", InvalidPath.REPLACE);
+            }
+            boolean[] usage = certificate.getKeyUsage();
+            if (at == 0 && usage != null && !usage[DIGITAL_SIGNATURE]) {
+                throw invalid(at, "is not for TLS servers: its key usage lacks digitalSignature", InvalidPath.REPLACE);
+            }
+            for (Der type : at == 0 ? extension(certificate, NETSCAPE_TYPE) : List.<Der>of()) {
+                if (type.value().length < 2 || (type.value()[1] & NETSCAPE_SERVER) == 0) {
+                    throw invalid(at, "is not for TLS servers: its Netscape certificate type is another", InvalidPath.REPLACE);
+                }
+            }
+        }
+
+        /** @param cas how many CAs are below it, not counting those that only give themselves another key */
+        private void checkAuthority(int at, int cas) throws InvalidPath {
+            X509Certificate certificate = certificates.get(at);
+            int length = certificate.getBasicConstraints();
+            if (length < 0) {
+                throw invalid(at, "is not a CA (basicConstraints)", InvalidPath.REPLACE);
+            }
+            if (cas > length) {
+                throw invalid(at, "allows " + length + " CAs below it, and there are " + cas + " (pathLenConstraint)",
+                    InvalidPath.REPLACE);
+            }
+            boolean[] usage = certificate.getKeyUsage();
+            if (usage != null && !usage[KEY_CERT_SIGN]) {
+                throw invalid(at, "may not sign certificates (keyUsage)", InvalidPath.REPLACE);
+            }
+        }
+
+        /** Signatures, name constraints, and all that RFC 5280 says besides. */
+        private void checkWithJava(X509Certificate trusted, List<X509Certificate> checked) throws InvalidPath {
+            if (checked.isEmpty()) {
+                return;
+            }
+            try {
+                PKIXParameters parameters = new PKIXParameters(Set.of(
+                    new TrustAnchor(trusted.getSubjectX500Principal(), trusted.getPublicKey(), null)));
+                parameters.setRevocationEnabled(false);
+                // Nobody asks for a policy, and mapping one to others takes exponential time.
+                parameters.setPolicyMappingInhibited(true);
+                CertPathValidator.getInstance("PKIX").validate(CertificateFactory.getInstance("X.509").generateCertPath(checked),
+                    parameters);
+            } catch (CertPathValidatorException e) {
+                throw new InvalidPath(certificates,
+                    e.getReason() == PKIXReason.INVALID_NAME ? "the name constraints of its CAs do not allow its names"
+                    : e.getReason() == PKIXReason.INVALID_POLICY ? "its CAs demand a policy that it does not have"
+                    : "its chain is not valid: " + e.getMessage(), InvalidPath.REPLACE);
+            } catch (GeneralSecurityException | RuntimeException e) { // which Java throws at an empty name in constraints
+                throw new InvalidPath(certificates, "Java cannot check its chain (" + e.getClass().getSimpleName() + ")",
+                    InvalidPath.REPLACE);
+            }
+        }
+
+        // ---- The host's name ----
+
+        /**
+         * An IP address is carried by an IP entry; a name by a DNS entry, or, if there are none, by the common name.
+         *
+         * @throws CertificateException if the server's own certificate is not for this host, or a CA may not vouch for it
+         */
+        void checkName(String host) throws CertificateException {
+            String wanted = host.toLowerCase(Locale.ROOT);
+            Optional<byte[]> address = address(wanted);
+            List<Der> entries = new ArrayList<>();
+            for (Der list : extension(certificates.get(0), SUBJECT_ALT_NAME)) {
+                entries.addAll(list.parts());
+            }
+            List<String> carried = new ArrayList<>();
+            boolean isCarried = false;
+            boolean hasDns = false;
+            for (Der entry : entries) {
+                if (entry.tag() == DNS_NAME) {
+                    hasDns = true;
+                    isCarried |= address.isEmpty() && matches(entry.text(), wanted);
+                    carried.add("DNS:" + entry.text());
+                } else if (entry.tag() == IP_ADDRESS) {
+                    isCarried |= address.filter(bytes -> bytes.length > 0 && Arrays.equals(bytes, entry.value())).isPresent();
+                    carried.add("IP:" + addressText(entry.value()));
+                }
+            }
+            Optional<String> commonName = commonName();
+            boolean isCommonName = address.isEmpty() && commonName.filter(name -> matches(name, wanted)).isPresent();
+            if (!hasDns) {
+                commonName.ifPresent(name -> carried.add("CN:" + name));
+            }
+            if (!isCarried && (hasDns || !isCommonName)) {
+                throw new CertificateException((carried.isEmpty() ? "it carries no name" : "it carries "
+                    + carried.stream().limit(MAX_SHOWN).map(TokenRequest::printable).collect(Collectors.joining(", ")))
+                    + (carried.size() > MAX_SHOWN ? " and " + (carried.size() - MAX_SHOWN) + " more" : "")
+                    + (address.isPresent() ? "; for an address only IP counts" : "")
+                    + (isCommonName ? "; beside DNS the CN does not count" : "")
+                    + (carried.toString().contains("*") ? "; * stands for one whole label, the first" : ""));
+            }
+            for (int i = 1; i < certificates.size() && address.isEmpty(); i++) {
+                checkConstraints(certificates.get(i), wanted);
+            }
+        }
+
+        /**
+         * The name that is asked for, beside the constraints for DNS names. Java looks at the entries only: neither at the
+         * common name, nor at what a wildcard stands for.
+         */
+        private static void checkConstraints(X509Certificate ca, String host) throws CertificateException {
+            boolean isLimited = false;
+            boolean isPermitted = false;
+            boolean isExcluded = false;
+            for (Der constraints : extension(ca, NAME_CONSTRAINTS)) {
+                for (Der subtrees : constraints.parts()) {
+                    for (Der subtree : subtrees.parts()) {
+                        for (Der base : subtree.parts()) {
+                            boolean isDns = base.tag() == DNS_NAME;
+                            boolean isWithin = isDns && isWithin(host, base.text().toLowerCase(Locale.ROOT));
+                            isLimited |= isDns && subtrees.tag() == PERMITTED;
+                            isPermitted |= isWithin && subtrees.tag() == PERMITTED;
+                            isExcluded |= isWithin && subtrees.tag() != PERMITTED;
+                        }
+                    }
+                }
+            }
+            if (isExcluded || (isLimited && !isPermitted)) {
+                throw new CertificateException("its CA " + subject(ca)
+                    + " must not vouch for that name (name constraints)");
+            }
+        }
+
+        private static boolean isWithin(String host, String base) {
+            return base.isEmpty() || host.equals(base) || host.endsWith(base.startsWith(".") ? base : "." + base);
+        }
+
+        /** Whether a name of a certificate, which may have a wildcard for its first label, is this name in small letters. */
+        private static boolean matches(String pattern, String host) {
+            String name = pattern.toLowerCase(Locale.ROOT);
+            if (!name.startsWith("*.")) {
+                return name.equals(host);
+            }
+            String rest = name.substring(1); // two labels at least
+            return rest.indexOf('.', 1) > 0 && rest.indexOf('*') < 0
+                && host.indexOf('.') > 0 && host.substring(host.indexOf('.')).equals(rest);
+        }
+
+        /**
+         * The bytes of an IP address; empty for a host's name. What a C library takes for an address, though it is no proper
+         * one, such as 127.1, has no bytes, so that no entry equals it.
+         */
+        private static Optional<byte[]> address(String host) {
+            String last = host.substring(host.lastIndexOf('.') + 1);
+            boolean isNumber = last.startsWith("0x") || last.chars().allMatch(c -> c >= '0' && c <= '9');
+            try {
+                return host.contains(":") || IPV4.matcher(host).matches() ? Optional.of(InetAddress.getByName(host).getAddress())
+                    : isNumber ? Optional.of(new byte[0]) : Optional.empty();
+            } catch (UnknownHostException e) {
+                return Optional.of(new byte[0]);
+            }
+        }
+
+        private static String addressText(byte[] bytes) {
+            try {
+                return Target.text(bytes.length == 16 ? Inet6Address.getByAddress("", bytes, -1) : InetAddress.getByAddress(bytes));
+            } catch (UnknownHostException e) {
+                return HexFormat.of().formatHex(bytes);
+            }
+        }
+
+        /** The last one, which is the most specific (RFC 6125, 6.4.4). */
+        private Optional<String> commonName() throws CertificateException {
+            Optional<String> name = Optional.empty();
+            for (Der subject : Der.parse(certificates.get(0).getSubjectX500Principal().getEncoded())) {
+                for (Der relative : subject.parts()) {
+                    for (Der attribute : relative.parts()) {
+                        List<Der> pair = attribute.parts();
+                        if (Arrays.equals(pair.get(0).value(), COMMON_NAME)) {
+                            name = Optional.of(pair.get(1).text());
+                        }
+                    }
+                }
+            }
+            return name;
+        }
+
+        // ---- Words ----
+
+        static String subject(X509Certificate certificate) {
+            return name(certificate.getSubjectX500Principal());
+        }
+
+        /** A name as OpenSSL writes it, and so HTCondor: {@code /O=condor/CN=host}. It can be anybody's. */
+        static String name(X500Principal principal) {
+            String name;
+            try {
+                name = new LdapName(principal.getName(X500Principal.RFC2253, Map.of("1.2.840.113549.1.9.1", "emailAddress")))
+                    .getRdns().stream().map(rdn -> "/" + rdn.getType() + "=" + rdn.getValue()).collect(Collectors.joining());
+            } catch (InvalidNameException e) {
+                name = principal.getName();
+            }
+            return printable(name.length() > MAX_NAME_LENGTH ? name.substring(0, MAX_NAME_LENGTH) + "..." : name);
+        }
+
+        /** What an extension consists of; nothing if the certificate has none of this kind. */
+        private static List<Der> extension(X509Certificate certificate, String oid) throws CertificateParsingException {
+            byte[] wrapped = certificate.getExtensionValue(oid);
+            return wrapped == null ? List.of() : Der.parse(wrapped).get(0).parts();
+        }
+    }
+
     /**
      * Decides whether a server's certificate is trusted: its chain must lead to the certificate that the command line
      * expects, or to the CAs that it names, and then to nothing else; without such words, to the configured CAs, or, unless
      * that is switched off, to the system's, or to a certificate that a person has accepted. And it must carry the host's
      * name. It remembers why it said no.
      *
-     * <p>Chain and name are checked by Java's own trust manager; this class chooses what the chain is to lead to, and
-     * finds the words.
+     * <p>{@link CertificatePath} checks the chain and the name; this class chooses what the chain is to lead to, and finds
+     * the words.
      */
     static final class ServerTrust extends X509ExtendedTrustManager {
         /** Where OpenSSL's default CAs live on Debian, on Fedora and its kin, and on BSD and macOS. */
@@ -6858,9 +7436,8 @@ public final class TokenRequest {
                 engine.setUseClientMode(true);
                 SSLParameters parameters = engine.getSSLParameters();
                 parameters.setProtocols(new String[] {"TLSv1.3", "TLSv1.2"});
-                if (needsName(use)) {
-                    parameters.setEndpointIdentificationAlgorithm("HTTPS");
-                }
+                parameters.setCipherSuites(withForwardSecrecy(engine.getEnabledCipherSuites()));
+                parameters.setAlgorithmConstraints(new NoForgeableSignatures());
                 engine.setSSLParameters(parameters);
                 return engine;
             } catch (GeneralSecurityException e) {
@@ -6876,14 +7453,52 @@ public final class TokenRequest {
             });
         }
 
+        /** All of TLS 1.3; of TLS 1.2 those with ECDHE, so that who gets the server's key later reads no session of today. */
+        private static String[] withForwardSecrecy(String... suites) {
+            List<String> chosen = new ArrayList<>();
+            for (String suite : suites) {
+                if (suite.startsWith("TLS_ECDHE_") || !suite.contains("_WITH_")) { // TLS 1.3 names no key exchange
+                    chosen.add(suite);
+                }
+            }
+            return chosen.toArray(String[]::new);
+        }
+
+        /** What a server lacks with which nothing could be agreed on: a line to follow the message, or none. */
+        static String advice(SSLException e) {
+            String alert = String.valueOf(e.getMessage());
+            return alert.endsWith("handshake_failure") || alert.endsWith("protocol_version") ? "\nto be set up by the pool's"
+                + " administrator: TLS 1.3, or TLS 1.2 with ECDHE and signatures by SHA-256 or better" : "";
+        }
+
+        /** Keeps the server from signing the handshake with a broken hash. It concerns signatures, and nothing else. */
+        private static final class NoForgeableSignatures implements AlgorithmConstraints {
+            @Override
+            public boolean permits(Set<CryptoPrimitive> primitives, String algorithm, AlgorithmParameters parameters) {
+                return !primitives.contains(CryptoPrimitive.SIGNATURE) || !CertificatePath.isBroken(algorithm);
+            }
+
+            @Override
+            public boolean permits(Set<CryptoPrimitive> primitives, Key key) {
+                return true;
+            }
+
+            @Override
+            public boolean permits(Set<CryptoPrimitive> primitives, String algorithm, Key key, AlgorithmParameters parameters) {
+                return permits(primitives, algorithm, parameters);
+            }
+        }
+
         @Override
         public void checkServerTrusted(X509Certificate[] chain, String keyType, SSLEngine engine)
                 throws CertificateException {
-            List<X509Certificate> path = path(chain);
+            List<X509Certificate> path = List.of(chain[0]);
             try {
-                Judge judge = judge(chain, path, keyType);
-                identify(judge.manager(), chain, keyType, engine);
-                if (judge.ground() == Ground.STRANGER) {
+                ShownCertificates shown = new ShownCertificates(chain);
+                path = shown.path();
+                Judgement judgement = judge(shown, path, keyType);
+                identify(judgement.path());
+                if (judgement.ground() == Ground.STRANGER) {
                     askMemory(path);
                 }
                 if (!needsName(use)) {
@@ -6894,8 +7509,11 @@ public final class TokenRequest {
                 rejection = Optional.of(e);
                 stranger = e.stranger.or(() -> stranger); // SCITOKENS, which asks nobody, may come after SSL
                 throw e;
+            } catch (InvalidPath e) {
+                rejection = Optional.of(untrusted(e.path, e.getMessage(), List.of(e.remedy), Optional.empty()));
+                throw e;
             } catch (CertificateException e) {
-                rejection = Optional.of(untrusted(path, e, List.of(remedy(e)), Optional.empty()));
+                rejection = Optional.of(untrusted(path, e.getMessage(), List.of(InvalidPath.REPLACE), Optional.empty()));
                 throw e;
             }
         }
@@ -6903,88 +7521,46 @@ public final class TokenRequest {
         /** What a chain leads to: something that vouches for it, or only to its own last certificate. */
         private enum Ground { VOUCHED, STRANGER }
 
-        /** Java's trust manager that accepts a chain, and on what ground. */
-        private record Judge(X509ExtendedTrustManager manager, Ground ground) { }
+        /** The valid path that was found, and what stands at its end. */
+        private record Judgement(CertificatePath path, Ground ground) { }
 
-        private Judge judge(X509Certificate[] chain, List<X509Certificate> path, String keyType)
-                throws CertificateException {
+        /** @param path as far as it is shown */
+        private Judgement judge(ShownCertificates shown, List<X509Certificate> path, String keyType) throws CertificateException {
             if (!anchors.fingerprints().isEmpty()) {
-                return new Judge(expected(chain, path, keyType), Ground.VOUCHED);
+                return new Judgement(expected(shown, path), Ground.VOUCHED);
             }
-            try {
-                return new Judge(byCas(chain, keyType), Ground.VOUCHED);
-            } catch (CertificateException e) {
-                if (!isUnknownIssuer(e)) {
-                    throw e;
+            Optional<CertificatePath> vouched = byCas(shown, keyType);
+            return vouched.isPresent() ? new Judgement(vouched.get(), Ground.VOUCHED)
+                : new Judgement(byItself(shown, path), Ground.STRANGER);
+        }
+
+        private void identify(CertificatePath path) throws CertificateException {
+            if (needsName(use)) {
+                try {
+                    path.checkName(hostName);
+                } catch (CertificateException e) {
+                    List<String> lines = new ArrayList<>();
+                    lines.add("the certificate is not for " + hostName + ": " + e.getMessage());
+                    lines.addAll(description(path.certificates().get(0)));
+                    lines.add("to trust it: ask for the pool by a name that the certificate carries");
+                    throw new Rejection(lines, false, Optional.empty(), e);
                 }
-                return new Judge(byItself(chain, path, keyType, e), Ground.STRANGER);
-            }
-        }
-
-        /** The certificate, its issuer and so on, as far as the server sent them. */
-        private static List<X509Certificate> path(X509Certificate[] chain) {
-            List<X509Certificate> path = new ArrayList<>(List.of(chain[0]));
-            boolean grows = true;
-            while (grows) {
-                X509Certificate last = path.get(path.size() - 1);
-                Optional<X509Certificate> issuer = Arrays.stream(chain).filter(one -> !path.contains(one))
-                    .filter(one -> issued(one, last)).findFirst();
-                issuer.ifPresent(path::add);
-                grows = issuer.isPresent();
-            }
-            return path;
-        }
-
-        private static boolean issued(X509Certificate issuer, X509Certificate certificate) {
-            if (!certificate.getIssuerX500Principal().equals(issuer.getSubjectX500Principal())) {
-                return false;
-            }
-            try {
-                certificate.verify(issuer.getPublicKey());
-                return true;
-            } catch (GeneralSecurityException e) {
-                return false;
-            }
-        }
-
-        /** Whether the chain leads to nothing that is trusted; one CA may have the name of another, as a renewed one has. */
-        private static boolean isUnknownIssuer(CertificateException e) {
-            return !(e instanceof Rejection) && (e.getCause() instanceof CertPathBuilderException || e instanceof NoCas
-                || (e.getCause() instanceof CertPathValidatorException no && no.getReason() == PKIXReason.NO_TRUST_ANCHOR));
-        }
-
-        private void identify(X509ExtendedTrustManager judge, X509Certificate[] chain, String keyType, SSLEngine engine)
-                throws CertificateException {
-            try {
-                judge.checkServerTrusted(chain, keyType, engine);
-            } catch (CertificateException e) {
-                List<String> lines = new ArrayList<>(List.of("the certificate is not for " + hostName + ": "
-                    + innermost(e)));
-                lines.addAll(description(chain[0]));
-                lines.add("to trust it: ask for the pool by a name that the certificate carries");
-                throw new Rejection(lines, false, Optional.empty(), e);
             }
         }
 
         // ---- What the chain may lead to ----
 
-        /** There is nothing that a chain could lead to. */
-        private static final class NoCas extends CertificateException {
-            private static final long serialVersionUID = 1L;
-
-            NoCas() {
-                super("no CA is known");
-            }
-        }
-
-        /** Where certificates are expected by their fingerprints, one of them must be in the chain. */
-        private X509ExtendedTrustManager expected(X509Certificate[] chain, List<X509Certificate> path, String keyType)
-                throws CertificateException {
-            for (int i = 0; i < path.size(); i++) {
-                if (anchors.fingerprints().contains(fingerprint(path.get(i)))) {
-                    checkValidity(path.subList(0, i + 1));
-                    return accepting(trusting(path.subList(i, i + 1)), chain, keyType);
+        /** Where certificates are expected by their fingerprints, the path must lead to one of them. */
+        private CertificatePath expected(ShownCertificates shown, List<X509Certificate> path) throws CertificateException {
+            Set<X509Certificate> expected = new LinkedHashSet<>();
+            for (X509Certificate certificate : shown.all()) {
+                if (anchors.fingerprints().contains(fingerprint(certificate))) {
+                    expected.add(certificate);
                 }
+            }
+            Optional<CertificatePath> found = shown.pathTo(expected);
+            if (found.isPresent()) {
+                return found.get();
             }
             List<String> lines = new ArrayList<>(List.of("the certificate is not the expected one"));
             lines.addAll(description(path));
@@ -6993,52 +7569,56 @@ public final class TokenRequest {
             throw new Rejection(lines, true, Optional.empty(), new CertificateException());
         }
 
-        /** The first of our trust managers that accepts the chain; the system's CAs are not read unless needed. */
-        private X509ExtendedTrustManager byCas(X509Certificate[] chain, String keyType) throws CertificateException {
+        /**
+         * The path to one of our CAs; the system's are not read unless needed. A chain that leads to one of the user's CAs, and
+         * is wrong in another way, is not the system's to forgive.
+         */
+        private Optional<CertificatePath> byCas(ShownCertificates shown, String keyType) throws CertificateException {
             sources.clear();
-            CertificateException verdict = new NoCas();
-            List<X509Certificate> own = ownCas();
-            if (!own.isEmpty()) {
-                try {
-                    return accepting(trusting(own), chain, keyType);
-                } catch (CertificateException e) {
-                    verdict = e;
-                }
-            }
-            // A chain that leads to one of the user's CAs, and is wrong in another way, is not the system's to forgive.
-            if (!isUnknownIssuer(verdict) || !useSystemCas || anchors.caFile().isPresent()) {
-                throw verdict;
-            }
-            return accepting(systemCas(), chain, keyType);
+            Optional<CertificatePath> path = shown.pathTo(new LinkedHashSet<>(ownCas()));
+            return path.isPresent() || !useSystemCas || anchors.caFile().isPresent() ? path : bySystemCas(shown, keyType);
         }
 
-        private static X509ExtendedTrustManager accepting(X509ExtendedTrustManager judge, X509Certificate[] chain,
-                String keyType) throws CertificateException {
-            judge.checkServerTrusted(chain, keyType);
-            return judge;
+        private Optional<CertificatePath> bySystemCas(ShownCertificates shown, String keyType) throws CertificateException {
+            Optional<String> named = Optional.ofNullable(environment.get("SSL_CERT_FILE"));
+            Optional<Path> bundle = Stream.concat(named.stream(), SYSTEM_BUNDLES.stream()).map(Path::of)
+                .filter(Files::isReadable).findFirst();
+            List<X509Certificate> cas = bundle.map(file -> read(file,
+                named.filter(file.toString()::equals).isPresent() ? Origin.USER : Origin.DEFAULT)).orElse(List.of());
+            if (!cas.isEmpty()) {
+                return shown.pathTo(new LinkedHashSet<>(cas));
+            }
+            sources.add("Java's own CAs");
+            X509TrustManager java = javasOwn();
+            Optional<CertificatePath> path = shown.pathTo(new LinkedHashSet<>(List.of(java.getAcceptedIssuers())));
+            if (path.isPresent()) { // Java has reservations about some of them (jdk.security.caDistrustPolicies)
+                java.checkServerTrusted(shown.all().toArray(X509Certificate[]::new), keyType);
+            }
+            return path;
+        }
+
+        private static X509TrustManager javasOwn() throws CertificateException {
+            try {
+                TrustManagerFactory factory = TrustManagerFactory.getInstance("PKIX");
+                factory.init((KeyStore) null);
+                return (X509TrustManager) factory.getTrustManagers()[0];
+            } catch (GeneralSecurityException e) {
+                throw new CertificateException(e.getMessage(), e);
+            }
         }
 
         /** Looks away from what the chain leads to, and from nothing else. */
-        private X509ExtendedTrustManager byItself(X509Certificate[] chain, List<X509Certificate> path, String keyType,
-                CertificateException why) throws CertificateException {
+        private CertificatePath byItself(ShownCertificates shown, List<X509Certificate> path) throws CertificateException {
             if (use == Use.BEARER_TOKEN) {
-                throw untrusted(path, why, List.of("a bearer token goes only to a server for which a CA vouches, or"
-                    + " -fingerprint: whoever has it, can use it"), Optional.empty());
-            }
-            if (anchors.caFile().isPresent()) {
-                throw untrusted(path, new CertificateException("its CA is not in the file of -cafile"), List.of("to trust"
-                    + " it: -cafile FILE with the certificate of the pool's CA; or without -cafile, by an answer"),
+                throw untrusted(path, sources.isEmpty() ? "no CA is known" : "its CA is not known here", List.of("a bearer token"
+                    + " goes only to a server for which a CA vouches, or -fingerprint: whoever has it, can use it"),
                     Optional.empty());
             }
-            checkValidity(path);
-            return accepting(trusting(path.subList(path.size() - 1, path.size())), chain, keyType);
-        }
-
-        /** Java does not look at the validity of what it is told to trust. */
-        private static void checkValidity(List<X509Certificate> path) throws CertificateException {
-            for (X509Certificate certificate : path) {
-                certificate.checkValidity();
+            if (anchors.caFile().isPresent()) {
+                throw untrusted(path, "its CA is not in the file of -cafile", List.of("to trust it: -cafile FILE with the"
+                    + " certificate of the pool's CA; or without -cafile, by an answer"), Optional.empty());
             }
+            return shown.pathTo(Set.of(path.get(path.size() - 1))).orElseThrow();
         }
 
         /** Accepts the chain's last certificate if a person has, or if BOOTSTRAP_SSL_SERVER_TRUST stands for one. */
@@ -7062,7 +7642,7 @@ public final class TokenRequest {
                     }
                 }
             } catch (IOException e) {
-                throw untrusted(path, new CertificateException(knownHosts.file() + ": " + reason(e)),
+                throw untrusted(path, knownHosts.file() + ": " + reason(e),
                     List.of("what is trusted is remembered there, so it must be readable and writable"), Optional.empty());
             }
         }
@@ -7113,7 +7693,7 @@ public final class TokenRequest {
         private List<String> question(Stranger stranger) throws CertificateException {
             return List.of("The remote host " + hostName + " presented an untrusted " + (stranger.isCa() ? "CA " : "")
                 + "certificate with the following fingerprint:", "SHA-256: " + fingerprint(stranger.certificate()),
-                "Subject: " + subject(stranger.certificate()),
+                "Subject: " + CertificatePath.subject(stranger.certificate()),
                 "Would you like to trust this server for current and future communications?");
         }
 
@@ -7181,61 +7761,23 @@ public final class TokenRequest {
             }
         }
 
-        private X509ExtendedTrustManager systemCas() throws CertificateException {
-            Optional<String> named = Optional.ofNullable(environment.get("SSL_CERT_FILE"));
-            Optional<Path> bundle = Stream.concat(named.stream(), SYSTEM_BUNDLES.stream()).map(Path::of)
-                .filter(Files::isReadable).findFirst();
-            List<X509Certificate> cas = bundle.map(file -> read(file,
-                named.filter(file.toString()::equals).isPresent() ? Origin.USER : Origin.DEFAULT)).orElse(List.of());
-            if (!cas.isEmpty()) {
-                return trusting(cas);
-            }
-            sources.add("Java's own CAs");
-            return manager(Optional.empty());
-        }
-
-        private static X509ExtendedTrustManager trusting(List<X509Certificate> cas) throws CertificateException {
-            try {
-                KeyStore store = KeyStore.getInstance(KeyStore.getDefaultType());
-                store.load(null, null);
-                for (X509Certificate ca : cas) {
-                    store.setCertificateEntry("ca-" + store.size(), ca);
-                }
-                return manager(Optional.of(store));
-            } catch (GeneralSecurityException | IOException e) {
-                throw new CertificateException(e);
-            }
-        }
-
-        /** Java's trust manager for these CAs; for none given, its own. */
-        private static X509ExtendedTrustManager manager(Optional<KeyStore> store) throws CertificateException {
-            try {
-                TrustManagerFactory factory = TrustManagerFactory.getInstance("PKIX");
-                factory.init(store.orElse(null));
-                return (X509ExtendedTrustManager) factory.getTrustManagers()[0];
-            } catch (GeneralSecurityException e) {
-                throw new CertificateException(e);
-            }
-        }
-
         // ---- Words ----
 
-        private Rejection untrusted(List<X509Certificate> path, CertificateException why, List<String> remedies,
+        private Rejection untrusted(List<X509Certificate> path, String why, List<String> remedies,
                 Optional<Stranger> stranger) {
-            List<String> lines = new ArrayList<>(List.of("the certificate is not trusted: " + innermost(why)));
+            List<String> lines = new ArrayList<>(List.of("the certificate is not trusted: " + printable(why)));
             lines.addAll(description(path));
             Set<String> expected = anchors.fingerprints();
             lines.add("trusted are: " + (!expected.isEmpty() ? "SHA-256 " + String.join(" or ", expected)
                 : sources.isEmpty() ? "no CAs" : String.join(", ", sources)));
             lines.addAll(remedies);
-            return new Rejection(lines, false, stranger, why);
+            return new Rejection(lines, false, stranger, new CertificateException(why));
         }
 
         private Rejection stranger(List<X509Certificate> path) {
             X509Certificate last = path.get(path.size() - 1);
-            boolean isCa = path.size() > 1 || !issued(last, last);
-            return untrusted(path, new CertificateException(isCa ? "its CA is not known here"
-                : "it is signed by itself"), List.of(
+            boolean isCa = path.size() > 1 || !last.getSubjectX500Principal().equals(last.getIssuerX500Principal());
+            return untrusted(path, isCa ? "its CA is not known here" : "it is signed by itself", List.of(
                 "to trust it, if the pool's administrator confirms the fingerprint (condor_ssl_fingerprint): -fingerprint "
                     + fingerprint(last),
                 "or by the certificate of the pool's CA: -cafile FILE, or AUTH_SSL_CLIENT_CAFILE",
@@ -7263,47 +7805,21 @@ public final class TokenRequest {
             return new Rejection(lines, true, Optional.empty(), new CertificateException());
         }
 
-        private static String remedy(CertificateException e) {
-            return innermost(e).startsWith("it has expired") ? "to be renewed by the pool's administrator"
-                : "to trust it: -cafile FILE, or AUTH_SSL_CLIENT_CAFILE, with the certificate of the pool's CA";
-        }
-
-        private static String innermost(Throwable e) {
-            if (e instanceof CertificateExpiredException) {
-                return "it has expired (" + e.getMessage() + ")";
-            }
-            return e.getCause() == null || e.getCause().getMessage() == null ? e.getMessage().replaceFirst("\\.$", "")
-                : innermost(e.getCause());
-        }
-
         /** The first certificate of a chain, and the last one, which stands for its CA. */
         private static List<String> description(List<X509Certificate> path) {
             X509Certificate last = path.get(path.size() - 1);
             List<String> lines = new ArrayList<>(description(path.get(0)));
             if (path.size() > 1) {
-                lines.add("its CA: " + subject(last) + ", SHA-256: " + fingerprint(last));
+                lines.add("its CA: " + CertificatePath.subject(last) + ", SHA-256: " + fingerprint(last));
             }
             return lines;
         }
 
         /** A certificate as people tell it from others. */
         private static List<String> description(X509Certificate certificate) {
-            return List.of("subject: " + subject(certificate), "issuer: " + name(certificate.getIssuerX500Principal()),
+            return List.of("subject: " + CertificatePath.subject(certificate),
+                "issuer: " + CertificatePath.name(certificate.getIssuerX500Principal()),
                 "SHA-256: " + fingerprint(certificate));
-        }
-
-        private static String subject(X509Certificate certificate) {
-            return name(certificate.getSubjectX500Principal());
-        }
-
-        /** A name as OpenSSL writes it, and so HTCondor: {@code /O=condor/CN=host}. */
-        private static String name(X500Principal principal) {
-            try {
-                return new LdapName(principal.getName(X500Principal.RFC2253, Map.of("1.2.840.113549.1.9.1", "emailAddress")))
-                    .getRdns().stream().map(rdn -> "/" + rdn.getType() + "=" + rdn.getValue()).collect(Collectors.joining());
-            } catch (InvalidNameException e) {
-                return principal.getName();
-            }
         }
 
         /** In the form of condor_ssl_fingerprint. */
@@ -7628,7 +8144,8 @@ public final class TokenRequest {
                     fromServer.limit()), bytes));
                 if (status == Wire.SSL_QUITTING || status == Wire.SSL_ERROR) {
                     advance();
-                    throw new MethodFailed("the pool broke off the " + what + broken.map(e -> " (" + printable(e.getMessage()) + ")")
+                    throw new MethodFailed("the pool broke off the " + what + broken.map(e -> " ("
+                        + printable(String.valueOf(e.getMessage())) + ")" + ServerTrust.advice(e))
                         .orElse("; perhaps it wants a client certificate"));
                 }
                 return status;

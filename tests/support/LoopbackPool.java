@@ -33,14 +33,18 @@ import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFileAttributes;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.security.GeneralSecurityException;
+import java.security.KeyFactory;
 import java.security.KeyPair;
 import java.security.KeyStore;
 import java.security.MessageDigest;
+import java.security.Principal;
+import java.security.PrivateKey;
 import java.security.SecureRandom;
 import java.security.Signature;
 import java.security.cert.Certificate;
 import java.security.cert.CertificateFactory;
 import java.security.cert.X509Certificate;
+import java.security.spec.PKCS8EncodedKeySpec;
 import java.time.Instant;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
@@ -65,6 +69,7 @@ import java.util.stream.Collectors;
 import javax.crypto.Cipher;
 import javax.crypto.spec.IvParameterSpec;
 import javax.crypto.spec.SecretKeySpec;
+import javax.net.ssl.KeyManager;
 import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.SSLEngine;
@@ -72,6 +77,7 @@ import javax.net.ssl.SSLEngineResult;
 import javax.net.ssl.SSLException;
 import javax.net.ssl.SSLPeerUnverifiedException;
 import javax.net.ssl.TrustManagerFactory;
+import javax.net.ssl.X509ExtendedKeyManager;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -320,6 +326,13 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         @Option(names = "--certificate-alone", description = "Do not send the CA's certificate with it.")
         private boolean certificateAlone;
 
+        @Option(names = "--certificate-chain", paramLabel = "FILE",
+            description = "Show the certificates in this file (PEM), the server's own first; see --certificate-key.")
+        private Optional<Path> certificateChain;
+
+        @Option(names = "--certificate-key", paramLabel = "FILE", description = "Its key (PEM, PKCS #8).")
+        private Optional<Path> certificateKey;
+
         @Option(names = "--reject-bearer-token", description = "Let SCITOKENS fail, whatever the token.")
         private boolean rejectBearerToken;
 
@@ -329,6 +342,10 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         @Option(names = "--tls", paramLabel = "VERSION", defaultValue = "TLSv1.3,TLSv1.2", split = ",",
             description = "TLS versions (default: ${DEFAULT-VALUE}).")
         private List<String> tlsVersions;
+
+        @Option(names = "--cipher-suites", paramLabel = "NAME", split = ",",
+            description = "TLS cipher suites, by Java's names (default: those that Java enables).")
+        private List<String> cipherSuites = List.of();
 
         @Option(names = "--approve-after", paramLabel = "N", defaultValue = "1",
             description = "Answer \"pending\" to the first N polls (default: ${DEFAULT-VALUE}).")
@@ -1196,6 +1213,9 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             engine.setUseClientMode(false);
             engine.setWantClientAuth(true);
             engine.setEnabledProtocols(pool.script.tlsVersions.toArray(String[]::new));
+            if (!pool.script.cipherSuites.isEmpty()) {
+                engine.setEnabledCipherSuites(pool.script.cipherSuites.toArray(String[]::new));
+            }
             return engine;
         }
 
@@ -1859,6 +1879,9 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
 
         /** TLS as the server that the script describes. */
         SSLContext server(Script script) throws GeneralSecurityException, IOException {
+            if (script.certificateChain.isPresent()) {
+                return Identity.read(script.certificateChain.get(), script.certificateKey.orElseThrow()).server(random);
+            }
             KeyPair server = TokenRequest.Keys.ephemeral(random);
             Instant end = script.certificateExpired ? now.minusSeconds(3_600) : now.plusSeconds(86_400);
             byte[] extension = script.certificateCnOnly ? new byte[0] : Der.subjectAltName(script.certificateName);
@@ -1908,6 +1931,69 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
 
         private static byte[] ascii(Instant time) {
             return UTC_TIME.format(time).getBytes(US_ASCII);
+        }
+    }
+
+    /** A server's chain and key, shown to every client as they are: Java's own key manager shows no bad ones. */
+    static final class Identity extends X509ExtendedKeyManager {
+        private static final String ALIAS = "server";
+        private final X509Certificate[] chain;
+        private final PrivateKey key;
+
+        Identity(X509Certificate[] chain, PrivateKey key) {
+            this.chain = chain;
+            this.key = key;
+        }
+
+        static Identity read(Path chain, Path key) throws GeneralSecurityException, IOException {
+            try (InputStream in = Files.newInputStream(chain)) {
+                X509Certificate[] certificates = CertificateFactory.getInstance("X.509").generateCertificates(in).stream()
+                    .map(X509Certificate.class::cast).toArray(X509Certificate[]::new);
+                String body = Files.readString(key, US_ASCII).replaceAll("-----[A-Z ]+-----|\\s", "");
+                return new Identity(certificates, KeyFactory.getInstance(certificates[0].getPublicKey().getAlgorithm())
+                    .generatePrivate(new PKCS8EncodedKeySpec(Base64.getDecoder().decode(body))));
+            }
+        }
+
+        SSLContext server(SecureRandom random) throws GeneralSecurityException {
+            SSLContext context = SSLContext.getInstance("TLS");
+            context.init(new KeyManager[] {this}, null, random);
+            return context;
+        }
+
+        @Override
+        public String chooseEngineServerAlias(String keyType, Principal[] issuers, SSLEngine engine) {
+            return keyType.equals(key.getAlgorithm()) ? ALIAS : null;
+        }
+
+        @Override
+        public X509Certificate[] getCertificateChain(String alias) {
+            return chain.clone();
+        }
+
+        @Override
+        public PrivateKey getPrivateKey(String alias) {
+            return key;
+        }
+
+        @Override
+        public String[] getServerAliases(String keyType, Principal[] issuers) {
+            return new String[] {ALIAS};
+        }
+
+        @Override
+        public String chooseServerAlias(String keyType, Principal[] issuers, Socket socket) {
+            return ALIAS;
+        }
+
+        @Override
+        public String[] getClientAliases(String keyType, Principal[] issuers) {
+            return new String[0];
+        }
+
+        @Override
+        public String chooseClientAlias(String[] keyTypes, Principal[] issuers, Socket socket) {
+            return null;
         }
     }
 
