@@ -290,7 +290,7 @@ public final class TokenRequest {
             status = run(args, host, handover);
         } catch (Throwable e) {
             lastWords.say(e);
-            status = Reason.INTERNAL.exitStatus;
+            status = lastWords.exitStatus;
         }
         System.exit(status);
     }
@@ -661,10 +661,30 @@ public final class TokenRequest {
                 : "java -cp " + quoted(System.getProperty("java.class.path")) + " " + command;
         }
 
-        /** Java tells only whether stdin and stdout both are, so the standard tool is asked. */
+        /**
+         * Java tells only whether stdin and stdout both are. Where the kernel shows what a stream is, its device decides;
+         * elsewhere the standard tool is asked. (A process that inherits our streams is best not started: if no pipe can be
+         * had for it, Java closes stdin and stderr; seen with 17.)
+         */
         private static boolean isTerminal(int stream) {
             try {
-                return new ProcessBuilder("test", "-t", Integer.toString(stream)).inheritIO().start().waitFor() == 0;
+                Map<String, Object> device = Files.readAttributes(Path.of("/proc/self/fd", Integer.toString(stream)),
+                    "unix:mode,rdev");
+                return PathTrust.Type.of((Integer) device.get("mode")) == PathTrust.Type.CHARACTERS
+                    && isTerminalDevice((int) ((Long) device.get("rdev") >> 8) & 0xFFF);
+            } catch (IOException | UnsupportedOperationException | IllegalArgumentException e) {
+                return !Files.exists(Path.of("/proc/self")) && isTerminalByTool(stream);
+            }
+        }
+
+        /** Consoles and serial lines, /dev/tty and /dev/console, pseudo-terminals. Linux, admin-guide/devices.txt */
+        private static boolean isTerminalDevice(int major) {
+            return major == 4 || major == 5 || (major >= 136 && major <= 143) || major == 204 || major == 229;
+        }
+
+        private static boolean isTerminalByTool(int stream) {
+            try {
+                return new ProcessBuilder("/bin/test", "-t", Integer.toString(stream)).inheritIO().start().waitFor() == 0;
             } catch (IOException e) {
                 return false;
             } catch (InterruptedException e) {
@@ -853,6 +873,8 @@ public final class TokenRequest {
     static final class LastWords {
         private final OutputStream err = new FileOutputStream(FileDescriptor.err);
         private static final int CAUSES_MAX = 10;
+        /** Taken while classes can still be loaded. */
+        final int exitStatus = Reason.INTERNAL.exitStatus;
         private final byte[] memory = line("Internal error: Java has too little memory; give it more with -Xmx.");
         private final byte[] stack = line("Internal error: Java has too little stack, or something is nested without end.");
         private final byte[] classes = line("Internal error: a part of the program or of Java cannot be loaded; are there too "
@@ -3163,6 +3185,7 @@ public final class TokenRequest {
      */
     static final class Sources {
         private static final int MAX_BYTES = 1 << 22;
+        private static final int COMPLAINTS_MILLIS = 1000;
         private static final String ROOT_VARIABLE = "CONDOR_CONFIG";
         private static final String PREFIX = "_CONDOR_";
         private static final String TRIGGER = "AUTO_USE_";
@@ -3464,7 +3487,7 @@ public final class TokenRequest {
                     + " for the configuration in " + doubtful.get().file() + ".", doubtful.get().weakness() + ".");
             }
             ProcessBuilder builder = new ProcessBuilder(command.strip().split("\\s+"))
-                .redirectInput(Path.of("/dev/null").toFile()).redirectError(ProcessBuilder.Redirect.INHERIT);
+                .redirectInput(Path.of("/dev/null").toFile());
             builder.environment().clear();
             builder.environment().putAll(host.environment());
             Process process;
@@ -3473,10 +3496,31 @@ public final class TokenRequest {
             } catch (IOException e) {
                 throw new IOException("not a valid command: " + e.getMessage(), e);
             }
+            // What it complains of is passed on. It does not inherit our stream, for the reason in Host.isTerminal.
+            Thread complaints = new Thread(() -> passOn(process.getErrorStream()), "complaints of " + command);
+            complaints.setDaemon(true);
+            complaints.start();
             try {
-                return deadline.await("the command", () -> output(process));
+                Text text = deadline.await("the command", () -> output(process));
+                complaints.join(COMPLAINTS_MILLIS); // what it has left running may hold that end open
+                return text;
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+                throw new IOException("interrupted", e);
             } finally {
                 process.destroy();
+            }
+        }
+
+        private void passOn(InputStream complaints) {
+            try {
+                byte[] bytes = new byte[8192];
+                for (int count = complaints.read(bytes); count >= 0; count = complaints.read(bytes)) {
+                    host.err().write(bytes, 0, count);
+                    host.err().flush();
+                }
+            } catch (IOException e) {
+                // It was ended.
             }
         }
 

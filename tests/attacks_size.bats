@@ -225,7 +225,8 @@ one_line() {
       else
         ((++failed))
         if ((status == 2)); then
-          shown 'Too many open files' # noticed where the token is to go
+          # Noticed where the token is to go, or at a file that is read before.
+          shown 'Too many open files'
           continue
         fi
         one_line
