@@ -62,6 +62,7 @@ import java.net.UnknownHostException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.AccessDeniedException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
 import java.nio.file.FileSystems;
@@ -71,10 +72,14 @@ import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.NotDirectoryException;
 import java.nio.file.Path;
+import java.nio.file.SecureDirectoryStream;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.BasicFileAttributeView;
+import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.PosixFileAttributeView;
+import java.nio.file.attribute.PosixFileAttributes;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.nio.file.attribute.UserPrincipal;
 import java.nio.file.attribute.UserPrincipalLookupService;
@@ -1834,7 +1839,9 @@ public final class TokenRequest {
             SEC_PASSWORD_DIRECTORY = $(ETC)/passwords.d
             SEC_PASSWORD_FILE = $(SEC_PASSWORD_DIRECTORY)/POOL
             SEC_TOKEN_POOL_SIGNING_KEY_FILE = $(SEC_PASSWORD_FILE)
-            SCITOKENS_FILE FS_LOCAL_DIR FS_REMOTE_DIR KERBEROS_SERVER_KEYTAB KERBEROS_SERVER_PRINCIPAL
+            SCITOKENS_FILE FS_LOCAL_DIR FS_REMOTE_DIR
+            SEC_FS_ENFORCE_CHANNEL_BINDING = true
+            KERBEROS_SERVER_KEYTAB KERBEROS_SERVER_PRINCIPAL
             KERBEROS_SERVER_SERVICE KERBEROS_SERVER_USER KERBEROS_CLIENT_KEYTAB KERBEROS_MAP_FILE
             CERTIFICATE_MAPFILE FIPS
             NETWORK_HOSTNAME
@@ -3708,11 +3715,17 @@ public final class TokenRequest {
     record Sinful(String host, int port, SortedMap<String, String> parameters) {
         private static final Pattern FORM =
             Pattern.compile("<(?:\\[([0-9A-Fa-f:.]+)]|([^\\[\\]<>:?]+))(?::([0-9]{1,5}))?(?:\\?([^<>]*))?>");
+        /**
+         * The ID of an endpoint behind a shared port, which becomes part of names of files, here and at the server: of a
+         * socket there, whose whole path has 107 characters. condor_io/shared_port_client.cpp, SharedPortIdIsValid
+         */
+        static final Pattern SHARED_PORT_ID = Pattern.compile("[A-Za-z0-9._-]{1,107}");
 
         Sinful {
             parameters = Collections.unmodifiableSortedMap(new TreeMap<>(parameters));
         }
 
+        /** Empty if the text is no address, or if something in it, which others may have written, is not of its form. */
         static Optional<Sinful> parse(String text) {
             Matcher form = FORM.matcher(text);
             if (!form.matches()) {
@@ -3728,6 +3741,10 @@ public final class TokenRequest {
                 if (!key.isEmpty()) {
                     parameters.put(key, equals < 0 ? "" : decode(pair.substring(equals + 1)));
                 }
+            }
+            String sharedPortId = parameters.getOrDefault("sock", "");
+            if (!sharedPortId.isEmpty() && !SHARED_PORT_ID.matcher(sharedPortId).matches()) {
+                return Optional.empty();
             }
             String host = Optional.ofNullable(form.group(1)).orElse(form.group(2));
             return Optional.of(new Sinful(host, form.group(3) == null ? -1 : Integer.parseInt(form.group(3)),
@@ -3798,6 +3815,9 @@ public final class TokenRequest {
      * @param brokers   those that can have it connect to us, {@code ADDRESS#ID}; where there are any, only they are tried
      */
     record Target(Sinful sinful, Optional<String> alias, List<InetSocketAddress> addresses, List<String> brokers) {
+        /** Java asks the name service about everything else that begins like an address. */
+        private static final Pattern LITERAL = Pattern.compile("(?=[0-9A-Fa-f.]*:)[0-9A-Fa-f:.]{2,45}"
+            + "|(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\\.(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])){3}");
 
         /** The endpoint behind a shared port, if the address names one. */
         Optional<String> sharedPortId() {
@@ -3820,6 +3840,15 @@ public final class TokenRequest {
                 longest = zeros.group().length() > longest.length() ? zeros.group() : longest;
             }
             return longest.isEmpty() ? groups : groups.replaceFirst(Pattern.quote(longest), "::");
+        }
+
+        /** An address in figures, for which no name service is asked; IPv6 has no brackets. Empty if the text is none. */
+        static Optional<InetAddress> literal(String text) {
+            try {
+                return LITERAL.matcher(text).matches() ? Optional.of(InetAddress.getByName(text)) : Optional.empty();
+            } catch (UnknownHostException e) {
+                return Optional.empty();
+            }
         }
 
         /** An address with its port, as a sinful string. */
@@ -4193,7 +4222,8 @@ public final class TokenRequest {
         private static Failure unreadable(String text, String source) {
             return new Failure(Reason.USAGE, "ERROR: COLLECTOR address or hostname not specified in config file",
                 "'" + printable(text) + "' (" + source + ") is not the address of a pool: it takes HOST, HOST:PORT, an IP"
-                + " address, or a sinful string such as '<192.0.2.7:9618?alias=HOST>'.");
+                + " address, or a sinful string such as '<192.0.2.7:9618?alias=HOST>'" + (text.contains("sock=")
+                ? "; sock= is followed by letters, digits, '.', '-' and '_' only." : "."));
         }
     }
 
@@ -5833,67 +5863,267 @@ public final class TokenRequest {
      * Proves who we are by creating a directory that the server names, on a file system that both see.
      * condor_io/condor_auth_fs.cpp
      *
-     * @param parent   the only directory in which we create one
-     * @param endpoint our view of the server, {@code ip:port[?sock=id]}: a server that ends the name in "_" has it
-     *                 appended, so that the directory is good for this connection only
+     * <p>The deed does not say for whom it is done: somebody who has a real server name a directory, and us create it, is
+     * us there. So the name must contain the address of the server that we are connected to.
+     * <pre>
+     * FS_XXXcccccc             servers of 23.x, and others before 24.0.22, 25.0.12 and 25.11.1: no address
+     * FS_ip_port_XXXcccccc     those releases: the server's own view of its address
+     * FS_ip_port_XXXcccccc_    from 24.0.23, 25.0.13 and 25.13.2 on: we append our view, and tell the server
+     * </pre>
+     *
+     * @param parent       the only directory in which we create one, a path
+     * @param peer         the server's end of the connection
+     * @param sharedPortId of the server; empty if it has none, or is of a release that does not expect it (before 25.14)
+     * @param binding      whether an address is demanded
+     * @param user         who we are; empty if unknown
      */
-    record FileSystemAccess(Path parent, String endpoint) implements Authenticator {
-        /** FS_XXX and six characters (23.x), or with the server's address and port, and "_" (25.x); both seen. */
-        private static final Pattern NAME = Pattern.compile("FS_([0-9A-Fa-f.:\\[\\]]+_[0-9]{1,5}_)?XXX[A-Za-z0-9]{6}_?");
+    record FileSystemAccess(String parent, InetSocketAddress peer, Optional<String> sharedPortId, boolean binding,
+                            Optional<UserPrincipal> user) implements Authenticator {
+        private static final Pattern NAME = Pattern.compile(
+            "FS_(?:XXX[A-Za-z0-9]{6}|([0-9A-Fa-f:.]+)_([0-9]{1,5})_XXX[A-Za-z0-9]{6}(_)?)");
+        /** The longest path of Linux and its kin. */
+        private static final int PATH_MAX = 4096;
+        private static final String RELAYED = ", so somebody could use this login at another server;"
+            + " SEC_FS_ENFORCE_CHANNEL_BINDING = false allows it";
+
+        FileSystemAccess {
+            parent = plain(parent);
+            parent = parent.endsWith("/") ? parent.substring(0, parent.length() - 1) : parent;
+        }
 
         @Override
         public AuthMethod method() {
             return AuthMethod.FS;
         }
 
+        /**
+         * What the server asks for.
+         *
+         * @param extension our view of the server's address, as the server is told it; empty if it did not ask
+         */
+        record Requested(Path directory, Optional<String> extension) { }
+
         @Override
         public byte[] authenticate(CedarStream stream) throws IOException, MethodFailed {
-            MessageReader named = stream.receive("FS directory name");
-            String path = named.string();
-            named.end();
-            Path directory = Path.of("");
-            String complaint = complaint(path);
-            boolean bind = path.endsWith("_");
-            if (complaint.isEmpty()) {
-                directory = Path.of(bind ? path + endpoint : path);
-                complaint = create(directory);
-            }
-            boolean created = complaint.isEmpty();
+            MessageReader message = stream.receive("FS directory name");
+            String path = message.string();
+            message.end();
+            Optional<String> extension = Optional.empty();
+            Optional<OwnDirectory> created = Optional.empty();
+            String complaint = "";
             try {
-                Message reply = stream.message().number(created ? 0 : -1);
-                stream.send(created && bind ? reply.string(endpoint) : reply);
+                Requested requested = requested(path);
+                extension = requested.extension();
+                complaint = "cannot create the directory " + requested.directory() + " that the pool asked for: ";
+                created = Optional.of(OwnDirectory.create(requested.directory(), user));
+            } catch (MethodFailed e) {
+                complaint = e.getMessage();
+            } catch (IOException e) {
+                complaint += reason(e);
+            }
+            try {
+                Message answer = stream.message().number(created.isPresent() ? 0 : -1);
+                extension.ifPresent(answer::string);
+                stream.send(answer);
                 MessageReader verdict = stream.receive("answer to FS");
                 boolean granted = verdict.number() == 0;
                 verdict.end();
-                if (!created || !granted) {
-                    throw new MethodFailed(created ? "the pool does not see, or does not accept, the directory "
-                        + directory + " that it asked for; FS needs a pool on this machine, with the same file system"
-                        : complaint);
+                if (created.isEmpty() || !granted) {
+                    throw new MethodFailed(created.isEmpty() ? complaint : "the pool does not see, or does not accept, the"
+                        + " directory " + created.get().path()
+                        + " that it asked for; FS needs a pool on this machine, with the same file system");
                 }
                 return new byte[0];
             } finally {
-                if (created) {
-                    Files.deleteIfExists(directory);
-                }
+                created.ifPresent(OwnDirectory::close);
             }
         }
 
-        private String complaint(String path) {
+        /** @throws MethodFailed if it is not what a server may ask for */
+        Requested requested(String path) throws MethodFailed {
             if (path.isEmpty()) {
-                return "the pool could not name a directory (its log says why)";
+                throw new MethodFailed("the pool could not name a directory (its log says why)");
             }
-            String prefix = parent + "/";
-            return path.startsWith(prefix) && NAME.matcher(path.substring(prefix.length())).matches() ? ""
-                : "the pool named " + path + ", which is not of the form that HTCondor uses below " + parent;
+            // A server of 23.x whose FS_LOCAL_DIR ends in a slash puts another one behind it.
+            String plain = path.length() > PATH_MAX ? "" : plain(path);
+            Matcher name = NAME.matcher(plain.startsWith(parent + "/") ? plain.substring(parent.length() + 1) : "");
+            boolean fits = name.matches();
+            boolean addressed = fits && name.group(1) != null;
+            Optional<InetSocketAddress> address = addressed ? address(name.group(1), name.group(2)) : Optional.empty();
+            if (!fits || addressed != address.isPresent()) {
+                throw new MethodFailed("the pool named " + path + ", which is not of the form that HTCondor uses below "
+                    + parent);
+            }
+            if (!binding) {
+                return new Requested(Path.of(plain), Optional.empty());
+            }
+            if (!addressed) {
+                throw new MethodFailed("the server's directory name does not contain its address" + RELAYED);
+            }
+            if (name.group(3) != null) {
+                String extension = endpoint();
+                return new Requested(Path.of(plain + extension), Optional.of(extension));
+            }
+            if (!address.get().equals(new InetSocketAddress(peer.getAddress(), peer.getPort()))) {
+                throw new MethodFailed("the server's directory name contains the address " + Target.text(address.get())
+                    + " and not " + Target.text(peer) + ", to which we are connected" + RELAYED);
+            }
+            return new Requested(Path.of(plain), Optional.empty());
         }
 
-        private static String create(Path directory) {
-            try {
-                Files.createDirectory(directory, withRights("rwx------"));
-                return "";
-            } catch (IOException e) {
-                return "cannot create the directory " + directory + " that the pool asked for: " + reason(e);
+        private static Optional<InetSocketAddress> address(String ip, String port) {
+            int number = Integer.parseInt(port);
+            return Target.literal(ip).filter(it -> number >= 1 && number <= 65535)
+                .map(it -> new InetSocketAddress(it, number));
+        }
+
+        /** Our view of the server's address: {@code ip:port[?sock=id]}, without the name of an interface of ours. */
+        private String endpoint() throws MethodFailed {
+            String ip = Target.text(peer.getAddress()).replaceFirst("%.*", "");
+            // Nothing but one plain name may come of it.
+            if (sharedPortId.filter(id -> !Sinful.SHARED_PORT_ID.matcher(id).matches()).isPresent()) {
+                throw new MethodFailed("the pool's address has a sock= that is none");
             }
+            return (ip.contains(":") ? "[" + ip + "]" : ip) + ":" + peer.getPort()
+                + sharedPortId.map(id -> "?sock=" + id).orElse("");
+        }
+
+        private static String plain(String path) {
+            String plain = path;
+            while (plain.contains("//")) {
+                plain = plain.replace("//", "/");
+            }
+            return plain;
+        }
+    }
+
+    /**
+     * An empty directory that exists until it is closed, or a signal ends the program. Nothing else is ever removed: what
+     * bears its name then is looked at without following a link, relative to the parent that was opened, and must be
+     * the directory that was opened when it was made; staying open, that one keeps its number to itself. Where Java, or
+     * the parent's rights, allow nothing relative to it, it goes by name.
+     */
+    private static final class OwnDirectory implements Closeable {
+        private final Path path;
+        private final Optional<SecureDirectoryStream<Path>> parent;
+        private final Thread end = new Thread(this::remove, "own-directory");
+        private Optional<SecureDirectoryStream<Path>> opened = Optional.empty();
+        private Optional<Object> number = Optional.empty();
+        private boolean over;
+
+        private OwnDirectory(Path path) throws IOException {
+            this.path = path;
+            this.parent = open(path.getParent());
+        }
+
+        /**
+         * Creates it, with all rights for its owner and none for others.
+         *
+         * @param user who must own it then; empty for anybody
+         */
+        static OwnDirectory create(Path path, Optional<UserPrincipal> user) throws IOException {
+            OwnDirectory directory = new OwnDirectory(path);
+            try {
+                Runtime.getRuntime().addShutdownHook(directory.end);
+                directory.make(user);
+                return directory;
+            } catch (IOException | IllegalStateException e) {
+                directory.close();
+                throw e instanceof IOException failed ? failed : new IOException("the program is ending", e);
+            }
+        }
+
+        Path path() {
+            return path;
+        }
+
+        private synchronized void make(Optional<UserPrincipal> user) throws IOException {
+            if (over) {
+                throw new IOException("the program is ending");
+            }
+            Files.createDirectory(path, withRights("rwx------"));
+            number = Optional.ofNullable(look().fileKey());
+            // Through the dot, nothing but a directory can be opened: no pipe that keeps us waiting.
+            opened = parent.isPresent() ? Optional.of(parent.get().newDirectoryStream(
+                path.getFileName().resolve("."))) : open(path.resolve("."));
+            if (opened.isPresent()) {
+                PosixFileAttributeView view = opened.get().getFileAttributeView(PosixFileAttributeView.class);
+                PosixFileAttributes found = view.readAttributes();
+                if (!number.equals(Optional.ofNullable(found.fileKey()))
+                        || user.filter(owner -> !owner.equals(found.owner())).isPresent()) {
+                    throw new IOException("something else is in its place");
+                }
+                // Again: below a directory with the setgid bit it has got that bit, too, which the server does not take.
+                view.setPermissions(PosixFilePermissions.fromString("rwx------"));
+            }
+        }
+
+        @SuppressWarnings("StreamResourceLeak") // remove() closes it
+        private static Optional<SecureDirectoryStream<Path>> open(Path directory) throws IOException {
+            try {
+                DirectoryStream<Path> stream = Files.newDirectoryStream(directory);
+                if (stream instanceof SecureDirectoryStream<Path> secure) {
+                    return Optional.of(secure);
+                }
+                stream.close();
+            } catch (AccessDeniedException e) {
+                return Optional.empty(); // what can be entered need not be readable
+            }
+            return Optional.empty();
+        }
+
+        /** What bears the name now. */
+        private BasicFileAttributes look() throws IOException {
+            return parent.isPresent() ? parent.get().getFileAttributeView(path.getFileName(), BasicFileAttributeView.class,
+                LinkOption.NOFOLLOW_LINKS).readAttributes()
+                : Files.readAttributes(path, BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS);
+        }
+
+        private synchronized void remove() {
+            if (over) {
+                return;
+            }
+            over = true;
+            try {
+                if (number.isPresent() && isOurs(look())) {
+                    delete();
+                }
+            } catch (IOException e) {
+                return; // somebody has taken it away, or put something into it
+            } finally {
+                parent.ifPresent(OwnDirectory::close);
+                opened.ifPresent(OwnDirectory::close);
+            }
+        }
+
+        private boolean isOurs(BasicFileAttributes found) {
+            return found.isDirectory() && number.equals(Optional.ofNullable(found.fileKey()));
+        }
+
+        private void delete() throws IOException {
+            if (parent.isPresent()) {
+                parent.get().deleteDirectory(path.getFileName());
+            } else {
+                Files.delete(path);
+            }
+        }
+
+        private static void close(SecureDirectoryStream<Path> stream) {
+            try {
+                stream.close();
+            } catch (IOException e) {
+                return; // nothing was written through it
+            }
+        }
+
+        @Override
+        public void close() {
+            try {
+                Runtime.getRuntime().removeShutdownHook(end);
+            } catch (IllegalStateException e) {
+                // The hook runs, or is to run; whoever is first removes the directory.
+            }
+            remove();
         }
     }
 
@@ -6975,7 +7205,7 @@ public final class TokenRequest {
             }
 
             /** The methods that both sides have, ready to run. */
-            private Map<AuthMethod, Authenticator> offers(PolicyReply reply) {
+            private Map<AuthMethod, Authenticator> offers(PolicyReply reply) throws Failure {
                 trace.log(Trace.SECURITY, () -> "The server's policy: " + reply.ad().assignments());
                 Map<AuthMethod, Authenticator> offers = new EnumMap<>(AuthMethod.class);
                 for (AuthMethod method : methods) {
@@ -6991,16 +7221,17 @@ public final class TokenRequest {
                 return offers;
             }
 
-            private Authenticator authenticator(AuthMethod method, PolicyReply reply) throws MethodFailed {
+            private Authenticator authenticator(AuthMethod method, PolicyReply reply) throws MethodFailed, Failure {
                 return switch (method) {
                     case SSL -> new Ssl(trust, hostName(), Optional.empty());
                     case SCITOKENS -> new Ssl(trust, hostName(), BearerToken.find(configuration, host));
                     case PASSWORD -> new Password(reply.isBefore(23, 9) ? Wire.OLD_PASSWORD_USER + reply.trustDomain()
                         .orElse("") : Wire.PASSWORD_USER, passwordFile(), host.random());
                     case TOKEN -> new IdToken(fittingToken(reply), host.random());
-                    case FS -> new FileSystemAccess(Path.of(configuration.text("FS_LOCAL_DIR").map(String::strip)
-                        .orElse("/tmp")),
-                        endpoint());
+                    // Servers before 25.14 do not expect the ID.
+                    case FS -> new FileSystemAccess(configuration.text("FS_LOCAL_DIR").map(String::strip).orElse("/tmp"),
+                        connection.peer(), reply.isBefore(25, 14) ? Optional.empty() : target.sharedPortId(),
+                        configuration.flag("SEC_FS_ENFORCE_CHANNEL_BINDING", true), host.user());
                     case CLAIMTOBE -> new ClaimToBe(host.user().map(UserPrincipal::getName).orElse("nobody")
                         + reply.trustDomain().map(domain -> "@" + domain).orElse(""));
                     case ANONYMOUS -> new Anonymous();
@@ -7010,14 +7241,6 @@ public final class TokenRequest {
 
             private String hostName() {
                 return target.alias().orElse(target.sinful().host());
-            }
-
-            /** Our view of the server's end of the connection, as FS wants it. */
-            private String endpoint() {
-                InetSocketAddress peer = connection.peer();
-                String address = Target.text(peer.getAddress());
-                return (address.contains(":") ? "[" + address + "]" : address) + ":" + peer.getPort()
-                    + target.sharedPortId().map(id -> "?sock=" + id).orElse("");
             }
 
             private IssuedToken fittingToken(PolicyReply reply) throws MethodFailed {
