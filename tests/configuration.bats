@@ -2,7 +2,6 @@
 # HTCondor's configuration language. Each folder of fixtures/config holds a small configuration and what the real
 # condor_config_val answered (its README says how); what we do on purpose otherwise is at the end of this file.
 # shellcheck disable=SC2030,SC2031 # each test has a configuration of its own
-# shellcheck disable=SC2034 # settings and REQUEST_MAIN are for run_tool
 load lib
 
 CASES=$BATS_TEST_DIRNAME/fixtures/config
@@ -168,7 +167,7 @@ EOF
   ((status == 2))
   [[ ! -s answers ]]
   grep -qx 'ERROR: root does not run echo A = 1 for the configuration in condor_config\.' complaints
-  grep -q '/condor_config can be changed by others\.$' complaints
+  grep -q '/condor_config can be changed by everybody (mode 0666)\.$' complaints
 }
 
 @test "what a command writes can be kept in a file" {

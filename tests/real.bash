@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034 # variables for the files that load this
+# shellcheck shell=bash disable=SC2034,SC2154 # variables that lib takes and sets
 # What the real_*.bats share: a scenario is a function of the release, and two @tests call it, one for each pool. (bats
 # 1.8 finds tests by reading the file's text, so a loop cannot make them.)
 #
@@ -7,10 +7,8 @@
 # for a whole file is done to the pools in TOKEN_REQUEST_RELEASES.
 load lib
 
-# Longest wait for anything that ought to come at once, seconds.
-EVENTUALLY=20
-# Longest life of a client that nothing keeps waiting, seconds: an exchange may take 25.
-ENDED_WITHIN=40 ANSWERED_WITHIN=40
+# A call that goes on for ever, as after a request that ought to have been refused, is given up then, seconds.
+ANSWERED_WITHIN=$ENDED_WITHIN
 # The releases whose pools are for this run.
 read -ra RELEASES <<<"${TOKEN_REQUEST_RELEASES-stable testing}"
 
@@ -74,12 +72,6 @@ let_go() {
   held=
 }
 
-# authenticate_by METHOD...: the client's list
-authenticate_by() {
-  local IFS=,
-  export _CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS="$*"
-}
-
 # allow_fs: FS may be used here. HTCondor 23 names directories without its address, which are refused by default.
 allow_fs() { [[ $RELEASE != stable ]] || export _CONDOR_SEC_FS_ENFORCE_CHANNEL_BINDING=false; }
 
@@ -95,57 +87,10 @@ PENDING=(-identity alice@pool.test -authz READ -lifetime 600)
 
 # ---- A client that waits ----
 
-# start ARGUMENT...: `request` in the background
-start() { background request_with_status "$@"; }
-
-request_with_status() {
-  request "$@"
-  return "$status"
-}
-
-# background COMMAND...: starts a client. Job control, since SIGINT is ignored by background jobs without it.
-background() {
-  rm -f "$BATS_TEST_TMPDIR"/{stdout,stderr}
-  set -m
-  "$@" 3>&- &
-  client=$!
-  set +m
-}
-
-# await_line PATTERN [COUNT]: until so many lines of the client's stderr match
-await_line() {
-  local deadline=$((SECONDS + EVENTUALLY)) file=$BATS_TEST_TMPDIR/stderr matching
-  until matching=$(grep -Ecs -- "$1" "$file") && ((matching >= ${2-1})); do
-    if ! kill -0 "$client" 2>/dev/null || ((SECONDS >= deadline)); then
-      printf 'no line %s in:\n' "$1"
-      cat "$file"
-      return 1
-    fi
-    sleep 0.02
-  done
-}
-
 # await_id: sets id to the request's, when the client has said it
 await_id() {
   await_line 'please approve request [0-9]{7}\.$'
   id=$(sed -nE 's/.*please approve request ([0-9]{7})\.$/\1/p' "$BATS_TEST_TMPDIR/stderr")
-}
-
-# finish: waits for the client's end; sets status. One that goes on for ever, as after a request that ought to have been
-# refused, is ended.
-finish() {
-  local deadline=$((SECONDS + ENDED_WITHIN))
-  while kill -0 "$client" 2>/dev/null; do
-    if ((SECONDS >= deadline)); then
-      echo 'the client does not end; its stderr:'
-      cat "$BATS_TEST_TMPDIR/stderr"
-      return 1
-    fi
-    sleep 0.02
-  done
-  status=0
-  wait "$client" || status=$?
-  client=
 }
 
 # request_and_approve ARGUMENT...: the whole story
@@ -155,7 +100,7 @@ request_and_approve() {
   client_id=$(pool list "${administrator[@]}" | jq -r --arg id "$id" '.[] | select(.RequestId == $id).ClientId')
   [[ -n $client_id ]]
   pool approve "$id" "${administrator[@]}" >/dev/null 2>&1
-  finish
+  await_end
 }
 
 # java_process: the number of the client's JVM, the only child of the shell around it, if it was started with AS_PROCESS
@@ -166,23 +111,7 @@ java_process() {
   echo "${numbers[0]}"
 }
 
-# end_client: for a test that has failed meanwhile
-end_client() {
-  [[ -n ${client-} ]] || return 0
-  kill -KILL -- "-$client" 2>/dev/null || :
-  wait "$client" 2>/dev/null || :
-  client=
-}
-
 # ---- What has to hold ----
-
-# assert_status EXPECTED
-assert_status() {
-  ((status == $1)) && return
-  printf 'exit %s instead of %s\n' "$status" "$1"
-  cat "$BATS_TEST_TMPDIR/stderr"
-  return 1
-}
 
 # assert_is_token FILE: one line that is a token, and nothing else
 assert_is_token() {

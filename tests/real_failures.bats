@@ -53,7 +53,7 @@ fails() {
     *)                    echo "no case $case" && return 1 ;;
   esac
   start -pool "$where" "${PENDING[@]}"
-  finish
+  await_end
   # The shared port hangs up with our policy unread: the moment decides whether the system calls that an end or a reset.
   [[ $case != unknown_endpoint ]] || sed -i -e 's/The server closed the connection while we waited for its security policy\./<HUNG UP>/' \
     -e "s/The connection broke while we waited for the server's security policy (Connection reset)\./<HUNG UP>/" \

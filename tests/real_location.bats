@@ -14,9 +14,9 @@ teardown() {
 # brings_token ARGUMENT...: the request is approved by the command that the administrator is told, and is then a token
 brings_token() {
   start -json "${PENDING[@]}" "$@"
-  await_event enqueued
+  await_told enqueued
   approve_as_told
-  finish
+  await_end
   assert_status 0
   keep_token token
   assert_pending_claims token
@@ -102,9 +102,9 @@ no_options() {
   [[ $(told enqueued '[.method, .session]') == '["SSL","bound"]' ]]
   # The identity is completed, and the pool's signing key is at hand.
   start -json -identity alice -authz READ -lifetime 600
-  await_event enqueued
+  await_told enqueued
   approve_as_told
-  finish
+  await_end
   [[ $(told issued '[.claims.sub, .signature, .warnings]') == '["alice@pool.test","verified",[]]' ]]
 }
 

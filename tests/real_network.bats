@@ -34,13 +34,24 @@ between() {
 # brings_token ARGUMENT...: the whole story, with some polls before the approval
 brings_token() {
   start -json -verbose -poll 1 "${PENDING[@]}" "$@"
-  await_event enqueued
-  await_event waiting
+  await_told enqueued
+  await_told waiting
   approve_as_told
-  finish
+  await_end
   assert_status 0
   keep_token token
   assert_pending_claims token
+}
+
+by_the_family_that_works() {
+  between "$1"
+  # The name gets an IPv4 address, too, and what goes there vanishes.
+  network client sh -ec 'ip route add local 192.0.2.0/24 dev lo
+    echo "table inet dark { chain input { type filter hook input priority 0; ip daddr 192.0.2.0/24 drop; }; }" | nft -f -
+    echo "192.0.2.9 cm.net.test" >>/etc/hosts'
+  brings_token -pool "$HERE" -timeout 60
+  # The saved request names the address by which the pool was reached.
+  [[ $(told enqueued .address) == "<[2001:db8::1]:9618?alias=$HERE>" ]]
 }
 
 by_ipv6() {
@@ -94,3 +105,6 @@ behind_firewall() {
 
 @test "stable: a daemon behind a firewall is reached through its broker, at each poll" { behind_firewall stable; }
 @test "testing: a daemon behind a firewall is reached through its broker, at each poll" { behind_firewall testing; }
+
+@test "stable: a host whose IPv4 does not answer is reached by IPv6" { by_the_family_that_works stable; }
+@test "testing: a host whose IPv4 does not answer is reached by IPv6" { by_the_family_that_works testing; }

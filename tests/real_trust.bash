@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # settings is for `request`
 # What is needed to try whom a client trusts at a real pool. Load it after real.
 
 # put_back: for teardown, what is not the test's own
@@ -35,7 +35,7 @@ type_in() {
 
 # get_up: after its end; sets status
 get_up() {
-  finish
+  await_end
   exec {keyboard}<&-
   keyboard=
   rm "$BATS_TEST_TMPDIR/keyboard"

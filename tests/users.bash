@@ -1,0 +1,22 @@
+# shellcheck shell=bash disable=SC2034 # variables for the files that load this
+# Another local user, for tests of what he can do to us, and of us as an ordinary user. Load it with `load users`, call
+# common_folder in setup and remove_common_folder in teardown.
+
+# An ordinary user without any group, whose number is known everywhere.
+OTHER=65534
+as_other=(setpriv --reuid="$OTHER" --regid="$OTHER" --clear-groups --)
+
+# common_folder: sets COMMON, a folder that only root can change and everybody can read, on a way that is alike (the
+# folders of bats are closed to others), and COMMON_CLASSPATH, the program in it. Skips the test where that takes root.
+common_folder() {
+  local jars
+  ((EUID == 0)) || skip "only root can be several users"
+  COMMON=$(mktemp -d /tmp/token-request-test.XXXXXX)
+  chmod 0755 "$COMMON"
+  mapfile -t jars < <(tr : '\n' <<<"$TOKEN_REQUEST_CLASSPATH" | sort -u)
+  mkdir "$COMMON/jars"
+  cp "${jars[@]}" "$COMMON/jars"
+  COMMON_CLASSPATH="$COMMON/jars/*"
+}
+
+remove_common_folder() { [[ -z ${COMMON-} ]] || rm -rf "$COMMON"; }
