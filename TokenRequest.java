@@ -8042,7 +8042,7 @@ public final class TokenRequest {
             // A server of 23.x whose FS_LOCAL_DIR ends in a slash puts another one behind it.
             String plain = path.length() > PATH_MAX ? "" : plain(path);
             Matcher name = NAME.matcher(plain.startsWith(parent + "/") ? plain.substring(parent.length() + 1) : "");
-            boolean fits = name.matches();
+            boolean fits = plain.startsWith("/") && name.matches();
             boolean addressed = fits && name.group(1) != null;
             Optional<InetSocketAddress> address = addressed ? address(name.group(1), name.group(2)) : Optional.empty();
             if (!fits || addressed != address.isPresent()) {
