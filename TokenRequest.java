@@ -191,6 +191,7 @@ import javax.crypto.spec.IvParameterSpec;
 import javax.crypto.spec.SecretKeySpec;
 import javax.naming.InvalidNameException;
 import javax.naming.ldap.LdapName;
+import javax.naming.ldap.Rdn;
 import javax.net.ssl.KeyManager;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.SSLEngine;
@@ -2902,7 +2903,13 @@ public final class TokenRequest {
             SEC_FS_ENFORCE_CHANNEL_BINDING = true
             KERBEROS_SERVER_KEYTAB KERBEROS_SERVER_PRINCIPAL
             KERBEROS_SERVER_SERVICE KERBEROS_SERVER_USER KERBEROS_CLIENT_KEYTAB KERBEROS_MAP_FILE
-            CERTIFICATE_MAPFILE FIPS
+            CERTIFICATE_MAPFILE
+            CERTIFICATE_MAPFILE_ASSUME_HASH_KEYS = false
+            ALLOW_CLIENT_TOOL
+            ALLOW_CLIENT = *
+            DENY_CLIENT_TOOL DENY_CLIENT DENY_DEFAULT_TOOL DENY_DEFAULT
+            USE_POOL_USERNAME_EQUIVALENT = true
+            FIPS
             NETWORK_HOSTNAME
             NETWORK_INTERFACE = *
             ENABLE_IPV4 = auto
@@ -7908,9 +7915,31 @@ public final class TokenRequest {
         /**
          * Runs the method.
          *
-         * @return the method's own key, under which a session key may come; no bytes if it has none that is secret
+         * @return what it came to
          */
-        byte[] authenticate(CedarStream stream) throws IOException, MethodFailed;
+        Authenticated authenticate(CedarStream stream) throws IOException, MethodFailed;
+    }
+
+    /**
+     * What a method came to.
+     *
+     * @param key    the method's own, under which a session key may come; no bytes if it has none that is secret
+     * @param server who the server is
+     */
+    @SuppressWarnings("ArrayRecordComponent") // never compared
+    record Authenticated(byte[] key, ServerName server) { }
+
+    /**
+     * The name of a server, as HTCondor's lists of those whom a client accepts have it.
+     *
+     * @param user        {@code NAME@DOMAIN}, which a map can replace by another
+     * @param certificate that it has shown; the original forgets it after SCITOKENS, and maps the name ""
+     */
+    record ServerName(AuthMethod method, String user, Optional<X509Certificate> certificate) {
+        /** After a method that says nothing about the server. */
+        static ServerName unknown(AuthMethod method) {
+            return new ServerName(method, "unauthenticated@unmapped", Optional.empty());
+        }
     }
 
     /** Tells the server a name. Good for pools that trust their network. condor_io/condor_auth_claim.cpp */
@@ -7921,14 +7950,14 @@ public final class TokenRequest {
         }
 
         @Override
-        public byte[] authenticate(CedarStream stream) throws IOException, MethodFailed {
+        public Authenticated authenticate(CedarStream stream) throws IOException, MethodFailed {
             stream.send(stream.message().number(1).string(name));
             MessageReader verdict = stream.receive("answer to CLAIMTOBE");
             if (verdict.number() != 1) {
                 throw new MethodFailed("the pool does not believe that we are " + name);
             }
             verdict.end();
-            return new byte[0];
+            return new Authenticated(new byte[0], ServerName.unknown(method()));
         }
     }
 
@@ -7943,13 +7972,13 @@ public final class TokenRequest {
         }
 
         @Override
-        public byte[] authenticate(CedarStream stream) throws IOException, MethodFailed {
+        public Authenticated authenticate(CedarStream stream) throws IOException, MethodFailed {
             MessageReader verdict = stream.receive("answer to ANONYMOUS");
             if (verdict.number() != 1) {
                 throw new MethodFailed("the pool refused");
             }
             verdict.end();
-            return new byte[0];
+            return new Authenticated(new byte[0], ServerName.unknown(method()));
         }
     }
 
@@ -7998,7 +8027,7 @@ public final class TokenRequest {
         record Requested(Path directory, Optional<String> extension) { }
 
         @Override
-        public byte[] authenticate(CedarStream stream) throws IOException, MethodFailed {
+        public Authenticated authenticate(CedarStream stream) throws IOException, MethodFailed {
             MessageReader message = stream.receive("FS directory name");
             String path = message.string();
             message.end();
@@ -8028,7 +8057,7 @@ public final class TokenRequest {
                         + " directory " + printable(created.get().path().toString())
                         + " that it asked for; FS needs a pool on this machine, with the same file system");
                 }
-                return new byte[0];
+                return new Authenticated(new byte[0], ServerName.unknown(method()));
             } finally {
                 created.ifPresent(OwnDirectory::close);
             }
@@ -8236,7 +8265,7 @@ public final class TokenRequest {
         }
 
         @Override
-        public byte[] authenticate(CedarStream stream) throws IOException, MethodFailed {
+        public Authenticated authenticate(CedarStream stream) throws IOException, MethodFailed {
             MessageReader ready = stream.receive("SSL status");
             long status = ready.number();
             ready.end();
@@ -8254,7 +8283,9 @@ public final class TokenRequest {
                 tunnel.pass(ByteBuffer.allocate(Integer.BYTES + token.length).putInt(token.length).put(token).flip(),
                     "the token in " + bearer.get());
             }
-            return tunnel.key();
+            return new Authenticated(tunnel.key(), bearer.isPresent()
+                ? new ServerName(method(), "scitokens@unmapped", Optional.empty())
+                : new ServerName(method(), "ssl@unmapped", Optional.of(tunnel.certificate())));
         }
 
         private enum Turn { OURS, THEIRS }
@@ -8290,6 +8321,11 @@ public final class TokenRequest {
 
             boolean keyArrived() {
                 return plain.size() >= Wire.SSL_KEY_BYTES;
+            }
+
+            /** The server's own. */
+            X509Certificate certificate() throws SSLException {
+                return (X509Certificate) engine.getSession().getPeerCertificates()[0];
             }
 
             byte[] key() throws ProtocolViolation {
@@ -8455,8 +8491,16 @@ public final class TokenRequest {
     @SuppressWarnings("ArrayRecordComponent") // never compared
     record Akep2(String a, Optional<String> t, byte[] key, String title, SecureRandom random) {
 
-        /** Runs the exchange and returns RB, the server's random bytes. */
-        byte[] run(CedarStream stream) throws IOException, MethodFailed {
+        /**
+         * What the server has proved.
+         *
+         * @param rb   its random bytes
+         * @param name its own
+         */
+        record Proved(byte[] rb, String name) { }
+
+        /** Runs the exchange. */
+        Proved run(CedarStream stream) throws IOException, MethodFailed {
             byte[] ra = new byte[Wire.AKEP2_RANDOM_BYTES];
             random.nextBytes(ra);
             Message first = stream.message().number(0).number(a.getBytes(UTF_8).length).string(a);
@@ -8482,7 +8526,7 @@ public final class TokenRequest {
             }
             stream.send(stream.message().number(0).number(a.getBytes(UTF_8).length).string(a).counted(rb)
                 .counted(clientProof(key, a, rb)));
-            return rb;
+            return new Proved(rb, b);
         }
 
         static byte[] serverProof(byte[] key, String a, String b, byte[] ra, byte[] rb) {
@@ -8502,11 +8546,12 @@ public final class TokenRequest {
         }
 
         @Override
-        public byte[] authenticate(CedarStream stream) throws IOException, MethodFailed {
+        public Authenticated authenticate(CedarStream stream) throws IOException, MethodFailed {
             String a = token.authenticatesAs();
-            new Akep2(a, Optional.of(token.signedPart()), sharedKey(token), "the token of " + a, random).run(stream);
+            Akep2.Proved server = new Akep2(a, Optional.of(token.signedPart()), sharedKey(token), "the token of " + a, random)
+                .run(stream);
             // The key that HTCondor derives here follows from RB, which anybody could read; so it protects nothing.
-            return new byte[0];
+            return new Authenticated(new byte[0], new ServerName(method(), server.name(), Optional.empty()));
         }
 
         static byte[] sharedKey(IssuedToken token) {
@@ -8530,10 +8575,11 @@ public final class TokenRequest {
         }
 
         @Override
-        public byte[] authenticate(CedarStream stream) throws IOException, MethodFailed {
-            byte[] rb = new Akep2(name, Optional.empty(), key(Wire.AKEP2_SEED_A, password), "the pool password", random)
-                .run(stream);
-            return Keys.hmac("HmacSHA1", key(Wire.AKEP2_SEED_B, password), rb);
+        public Authenticated authenticate(CedarStream stream) throws IOException, MethodFailed {
+            Akep2.Proved server = new Akep2(name, Optional.empty(), key(Wire.AKEP2_SEED_A, password), "the pool password",
+                random).run(stream);
+            return new Authenticated(Keys.hmac("HmacSHA1", key(Wire.AKEP2_SEED_B, password), server.rb()),
+                new ServerName(method(), server.name(), Optional.empty()));
         }
 
         /** K or K': the password counts twice. */
@@ -8976,12 +9022,13 @@ public final class TokenRequest {
     /**
      * A security session.
      *
-     * @param key   32 bytes
-     * @param end   when it must no longer be used
-     * @param lease the longest gap between two uses; zero for any
+     * @param key    32 bytes
+     * @param server with which it is
+     * @param end    when it must no longer be used
+     * @param lease  the longest gap between two uses; zero for any
      */
     @SuppressWarnings("ArrayRecordComponent") // never compared
-    record Session(String id, byte[] key, Login login, Instant end, Duration lease, Instant lastUse) {
+    record Session(String id, byte[] key, Login login, ServerName server, Instant end, Duration lease, Instant lastUse) {
         /** Sessions are not used in their last seconds, since the server's clock started earlier than ours. */
         private static final Duration MARGIN = Duration.ofSeconds(5);
 
@@ -8991,11 +9038,11 @@ public final class TokenRequest {
         }
 
         Session usedAt(Instant now) {
-            return new Session(id, key, login, end, lease, now);
+            return new Session(id, key, login, server, end, lease, now);
         }
 
         Session as(Login other) {
-            return new Session(id, key, other, end, lease, lastUse);
+            return new Session(id, key, other, server, end, lease, lastUse);
         }
     }
 
@@ -9069,6 +9116,414 @@ public final class TokenRequest {
             if (!value.equals(wanted)) {
                 throw new ProtocolViolation("the server answered " + name + " = " + printable(value) + " where we demand "
                     + wanted);
+            }
+        }
+    }
+
+    /**
+     * Which servers a client accepts: ALLOW_CLIENT and DENY_CLIENT, lists of users and hosts. condor_io/condor_ipverify.cpp
+     *
+     * <p>An entry is {@code USER/HOST}, or one of both; the host is a name, perhaps with an asterisk, an address or a network.
+     * Who is denied is not accepted, whoever allows it. What cannot be evaluated here refuses: groups of NIS
+     * ({@code +GROUP}), a name service that does not answer, a map that cannot be read.
+     *
+     * @param allowed empty if it is blank, which is nobody
+     */
+    record AcceptedServers(Optional<Configuration.Setting> allowed, Optional<Configuration.Setting> denied,
+                           boolean isPoolEquivalent) {
+        private static final String POOL = "condor_pool@";
+        private static final String CONDOR = "condor@";
+
+        static AcceptedServers of(Configuration configuration) throws Failure {
+            return new AcceptedServers(first(configuration, "ALLOW_CLIENT_TOOL", "ALLOW_CLIENT"),
+                first(configuration, "DENY_CLIENT_TOOL", "DENY_CLIENT", "DENY_DEFAULT_TOOL", "DENY_DEFAULT"),
+                configuration.flag("USE_POOL_USERNAME_EQUIVALENT", true));
+        }
+
+        private static Optional<Configuration.Setting> first(Configuration configuration, String... names) {
+            return Arrays.stream(names).map(configuration::find).flatMap(Optional::stream)
+                .filter(setting -> !setting.value().isBlank()).findFirst();
+        }
+
+        /** Why the server is not accepted, in words that name the setting; empty if it is. */
+        Optional<String> objection(Server server) {
+            if (allowed.isEmpty()) {
+                return Optional.of("ALLOW_CLIENT is blank, so no server is accepted.");
+            }
+            if (denied.isPresent()) {
+                try {
+                    if (matches(denied.get(), server)) {
+                        return Optional.of(words(denied.get()) + " denies this server.");
+                    }
+                } catch (IOException e) {
+                    return Optional.of(words(denied.get()) + " cannot be evaluated: " + reason(e) + ".");
+                }
+            }
+            try {
+                return matches(allowed.get(), server) ? Optional.empty()
+                    : Optional.of(words(allowed.get()) + " does not allow this server.");
+            } catch (IOException e) {
+                return Optional.of(words(allowed.get()) + " cannot be evaluated: " + reason(e) + ".");
+            }
+        }
+
+        private static String words(Configuration.Setting setting) {
+            return setting.name() + " = " + printable(setting.value()) + " (" + setting.source() + ")";
+        }
+
+        /** Entries that can be evaluated come first: one that fits is enough. */
+        private boolean matches(Configuration.Setting list, Server server) throws IOException {
+            Optional<IOException> failed = Optional.empty();
+            for (StringTokenizer entries = new StringTokenizer(list.value(), ", \t\r\n"); entries.hasMoreTokens(); ) {
+                try {
+                    if (matches(entries.nextToken(), server)) {
+                        return true;
+                    }
+                } catch (IOException e) {
+                    failed = Optional.of(e);
+                }
+            }
+            if (failed.isPresent()) {
+                throw failed.get();
+            }
+            return false;
+        }
+
+        private boolean matches(String entry, Server server) throws IOException {
+            if (entry.startsWith("+")) {
+                throw new IOException("the netgroup " + printable(entry) + " is not known here");
+            }
+            int slash = entry.indexOf('/');
+            int at = entry.indexOf('@');
+            boolean isUser = slash < 0 ? at >= 0 : entry.indexOf('/', slash + 1) >= 0 || at >= 0 && at < slash
+                || entry.startsWith("*") || Network.parse(entry).isEmpty();
+            if (slash >= 0 && isUser && Numeric.address(entry.substring(0, slash)).isPresent()) {
+                throw new IOException(printable(entry) + " is no network");
+            }
+            String host = !isUser ? entry : slash < 0 ? "*" : entry.substring(slash + 1);
+            return isUser(isUser ? slash < 0 ? entry : entry.substring(0, slash) : "*", server) && isAt(host, server);
+        }
+
+        private boolean isUser(String pattern, Server server) throws IOException {
+            return pattern.equals("*") || fits(pattern, server.user()) || (isPoolEquivalent
+                && (pattern.regionMatches(true, 0, CONDOR, 0, CONDOR.length())
+                    && fits(POOL + pattern.substring(CONDOR.length()), server.user())
+                || pattern.regionMatches(true, 0, POOL, 0, POOL.length())
+                    && fits(CONDOR + pattern.substring(POOL.length()), server.user())));
+        }
+
+        private static boolean isAt(String pattern, Server server) throws IOException {
+            Optional<Network> network = Network.parse(pattern);
+            if (network.isPresent()) {
+                return network.get().contains(server.address());
+            }
+            if (pattern.equalsIgnoreCase("{:local_ips:}")) {
+                return server.isLocal();
+            }
+            boolean isName = Numeric.isHostName(pattern);
+            if (isName && server.addresses(pattern).contains(server.address())) {
+                return true;
+            }
+            for (String name : isName || pattern.contains("*") ? server.names() : List.<String>of()) {
+                if (fits(pattern, name)) {
+                    return true;
+                }
+            }
+            return false;
+        }
+
+        /** Whether the text is as the pattern says: the first asterisk is any text, and so is one at the end; no other. */
+        static boolean fits(String patternOfAnyCase, String textOfAnyCase) {
+            String pattern = patternOfAnyCase.toLowerCase(Locale.ROOT);
+            String text = textOfAnyCase.toLowerCase(Locale.ROOT);
+            int asterisk = pattern.indexOf('*');
+            if (asterisk < 0) {
+                return pattern.equals(text);
+            }
+            String end = pattern.substring(asterisk + 1);
+            boolean isOpen = end.endsWith("*");
+            String rest = text.startsWith(pattern.substring(0, asterisk)) ? text.substring(asterisk) : "";
+            return text.startsWith(pattern.substring(0, asterisk))
+                && (isOpen ? rest.contains(end.substring(0, end.length() - 1)) : rest.endsWith(end));
+        }
+
+        /**
+         * A network. condor_utils/condor_netaddr.cpp
+         *
+         * @param base 4 or 16 bytes; none for everything
+         * @param bits that count, from the first
+         */
+        @SuppressWarnings("ArrayRecordComponent") // never compared
+        record Network(byte[] base, int bits) {
+            /** {@code *}, an address, {@code 10.1.*}, {@code 2001:db8:*}, {@code 10.0.0.0/8}, {@code 10.0.0.0/255.0.0.0}. */
+            static Optional<Network> parse(String text) {
+                if (text.equals("*") || text.equals("*/*")) {
+                    return Optional.of(new Network(new byte[0], 0));
+                }
+                int slash = text.indexOf('/');
+                if (slash >= 0) {
+                    String mask = text.substring(slash + 1);
+                    return address(text.substring(0, slash)).flatMap(base -> (Numeric.isNumber(mask, 3)
+                        ? Optional.of(Math.min(Integer.parseInt(mask), 8 * base.length))
+                        : base.length == 4 ? Numeric.address(mask).flatMap(Network::length) : Optional.<Integer>empty())
+                        .map(bits -> new Network(base, bits)));
+                }
+                if (text.contains(":") && text.endsWith(":*")) {
+                    return Numeric.address(text.substring(0, text.length() - 1) + ":")
+                        .map(base -> new Network(base.getAddress(), 16 * (int) text.chars().filter(c -> c == ':').count()));
+                }
+                return text.contains(":") ? address(text).map(base -> new Network(base, 128)) : beginning(text);
+            }
+
+            private static Optional<byte[]> address(String text) {
+                boolean isBracketed = text.startsWith("[") && text.endsWith("]");
+                return Numeric.address(isBracketed ? text.substring(1, text.length() - 1) : text).map(InetAddress::getAddress);
+            }
+
+            /** How many bits a mask has, if they are the first. */
+            private static Optional<Integer> length(InetAddress mask) {
+                int bits = mask.getAddress().length == 4 ? ByteBuffer.wrap(mask.getAddress()).getInt() : 1;
+                int length = Integer.numberOfLeadingZeros(~bits);
+                return length == Integer.bitCount(bits) ? Optional.of(length) : Optional.empty();
+            }
+
+            /** The first numbers of an IPv4 address; an asterisk or dot may stand behind them. */
+            private static Optional<Network> beginning(String text) {
+                String numbers = text.endsWith("*") || text.endsWith(".") ? text.substring(0, text.length() - 1) : text;
+                String[] parts = (numbers.endsWith(".") ? numbers.substring(0, numbers.length() - 1) : numbers).split("\\.", -1);
+                byte[] base = new byte[4];
+                for (int i = 0; i < parts.length; i++) {
+                    if (i == base.length || !Numeric.isNumber(parts[i], 3) || Integer.parseInt(parts[i]) > 255) {
+                        return Optional.empty();
+                    }
+                    base[i] = (byte) Integer.parseInt(parts[i]);
+                }
+                return Optional.of(new Network(base, 8 * parts.length));
+            }
+
+            boolean contains(InetAddress address) {
+                byte[] other = address.getAddress();
+                for (int i = 0; i < bits; i++) {
+                    if (base.length != other.length || ((base[i / 8] ^ other[i / 8]) & 0x80 >> i % 8) != 0) {
+                        return false;
+                    }
+                }
+                return base.length == 0 || base.length == other.length;
+            }
+        }
+
+        /**
+         * A server, of which more is found out only where a list asks for it.
+         *
+         * @param address its end of the connection
+         */
+        record Server(ServerName name, InetAddress address, Circumstances circumstances) {
+            /** Its user, as the map of certificates has it. */
+            String user() throws IOException {
+                return CertificateMap.of(circumstances).map(name);
+            }
+
+            /** The addresses of a host; none if it is not known. */
+            List<InetAddress> addresses(String host) throws IOException {
+                try {
+                    return List.of(lookUp(host, () -> InetAddress.getAllByName(host)));
+                } catch (UnknownHostException e) {
+                    return List.of();
+                }
+            }
+
+            /** The name that the name service has for the address, and by which it finds the address again. */
+            List<String> names() throws IOException {
+                String literal = address.getHostAddress();
+                String name = lookUp(literal, () -> InetAddress.getByAddress(address.getAddress()).getCanonicalHostName());
+                return name.equals(literal) ? List.of() : List.of(name);
+            }
+
+            private <T> T lookUp(String what, Deadline.Blocking<T> call) throws IOException {
+                if (Expression.truth(circumstances.configuration().text("NO_DNS").orElse("")).orElse(false)) {
+                    throw new IOException("NO_DNS forbids to look up " + what);
+                }
+                return circumstances.deadline().await("the look-up of " + what, call);
+            }
+
+            /** Whether it is on this machine. */
+            boolean isLocal() throws IOException {
+                return NetworkInterface.getByInetAddress(address) != null;
+            }
+
+            @Override
+            public String toString() {
+                return name.user() + "/" + Target.text(address);
+            }
+        }
+    }
+
+    /**
+     * CERTIFICATE_MAPFILE: what user the subject of a certificate is. A line has a method, a regular expression, and the user,
+     * in which {@code \\1} is the first group. condor_utils/MapFile.cpp
+     *
+     * @param file      empty if there is none
+     * @param isLiteral whether only {@code /this/} is an expression, and all else a whole name
+     */
+    record CertificateMap(Optional<Configuration.Setting> file, boolean isLiteral, Circumstances circumstances) {
+        private static final int MAX_BYTES = 1024 * 1024;
+
+        static CertificateMap of(Circumstances circumstances) {
+            Configuration configuration = circumstances.configuration();
+            return new CertificateMap(configuration.find("CERTIFICATE_MAPFILE").filter(file -> !file.value().isBlank()),
+                configuration.text("CERTIFICATE_MAPFILE_ASSUME_HASH_KEYS").flatMap(Expression::truth).orElse(false),
+                circumstances);
+        }
+
+        /** @throws IOException if it cannot be said */
+        String map(ServerName server) throws IOException {
+            if (file.isEmpty() || (server.method() != AuthMethod.SSL && server.method() != AuthMethod.SCITOKENS)) {
+                return server.user();
+            }
+            String subject = "";
+            if (server.certificate().isPresent()) {
+                subject = subject(server.certificate().get());
+            }
+            Path path = file.get().path();
+            try {
+                String text = new String(circumstances.files().read(path, file.get().origin(), Content.TRUST, MAX_BYTES).bytes(),
+                    UTF_8);
+                String mapped = subject;
+                Optional<String> user = circumstances.deadline().await("the search of " + path,
+                    () -> find(text, isLiteral, server.method().label, mapped));
+                return user.map(it -> it.contains("@") ? it : it + "@" + circumstances.configuration().text("UID_DOMAIN")
+                    .orElse("")).orElse(server.user());
+            } catch (InputFiles.Refused e) {
+                throw new IOException(path + " " + reason(e), e);
+            }
+        }
+
+        /** The subject as OpenSSL writes it. */
+        private static String subject(X509Certificate certificate) throws IOException {
+            StringBuilder subject = new StringBuilder();
+            try {
+                for (Rdn rdn : new LdapName(certificate.getSubjectX500Principal().getName(X500Principal.RFC2253,
+                        Map.of("1.2.840.113549.1.9.1", "emailAddress"))).getRdns()) {
+                    if (rdn.size() > 1 || !(rdn.getValue() instanceof String value)
+                            || !value.chars().allMatch(c -> c >= ' ' && c <= '~')) {
+                        throw new IOException("the certificate has an unusual subject");
+                    }
+                    subject.append('/').append(rdn.getType()).append('=').append(value);
+                }
+            } catch (InvalidNameException e) {
+                throw new IOException("the certificate has an unusual subject", e);
+            }
+            return subject.toString();
+        }
+
+        /** The user; empty if no line fits. */
+        static Optional<String> find(String text, boolean isLiteral, String method, String subject) throws IOException {
+            for (String line : text.lines().toList()) {
+                Fields fields = new Fields(line);
+                String first = fields.next(false);
+                if (first.equals("@include")) {
+                    throw new IOException("a map that includes another is not supported");
+                }
+                boolean isFor = first.equalsIgnoreCase(method);
+                String principal = isFor ? fields.next(isLiteral) : "";
+                String user = isFor ? fields.next(false) : "";
+                if (!principal.isEmpty() && !user.isEmpty()) {
+                    Optional<String> found = isLiteral && !fields.isExpression
+                        ? Optional.of(principal).filter(subject::equals).map(it -> substituted(List.of(it), user))
+                        : matched(principal, fields.options, subject).map(groups -> substituted(groups, user));
+                    if (found.isPresent()) {
+                        return found;
+                    }
+                }
+            }
+            return Optional.empty();
+        }
+
+        private static Optional<List<String>> matched(String expression, String options, String subject) throws IOException {
+            if (options.contains("U")) {
+                throw new IOException("an ungreedy expression is not supported");
+            }
+            try {
+                Matcher matcher = Pattern.compile(expression, options.contains("i") ? Pattern.CASE_INSENSITIVE : 0)
+                    .matcher(subject);
+                List<String> groups = new ArrayList<>();
+                for (int i = 0; i <= matcher.groupCount() && (i > 0 || matcher.find()); i++) {
+                    groups.add(Optional.ofNullable(matcher.group(i)).orElse(""));
+                }
+                return Optional.of(groups).filter(found -> !found.isEmpty());
+            } catch (PatternSyntaxException e) {
+                throw new IOException("the expression " + printable(expression) + " is not one of Java's", e);
+            } catch (StackOverflowError e) {
+                throw new IOException("the expression " + printable(expression) + " takes too much", e);
+            }
+        }
+
+        private static String substituted(List<String> groups, String user) {
+            StringBuilder text = new StringBuilder();
+            for (int i = 0; i < user.length(); i++) {
+                int digit = user.charAt(i) == '\\' && i + 1 < user.length() ? user.charAt(i + 1) - '0' : -1;
+                if (digit >= 0 && digit <= 9 && digit < groups.size()) {
+                    text.append(groups.get(digit));
+                    i++;
+                } else {
+                    text.append(user.charAt(i));
+                }
+            }
+            return text.toString();
+        }
+
+        /** The fields of a line, between blanks; in quotes, or as {@code /expression/}, one can have blanks. */
+        private static final class Fields {
+            private final String line;
+            private int at;
+            private boolean isExpression;
+            private String options = "";
+
+            Fields(String line) {
+                this.line = line;
+            }
+
+            private boolean isBlank() {
+                return line.charAt(at) == ' ' || line.charAt(at) == '\t';
+            }
+
+            /** The next field; blank if there is none. */
+            String next(boolean canBeExpression) {
+                while (at < line.length() && isBlank()) {
+                    at++;
+                }
+                char quote = at < line.length() ? line.charAt(at) : ' ';
+                boolean isSlash = quote == '/' && canBeExpression;
+                if (isSlash || quote == '"') {
+                    at++;
+                    return quoted(quote, isSlash);
+                }
+                int start = at;
+                while (at < line.length() && !isBlank()) {
+                    at++;
+                }
+                return line.substring(start, at);
+            }
+
+            private String quoted(char quote, boolean isSlash) {
+                StringBuilder field = new StringBuilder();
+                for (; at < line.length() && line.charAt(at) != quote; at++) {
+                    if (line.charAt(at) == '\\' && at + 1 < line.length()) {
+                        at++;
+                        field.append(line.charAt(at) == quote || line.charAt(at) == '\\' ? "" : "\\");
+                    }
+                    field.append(line.charAt(at));
+                }
+                at = Math.min(at + 1, line.length()); // the end of the line will do as well
+                if (isSlash) {
+                    isExpression = true;
+                    int start = at;
+                    while (at < line.length() && (line.charAt(at) == 'i' || line.charAt(at) == 'U')) {
+                        at++;
+                    }
+                    options = line.substring(start, at);
+                }
+                return field.toString();
             }
         }
     }
@@ -9194,15 +9649,29 @@ public final class TokenRequest {
                 Optional<Channel> resumed = resume(session.get(), command);
                 if (resumed.isPresent()) {
                     session = Optional.of(session.get().usedAt(now));
-                    return resumed.get();
+                    return accepted(resumed.get());
                 }
                 trace.log(Trace.SECURITY, () -> "The server has forgotten our session; authenticating anew.");
             }
             session = Optional.empty();
-            Channel channel = negotiate(command);
+            Channel channel = accepted(negotiate(command));
             session = Optional.of(channel.session());
             admitted = true;
             least = channel.session().login().assurance();
+            return channel;
+        }
+
+        /** The channel, if it leads to a server that the settings let us use; nothing has been sent on it yet. */
+        private Channel accepted(Channel channel) throws Failure {
+            AcceptedServers.Server server = new AcceptedServers.Server(channel.session().server(),
+                channel.connection().peer().getAddress(), circumstances);
+            Optional<String> objection = AcceptedServers.of(configuration).objection(server);
+            if (objection.isPresent()) {
+                channel.close();
+                throw new Failure(Reason.NOT_AUTHENTICATED, failedToStart(target)
+                    + "|SECMAN:2009:DENIED authorization of server '" + printable(server.toString())
+                    + "' (I am acting as the client).", List.of(objection.get()), "");
+            }
             return channel;
         }
 
@@ -9435,16 +9904,16 @@ public final class TokenRequest {
                     return Optional.empty();
                 }
                 reply.check(kind);
-                Optional<Proof> proof = authenticate(stream, offers);
-                if (proof.isEmpty()) {
+                Optional<Authenticated> authenticated = authenticate(stream, offers);
+                if (authenticated.isEmpty()) {
                     return Optional.empty();
                 }
                 Optional<byte[]> wrapped = receiveKey(stream);
                 byte[] key = ecdh.isPresent()
                     ? Keys.agree(ecdh.get().getPrivate(), reply.ad().string("ECDHPublicKey").orElse(""))
-                    : Keys.unwrap(wrapped.orElseThrow(), proof.get().methodKey());
+                    : Keys.unwrap(wrapped.orElseThrow(), authenticated.get().key());
                 stream.encrypt(key);
-                return Optional.of(new Channel(stream, admitted(stream, key, proof.get().method(), reply), connection));
+                return Optional.of(new Channel(stream, admitted(stream, key, authenticated.get().server(), reply), connection));
             }
 
             private ClassAd policy(int command, Optional<KeyPair> ecdh) {
@@ -9540,11 +10009,8 @@ public final class TokenRequest {
                     + noToken(complaints).substring("no token".length()));
             }
 
-            @SuppressWarnings("ArrayRecordComponent") // never compared
-            private record Proof(AuthMethod method, byte[] methodKey) { }
-
             /** Runs methods as the server chooses them, until one succeeds. condor_io/authentication.cpp */
-            private Optional<Proof> authenticate(CedarStream stream, Map<AuthMethod, Authenticator> offers)
+            private Optional<Authenticated> authenticate(CedarStream stream, Map<AuthMethod, Authenticator> offers)
                     throws IOException {
                 while (!offers.isEmpty()) {
                     stream.send(stream.message().number(offers.keySet().stream().mapToInt(method -> method.bit).sum()));
@@ -9564,7 +10030,7 @@ public final class TokenRequest {
                         announce(method, "the pool password in " + Password.file(configuration));
                     }
                     try {
-                        return Optional.of(new Proof(method, offers.remove(method).authenticate(stream)));
+                        return Optional.of(offers.remove(method).authenticate(stream));
                     } catch (MethodFailed e) {
                         trace.log(Trace.SECURITY, () -> method.label + " failed: " + e.getMessage());
                         tried.add(new Tried(method, e.getMessage(), Progress.RUN));
@@ -9601,8 +10067,9 @@ public final class TokenRequest {
             }
 
             /** The server's last word, the first under the new key: whether we may go on, and the session's ID. */
-            private Session admitted(CedarStream stream, byte[] key, AuthMethod method, PolicyReply reply)
+            private Session admitted(CedarStream stream, byte[] key, ServerName server, PolicyReply reply)
                     throws IOException, Failure {
+                AuthMethod method = server.method();
                 MessageReader message = stream.receive("admission");
                 ClassAd ad = message.ad();
                 message.end();
@@ -9623,7 +10090,7 @@ public final class TokenRequest {
                     + kind.name().toLowerCase(Locale.ROOT) + ", AES, for " + seconds + " s.");
                 Login login = new Login(method.label, kind, printable(user), printable(reply.version()),
                     reply.trustDomain().map(TokenRequest::printable), List.of());
-                return new Session(ad.string("Sid").orElse(""), key, login, now.plusSeconds(seconds),
+                return new Session(ad.string("Sid").orElse(""), key, login, server, now.plusSeconds(seconds),
                     Duration.ofSeconds(lease), now);
             }
         }

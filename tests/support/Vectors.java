@@ -473,7 +473,7 @@ public final class Vectors {
         for (JsonNode vector : vectors.required("akep2_token")) {
             ByteArrayOutputStream out = new ByteArrayOutputStream();
             byte[] methodKey = new TokenRequest.IdToken(token(vector), new Drawn(bytes(vector, "ra")))
-                .authenticate(stream(bytes(vector, "frame_server_1"), out));
+                .authenticate(stream(bytes(vector, "frame_server_1"), out)).key();
             equal(TokenRequest.concat(bytes(vector, "frame_client_1"), bytes(vector, "frame_client_2")),
                 out.toByteArray(), vector.required("server").textValue());
             equal(0, methodKey.length, "length of the method's key, which is public");
