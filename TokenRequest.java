@@ -416,7 +416,7 @@ public final class TokenRequest {
                     complaints.forEach(reporter::notice);
                     return result;
                 } catch (Failure failure) {
-                    if (left == 1 || answer.isOver() && failure.reason.isOfOneServer()) {
+                    if (left == 1 || (answer.isOver() && failure.reason.isOfOneServer())) {
                         throw failure.after(complaints);
                     }
                     if (!failure.reason.isOfOneServer()) {
@@ -859,8 +859,8 @@ public final class TokenRequest {
         private static final int CAUSES_MAX = 10;
         private final byte[] memory = line("Internal error: Java has too little memory; give it more with -Xmx.");
         private final byte[] stack = line("Internal error: Java has too little stack, or something is nested without end.");
-        private final byte[] classes = line("Internal error: a part of the program or of Java cannot be loaded; are there too few "
-            + "file descriptors (ulimit -n)?");
+        private final byte[] classes = line("Internal error: a part of the program or of Java cannot be loaded; are there too "
+            + "few file descriptors (ulimit -n)?");
         private final byte[] bug = line("Internal error: this is a mistake in the program.");
 
         private static byte[] line(String text) {
@@ -1235,6 +1235,12 @@ public final class TokenRequest {
             : new FileAttribute<?>[0];
     }
 
+    /** What went wrong with a connection, in the words of the system; some versions of Java add which call it was. */
+    static String reasonOfConnection(Throwable e) {
+        String words = String.valueOf(e.getMessage());
+        return words.endsWith(" (connect failed)") ? words.substring(0, words.length() - 17) : words;
+    }
+
     /** What went wrong with a file, in the words of the system. */
     static String reason(IOException e) {
         return e instanceof NoSuchFileException ? "No such file or directory"
@@ -1355,8 +1361,9 @@ public final class TokenRequest {
         static Failure bug(Throwable e) {
             String lines = Arrays.stream(e.getStackTrace()).filter(frame -> frame.getClassName().startsWith("tokenrequest."))
                 .limit(5).map(frame -> Integer.toString(frame.getLineNumber())).collect(Collectors.joining(", "));
-            return new Failure(Reason.INTERNAL, "Internal error: " + printable(e.getClass().getSimpleName() + " (" + e.getMessage()
-                + ")") + ", lines " + lines + " of version " + VERSION + ". This is a mistake in the program; please report it.", "");
+            return new Failure(Reason.INTERNAL, "Internal error: " + printable(e.getClass().getSimpleName() + " ("
+                + e.getMessage() + ")") + ", lines " + lines + " of version " + VERSION
+                + ". This is a mistake in the program; please report it.", "");
         }
 
         /** The same with another hint. */
@@ -4314,7 +4321,8 @@ public final class TokenRequest {
         static String references(String text) {
             StringBuilder references = new StringBuilder();
             String rest = text;
-            for (Optional<Reference> found; (found = next(rest, one -> one.function().isEmpty())).isPresent(); ) {
+            Predicate<Reference> plain = reference -> reference.function().isEmpty();
+            for (Optional<Reference> found = next(rest, plain); found.isPresent(); found = next(rest, plain)) {
                 references.append("$(").append(found.get().name()).append(") ");
                 rest = rest.substring(found.get().end());
             }
@@ -4931,7 +4939,7 @@ public final class TokenRequest {
             String[] parts = text.split("\\.");
             for (int i = 0; i < bytes.length; i++) {
                 // A leading zero means octal to some, so it means nothing here, nor to inet_pton.
-                if (Integer.parseInt(parts[i]) > 255 || parts[i].length() > 1 && parts[i].startsWith("0")) {
+                if (Integer.parseInt(parts[i]) > 255 || (parts[i].length() > 1 && parts[i].startsWith("0"))) {
                     return Optional.empty();
                 }
                 bytes[i] = (byte) Integer.parseInt(parts[i]);
@@ -4945,7 +4953,7 @@ public final class TokenRequest {
             char before = '.';
             for (int i = 0; i < text.length() && hasForm; i++) {
                 char c = text.charAt(i);
-                hasForm = c == '.' ? before != '.' : c < 128 && Character.isLetterOrDigit(c) || c == '-' || c == '_';
+                hasForm = c == '.' ? before != '.' : (c < 128 && Character.isLetterOrDigit(c)) || c == '-' || c == '_';
                 before = c;
             }
             return hasForm;
@@ -6267,7 +6275,7 @@ public final class TokenRequest {
                 Connection.connect(socket, address, millis);
                 return new Arrival(socket, Optional.empty());
             } catch (IOException | RuntimeException | Error e) {
-                return new Arrival(socket, Optional.of(String.valueOf(e.getMessage()))); // nobody else would hear of it
+                return new Arrival(socket, Optional.of(reasonOfConnection(e))); // nobody else would hear of it
             }
         }
     }
@@ -6950,8 +6958,6 @@ public final class TokenRequest {
         private static final int IP_ADDRESS = 0x87;
         private static final int PERMITTED = 0xA0;
         private static final byte[] COMMON_NAME = {0x55, 0x04, 0x03};
-        private static final Pattern IPV4 =
-            Pattern.compile("((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(\\.(?!$)|$)){4}");
         private static final String MALFORMED = "has a malformed extension";
         /** What a message shows of a certificate: so many of its names, and so much of its subject. */
         private static final int MAX_SHOWN = 5;

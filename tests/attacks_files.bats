@@ -2,7 +2,7 @@
 # Files that others have put where we read: every place from which the program reads, and what another local user can put
 # there. The victim is root, but where the place is in /tmp; the stranger is user OTHER. Beside each attack the same file,
 # put there by somebody who may, is used.
-# shellcheck disable=SC2030,SC2031 # each test has settings of its own
+# shellcheck disable=SC2030,SC2031,SC2119,SC2120 # each test has settings of its own; functions that take arguments or none
 load loopback
 load users
 
