@@ -9201,7 +9201,7 @@ public final class TokenRequest {
             }
             int slash = entry.indexOf('/');
             int at = entry.indexOf('@');
-            boolean isUser = slash < 0 ? at >= 0 : entry.indexOf('/', slash + 1) >= 0 || at >= 0 && at < slash
+            boolean isUser = slash < 0 ? at >= 0 : entry.indexOf('/', slash + 1) >= 0 || (at >= 0 && at < slash)
                 || entry.startsWith("*") || Network.parse(entry).isEmpty();
             if (slash >= 0 && isUser && Numeric.address(entry.substring(0, slash)).isPresent()) {
                 throw new IOException(printable(entry) + " is no network");
@@ -9211,11 +9211,14 @@ public final class TokenRequest {
         }
 
         private boolean isUser(String pattern, Server server) throws IOException {
-            return pattern.equals("*") || fits(pattern, server.user()) || (isPoolEquivalent
-                && (pattern.regionMatches(true, 0, CONDOR, 0, CONDOR.length())
-                    && fits(POOL + pattern.substring(CONDOR.length()), server.user())
-                || pattern.regionMatches(true, 0, POOL, 0, POOL.length())
-                    && fits(CONDOR + pattern.substring(POOL.length()), server.user())));
+            return pattern.equals("*") || fits(pattern, server.user())
+                || (isPoolEquivalent && (isUserAs(CONDOR, POOL, pattern, server) || isUserAs(POOL, CONDOR, pattern, server)));
+        }
+
+        /** With another word at the pattern's beginning. */
+        private static boolean isUserAs(String word, String other, String pattern, Server server) throws IOException {
+            return pattern.regionMatches(true, 0, word, 0, word.length())
+                && fits(other + pattern.substring(word.length()), server.user());
         }
 
         private static boolean isAt(String pattern, Server server) throws IOException {

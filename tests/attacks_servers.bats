@@ -93,7 +93,7 @@ pool_of() { pool_with --methods CLAIMTOBE --auto-approve --token "$TOKEN" "$@"; 
 @test "who shows another certificate than the map allows gets nothing" {
   authenticate_by SSL
   pool_with --methods SSL --auto-approve --token "$TOKEN"
-  echo 'SSL "^/CN=(.*)$" \1@map.test' >map
+  printf '%s\n' 'SSL "^/CN=(.*)$" \1@map.test' >map
   export _CONDOR_CERTIFICATE_MAPFILE=$PWD/map
   with_setting ALLOW_CLIENT localhost@map.test asked 0 -pool "$HERE" -identity alice@own.test
   refused_by ALLOW_CLIENT other@map.test -pool "$HERE" -identity alice@own.test

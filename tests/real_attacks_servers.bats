@@ -22,7 +22,7 @@ setup() {
 teardown() { [[ -z ${SHARED-} ]] || rm -rf "$SHARED"; }
 
 maps() {
-  echo 'SSL "^/CN=('"$POOL_HOST"')$" \1@pool.test' >"$SHARED/MAP"
+  printf '%s\n' 'SSL "^/CN=('"$POOL_HOST"')$" \1@pool.test' >"$SHARED/MAP"
   echo 'SSL "/CN='"$POOL_HOST"'" literal@pool.test' >"$SHARED/LITERAL"
   echo 'SSL /CN='"$POOL_HOST"' literal@pool.test' >"$SHARED/SLASH"
   printf '# a comment\nFS x y\nssl "/CN=none" none@x\nSSL /^\\/cn=(.*)$/i \\1@pool.test\n' >"$SHARED/EXPRESSION"
