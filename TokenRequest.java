@@ -2914,6 +2914,7 @@ public final class TokenRequest {
             CERTIFICATE_MAPFILE_ASSUME_HASH_KEYS = false
             ALLOW_CLIENT_TOOL
             ALLOW_CLIENT = *
+            ALLOW_DEFAULT_TOOL ALLOW_DEFAULT
             DENY_CLIENT_TOOL DENY_CLIENT DENY_DEFAULT_TOOL DENY_DEFAULT
             USE_POOL_USERNAME_EQUIVALENT = true
             FIPS
@@ -9141,14 +9142,19 @@ public final class TokenRequest {
         private static final String CONDOR = "condor@";
 
         static AcceptedServers of(Configuration configuration) throws Failure {
-            return new AcceptedServers(first(configuration, "ALLOW_CLIENT_TOOL", "ALLOW_CLIENT"),
-                first(configuration, "DENY_CLIENT_TOOL", "DENY_CLIENT", "DENY_DEFAULT_TOOL", "DENY_DEFAULT"),
+            return new AcceptedServers(first(configuration, "ALLOW_"), first(configuration, "DENY_"),
                 configuration.flag("USE_POOL_USERNAME_EQUIVALENT", true));
         }
 
-        private static Optional<Configuration.Setting> first(Configuration configuration, String... names) {
-            return Arrays.stream(names).map(configuration::find).flatMap(Optional::stream)
-                .filter(setting -> !setting.value().isBlank()).findFirst();
+        /** The first list that is not blank. condor_io/condor_secman.cpp, getSecSetting */
+        private static Optional<Configuration.Setting> first(Configuration configuration, String verb) {
+            for (String of : List.of("CLIENT_TOOL", "CLIENT", "DEFAULT_TOOL", "DEFAULT")) {
+                Optional<Configuration.Setting> list = configuration.find(verb + of).filter(it -> !it.value().isBlank());
+                if (list.isPresent()) {
+                    return list;
+                }
+            }
+            return Optional.empty();
         }
 
         /** Why the server is not accepted, in words that name the setting; empty if it is. */
