@@ -71,9 +71,9 @@ original() {
     "$TESTS_DIR/pool/pool.sh" exec "$RELEASE" condor_token_request -pool "$HERE" "${AUTO_APPROVED[@]}"
 }
 
-# ours VARIABLE=VALUE...: a process of its own, since the shell has no variables with a dot
+# ours VARIABLE=VALUE...
 ours() {
-  local settings=(env "_CONDOR_SEC_PASSWORD_FILE=$POOL_ROOT/etc/condor/pool_password" "$@") AS_PROCESS=1
+  local settings=("_CONDOR_SEC_PASSWORD_FILE=$POOL_ROOT/etc/condor/pool_password" "$@")
   request -pool "$HERE" "${AUTO_APPROVED[@]}"
   cat "$BATS_TEST_TMPDIR"/std{out,err}
 }
