@@ -78,8 +78,11 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.NotDirectoryException;
 import java.nio.file.OpenOption;
 import java.nio.file.Path;
+import java.nio.file.SecureDirectoryStream;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.BasicFileAttributeView;
+import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.PosixFileAttributeView;
 import java.nio.file.attribute.PosixFileAttributes;
@@ -188,6 +191,7 @@ import javax.crypto.spec.IvParameterSpec;
 import javax.crypto.spec.SecretKeySpec;
 import javax.naming.InvalidNameException;
 import javax.naming.ldap.LdapName;
+import javax.naming.ldap.Rdn;
 import javax.net.ssl.KeyManager;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.SSLEngine;
@@ -2924,9 +2928,18 @@ public final class TokenRequest {
             SEC_PASSWORD_DIRECTORY = $(ETC)/passwords.d
             SEC_PASSWORD_FILE = $(SEC_PASSWORD_DIRECTORY)/POOL
             SEC_TOKEN_POOL_SIGNING_KEY_FILE = $(SEC_PASSWORD_FILE)
-            SCITOKENS_FILE FS_LOCAL_DIR FS_REMOTE_DIR KERBEROS_SERVER_KEYTAB KERBEROS_SERVER_PRINCIPAL
+            SCITOKENS_FILE FS_LOCAL_DIR FS_REMOTE_DIR
+            SEC_FS_ENFORCE_CHANNEL_BINDING = true
+            KERBEROS_SERVER_KEYTAB KERBEROS_SERVER_PRINCIPAL
             KERBEROS_SERVER_SERVICE KERBEROS_SERVER_USER KERBEROS_CLIENT_KEYTAB KERBEROS_MAP_FILE
-            CERTIFICATE_MAPFILE FIPS
+            CERTIFICATE_MAPFILE
+            CERTIFICATE_MAPFILE_ASSUME_HASH_KEYS = false
+            ALLOW_CLIENT_TOOL
+            ALLOW_CLIENT = *
+            ALLOW_DEFAULT_TOOL ALLOW_DEFAULT
+            DENY_CLIENT_TOOL DENY_CLIENT DENY_DEFAULT_TOOL DENY_DEFAULT
+            USE_POOL_USERNAME_EQUIVALENT = true
+            FIPS
             NETWORK_HOSTNAME
             NETWORK_INTERFACE = *
             ENABLE_IPV4 = auto
@@ -5002,11 +5015,16 @@ public final class TokenRequest {
     record Sinful(String host, int port, SortedMap<String, String> parameters) {
         /** More than the addresses and brokers of any daemon take, characters. */
         private static final int MAX_CHARACTERS = 64 * 1024;
+        private static final String SHARED_PORT_ID_CHARACTERS =
+            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+        /** The ID is the last part of a socket's path, which has no more characters than these. */
+        private static final int SHARED_PORT_ID_MAX_CHARACTERS = 107;
 
         Sinful {
             parameters = Collections.unmodifiableSortedMap(new TreeMap<>(parameters));
         }
 
+        /** Empty if the text is no address, or if something in it, which others may have written, is not of its form. */
         static Optional<Sinful> parse(String text) {
             if (text.length() < 2 || text.length() > MAX_CHARACTERS || text.charAt(0) != '<'
                     || text.indexOf('<', 1) >= 0 || text.indexOf('>') != text.length() - 1) {
@@ -5027,7 +5045,16 @@ public final class TokenRequest {
                 : Optional.empty();
         }
 
-        /** Those of {@code key=value&key}; empty if there is a value without a key. */
+        /**
+         * Whether it is the ID of an endpoint behind a shared port, which becomes part of names of files, here and at the
+         * server. condor_io/shared_port_client.cpp, SharedPortIdIsValid
+         */
+        static boolean isSharedPortId(String text) {
+            return !text.isEmpty() && text.length() <= SHARED_PORT_ID_MAX_CHARACTERS
+                && Numeric.consistsOf(text, SHARED_PORT_ID_CHARACTERS);
+        }
+
+        /** Those of {@code key=value&key}; empty if there is a value without a key, or no ID behind {@code sock=}. */
         private static Optional<SortedMap<String, String>> parameters(String query) {
             SortedMap<String, String> parameters = new TreeMap<>();
             for (StringTokenizer pairs = new StringTokenizer(query, "&;"); pairs.hasMoreTokens(); ) {
@@ -5039,7 +5066,8 @@ public final class TokenRequest {
                 }
                 parameters.put(key, equals < 0 ? "" : decode(pair.substring(equals + 1)));
             }
-            return Optional.of(parameters);
+            String sharedPortId = parameters.getOrDefault("sock", "");
+            return Optional.of(parameters).filter(it -> sharedPortId.isEmpty() || isSharedPortId(sharedPortId));
         }
 
         private static String decode(String text) {
@@ -5661,7 +5689,8 @@ public final class TokenRequest {
         private static Failure unreadable(String text, String source) {
             return new Failure(Reason.USAGE, "ERROR: COLLECTOR address or hostname not specified in config file",
                 "'" + printable(text) + "' (" + source + ") is not the address of a pool: it takes HOST, HOST:PORT, an IP"
-                + " address, or a sinful string such as '<192.0.2.7:9618?alias=HOST>'.");
+                + " address, or a sinful string such as '<192.0.2.7:9618?alias=HOST>'" + (text.contains("sock=")
+                ? "; sock= is followed by letters, digits, '.', '-' and '_' only." : "."));
         }
     }
 
@@ -7937,9 +7966,31 @@ public final class TokenRequest {
         /**
          * Runs the method.
          *
-         * @return the method's own key, under which a session key may come; no bytes if it has none that is secret
+         * @return what it came to
          */
-        byte[] authenticate(CedarStream stream) throws IOException, MethodFailed;
+        Authenticated authenticate(CedarStream stream) throws IOException, MethodFailed;
+    }
+
+    /**
+     * What a method came to.
+     *
+     * @param key    the method's own, under which a session key may come; no bytes if it has none that is secret
+     * @param server who the server is
+     */
+    @SuppressWarnings("ArrayRecordComponent") // never compared
+    record Authenticated(byte[] key, ServerName server) { }
+
+    /**
+     * The name of a server, as HTCondor's lists of those whom a client accepts have it.
+     *
+     * @param user        {@code NAME@DOMAIN}, which a map can replace by another
+     * @param certificate that it has shown; the original forgets it after SCITOKENS, and maps the name ""
+     */
+    record ServerName(AuthMethod method, String user, Optional<X509Certificate> certificate) {
+        /** After a method that says nothing about the server. */
+        static ServerName unknown(AuthMethod method) {
+            return new ServerName(method, "unauthenticated@unmapped", Optional.empty());
+        }
     }
 
     /** Tells the server a name. Good for pools that trust their network. condor_io/condor_auth_claim.cpp */
@@ -7950,14 +8001,14 @@ public final class TokenRequest {
         }
 
         @Override
-        public byte[] authenticate(CedarStream stream) throws IOException, MethodFailed {
+        public Authenticated authenticate(CedarStream stream) throws IOException, MethodFailed {
             stream.send(stream.message().number(1).string(name));
             MessageReader verdict = stream.receive("answer to CLAIMTOBE");
             if (verdict.number() != 1) {
                 throw new MethodFailed("the pool does not believe that we are " + name);
             }
             verdict.end();
-            return new byte[0];
+            return new Authenticated(new byte[0], ServerName.unknown(method()));
         }
     }
 
@@ -7972,13 +8023,13 @@ public final class TokenRequest {
         }
 
         @Override
-        public byte[] authenticate(CedarStream stream) throws IOException, MethodFailed {
+        public Authenticated authenticate(CedarStream stream) throws IOException, MethodFailed {
             MessageReader verdict = stream.receive("answer to ANONYMOUS");
             if (verdict.number() != 1) {
                 throw new MethodFailed("the pool refused");
             }
             verdict.end();
-            return new byte[0];
+            return new Authenticated(new byte[0], ServerName.unknown(method()));
         }
     }
 
@@ -7986,69 +8037,268 @@ public final class TokenRequest {
      * Proves who we are by creating a directory that the server names, on a file system that both see.
      * condor_io/condor_auth_fs.cpp
      *
-     * @param parent   the only directory in which we create one
-     * @param endpoint our view of the server, {@code ip:port[?sock=id]}: a server that ends the name in "_" has it
-     *                 appended, so that the directory is good for this connection only
+     * <p>The deed does not say for whom it is done: somebody who has a real server name a directory, and us create it, is
+     * us there. So the name must contain the address of the server that we are connected to.
+     * <pre>
+     * FS_XXXcccccc             servers of 23.x, and others before 24.0.22, 25.0.12 and 25.11.1: no address
+     * FS_ip_port_XXXcccccc     those releases: the server's own view of its address
+     * FS_ip_port_XXXcccccc_    from 24.0.23, 25.0.13 and 25.13.2 on: we append our view, and tell the server
+     * </pre>
+     *
+     * @param parent       the only directory in which we create one, a path
+     * @param peer         the server's end of the connection
+     * @param sharedPortId of the server; empty if it has none, or is of a release that does not expect it (before 25.14)
+     * @param binding      whether an address is demanded
+     * @param user         who we are; empty if unknown
      */
-    record FileSystemAccess(Path parent, String endpoint) implements Authenticator {
-        /** FS_XXX and six characters (23.x), or with the server's address and port, and "_" (25.x); both seen. */
-        private static final Pattern NAME = Pattern.compile("FS_([0-9A-Fa-f.:\\[\\]]+_[0-9]{1,5}_)?XXX[A-Za-z0-9]{6}_?");
+    record FileSystemAccess(String parent, InetSocketAddress peer, Optional<String> sharedPortId, boolean binding,
+                            Optional<UserPrincipal> user) implements Authenticator {
+        private static final Pattern NAME = Pattern.compile(
+            "FS_(?:XXX[A-Za-z0-9]{6}|([0-9A-Fa-f:.]+)_([0-9]{1,5})_XXX[A-Za-z0-9]{6}(_)?)");
+        /** The longest path of Linux and its kin. */
+        private static final int PATH_MAX = 4096;
+        private static final String RELAYED = ", so somebody could use this login at another server;"
+            + " SEC_FS_ENFORCE_CHANNEL_BINDING = false allows it";
+
+        FileSystemAccess {
+            parent = plain(parent);
+            parent = parent.endsWith("/") ? parent.substring(0, parent.length() - 1) : parent;
+        }
 
         @Override
         public AuthMethod method() {
             return AuthMethod.FS;
         }
 
+        /**
+         * What the server asks for.
+         *
+         * @param extension our view of the server's address, as the server is told it; empty if it did not ask
+         */
+        record Requested(Path directory, Optional<String> extension) { }
+
         @Override
-        public byte[] authenticate(CedarStream stream) throws IOException, MethodFailed {
-            MessageReader named = stream.receive("FS directory name");
-            String path = named.string();
-            named.end();
-            Path directory = Path.of("");
-            String complaint = complaint(path);
-            boolean bind = path.endsWith("_");
-            if (complaint.isEmpty()) {
-                directory = Path.of(bind ? path + endpoint : path);
-                complaint = create(directory);
-            }
-            boolean created = complaint.isEmpty();
+        public Authenticated authenticate(CedarStream stream) throws IOException, MethodFailed {
+            MessageReader message = stream.receive("FS directory name");
+            String path = message.string();
+            message.end();
+            Optional<String> extension = Optional.empty();
+            Optional<OwnDirectory> created = Optional.empty();
+            String complaint = "";
             try {
-                Message reply = stream.message().number(created ? 0 : -1);
-                stream.send(created && bind ? reply.string(endpoint) : reply);
+                Requested requested = requested(path);
+                extension = requested.extension();
+                complaint = "cannot create the directory " + printable(requested.directory().toString())
+                    + " that the pool asked for: ";
+                created = Optional.of(OwnDirectory.create(requested.directory(), user));
+            } catch (MethodFailed e) {
+                complaint = e.getMessage();
+            } catch (IOException e) {
+                complaint += reason(e);
+            }
+            try {
+                Message answer = stream.message().number(created.isPresent() ? 0 : -1);
+                extension.ifPresent(answer::string);
+                stream.send(answer);
                 MessageReader verdict = stream.receive("answer to FS");
                 boolean granted = verdict.number() == 0;
                 verdict.end();
-                if (!created || !granted) {
-                    throw new MethodFailed(created ? "the pool does not see, or does not accept, the directory "
-                        + printable(directory.toString()) + " that it asked for; FS needs a pool on this machine, with the"
-                        + " same file system"
-                        : complaint);
+                if (created.isEmpty() || !granted) {
+                    throw new MethodFailed(created.isEmpty() ? complaint : "the pool does not see, or does not accept, the"
+                        + " directory " + printable(created.get().path().toString())
+                        + " that it asked for; FS needs a pool on this machine, with the same file system");
                 }
-                return new byte[0];
+                return new Authenticated(new byte[0], ServerName.unknown(method()));
             } finally {
-                if (created) {
-                    Files.deleteIfExists(directory);
-                }
+                created.ifPresent(OwnDirectory::close);
             }
         }
 
-        private String complaint(String path) {
+        /** @throws MethodFailed if it is not what a server may ask for */
+        Requested requested(String path) throws MethodFailed {
             if (path.isEmpty()) {
-                return "the pool could not name a directory (its log says why)";
+                throw new MethodFailed("the pool could not name a directory (its log says why)");
             }
-            String prefix = parent + "/";
-            return path.startsWith(prefix) && NAME.matcher(path.substring(prefix.length())).matches() ? ""
-                : "the pool named " + printable(path) + ", which is not of the form that HTCondor uses below " + parent;
+            // A server of 23.x whose FS_LOCAL_DIR ends in a slash puts another one behind it.
+            String plain = path.length() > PATH_MAX ? "" : plain(path);
+            Matcher name = NAME.matcher(plain.startsWith(parent + "/") ? plain.substring(parent.length() + 1) : "");
+            boolean fits = plain.startsWith("/") && name.matches();
+            boolean addressed = fits && name.group(1) != null;
+            Optional<InetSocketAddress> address = addressed ? address(name.group(1), name.group(2)) : Optional.empty();
+            if (!fits || addressed != address.isPresent()) {
+                throw new MethodFailed("the pool named " + printable(path)
+                    + ", which is not of the form that HTCondor uses below " + parent);
+            }
+            if (!binding) {
+                return new Requested(Path.of(plain), Optional.empty());
+            }
+            if (!addressed) {
+                throw new MethodFailed("the server's directory name does not contain its address" + RELAYED);
+            }
+            if (name.group(3) != null) {
+                String extension = endpoint();
+                return new Requested(Path.of(plain + extension), Optional.of(extension));
+            }
+            if (!address.get().equals(new InetSocketAddress(peer.getAddress(), peer.getPort()))) {
+                throw new MethodFailed("the server's directory name contains the address " + Target.text(address.get())
+                    + " and not " + Target.text(peer) + ", to which we are connected" + RELAYED);
+            }
+            return new Requested(Path.of(plain), Optional.empty());
         }
 
-        private static String create(Path directory) {
-            try {
-                Files.createDirectory(directory, withRights("rwx------"));
-                return "";
-            } catch (IOException e) {
-                return "cannot create the directory " + printable(directory.toString()) + " that the pool asked for: "
-                    + reason(e);
+        private static Optional<InetSocketAddress> address(String ip, String port) {
+            int number = Integer.parseInt(port);
+            return Numeric.address(ip).filter(it -> number >= 1 && number <= 65535)
+                .map(it -> new InetSocketAddress(it, number));
+        }
+
+        /** Our view of the server's address: {@code ip:port[?sock=id]}, without the name of an interface of ours. */
+        private String endpoint() throws MethodFailed {
+            String ip = Target.text(peer.getAddress()).replaceFirst("%.*", "");
+            // Nothing but one plain name may come of it.
+            if (sharedPortId.filter(id -> !Sinful.isSharedPortId(id)).isPresent()) {
+                throw new MethodFailed("the pool's address has a sock= that is none");
             }
+            return (ip.contains(":") ? "[" + ip + "]" : ip) + ":" + peer.getPort()
+                + sharedPortId.map(id -> "?sock=" + id).orElse("");
+        }
+
+        private static String plain(String path) {
+            String plain = path;
+            while (plain.contains("//")) {
+                plain = plain.replace("//", "/");
+            }
+            return plain;
+        }
+    }
+
+    /**
+     * An empty directory that exists until it is closed, or a signal ends the program. Nothing else is ever removed: what
+     * bears its name then is looked at without following a link, relative to the parent that was opened, and must be
+     * the directory that was opened when it was made; staying open, that one keeps its number to itself. Where Java, or
+     * the parent's rights, allow nothing relative to it, it goes by name.
+     */
+    private static final class OwnDirectory implements Closeable {
+        private final Path path;
+        private final Optional<SecureDirectoryStream<Path>> parent;
+        private final Thread end = new Thread(this::remove, "own-directory");
+        private Optional<SecureDirectoryStream<Path>> opened = Optional.empty();
+        private Optional<Object> number = Optional.empty();
+        private boolean over;
+
+        private OwnDirectory(Path path) throws IOException {
+            this.path = path;
+            this.parent = open(path.getParent());
+        }
+
+        /**
+         * Creates it, with all rights for its owner and none for others.
+         *
+         * @param user who must own it then; empty for anybody
+         */
+        static OwnDirectory create(Path path, Optional<UserPrincipal> user) throws IOException {
+            OwnDirectory directory = new OwnDirectory(path);
+            try {
+                Runtime.getRuntime().addShutdownHook(directory.end);
+                directory.make(user);
+                return directory;
+            } catch (IOException | IllegalStateException e) {
+                directory.close();
+                throw e instanceof IOException failed ? failed : new IOException("the program is ending", e);
+            }
+        }
+
+        Path path() {
+            return path;
+        }
+
+        private synchronized void make(Optional<UserPrincipal> user) throws IOException {
+            if (over) {
+                throw new IOException("the program is ending");
+            }
+            Files.createDirectory(path, withRights("rwx------"));
+            number = Optional.ofNullable(look().fileKey());
+            // Through the dot, nothing but a directory can be opened: no pipe that keeps us waiting.
+            opened = parent.isPresent() ? Optional.of(parent.get().newDirectoryStream(
+                path.getFileName().resolve("."))) : open(path.resolve("."));
+            if (opened.isPresent()) {
+                PosixFileAttributeView view = opened.get().getFileAttributeView(PosixFileAttributeView.class);
+                PosixFileAttributes found = view.readAttributes();
+                if (!number.equals(Optional.ofNullable(found.fileKey()))
+                        || user.filter(owner -> !owner.equals(found.owner())).isPresent()) {
+                    throw new IOException("something else is in its place");
+                }
+                // Again: below a directory with the setgid bit it has got that bit, too, which the server does not take.
+                view.setPermissions(PosixFilePermissions.fromString("rwx------"));
+            }
+        }
+
+        @SuppressWarnings("StreamResourceLeak") // remove() closes it
+        private static Optional<SecureDirectoryStream<Path>> open(Path directory) throws IOException {
+            try {
+                DirectoryStream<Path> stream = Files.newDirectoryStream(directory);
+                if (stream instanceof SecureDirectoryStream<Path> secure) {
+                    return Optional.of(secure);
+                }
+                stream.close();
+            } catch (AccessDeniedException e) {
+                return Optional.empty(); // what can be entered need not be readable
+            }
+            return Optional.empty();
+        }
+
+        /** What bears the name now. */
+        private BasicFileAttributes look() throws IOException {
+            return parent.isPresent() ? parent.get().getFileAttributeView(path.getFileName(), BasicFileAttributeView.class,
+                LinkOption.NOFOLLOW_LINKS).readAttributes()
+                : Files.readAttributes(path, BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS);
+        }
+
+        private synchronized void remove() {
+            if (over) {
+                return;
+            }
+            over = true;
+            try {
+                if (number.isPresent() && isOurs(look())) {
+                    delete();
+                }
+            } catch (IOException e) {
+                return; // somebody has taken it away, or put something into it
+            } finally {
+                parent.ifPresent(OwnDirectory::close);
+                opened.ifPresent(OwnDirectory::close);
+            }
+        }
+
+        private boolean isOurs(BasicFileAttributes found) {
+            return found.isDirectory() && number.equals(Optional.ofNullable(found.fileKey()));
+        }
+
+        private void delete() throws IOException {
+            if (parent.isPresent()) {
+                parent.get().deleteDirectory(path.getFileName());
+            } else {
+                Files.delete(path);
+            }
+        }
+
+        private static void close(SecureDirectoryStream<Path> stream) {
+            try {
+                stream.close();
+            } catch (IOException e) {
+                return; // nothing was written through it
+            }
+        }
+
+        @Override
+        public void close() {
+            try {
+                Runtime.getRuntime().removeShutdownHook(end);
+            } catch (IllegalStateException e) {
+                // The hook runs, or is to run; whoever is first removes the directory.
+            }
+            remove();
         }
     }
 
@@ -8066,7 +8316,7 @@ public final class TokenRequest {
         }
 
         @Override
-        public byte[] authenticate(CedarStream stream) throws IOException, MethodFailed {
+        public Authenticated authenticate(CedarStream stream) throws IOException, MethodFailed {
             MessageReader ready = stream.receive("SSL status");
             long status = ready.number();
             ready.end();
@@ -8084,7 +8334,9 @@ public final class TokenRequest {
                 tunnel.pass(ByteBuffer.allocate(Integer.BYTES + token.length).putInt(token.length).put(token).flip(),
                     "the token in " + bearer.get());
             }
-            return tunnel.key();
+            return new Authenticated(tunnel.key(), bearer.isPresent()
+                ? new ServerName(method(), "scitokens@unmapped", Optional.empty())
+                : new ServerName(method(), "ssl@unmapped", Optional.of(tunnel.certificate())));
         }
 
         private enum Turn { OURS, THEIRS }
@@ -8120,6 +8372,11 @@ public final class TokenRequest {
 
             boolean keyArrived() {
                 return plain.size() >= Wire.SSL_KEY_BYTES;
+            }
+
+            /** The server's own. */
+            X509Certificate certificate() throws SSLException {
+                return (X509Certificate) engine.getSession().getPeerCertificates()[0];
             }
 
             byte[] key() throws ProtocolViolation {
@@ -8285,8 +8542,16 @@ public final class TokenRequest {
     @SuppressWarnings("ArrayRecordComponent") // never compared
     record Akep2(String a, Optional<String> t, byte[] key, String title, SecureRandom random) {
 
-        /** Runs the exchange and returns RB, the server's random bytes. */
-        byte[] run(CedarStream stream) throws IOException, MethodFailed {
+        /**
+         * What the server has proved.
+         *
+         * @param rb   its random bytes
+         * @param name its own
+         */
+        record Proved(byte[] rb, String name) { }
+
+        /** Runs the exchange. */
+        Proved run(CedarStream stream) throws IOException, MethodFailed {
             byte[] ra = new byte[Wire.AKEP2_RANDOM_BYTES];
             random.nextBytes(ra);
             Message first = stream.message().number(0).number(a.getBytes(UTF_8).length).string(a);
@@ -8312,7 +8577,7 @@ public final class TokenRequest {
             }
             stream.send(stream.message().number(0).number(a.getBytes(UTF_8).length).string(a).counted(rb)
                 .counted(clientProof(key, a, rb)));
-            return rb;
+            return new Proved(rb, b);
         }
 
         static byte[] serverProof(byte[] key, String a, String b, byte[] ra, byte[] rb) {
@@ -8332,11 +8597,12 @@ public final class TokenRequest {
         }
 
         @Override
-        public byte[] authenticate(CedarStream stream) throws IOException, MethodFailed {
+        public Authenticated authenticate(CedarStream stream) throws IOException, MethodFailed {
             String a = token.authenticatesAs();
-            new Akep2(a, Optional.of(token.signedPart()), sharedKey(token), "the token of " + a, random).run(stream);
+            Akep2.Proved server = new Akep2(a, Optional.of(token.signedPart()), sharedKey(token), "the token of " + a, random)
+                .run(stream);
             // The key that HTCondor derives here follows from RB, which anybody could read; so it protects nothing.
-            return new byte[0];
+            return new Authenticated(new byte[0], new ServerName(method(), server.name(), Optional.empty()));
         }
 
         static byte[] sharedKey(IssuedToken token) {
@@ -8360,10 +8626,11 @@ public final class TokenRequest {
         }
 
         @Override
-        public byte[] authenticate(CedarStream stream) throws IOException, MethodFailed {
-            byte[] rb = new Akep2(name, Optional.empty(), key(Wire.AKEP2_SEED_A, password), "the pool password", random)
-                .run(stream);
-            return Keys.hmac("HmacSHA1", key(Wire.AKEP2_SEED_B, password), rb);
+        public Authenticated authenticate(CedarStream stream) throws IOException, MethodFailed {
+            Akep2.Proved server = new Akep2(name, Optional.empty(), key(Wire.AKEP2_SEED_A, password), "the pool password",
+                random).run(stream);
+            return new Authenticated(Keys.hmac("HmacSHA1", key(Wire.AKEP2_SEED_B, password), server.rb()),
+                new ServerName(method(), server.name(), Optional.empty()));
         }
 
         /** K or K': the password counts twice. */
@@ -8806,12 +9073,13 @@ public final class TokenRequest {
     /**
      * A security session.
      *
-     * @param key   32 bytes
-     * @param end   when it must no longer be used
-     * @param lease the longest gap between two uses; zero for any
+     * @param key    32 bytes
+     * @param server with which it is
+     * @param end    when it must no longer be used
+     * @param lease  the longest gap between two uses; zero for any
      */
     @SuppressWarnings("ArrayRecordComponent") // never compared
-    record Session(String id, byte[] key, Login login, Instant end, Duration lease, Instant lastUse) {
+    record Session(String id, byte[] key, Login login, ServerName server, Instant end, Duration lease, Instant lastUse) {
         /** Sessions are not used in their last seconds, since the server's clock started earlier than ours. */
         private static final Duration MARGIN = Duration.ofSeconds(5);
 
@@ -8821,11 +9089,11 @@ public final class TokenRequest {
         }
 
         Session usedAt(Instant now) {
-            return new Session(id, key, login, end, lease, now);
+            return new Session(id, key, login, server, end, lease, now);
         }
 
         Session as(Login other) {
-            return new Session(id, key, other, end, lease, lastUse);
+            return new Session(id, key, other, server, end, lease, lastUse);
         }
     }
 
@@ -8899,6 +9167,422 @@ public final class TokenRequest {
             if (!value.equals(wanted)) {
                 throw new ProtocolViolation("the server answered " + name + " = " + printable(value) + " where we demand "
                     + wanted);
+            }
+        }
+    }
+
+    /**
+     * Which servers a client accepts: ALLOW_CLIENT and DENY_CLIENT, lists of users and hosts. condor_io/condor_ipverify.cpp
+     *
+     * <p>An entry is {@code USER/HOST}, or one of both; the host is a name, perhaps with an asterisk, an address or a network.
+     * Who is denied is not accepted, whoever allows it. What cannot be evaluated here refuses: groups of NIS
+     * ({@code +GROUP}), a name service that does not answer, a map that cannot be read.
+     *
+     * @param allowed empty if it is blank, which is nobody
+     */
+    record AcceptedServers(Optional<Configuration.Setting> allowed, Optional<Configuration.Setting> denied,
+                           boolean isPoolEquivalent) {
+        private static final String POOL = "condor_pool@";
+        private static final String CONDOR = "condor@";
+
+        static AcceptedServers of(Configuration configuration) throws Failure {
+            return new AcceptedServers(first(configuration, "ALLOW_"), first(configuration, "DENY_"),
+                configuration.flag("USE_POOL_USERNAME_EQUIVALENT", true));
+        }
+
+        /** The first list that is not blank. condor_io/condor_secman.cpp, getSecSetting */
+        private static Optional<Configuration.Setting> first(Configuration configuration, String verb) {
+            for (String of : List.of("CLIENT_TOOL", "CLIENT", "DEFAULT_TOOL", "DEFAULT")) {
+                Optional<Configuration.Setting> list = configuration.find(verb + of).filter(it -> !it.value().isBlank());
+                if (list.isPresent()) {
+                    return list;
+                }
+            }
+            return Optional.empty();
+        }
+
+        /** Why the server is not accepted, in words that name the setting; empty if it is. */
+        Optional<String> objection(Server server) {
+            if (allowed.isEmpty()) {
+                return Optional.of("ALLOW_CLIENT is blank, so no server is accepted.");
+            }
+            if (denied.isPresent()) {
+                try {
+                    if (matches(denied.get(), server)) {
+                        return Optional.of(words(denied.get()) + " denies this server.");
+                    }
+                } catch (IOException e) {
+                    return Optional.of(words(denied.get()) + " cannot be evaluated: " + reason(e) + ".");
+                }
+            }
+            try {
+                return matches(allowed.get(), server) ? Optional.empty()
+                    : Optional.of(words(allowed.get()) + " does not allow this server.");
+            } catch (IOException e) {
+                return Optional.of(words(allowed.get()) + " cannot be evaluated: " + reason(e) + ".");
+            }
+        }
+
+        private static String words(Configuration.Setting setting) {
+            return setting.name() + " = " + printable(setting.value()) + " (" + setting.source() + ")";
+        }
+
+        /** Entries that can be evaluated come first: one that fits is enough. */
+        private boolean matches(Configuration.Setting list, Server server) throws IOException {
+            Optional<IOException> failed = Optional.empty();
+            for (StringTokenizer entries = new StringTokenizer(list.value(), ", \t\r\n"); entries.hasMoreTokens(); ) {
+                try {
+                    if (matches(entries.nextToken(), server)) {
+                        return true;
+                    }
+                } catch (IOException e) {
+                    failed = Optional.of(e);
+                }
+            }
+            if (failed.isPresent()) {
+                throw failed.get();
+            }
+            return false;
+        }
+
+        private boolean matches(String entry, Server server) throws IOException {
+            if (entry.startsWith("+")) {
+                throw new IOException("the netgroup " + printable(entry) + " is not known here");
+            }
+            int slash = entry.indexOf('/');
+            int at = entry.indexOf('@');
+            boolean isUser = slash < 0 ? at >= 0 : entry.indexOf('/', slash + 1) >= 0 || (at >= 0 && at < slash)
+                || entry.startsWith("*") || Network.parse(entry).isEmpty();
+            if (slash >= 0 && isUser && Numeric.address(entry.substring(0, slash)).isPresent()) {
+                throw new IOException(printable(entry) + " is no network");
+            }
+            String host = !isUser ? entry : slash < 0 ? "*" : entry.substring(slash + 1);
+            return isUser(isUser ? slash < 0 ? entry : entry.substring(0, slash) : "*", server) && isAt(host, server);
+        }
+
+        private boolean isUser(String pattern, Server server) throws IOException {
+            return pattern.equals("*") || fits(pattern, server.user())
+                || (isPoolEquivalent && (isUserAs(CONDOR, POOL, pattern, server) || isUserAs(POOL, CONDOR, pattern, server)));
+        }
+
+        /** With another word at the pattern's beginning. */
+        private static boolean isUserAs(String word, String other, String pattern, Server server) throws IOException {
+            return pattern.regionMatches(true, 0, word, 0, word.length())
+                && fits(other + pattern.substring(word.length()), server.user());
+        }
+
+        private static boolean isAt(String pattern, Server server) throws IOException {
+            Optional<Network> network = Network.parse(pattern);
+            if (network.isPresent()) {
+                return network.get().contains(server.address());
+            }
+            if (pattern.equalsIgnoreCase("{:local_ips:}")) {
+                return server.isLocal();
+            }
+            boolean isName = Numeric.isHostName(pattern);
+            if (isName && server.addresses(pattern).contains(server.address())) {
+                return true;
+            }
+            for (String name : isName || pattern.contains("*") ? server.names() : List.<String>of()) {
+                if (fits(pattern, name)) {
+                    return true;
+                }
+            }
+            return false;
+        }
+
+        /** Whether the text is as the pattern says: the first asterisk is any text, and so is one at the end; no other. */
+        static boolean fits(String patternOfAnyCase, String textOfAnyCase) {
+            String pattern = patternOfAnyCase.toLowerCase(Locale.ROOT);
+            String text = textOfAnyCase.toLowerCase(Locale.ROOT);
+            int asterisk = pattern.indexOf('*');
+            if (asterisk < 0) {
+                return pattern.equals(text);
+            }
+            String end = pattern.substring(asterisk + 1);
+            boolean isOpen = end.endsWith("*");
+            String rest = text.startsWith(pattern.substring(0, asterisk)) ? text.substring(asterisk) : "";
+            return text.startsWith(pattern.substring(0, asterisk))
+                && (isOpen ? rest.contains(end.substring(0, end.length() - 1)) : rest.endsWith(end));
+        }
+
+        /**
+         * A network. condor_utils/condor_netaddr.cpp
+         *
+         * @param base 4 or 16 bytes; none for everything
+         * @param bits that count, from the first
+         */
+        @SuppressWarnings("ArrayRecordComponent") // never compared
+        record Network(byte[] base, int bits) {
+            /** {@code *}, an address, {@code 10.1.*}, {@code 2001:db8:*}, {@code 10.0.0.0/8}, {@code 10.0.0.0/255.0.0.0}. */
+            static Optional<Network> parse(String text) {
+                if (text.equals("*") || text.equals("*/*")) {
+                    return Optional.of(new Network(new byte[0], 0));
+                }
+                int slash = text.indexOf('/');
+                if (slash >= 0) {
+                    String mask = text.substring(slash + 1);
+                    return address(text.substring(0, slash)).flatMap(base -> (Numeric.isNumber(mask, 3)
+                        ? Optional.of(Math.min(Integer.parseInt(mask), 8 * base.length))
+                        : base.length == 4 ? Numeric.address(mask).flatMap(Network::length) : Optional.<Integer>empty())
+                        .map(bits -> new Network(base, bits)));
+                }
+                if (text.contains(":") && text.endsWith(":*")) {
+                    return Numeric.address(text.substring(0, text.length() - 1) + ":")
+                        .map(base -> new Network(base.getAddress(), 16 * (int) text.chars().filter(c -> c == ':').count()));
+                }
+                return text.contains(":") ? address(text).map(base -> new Network(base, 128)) : beginning(text);
+            }
+
+            private static Optional<byte[]> address(String text) {
+                boolean isBracketed = text.startsWith("[") && text.endsWith("]");
+                return Numeric.address(isBracketed ? text.substring(1, text.length() - 1) : text).map(InetAddress::getAddress);
+            }
+
+            /** How many bits a mask has, if they are the first. */
+            private static Optional<Integer> length(InetAddress mask) {
+                int bits = mask.getAddress().length == 4 ? ByteBuffer.wrap(mask.getAddress()).getInt() : 1;
+                int length = Integer.numberOfLeadingZeros(~bits);
+                return length == Integer.bitCount(bits) ? Optional.of(length) : Optional.empty();
+            }
+
+            /** The first numbers of an IPv4 address; an asterisk or dot may stand behind them. */
+            private static Optional<Network> beginning(String text) {
+                String numbers = text.endsWith("*") || text.endsWith(".") ? text.substring(0, text.length() - 1) : text;
+                String[] parts = (numbers.endsWith(".") ? numbers.substring(0, numbers.length() - 1) : numbers).split("\\.", -1);
+                byte[] base = new byte[4];
+                for (int i = 0; i < parts.length; i++) {
+                    if (i == base.length || !Numeric.isNumber(parts[i], 3) || Integer.parseInt(parts[i]) > 255) {
+                        return Optional.empty();
+                    }
+                    base[i] = (byte) Integer.parseInt(parts[i]);
+                }
+                return Optional.of(new Network(base, 8 * parts.length));
+            }
+
+            boolean contains(InetAddress address) {
+                byte[] other = address.getAddress();
+                for (int i = 0; i < bits; i++) {
+                    if (base.length != other.length || ((base[i / 8] ^ other[i / 8]) & 0x80 >> i % 8) != 0) {
+                        return false;
+                    }
+                }
+                return base.length == 0 || base.length == other.length;
+            }
+        }
+
+        /**
+         * A server, of which more is found out only where a list asks for it.
+         *
+         * @param address its end of the connection
+         */
+        record Server(ServerName name, InetAddress address, Circumstances circumstances) {
+            /** Its user, as the map of certificates has it. */
+            String user() throws IOException {
+                return CertificateMap.of(circumstances).map(name);
+            }
+
+            /** The addresses of a host; none if it is not known. */
+            List<InetAddress> addresses(String host) throws IOException {
+                try {
+                    return List.of(lookUp(host, () -> InetAddress.getAllByName(host)));
+                } catch (UnknownHostException e) {
+                    return List.of();
+                }
+            }
+
+            /** The name that the name service has for the address, and by which it finds the address again. */
+            List<String> names() throws IOException {
+                String literal = address.getHostAddress();
+                String name = lookUp(literal, () -> InetAddress.getByAddress(address.getAddress()).getCanonicalHostName());
+                return name.equals(literal) ? List.of() : List.of(name);
+            }
+
+            private <T> T lookUp(String what, Deadline.Blocking<T> call) throws IOException {
+                if (Expression.truth(circumstances.configuration().text("NO_DNS").orElse("")).orElse(false)) {
+                    throw new IOException("NO_DNS forbids to look up " + what);
+                }
+                return circumstances.deadline().await("the look-up of " + what, call);
+            }
+
+            /** Whether it is on this machine. */
+            boolean isLocal() throws IOException {
+                return NetworkInterface.getByInetAddress(address) != null;
+            }
+
+            @Override
+            public String toString() {
+                return name.user() + "/" + Target.text(address);
+            }
+        }
+    }
+
+    /**
+     * CERTIFICATE_MAPFILE: what user the subject of a certificate is. A line has a method, a regular expression, and the user,
+     * in which {@code \\1} is the first group. condor_utils/MapFile.cpp
+     *
+     * @param file      empty if there is none
+     * @param isLiteral whether only {@code /this/} is an expression, and all else a whole name
+     */
+    record CertificateMap(Optional<Configuration.Setting> file, boolean isLiteral, Circumstances circumstances) {
+        private static final int MAX_BYTES = 1024 * 1024;
+
+        static CertificateMap of(Circumstances circumstances) {
+            Configuration configuration = circumstances.configuration();
+            return new CertificateMap(configuration.find("CERTIFICATE_MAPFILE").filter(file -> !file.value().isBlank()),
+                configuration.text("CERTIFICATE_MAPFILE_ASSUME_HASH_KEYS").flatMap(Expression::truth).orElse(false),
+                circumstances);
+        }
+
+        /** @throws IOException if it cannot be said */
+        String map(ServerName server) throws IOException {
+            if (file.isEmpty() || (server.method() != AuthMethod.SSL && server.method() != AuthMethod.SCITOKENS)) {
+                return server.user();
+            }
+            String subject = "";
+            if (server.certificate().isPresent()) {
+                subject = subject(server.certificate().get());
+            }
+            Path path = file.get().path();
+            try {
+                String text = new String(circumstances.files().read(path, file.get().origin(), Content.TRUST, MAX_BYTES).bytes(),
+                    UTF_8);
+                String mapped = subject;
+                Optional<String> user = circumstances.deadline().await("the search of " + path,
+                    () -> find(text, isLiteral, server.method().label, mapped));
+                return user.map(it -> it.contains("@") ? it : it + "@" + circumstances.configuration().text("UID_DOMAIN")
+                    .orElse("")).orElse(server.user());
+            } catch (InputFiles.Refused e) {
+                throw new IOException(path + " " + reason(e), e);
+            }
+        }
+
+        /** The subject as OpenSSL writes it. */
+        private static String subject(X509Certificate certificate) throws IOException {
+            StringBuilder subject = new StringBuilder();
+            try {
+                for (Rdn rdn : new LdapName(certificate.getSubjectX500Principal().getName(X500Principal.RFC2253,
+                        Map.of("1.2.840.113549.1.9.1", "emailAddress"))).getRdns()) {
+                    if (rdn.size() > 1 || !(rdn.getValue() instanceof String value)
+                            || !value.chars().allMatch(c -> c >= ' ' && c <= '~')) {
+                        throw new IOException("the certificate has an unusual subject");
+                    }
+                    subject.append('/').append(rdn.getType()).append('=').append(value);
+                }
+            } catch (InvalidNameException e) {
+                throw new IOException("the certificate has an unusual subject", e);
+            }
+            return subject.toString();
+        }
+
+        /** The user; empty if no line fits. */
+        static Optional<String> find(String text, boolean isLiteral, String method, String subject) throws IOException {
+            for (String line : text.lines().toList()) {
+                Fields fields = new Fields(line);
+                String first = fields.next(false);
+                if (first.equals("@include")) {
+                    throw new IOException("a map that includes another is not supported");
+                }
+                boolean isFor = first.equalsIgnoreCase(method);
+                String principal = isFor ? fields.next(isLiteral) : "";
+                String user = isFor ? fields.next(false) : "";
+                if (!principal.isEmpty() && !user.isEmpty()) {
+                    Optional<String> found = isLiteral && !fields.isExpression
+                        ? Optional.of(principal).filter(subject::equals).map(it -> substituted(List.of(it), user))
+                        : matched(principal, fields.options, subject).map(groups -> substituted(groups, user));
+                    if (found.isPresent()) {
+                        return found;
+                    }
+                }
+            }
+            return Optional.empty();
+        }
+
+        private static Optional<List<String>> matched(String expression, String options, String subject) throws IOException {
+            if (options.contains("U")) {
+                throw new IOException("an ungreedy expression is not supported");
+            }
+            try {
+                Matcher matcher = Pattern.compile(expression, options.contains("i") ? Pattern.CASE_INSENSITIVE : 0)
+                    .matcher(subject);
+                List<String> groups = new ArrayList<>();
+                for (int i = 0; i <= matcher.groupCount() && (i > 0 || matcher.find()); i++) {
+                    groups.add(Optional.ofNullable(matcher.group(i)).orElse(""));
+                }
+                return Optional.of(groups).filter(found -> !found.isEmpty());
+            } catch (PatternSyntaxException e) {
+                throw new IOException("the expression " + printable(expression) + " is not one of Java's", e);
+            } catch (StackOverflowError e) {
+                throw new IOException("the expression " + printable(expression) + " takes too much", e);
+            }
+        }
+
+        private static String substituted(List<String> groups, String user) {
+            StringBuilder text = new StringBuilder();
+            for (int i = 0; i < user.length(); i++) {
+                int digit = user.charAt(i) == '\\' && i + 1 < user.length() ? user.charAt(i + 1) - '0' : -1;
+                if (digit >= 0 && digit <= 9 && digit < groups.size()) {
+                    text.append(groups.get(digit));
+                    i++;
+                } else {
+                    text.append(user.charAt(i));
+                }
+            }
+            return text.toString();
+        }
+
+        /** The fields of a line, between blanks; in quotes, or as {@code /expression/}, one can have blanks. */
+        private static final class Fields {
+            private final String line;
+            private int at;
+            private boolean isExpression;
+            private String options = "";
+
+            Fields(String line) {
+                this.line = line;
+            }
+
+            private boolean isBlank() {
+                return line.charAt(at) == ' ' || line.charAt(at) == '\t';
+            }
+
+            /** The next field; blank if there is none. */
+            String next(boolean canBeExpression) {
+                while (at < line.length() && isBlank()) {
+                    at++;
+                }
+                char quote = at < line.length() ? line.charAt(at) : ' ';
+                boolean isSlash = quote == '/' && canBeExpression;
+                if (isSlash || quote == '"') {
+                    at++;
+                    return quoted(quote, isSlash);
+                }
+                int start = at;
+                while (at < line.length() && !isBlank()) {
+                    at++;
+                }
+                return line.substring(start, at);
+            }
+
+            private String quoted(char quote, boolean isSlash) {
+                StringBuilder field = new StringBuilder();
+                for (; at < line.length() && line.charAt(at) != quote; at++) {
+                    if (line.charAt(at) == '\\' && at + 1 < line.length()) {
+                        at++;
+                        field.append(line.charAt(at) == quote || line.charAt(at) == '\\' ? "" : "\\");
+                    }
+                    field.append(line.charAt(at));
+                }
+                at = Math.min(at + 1, line.length()); // the end of the line will do as well
+                if (isSlash) {
+                    isExpression = true;
+                    int start = at;
+                    while (at < line.length() && (line.charAt(at) == 'i' || line.charAt(at) == 'U')) {
+                        at++;
+                    }
+                    options = line.substring(start, at);
+                }
+                return field.toString();
             }
         }
     }
@@ -9024,15 +9708,29 @@ public final class TokenRequest {
                 Optional<Channel> resumed = resume(session.get(), command);
                 if (resumed.isPresent()) {
                     session = Optional.of(session.get().usedAt(now));
-                    return resumed.get();
+                    return accepted(resumed.get());
                 }
                 trace.log(Trace.SECURITY, () -> "The server has forgotten our session; authenticating anew.");
             }
             session = Optional.empty();
-            Channel channel = negotiate(command);
+            Channel channel = accepted(negotiate(command));
             session = Optional.of(channel.session());
             admitted = true;
             least = channel.session().login().assurance();
+            return channel;
+        }
+
+        /** The channel, if it leads to a server that the settings let us use; nothing has been sent on it yet. */
+        private Channel accepted(Channel channel) throws Failure {
+            AcceptedServers.Server server = new AcceptedServers.Server(channel.session().server(),
+                channel.connection().peer().getAddress(), circumstances);
+            Optional<String> objection = AcceptedServers.of(configuration).objection(server);
+            if (objection.isPresent()) {
+                channel.close();
+                throw new Failure(Reason.NOT_AUTHENTICATED, failedToStart(target)
+                    + "|SECMAN:2009:DENIED authorization of server '" + printable(server.toString())
+                    + "' (I am acting as the client).", List.of(objection.get()), "");
+            }
             return channel;
         }
 
@@ -9265,16 +9963,16 @@ public final class TokenRequest {
                     return Optional.empty();
                 }
                 reply.check(kind);
-                Optional<Proof> proof = authenticate(stream, offers);
-                if (proof.isEmpty()) {
+                Optional<Authenticated> authenticated = authenticate(stream, offers);
+                if (authenticated.isEmpty()) {
                     return Optional.empty();
                 }
                 Optional<byte[]> wrapped = receiveKey(stream);
                 byte[] key = ecdh.isPresent()
                     ? Keys.agree(ecdh.get().getPrivate(), reply.ad().string("ECDHPublicKey").orElse(""))
-                    : Keys.unwrap(wrapped.orElseThrow(), proof.get().methodKey());
+                    : Keys.unwrap(wrapped.orElseThrow(), authenticated.get().key());
                 stream.encrypt(key);
-                return Optional.of(new Channel(stream, admitted(stream, key, proof.get().method(), reply), connection));
+                return Optional.of(new Channel(stream, admitted(stream, key, authenticated.get().server(), reply), connection));
             }
 
             private ClassAd policy(int command, Optional<KeyPair> ecdh) {
@@ -9302,7 +10000,7 @@ public final class TokenRequest {
             }
 
             /** The methods that both sides have, ready to run. */
-            private Map<AuthMethod, Authenticator> offers(PolicyReply reply) {
+            private Map<AuthMethod, Authenticator> offers(PolicyReply reply) throws Failure {
                 trace.log(Trace.SECURITY, () -> "The server's policy: " + reply.ad().shown());
                 Map<AuthMethod, Authenticator> offers = new EnumMap<>(AuthMethod.class);
                 for (AuthMethod method : methods) {
@@ -9318,7 +10016,7 @@ public final class TokenRequest {
                 return offers;
             }
 
-            private Authenticator authenticator(AuthMethod method, PolicyReply reply) throws MethodFailed {
+            private Authenticator authenticator(AuthMethod method, PolicyReply reply) throws MethodFailed, Failure {
                 return switch (method) {
                     case SSL -> new Ssl(trust, hostName(), Optional.empty(), () -> { });
                     case SCITOKENS -> {
@@ -9329,9 +10027,10 @@ public final class TokenRequest {
                     case PASSWORD -> new Password(reply.isBefore(23, 9) ? Wire.OLD_PASSWORD_USER + reply.trustDomain()
                         .orElse("") : Wire.PASSWORD_USER, Password.read(configuration, circumstances.files()), host.random());
                     case TOKEN -> new IdToken(fittingToken(reply), host.random());
-                    case FS -> new FileSystemAccess(Path.of(configuration.text("FS_LOCAL_DIR").map(String::strip)
-                        .orElse("/tmp")),
-                        endpoint());
+                    // Servers before 25.14 do not expect the ID.
+                    case FS -> new FileSystemAccess(configuration.text("FS_LOCAL_DIR").map(String::strip).orElse("/tmp"),
+                        connection.peer(), reply.isBefore(25, 14) ? Optional.empty() : target.sharedPortId(),
+                        configuration.flag("SEC_FS_ENFORCE_CHANNEL_BINDING", true), host.user());
                     case CLAIMTOBE -> new ClaimToBe(host.user().map(UserPrincipal::getName).orElse("nobody")
                         + reply.trustDomain().map(domain -> "@" + domain).orElse(""));
                     case ANONYMOUS -> new Anonymous();
@@ -9353,14 +10052,6 @@ public final class TokenRequest {
                 }
             }
 
-            /** Our view of the server's end of the connection, as FS wants it. */
-            private String endpoint() {
-                InetSocketAddress peer = connection.peer();
-                String address = Target.text(peer.getAddress());
-                return (address.contains(":") ? "[" + address + "]" : address) + ":" + peer.getPort()
-                    + target.sharedPortId().map(id -> "?sock=" + id).orElse("");
-            }
-
             private IssuedToken fittingToken(PolicyReply reply) throws MethodFailed {
                 TokenDirectory.Contents contents = tokens.get();
                 List<String> complaints = new ArrayList<>(contents.complaints());
@@ -9377,11 +10068,8 @@ public final class TokenRequest {
                     + noToken(complaints).substring("no token".length()));
             }
 
-            @SuppressWarnings("ArrayRecordComponent") // never compared
-            private record Proof(AuthMethod method, byte[] methodKey) { }
-
             /** Runs methods as the server chooses them, until one succeeds. condor_io/authentication.cpp */
-            private Optional<Proof> authenticate(CedarStream stream, Map<AuthMethod, Authenticator> offers)
+            private Optional<Authenticated> authenticate(CedarStream stream, Map<AuthMethod, Authenticator> offers)
                     throws IOException {
                 while (!offers.isEmpty()) {
                     stream.send(stream.message().number(offers.keySet().stream().mapToInt(method -> method.bit).sum()));
@@ -9401,7 +10089,7 @@ public final class TokenRequest {
                         announce(method, "the pool password in " + Password.file(configuration));
                     }
                     try {
-                        return Optional.of(new Proof(method, offers.remove(method).authenticate(stream)));
+                        return Optional.of(offers.remove(method).authenticate(stream));
                     } catch (MethodFailed e) {
                         trace.log(Trace.SECURITY, () -> method.label + " failed: " + e.getMessage());
                         tried.add(new Tried(method, e.getMessage(), Progress.RUN));
@@ -9438,8 +10126,9 @@ public final class TokenRequest {
             }
 
             /** The server's last word, the first under the new key: whether we may go on, and the session's ID. */
-            private Session admitted(CedarStream stream, byte[] key, AuthMethod method, PolicyReply reply)
+            private Session admitted(CedarStream stream, byte[] key, ServerName server, PolicyReply reply)
                     throws IOException, Failure {
+                AuthMethod method = server.method();
                 MessageReader message = stream.receive("admission");
                 ClassAd ad = message.ad();
                 message.end();
@@ -9460,7 +10149,7 @@ public final class TokenRequest {
                     + kind.name().toLowerCase(Locale.ROOT) + ", AES, for " + seconds + " s.");
                 Login login = new Login(method.label, kind, printable(user), printable(reply.version()),
                     reply.trustDomain().map(TokenRequest::printable), List.of());
-                return new Session(ad.string("Sid").orElse(""), key, login, now.plusSeconds(seconds),
+                return new Session(ad.string("Sid").orElse(""), key, login, server, now.plusSeconds(seconds),
                     Duration.ofSeconds(lease), now);
             }
         }

@@ -61,6 +61,7 @@ by_ipv6() {
   reaches -pool "<127.0.0.1:1?addrs=[--1]-$POOL_PORT&alias=$POOL_HOST>"
   # FS needs no name.
   authenticate_by FS
+  allow_fs
   reaches -pool "$POOL_IPV6"
 }
 
@@ -72,6 +73,7 @@ straight() {
   on "$1"
   local direct=$POOL_HOST:$POOL_DIRECT_PORT method
   administrator=(-pool "$direct")
+  allow_fs
   for method in SSL FS; do
     authenticate_by "$method"
     request_and_approve -pool "$direct" "${PENDING[@]}"

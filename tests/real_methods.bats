@@ -15,6 +15,7 @@ teardown_file() { every_pool auto-approve off; }
 by() {
   method=$1
   authenticate_by "$method"
+  [[ $method != FS ]] || allow_fs
   [[ $method != IDTOKENS ]] || log_in_with "$(pool token condor@pool.test)"
   # Like an administrator on the central manager, who can read it.
   [[ $method != PASSWORD ]] || export _CONDOR_SEC_PASSWORD_FILE=$POOL_ROOT/etc/condor/pool_password
@@ -136,6 +137,7 @@ token_is_good_for_another() {
 
 default_methods() {
   on "$1"
+  allow_fs
   request_and_approve -pool "$HERE" "${PENDING[@]}" -debug:D_SECURITY
   assert_status 0
   assert_pending_claims "$BATS_TEST_TMPDIR/stdout"
@@ -143,8 +145,19 @@ default_methods() {
   grep -E 'Authenticated with FS as (root|condor)@pool\.test;' "$BATS_TEST_TMPDIR/stderr"
 }
 
-@test "stable: with no setting but the CA, root is recognised on the pool's own machine" { default_methods stable; }
+@test "stable: with the CA, and FS allowed without an address, root is recognised on the pool's own machine" { default_methods stable; }
 @test "testing: with no setting but the CA, root is recognised on the pool's own machine" { default_methods testing; }
+
+default_without_fs() {
+  on "$1"
+  request_and_approve -pool "$HERE" "${PENDING[@]}" -debug:D_SECURITY
+  assert_status 0
+  assert_pending_claims "$BATS_TEST_TMPDIR/stdout"
+  grep -F 'FS failed: ' "$BATS_TEST_TMPDIR/stderr"
+  grep -F 'Authenticated with SSL as unauthenticated@unmapped; the session is bound' "$BATS_TEST_TMPDIR/stderr"
+}
+
+@test "stable: with no setting but the CA, FS is refused, and SSL is used" { default_without_fs stable; }
 
 # become_alice: from here on `java` runs as the user who is alice to the pool, with a home of her own. Everything she
 # needs is copied to where she may read.
@@ -181,6 +194,7 @@ teardown() {
 
 as_ordinary_user() {
   on "$1"
+  allow_fs
   become_alice
   request_and_approve -pool "$HERE" "${PENDING[@]}" -token mine -debug:D_SECURITY
   assert_status 0
@@ -196,7 +210,7 @@ as_ordinary_user() {
   grep -F 'Authenticated with IDTOKENS as alice@pool.test' "$BATS_TEST_TMPDIR/stderr"
 }
 
-@test "stable: an ordinary user needs no setting but the CA, and keeps tokens at home" { as_ordinary_user stable; }
+@test "stable: an ordinary user needs the CA, and FS allowed without an address, and keeps tokens at home" { as_ordinary_user stable; }
 @test "testing: an ordinary user needs no setting but the CA, and keeps tokens at home" { as_ordinary_user testing; }
 
 # A pool of our own cannot ask the issuer of a bearer token; but it goes to the pool, and the next method is tried.

@@ -150,10 +150,12 @@ by_fingerprint() {
 
 wrong_fingerprint() {
   at "$1"
+  allow_fs
   unset _CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS
   log_in_with "$(pool token condor@pool.test)"
   is_trusted -debug:D_SECURITY
   says 'Authenticated with FS as '
+  unset _CONDOR_SEC_FS_ENFORCE_CHANNEL_BINDING
   authenticate_by IDTOKENS
   is_trusted -debug:D_SECURITY
   says 'Authenticated with IDTOKENS as '

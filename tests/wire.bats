@@ -28,6 +28,7 @@ group() {
 @test "IDTOKENS says what the recorded client said" { group akep2-conversation; }
 @test "addresses are taken apart" { group sinful; }
 @test "malformed addresses are refused" { group sinful-invalid; }
+@test "FS creates what a server may ask for, and nothing else" { group fs-names; }
 @test "packets with a wrong length or end flag are refused" { group hostile-headers; }
 @test "messages that are cut off or too long are refused wherever they end" { group hostile-cut-off; }
 @test "wrong lengths of strings, fields and ads are refused" { group hostile-lengths; }

@@ -30,8 +30,8 @@ import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.nio.file.attribute.PosixFileAttributes;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.nio.file.attribute.UserPrincipal;
 import java.security.GeneralSecurityException;
 import java.security.KeyFactory;
 import java.security.KeyPair;
@@ -93,6 +93,7 @@ import picocli.CommandLine.Option;
  * connection N                                 a client connected; N counts from 1
  * shared-port ID                               it asked for an endpoint
  * policy COMMAND bound|unbound METHODS         it sent its policy: without or with an ECDH key
+ * created PATH                                 it says that it has created this directory, for FS
  * failed METHOD                                a method ended without success
  * authenticated METHOD bound|unbound USER
  * denied USER                                  --denied: it was told so, and nothing else
@@ -307,8 +308,16 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         @Option(names = "--fs-dir", paramLabel = "DIR", description = "Where FS wants its directory (default: /tmp).")
         private Optional<Path> fsDir;
 
-        @Option(names = "--old-fs-names", description = "Name it as 23.x does, without the address.")
-        private boolean oldFsNames;
+        @Option(names = "--fs-names", paramLabel = "FORM", defaultValue = "shared-port",
+            description = "Name it as a release does: plain (23.x: without the address), address (24.0.22), extension (24.0.23: "
+                + "the client is to append its view of it), shared-port (25.14: which may name our endpoint).")
+        private FsNames fsNames;
+
+        @Option(names = "--fs-then", paramLabel = "WHAT",
+            description = "Once the client has created it, move it away and put something into its place: file, directory, "
+                + "link:TARGET; or say no more: silence. With a / in the endpoint that the client asked for, that is done "
+                + "to a directory of our own on the way to the client's.")
+        private Optional<String> fsThen;
 
         @Option(names = "--certificate-name", paramLabel = "HOST", defaultValue = "localhost",
             description = "Host name in the server's certificate (default: ${DEFAULT-VALUE}).")
@@ -551,6 +560,16 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         }
     }
 
+    /** How a release names the directory for FS. condor_io/condor_auth_fs.cpp */
+    enum FsNames {
+        PLAIN, ADDRESS, EXTENSION, SHARED_PORT;
+
+        @Override
+        public String toString() {
+            return name().toLowerCase(Locale.ROOT).replace('_', '-');
+        }
+    }
+
     /** Ways to break the protocol, one at a time or several together. */
     enum Fault {
         // Packets: see Saboteur.
@@ -656,6 +675,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         private final Script script;
         private final Saboteur saboteur;
         private TokenRequest.CedarStream stream;
+        private String endpoint = "";
 
         private Conversation(Socket socket, Pool pool) throws IOException {
             this.socket = socket;
@@ -710,7 +730,8 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         }
 
         private void sharedPort(TokenRequest.MessageReader request) throws IOException {
-            pool.journal.note("shared-port " + request.string());
+            endpoint = request.string();
+            pool.journal.note("shared-port " + endpoint);
             request.string();
             request.number();
             if (request.number() != 0) {
@@ -799,7 +820,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             return switch (method) {
                 case CLAIMTOBE -> new ClaimToBe(script);
                 case ANONYMOUS -> new Anonymous();
-                case FS -> new FileSystem(script, socket.getLocalPort(), pool.random);
+                case FS -> new FileSystem(pool, script, socket.getLocalPort(), endpoint);
                 case SSL -> new Ssl(method, pool);
                 case SCITOKENS -> new Ssl(method, pool);
                 case TOKEN -> new IdTokens(script, pool.issuer, pool.random);
@@ -1141,21 +1162,48 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         }
     }
 
-    /** Names a directory that the client is to create, and looks whose it is. */
-    private record FileSystem(Script script, int port, SecureRandom random) implements Method {
+    /**
+     * Names a directory that the client is to create, and looks whose it is.
+     *
+     * @param endpoint that the client asked the shared port for; empty if it did not
+     */
+    private record FileSystem(Pool pool, Script script, int port, String endpoint) implements Method {
         @Override
         public Optional<Proof> authenticate(TokenRequest.CedarStream stream) throws IOException {
             String path = path();
+            Optional<Path> trap = script.fsThen.filter(then -> endpoint.contains("/"))
+                .map(then -> Path.of(path + address() + "?sock=" + endpoint.substring(0, endpoint.indexOf('/'))));
+            if (trap.isPresent()) {
+                Files.createDirectory(trap.get(), PosixFilePermissions.asFileAttribute(
+                    PosixFilePermissions.fromString("rwxrwxrwx")));
+            }
             stream.send(stream.message().string(path));
             TokenRequest.MessageReader answer = stream.receive("FS answer");
             boolean created = answer.number() == 0;
             String extension = answer.atEnd() ? "" : answer.string();
             answer.end();
+            if (created) {
+                pool.journal.note("created " + path + extension);
+            }
+            if (created && script.fsThen.equals(Optional.of("silence"))) {
+                stream.receive("word of a client that waits for ours");
+            } else if (created && script.fsThen.isPresent()) {
+                replace(trap.orElse(Path.of(path + extension)), script.fsThen.get());
+            }
             Optional<String> owner = created && bindsAddress(extension) ? owner(Path.of(path + extension))
                 : Optional.empty();
             stream.send(stream.message().number(owner.isPresent() ? 0 : -1));
             return owner.map(name -> name + "@" + script.trustDomain)
                 .map(user -> new Proof(TokenRequest.AuthMethod.FS, user, new byte[0]));
+        }
+
+        private static void replace(Path directory, String with) throws IOException {
+            Files.move(directory, Path.of(directory + ".away"));
+            switch (with.split(":")[0]) {
+                case "file" -> Files.createFile(directory);
+                case "directory" -> Files.createDirectory(directory);
+                default -> Files.createSymbolicLink(directory, Path.of(with.substring("link:".length())));
+            }
         }
 
         private String path() {
@@ -1166,26 +1214,34 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             return parent + (script.has(Fault.FS_NESTED_PATH) ? "/nested/" : "/") + name();
         }
 
-        /** A trailing "_" asks the client to append its view of our address. */
         private String name() {
             String letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-            String drawn = random.ints(6, 0, letters.length()).mapToObj(i -> letters.substring(i, i + 1))
+            String drawn = pool.random.ints(6, 0, letters.length()).mapToObj(i -> letters.substring(i, i + 1))
                 .collect(Collectors.joining());
-            return script.oldFsNames ? "FS_XXX" + drawn : "FS_127.0.0.1_" + port + "_XXX" + drawn + "_";
+            return switch (script.fsNames) {
+                case PLAIN -> "FS_XXX" + drawn;
+                case ADDRESS -> "FS_127.0.0.1_" + port + "_XXX" + drawn;
+                case EXTENSION, SHARED_PORT -> "FS_127.0.0.1_" + port + "_XXX" + drawn + "_";
+            };
         }
 
-        /** Whether the address is ours, if the client names one. */
+        private String address() {
+            return "127.0.0.1:" + port;
+        }
+
+        /** Whether the address is ours, if the client names one; with the endpoint that it asked for, if we know of those. */
         private boolean bindsAddress(String extension) {
-            return extension.isEmpty() || extension.split("\\?")[0].equals("127.0.0.1:" + port);
+            return extension.isEmpty() || extension.equals(address()) || (script.fsNames == FsNames.SHARED_PORT
+                && !endpoint.isEmpty() && extension.equals(address() + "?sock=" + endpoint));
         }
 
+        /** The server demands all twelve bits of the mode. */
         private static Optional<String> owner(Path directory) throws IOException {
             try {
-                PosixFileAttributes found = Files.readAttributes(directory, PosixFileAttributes.class,
+                Map<String, Object> found = Files.readAttributes(directory, "unix:mode,owner,isDirectory",
                     LinkOption.NOFOLLOW_LINKS);
-                boolean fits = found.isDirectory()
-                    && PosixFilePermissions.toString(found.permissions()).equals("rwx------");
-                return Optional.of(found.owner().getName()).filter(name -> fits);
+                boolean fits = found.get("isDirectory").equals(true) && ((Integer) found.get("mode") & 07777) == 0700;
+                return Optional.of(((UserPrincipal) found.get("owner")).getName()).filter(name -> fits);
             } catch (NoSuchFileException e) {
                 return Optional.empty();
             }

@@ -140,6 +140,8 @@ public final class MiddleMan implements Callable<Integer> {
         NONE,
         /** Puts his own ECDH key in place of each side's: wherever there is one, he then shares a key with each side. */
         SWAP_KEYS,
+        /** The same, and makes the client's view of the server's address, in FS, the server's own; or takes it away. */
+        SWAP_KEYS_FORGE_EXTENSION, SWAP_KEYS_DROP_EXTENSION,
         /** Adds an ECDH key to the policy of a client that sent none: the server then sends no key through the login. */
         ADD_OWN_KEY,
         /** The same, and forges the message with the wrapped key that the client waits for. */
@@ -173,6 +175,10 @@ public final class MiddleMan implements Callable<Integer> {
 
         private String word() {
             return name().toLowerCase(Locale.ROOT).replace('_', '-');
+        }
+
+        boolean swapsKeys() {
+            return this == SWAP_KEYS || this == SWAP_KEYS_FORGE_EXTENSION || this == SWAP_KEYS_DROP_EXTENSION;
         }
     }
 
@@ -351,11 +357,24 @@ public final class MiddleMan implements Callable<Integer> {
                 case METHOD -> {
                     boolean again = isMask(body);
                     fromClientInMethod++;
-                    relay(again ? Stage.CHOICE : Stage.METHOD, server, packet, body);
+                    relay(again ? Stage.CHOICE : Stage.METHOD, server, packet,
+                        method == TokenRequest.AuthMethod.FS ? answerToFs(body) : body);
                 }
                 case ENCRYPTED -> pass(client, server, packet, body);
                 default -> throw new IOException("the client speaks out of turn, at " + stage);
             }
+        }
+
+        /** What he makes of the client's answer in FS: a number, perhaps with its view of the server's address behind it. */
+        private byte[] answerToFs(byte[] body) throws IOException {
+            TokenRequest.MessageReader answer = new TokenRequest.MessageReader(body, false, "answer");
+            TokenRequest.Message edited = new TokenRequest.Message(false).number(answer.number());
+            if (answer.atEnd() || attack == Attack.SWAP_KEYS_DROP_EXTENSION) {
+                return edited.toBytes();
+            }
+            return attack == Attack.SWAP_KEYS_FORGE_EXTENSION
+                ? edited.string(plan.orders.pool().getAddress().getHostAddress() + ":" + plan.orders.pool().getPort()).toBytes()
+                : body;
         }
 
         /** Whether the client gave up the method and offers the others: an integer alone, where the method has none. */
@@ -433,11 +452,11 @@ public final class MiddleMan implements Callable<Integer> {
                 return;
             }
             attack = plan.attackOnLogin();
-            if (loginHasNoSsl(ad) && attack != Attack.SWAP_KEYS) {
+            if (loginHasNoSsl(ad) && !attack.swapsKeys()) {
                 attack = Attack.NONE;
             }
             boolean edited = switch (attack) {
-                case SWAP_KEYS -> {
+                case SWAP_KEYS, SWAP_KEYS_FORGE_EXTENSION, SWAP_KEYS_DROP_EXTENSION -> {
                     clientPoint = ad.string("ECDHPublicKey");
                     clientPoint.ifPresent(point -> ad.put("ECDHPublicKey", TokenRequest.Keys.encodePoint(ours.getPublic())));
                     yield clientPoint.isPresent();
@@ -466,7 +485,7 @@ public final class MiddleMan implements Callable<Integer> {
             Optional<String> serverPoint = ad.string("ECDHPublicKey");
             boolean edited = true;
             switch (attack) {
-                case SWAP_KEYS -> {
+                case SWAP_KEYS, SWAP_KEYS_FORGE_EXTENSION, SWAP_KEYS_DROP_EXTENSION -> {
                     edited = clientPoint.isPresent() && serverPoint.isPresent();
                     if (edited) {
                         clientKey = Optional.of(TokenRequest.Keys.agree(ours.getPrivate(), clientPoint.get()));

@@ -19,6 +19,9 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.math.BigInteger;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.UnknownHostException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.security.AlgorithmParameters;
@@ -83,6 +86,7 @@ public final class Vectors {
         groups.put("akep2-conversation", this::akep2Conversation);
         groups.put("sinful", this::sinful);
         groups.put("sinful-invalid", this::sinfulInvalid);
+        groups.put("fs-names", this::fsNames);
         groups.put("hostile-headers", this::hostileHeaders);
         groups.put("hostile-cut-off", this::cutOff);
         groups.put("hostile-lengths", this::hostileLengths);
@@ -469,7 +473,7 @@ public final class Vectors {
         for (JsonNode vector : vectors.required("akep2_token")) {
             ByteArrayOutputStream out = new ByteArrayOutputStream();
             byte[] methodKey = new TokenRequest.IdToken(token(vector), new Drawn(bytes(vector, "ra")))
-                .authenticate(stream(bytes(vector, "frame_server_1"), out));
+                .authenticate(stream(bytes(vector, "frame_server_1"), out)).key();
             equal(TokenRequest.concat(bytes(vector, "frame_client_1"), bytes(vector, "frame_client_2")),
                 out.toByteArray(), vector.required("server").textValue());
             equal(0, methodKey.length, "length of the method's key, which is public");
@@ -515,6 +519,38 @@ public final class Vectors {
         for (JsonNode vector : vectors.required("sinful_invalid")) {
             equal(Optional.empty(), TokenRequest.Sinful.parse(vector.textValue()), vector.textValue());
         }
+    }
+
+    private void fsNames() throws Exception {
+        for (JsonNode vector : vectors.required("fs_names")) {
+            String version = vector.required("server").textValue();
+            TokenRequest.PolicyReply reply = new TokenRequest.PolicyReply(new TokenRequest.ClassAd()
+                .put("RemoteVersion", version.isEmpty() ? "" : "$CondorVersion: " + version + " 2026-01-01 BuildID: 1 $"));
+            TokenRequest.FileSystemAccess method = new TokenRequest.FileSystemAccess(vector.required("parent").textValue(),
+                address(vector.required("peer").textValue()), reply.isBefore(25, 14) ? Optional.empty()
+                    : Optional.ofNullable(vector.required("sock").textValue()),
+                vector.required("enforce").booleanValue(), Optional.empty());
+            equal(Optional.ofNullable(vector.required("create").textValue()), requested(method, vector)
+                .map(wanted -> wanted.directory().toString()), vector.toString());
+            equal(Optional.ofNullable(vector.required("send").path(1).textValue()), requested(method, vector)
+                .flatMap(TokenRequest.FileSystemAccess.Requested::extension), vector.toString());
+        }
+    }
+
+    private static Optional<TokenRequest.FileSystemAccess.Requested> requested(TokenRequest.FileSystemAccess method,
+            JsonNode vector) {
+        try {
+            return Optional.of(method.requested(vector.required("name").textValue()));
+        } catch (TokenRequest.MethodFailed e) {
+            return Optional.empty();
+        }
+    }
+
+    /** What is written {@code ip:port}, with an IPv6 address in brackets. */
+    private static InetSocketAddress address(String text) throws UnknownHostException {
+        int colon = text.lastIndexOf(':');
+        return new InetSocketAddress(InetAddress.getByName(text.substring(0, colon)),
+            Integer.parseInt(text.substring(colon + 1)));
     }
 
     // ---- A hostile peer ----
