@@ -34,6 +34,7 @@ import java.io.FileDescriptor;
 import java.io.FileInputStream;
 import java.io.FileOutputStream;
 import java.io.FilterInputStream;
+import java.io.FilterOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InterruptedIOException;
@@ -59,6 +60,7 @@ import java.net.SocketException;
 import java.net.SocketTimeoutException;
 import java.net.URLDecoder;
 import java.net.UnknownHostException;
+import java.nio.BufferUnderflowException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.channels.OverlappingFileLockException;
@@ -88,7 +90,11 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.nio.file.attribute.UserPrincipal;
 import java.nio.file.attribute.UserPrincipalLookupService;
 import java.nio.file.attribute.UserPrincipalNotFoundException;
+import java.security.AlgorithmConstraints;
+import java.security.AlgorithmParameters;
+import java.security.CryptoPrimitive;
 import java.security.GeneralSecurityException;
+import java.security.Key;
 import java.security.KeyFactory;
 import java.security.KeyPair;
 import java.security.KeyPairGenerator;
@@ -97,20 +103,28 @@ import java.security.MessageDigest;
 import java.security.PrivateKey;
 import java.security.PublicKey;
 import java.security.SecureRandom;
-import java.security.cert.CertPathBuilderException;
+import java.security.cert.CertPathValidator;
 import java.security.cert.CertPathValidatorException;
 import java.security.cert.CertificateException;
 import java.security.cert.CertificateExpiredException;
 import java.security.cert.CertificateFactory;
+import java.security.cert.CertificateNotYetValidException;
+import java.security.cert.CertificateParsingException;
+import java.security.cert.PKIXParameters;
 import java.security.cert.PKIXReason;
+import java.security.cert.TrustAnchor;
 import java.security.cert.X509Certificate;
+import java.security.interfaces.DSAKey;
 import java.security.interfaces.ECPrivateKey;
 import java.security.interfaces.ECPublicKey;
+import java.security.interfaces.RSAKey;
 import java.security.spec.ECFieldFp;
 import java.security.spec.ECGenParameterSpec;
 import java.security.spec.ECParameterSpec;
 import java.security.spec.ECPoint;
 import java.security.spec.ECPublicKeySpec;
+import java.security.spec.MGF1ParameterSpec;
+import java.security.spec.PSSParameterSpec;
 import java.time.DateTimeException;
 import java.time.Duration;
 import java.time.Instant;
@@ -122,6 +136,7 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Base64;
+import java.util.Collection;
 import java.util.Collections;
 import java.util.Comparator;
 import java.util.Date;
@@ -146,8 +161,11 @@ import java.util.SortedMap;
 import java.util.Stack;
 import java.util.StringTokenizer;
 import java.util.TreeMap;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
+import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.locks.ReentrantLock;
@@ -178,12 +196,12 @@ import javax.net.ssl.SSLContext;
 import javax.net.ssl.SSLEngine;
 import javax.net.ssl.SSLEngineResult;
 import javax.net.ssl.SSLEngineResult.HandshakeStatus;
-import javax.net.ssl.SSLEngineResult.Status;
 import javax.net.ssl.SSLException;
 import javax.net.ssl.SSLParameters;
 import javax.net.ssl.TrustManager;
 import javax.net.ssl.TrustManagerFactory;
 import javax.net.ssl.X509ExtendedTrustManager;
+import javax.net.ssl.X509TrustManager;
 import javax.security.auth.x500.X500Principal;
 import picocli.AutoComplete;
 import picocli.CommandLine;
@@ -266,14 +284,23 @@ public final class TokenRequest {
     static final String VERSION = "1.0.0";
 
     public static void main(String... args) {
-        Handover handover = new Handover();
-        Host host = Host.real();
-        handover.guard();
-        System.exit(run(args, host, handover));
+        LastWords lastWords = new LastWords();
+        int status;
+        try {
+            Handover handover = new Handover();
+            Host host = Host.real();
+            handover.guard();
+            status = run(args, host, handover);
+        } catch (Throwable e) {
+            lastWords.say(e);
+            status = Reason.INTERNAL.exitStatus;
+        }
+        System.exit(status);
     }
 
     /** Runs the command and returns its exit status, one of {@link Reason}, or 0. */
     static int run(String[] args, Host host, Handover handover) {
+        LastWords lastWords = new LastWords();
         Reporter reporter = new Reporter(host, ArgumentParser.wantsJson(args));
         handover.onSignal(reporter::ending, reporter::interrupted);
         try {
@@ -295,8 +322,9 @@ public final class TokenRequest {
             return 0;
         } catch (Failure failure) {
             return reporter.failed(failure);
-        } catch (RuntimeException bug) {
-            return reporter.failed(Failure.bug(bug));
+        } catch (RuntimeException | Error e) {
+            handover.rescue();
+            return reporter.broken(e, lastWords);
         } finally {
             handover.end();
         }
@@ -342,16 +370,26 @@ public final class TokenRequest {
                 handover.leave();
             }
             this.states = new StateStore(options.state(), options.resume(), destination, host);
-            handover.lastResort(token -> states.rescue(token)
-                .ifPresent(file -> reporter.line("The token has come. It is in " + file + ".")));
+            handover.lastResort(this::salvage);
             this.location = new Location(circumstances);
-            this.deadline = host.clock().instant().plus(options.patience().timeout());
+            this.deadline = answer.lastPoll();
         }
 
-        /** Gives the destination free for others. */
+        /** Gives the destination free for others. A token that something has kept from being delivered is saved before. */
         @Override
         public void close() {
+            handover.rescue();
             destination.close();
+        }
+
+        /** Saves a token that nobody will deliver, wherever that is possible: the pool hands it out only once. */
+        private void salvage(Secret token) {
+            Optional<Path> file = states.rescue(token);
+            if (file.isPresent()) {
+                reporter.line("The token has come, but was not delivered. It is in " + file.get() + ".");
+            } else {
+                writer.print((token.reveal() + "\n").getBytes(US_ASCII)); // whatever stdout is for
+            }
         }
 
         /** Whether the request is on stdout when it is left, for whoever reads that to keep. */
@@ -370,7 +408,12 @@ public final class TokenRequest {
             }
             if (resumed.isPresent()) {
                 Pending pending = resumed.get().pending();
-                Target target = location.at(pending.address(), "the request to be resumed");
+                // The address of a daemon that was looked up was in an ad, whoever gave its name.
+                GivenBy origin = pending.wanted().type() == DaemonType.COLLECTOR || !pending.server().from().isTrusted()
+                    ? pending.server().from() : GivenBy.COLLECTOR;
+                Target target = location.at(pending.address(), "the request to be resumed", origin,
+                    Optional.of(pending.server()));
+                resumed.get().doubt().ifPresent(doubt -> reporter.notice(doubt + ", so no credential is used for it."));
                 new Request(new Found(target, pending.wanted())).resume(pending, resumed.get().line());
             } else {
                 Begun begun = firstOf(daemons(), daemon -> {
@@ -392,7 +435,7 @@ public final class TokenRequest {
             }
             Place.Listed listed = (Place.Listed) place;
             Found found = firstOf(listed.collectors(), collector -> new Directory(collector, listed,
-                security(collector.target()), location, circumstances).find());
+                security(collector), location, circumstances).find());
             return List.of(found);
         }
 
@@ -400,33 +443,37 @@ public final class TokenRequest {
             T of(Found daemon) throws Failure;
         }
 
-        /** What comes of the first that can be used. The user hears of those that cannot. */
+        /** What comes of the first that can be used. Each has its share of the time. The user hears of those that cannot. */
         private <T> T firstOf(List<Found> daemons, Task<T> task) throws Failure {
+            Deadline answer = circumstances.deadline();
             List<String> complaints = new ArrayList<>();
-            for (Found daemon : daemons.subList(0, daemons.size() - 1)) {
+            for (Found daemon : daemons) {
+                int left = daemons.size() - complaints.size();
                 try {
-                    T result = task.of(daemon);
+                    T result = left == 1 ? task.of(daemon) : answer.share(left, () -> task.of(daemon));
                     complaints.forEach(reporter::notice);
                     return result;
                 } catch (Failure failure) {
+                    if (left == 1 || answer.isOver() && failure.reason.isOfOneServer()) {
+                        throw failure.after(complaints);
+                    }
                     if (!failure.reason.isOfOneServer()) {
                         throw failure;
                     }
                     complaints.add("Passed over: " + daemon.target() + ": " + failure.why());
                 }
             }
-            try {
-                T result = task.of(daemons.get(daemons.size() - 1));
-                complaints.forEach(reporter::notice);
-                return result;
-            } catch (Failure failure) {
-                throw failure.after(complaints);
-            }
+            throw new AssertionError("there is always one to ask");
         }
 
-        private Security security(Target target) throws Failure {
+        private Security security(Found daemon) throws Failure {
+            Target target = daemon.target();
+            GivenBy pool = resumed.isPresent()
+                ? resumed.get().pending().server().from() == GivenBy.OTHERS_FILE ? GivenBy.OTHERS_FILE : GivenBy.COMMAND_LINE
+                : options.wanted().pool().isPresent() ? GivenBy.COMMAND_LINE : GivenBy.CONFIGURATION;
             return new Security(target, target.brokers().isEmpty() ? new Straight(target, circumstances)
-                : new Broker(target, location, circumstances), circumstances);
+                : new Broker(target, location, broker -> location.collectorAt(broker, daemon.wanted().pool(), pool),
+                    circumstances), circumstances);
         }
 
         /** The request at one daemon: asked, waited for, delivered. */
@@ -438,9 +485,9 @@ public final class TokenRequest {
             Request(Found daemon) throws Failure {
                 this.daemon = daemon;
                 this.target = daemon.target();
-                Security security = security(target);
-                if (resumed.filter(kept -> kept.pending().login().kind() == Kind.BOUND).isPresent()) {
-                    security.stayBound();
+                Security security = security(daemon);
+                if (resumed.isPresent()) {
+                    security.demand(resumed.get().pending().login());
                 }
                 this.pool = new NetworkClient(security, target, circumstances, handover);
             }
@@ -460,7 +507,7 @@ public final class TokenRequest {
 
             void run(Started started) throws Failure {
                 if (started.answer() instanceof Answer.Issued issued) {
-                    deliver(issued.token(), started.order(), started.login(), Optional.empty());
+                    deliver(issued, started.order(), started.login(), Optional.empty());
                     return;
                 }
                 Pending pending = announce(started, Optional.empty());
@@ -472,8 +519,8 @@ public final class TokenRequest {
             /** Saves our part and tells the administrator's, in this order, before a signal can end the program. */
             private Pending announce(Started started, Optional<String> replaces) throws Failure {
                 Pending pending = new Pending(((Answer.Enqueued) started.answer()).ticket(), daemon.wanted(),
-                    target.toString(), started.order(), started.login(), deadline);
-                Event.Enqueued event = new Event.Enqueued(host.clock().instant(), pending, approveWith(pending.ticket()),
+                    started.address(), target.expected(), started.order(), started.login(), deadline);
+                Event.Enqueued event = new Event.Enqueued(host.clock().instant(), pending, approveWith(pending),
                     options.approvalUrl().map(url -> url.replace("{request_id}", pending.ticket().requestId())), replaces);
                 String line = Json.line(reporter.fields(event));
                 boolean saved = isHandedOver() || save(pending, line);
@@ -504,12 +551,12 @@ public final class TokenRequest {
              * list of its own. A collector may be named as we named it; other names mean different things on different
              * machines, so there the address stands (seen with condor_token_request_approve of both releases).
              */
-            private String approveWith(Ticket ticket) {
-                String command = "condor_token_request_approve -reqid " + ticket.requestId();
+            private String approveWith(Pending pending) {
+                String command = "condor_token_request_approve -reqid " + pending.ticket().requestId();
                 Wanted wanted = daemon.wanted();
                 return wanted.type() == DaemonType.COLLECTOR
                     ? command + wanted.pool().map(name -> " -pool " + quoted(name)).orElse("")
-                    : command + " -type " + wanted.type().word() + " -name " + quoted(target.toString());
+                    : command + " -type " + wanted.type().word() + " -name " + quoted(pending.address());
             }
 
             /**
@@ -529,11 +576,12 @@ public final class TokenRequest {
             /** Waits for a request, and, if that is wished, for the one that takes the place of a forgotten one. */
             private void await(Pending first, Duration pause) throws Failure {
                 Pending pending = first;
-                Optional<Secret> token = wait(pending, pause);
+                Optional<Answer.Issued> token = wait(pending, pause);
                 while (token.isEmpty()) {
+                    circumstances.deadline().renew();
                     Started again = pool.start(pending.order());
                     if (again.answer() instanceof Answer.Issued issued) {
-                        token = Optional.of(issued.token());
+                        token = Optional.of(issued);
                     } else {
                         pending = announce(again, Optional.of(pending.ticket().requestId()));
                         token = wait(pending, Poller.FIRST_PAUSE);
@@ -543,9 +591,12 @@ public final class TokenRequest {
             }
 
             /** The token; empty if the pool has forgotten the request and it is to be made again. */
-            private Optional<Secret> wait(Pending pending, Duration pause) throws Failure {
-                Poller poller = new Poller(pool, host.clock(), reporter.sleeper(host.sleeper(), deadline), host.random(),
-                    options.patience(), reporter::waiting);
+            private Optional<Answer.Issued> wait(Pending pending, Duration pause) throws Failure {
+                Sleeper sleeper = reporter.sleeper(host.sleeper(), deadline);
+                Poller poller = new Poller(pool, host.clock(), pauseBefore -> {
+                    sleeper.sleep(pauseBefore);
+                    circumstances.deadline().renew();
+                }, host.random(), options.patience(), reporter::waiting);
                 try {
                     if (options.patience().timeout().isZero() && !pause.isZero()) {
                         throw poller.timedOut(pending.ticket());
@@ -568,12 +619,17 @@ public final class TokenRequest {
             }
 
             /** The token is put where it belongs before anything else is done with it. */
-            private void deliver(Secret token, Order order, Login login, Optional<Pending> request) throws Failure {
+            private void deliver(Answer.Issued answer, Order order, Login login, Optional<Pending> request) throws Failure {
+                Secret token = answer.token();
                 Event.Issued issued = new Event.Issued(request.map(pending -> pending.ticket().requestId()), token,
-                    Optional.empty());
+                    Optional.empty(), answer.login(), target.expected());
                 Writer.Delivery delivery;
                 try {
                     delivery = writer.deliver(token, destination, states, trouble -> reporter.onStdout(issued));
+                    handover.delivered();
+                } catch (Failure failure) {
+                    handover.delivered(); // to nobody: everything was tried
+                    throw failure;
                 } finally {
                     request.ifPresent(states::forget);
                     reporter.waitingForNothing();
@@ -582,17 +638,23 @@ public final class TokenRequest {
                     .review(token, order, login, target.isLocal());
                 reporter.issued(issued.in(delivery.file()), review, delivery.trouble());
                 handover.leave();
+                List<String> objections = new ArrayList<>(review.warnings());
+                if (!answer.login().insteadOf().isEmpty()) {
+                    objections.add(String.join(" and ", answer.login().insteadOf()) + " did not succeed, so it came by "
+                        + answer.login().method() + ", over a session that somebody in between can read.");
+                }
                 if (!options.strict() || delivery.trouble().isPresent()) {
                     review.warnings().forEach(reporter::warn);
                 }
                 if (delivery.trouble().isPresent()) {
                     throw delivery.trouble().get();
                 }
-                if (options.strict() && !review.warnings().isEmpty()) {
+                if (options.strict() && !objections.isEmpty()) {
                     throw new Failure(Reason.NOT_AS_REQUESTED, "The token is delivered, but is not what was asked for.",
-                        review.warnings(), "Without -strict, this is only a warning.");
+                        objections, "Without -strict, this is only a warning.");
                 }
                 if (options.verify()) {
+                    circumstances.deadline().renew();
                     reporter.verified(issued.requestId(), target, pool.verify(token));
                 }
             }
@@ -715,15 +777,16 @@ public final class TokenRequest {
      * sent until the answer proves to hold none, or the token is where it belongs.
      */
     static final class Handover {
-        /** How long a signal waits at most: an exchange in flight has a deadline of its own, a little shorter. */
-        private static final Duration LIMIT = Duration.ofSeconds(30);
+        /** How long a signal waits beyond the end of an exchange: for the writing of the token. */
+        private static final Duration WRITING = Duration.ofSeconds(5);
         private static final Duration FAREWELL = Duration.ofSeconds(2);
-        private static final Pattern SIGNAL = Pattern.compile("SIG(HUP|INT|TERM) handler");
         private final ReentrantLock busy = new ReentrantLock();
         private volatile Consumer<String> notices = line -> { };
         private volatile IntConsumer farewell = status -> { };
-        private volatile Consumer<Secret> lastResort = token -> { };
+        private volatile Duration exchange = Duration.ZERO;
+        private volatile boolean ended;
         private volatile Optional<Secret> held = Optional.empty();
+        private volatile Consumer<Secret> lastResort = token -> { };
 
         /** Lets signals pass through here on their way to the end of the program. */
         void guard() {
@@ -741,35 +804,50 @@ public final class TokenRequest {
             this.farewell = farewell;
         }
 
-        /** @param rescue saves a token that cannot be put where it belongs, and says where it is */
-        void lastResort(Consumer<Secret> rescue) {
-            this.lastResort = rescue;
+        /**
+         * From here on, a signal waits. After the program was told to end, never returns.
+         *
+         * @param longest when the exchange that begins will have ended
+         */
+        void enter(Duration longest) {
+            exchange = longest;
+            busy.lock();
         }
 
-        /** A token has come, and is nowhere but here. */
+        /** The same for work on files, which no pool keeps waiting. */
+        void enter() {
+            enter(Duration.ZERO);
+        }
+
+        /** What becomes of a token that is held when the program cannot go on. */
+        void lastResort(Consumer<Secret> resort) {
+            lastResort = resort;
+        }
+
+        /** A token is here, and nowhere else until {@link #delivered}. */
         void holds(Secret token) {
             held = Optional.of(token);
         }
 
-        /** Saves the token that is held, if there is one, since the program may end at any time. Never throws. */
+        /** The token is where it belongs, or wherever it could be put. */
+        void delivered() {
+            held = Optional.empty();
+        }
+
+        /** Saves the token that is held, if there is one, since the program cannot go on. Never throws. */
         void rescue() {
+            Optional<Secret> token = held;
+            held = Optional.empty();
             try {
-                Optional<Secret> token = held;
-                held = Optional.empty();
                 token.ifPresent(lastResort);
             } catch (RuntimeException | Error e) {
-                return; // there is nothing more that could be tried
+                return; // there is nothing after the last resort
             }
         }
 
-        /** From here on, a signal waits. After the program was told to end, never returns. */
-        void enter() {
-            busy.lock();
-        }
-
-        /** From here on, a signal ends the program at once: what has come is in its place. Harmless if it was not waiting. */
+        /** From here on, a signal ends the program at once. Harmless if it was not waiting. */
         void leave() {
-            held = Optional.empty();
+            delivered();
             while (busy.isHeldByCurrentThread()) {
                 busy.unlock();
             }
@@ -777,17 +855,26 @@ public final class TokenRequest {
 
         /** The program ends by itself: a signal from here on finds nothing to do. */
         void end() {
-            farewell = status -> { };
+            ended = true;
             leave();
         }
 
         /** Waits until nothing is in flight, and keeps anything new from starting. */
         private void close() {
-            OptionalInt status = signalled();
+            try {
+                if (!ended) {
+                    close(signalled());
+                }
+            } catch (RuntimeException | Error e) {
+                // Java would show where it happened, and the program ends anyway.
+            }
+        }
+
+        private void close(OptionalInt status) {
             try {
                 if (!busy.tryLock(1, TimeUnit.SECONDS) && held.isEmpty()) {
                     briefly(() -> notices.accept("Interrupted; waiting for an answer under way, since it may hold the token."));
-                    busy.tryLock(LIMIT.toSeconds(), TimeUnit.SECONDS);
+                    busy.tryLock(exchange.plus(WRITING).toMillis(), TimeUnit.MILLISECONDS);
                 }
                 // If it still is not where it belongs, somebody does not read, or a disk hangs.
                 briefly(this::rescue);
@@ -801,7 +888,13 @@ public final class TokenRequest {
 
         /** In a thread of its own, for a reader who has stopped reading must not keep us from ending. */
         private static void briefly(Runnable last) throws InterruptedException {
-            Thread thread = new Thread(last, "farewell");
+            Thread thread = new Thread(() -> {
+                try {
+                    last.run();
+                } catch (RuntimeException | Error e) {
+                    return; // Java would show where it happened, and the program ends anyway
+                }
+            }, "farewell");
             thread.setDaemon(true);
             thread.start();
             thread.join(FAREWELL.toMillis());
@@ -812,13 +905,76 @@ public final class TokenRequest {
          * that bears the signal's name (jdk.internal.misc.Signal; seen on 17 and 25), and says it nowhere else.
          */
         private static OptionalInt signalled() {
-            return Thread.getAllStackTraces().keySet().stream().map(thread -> SIGNAL.matcher(thread.getName()))
-                .filter(Matcher::matches)
-                .mapToInt(name -> switch (name.group(1)) {
-                    case "HUP" -> 129;
-                    case "INT" -> 130;
-                    default -> 143;
-                }).findFirst();
+            for (Thread thread : Thread.getAllStackTraces().keySet()) {
+                switch (thread.getName()) {
+                    case "SIGHUP handler" -> {
+                        return OptionalInt.of(129);
+                    }
+                    case "SIGINT handler" -> {
+                        return OptionalInt.of(130);
+                    }
+                    case "SIGTERM handler" -> {
+                        return OptionalInt.of(143);
+                    }
+                    default -> { }
+                }
+            }
+            return OptionalInt.empty();
+        }
+    }
+
+    /**
+     * What is said when the program cannot go on for want of memory, stack or file descriptors. It is made ready at the start,
+     * since then there may be neither memory for another text nor a descriptor for another class.
+     */
+    static final class LastWords {
+        private final OutputStream err = new FileOutputStream(FileDescriptor.err);
+        private static final int CAUSES_MAX = 10;
+        private final byte[] memory = line("Internal error: Java has too little memory; give it more with -Xmx.");
+        private final byte[] stack = line("Internal error: Java has too little stack, or something is nested without end.");
+        private final byte[] classes = line("Internal error: a part of the program or of Java cannot be loaded; are there too few "
+            + "file descriptors (ulimit -n)?");
+        private final byte[] bug = line("Internal error: this is a mistake in the program.");
+
+        private static byte[] line(String text) {
+            return (text + "\n").getBytes(US_ASCII);
+        }
+
+        /** Says the line for an error, where there is nobody else to say it. */
+        void say(Throwable e) {
+            try {
+                err.write(of(e));
+            } catch (IOException unheard) {
+                // The exit status says it, too.
+            }
+        }
+
+        /** The line for an error, with its end. */
+        byte[] of(Throwable e) {
+            return e instanceof OutOfMemoryError ? memory : e instanceof StackOverflowError ? stack
+                : e instanceof LinkageError || isOfFiles(e) ? classes : bug;
+        }
+
+        /** The same as a text, without its end. */
+        String text(Throwable e) {
+            return new String(of(e), US_ASCII).strip();
+        }
+
+        /** Whether Java lacks nothing. */
+        boolean isBug(Throwable e) {
+            return of(e) == bug;
+        }
+
+        /** Java says so nowhere but in the words of the system. */
+        private static boolean isOfFiles(Throwable e) {
+            Throwable cause = e;
+            for (int depth = 0; cause != null && depth < CAUSES_MAX; depth++) {
+                if (cause.getMessage() != null && cause.getMessage().contains("Too many open files")) {
+                    return true;
+                }
+                cause = cause.getCause();
+            }
+            return false;
         }
     }
 
@@ -865,7 +1021,7 @@ public final class TokenRequest {
 
         void log(String category, Supplier<String> text) {
             if (wanted.test(category)) {
-                lines.accept(STAMP.format(clock.instant()) + " (" + category + ") " + printable(text.get()));
+                lines.accept(STAMP.format(clock.instant()) + " (" + category + ") " + oneLine(text.get()));
             }
         }
     }
@@ -974,6 +1130,11 @@ public final class TokenRequest {
 
             boolean isSticky() {
                 return (mode & 01000) != 0 && type() == Type.DIRECTORY;
+            }
+
+            /** Whether it is the same file. The number of one that was deleted can be that of a new one, of another owner. */
+            boolean isSame(Stat other) {
+                return key.equals(other.key) && uid == other.uid && mode == other.mode;
             }
         }
 
@@ -1102,12 +1263,42 @@ public final class TokenRequest {
         }
     }
 
-    /** The text on one line, without the characters by which a server could steer the user's terminal. */
+    /** How much is shown of what somebody else says: characters of a text, items of a list. */
+    private static final int SHOWN_CHARACTERS = 500;
+    private static final int SHOWN_ITEMS = 10;
+
+    /**
+     * A text of somebody else's as it is shown: up to 500 characters, the rest counted, and without those by which it could
+     * steer the user's terminal. Every text that a server says goes through here where it becomes part of a message.
+     */
     static String printable(String text) {
-        return text.codePoints()
-            .map(c -> Character.isISOControl(c) || Character.getType(c) == Character.FORMAT
-                || Character.getType(c) == Character.LINE_SEPARATOR ? '?' : c)
-            .collect(StringBuilder::new, StringBuilder::appendCodePoint, StringBuilder::append).toString();
+        return oneLine(cut(text));
+    }
+
+    /** The text up to 500 characters, and how much more there is. */
+    static String cut(String text) {
+        int more = text.length() - SHOWN_CHARACTERS;
+        return more <= 0 ? text : text.substring(0, SHOWN_CHARACTERS) + "… and " + (more < 1000 ? more + " B"
+            : more < 999_500 ? Math.round(more / 1000.0) + " KB" : Math.round(more / 100_000.0) / 10.0 + " MB") + " more";
+    }
+
+    /** The text on one line, however long, without the characters by which it could steer the user's terminal. */
+    static String oneLine(String text) {
+        StringBuilder line = new StringBuilder(text.length());
+        for (int i = 0; i < text.length(); ) {
+            int c = text.codePointAt(i);
+            i += Character.charCount(c);
+            line.appendCodePoint(Character.isISOControl(c) || Character.getType(c) == Character.FORMAT
+                || Character.getType(c) == Character.LINE_SEPARATOR ? '?' : c);
+        }
+        return line.toString();
+    }
+
+    /** The first items of a list of somebody else's, as they are shown, and how many more there are. */
+    static List<String> printable(List<String> items) {
+        Stream<String> first = items.stream().limit(SHOWN_ITEMS).map(TokenRequest::printable);
+        int more = items.size() - SHOWN_ITEMS;
+        return (more <= 0 ? first : Stream.concat(first, Stream.of("… and " + more + " more"))).toList();
     }
 
     /** Attributes with which a file or directory is created, so that it has its rights from the start; none where unknown. */
@@ -1214,6 +1405,8 @@ public final class TokenRequest {
      */
     static final class Failure extends Exception {
         private static final long serialVersionUID = 1L;
+        /** Lines that people read; a server can be the cause of many more. */
+        private static final int DETAILS_MAX = 50;
         final Reason reason;
         private final transient List<String> details;
         private final String hint;
@@ -1227,14 +1420,18 @@ public final class TokenRequest {
         Failure(Reason reason, String message, List<String> details, String hint) {
             super(message);
             this.reason = reason;
-            this.details = List.copyOf(details);
+            int more = details.size() - DETAILS_MAX;
+            this.details = more <= 0 ? List.copyOf(details) : Stream.concat(details.stream().limit(DETAILS_MAX),
+                Stream.of("… and " + more + " more lines")).toList();
             this.hint = hint;
         }
 
-        /** What ought not to happen: where it did is for those who mend it. */
-        static Failure bug(RuntimeException e) {
-            return new Failure(Reason.INTERNAL, "Internal error: " + e, Arrays.stream(e.getStackTrace()).limit(5)
-                .map(frame -> "at " + frame).toList(), "This is a mistake in the program; please report these lines.");
+        /** What ought not to happen: in which lines it did is for those who mend it. */
+        static Failure bug(Throwable e) {
+            String lines = Arrays.stream(e.getStackTrace()).filter(frame -> frame.getClassName().startsWith("tokenrequest."))
+                .limit(5).map(frame -> Integer.toString(frame.getLineNumber())).collect(Collectors.joining(", "));
+            return new Failure(Reason.INTERNAL, "Internal error: " + printable(e.getClass().getSimpleName() + " (" + e.getMessage()
+                + ")") + ", lines " + lines + " of version " + VERSION + ". This is a mistake in the program; please report it.", "");
         }
 
         /** The same with another hint. */
@@ -1305,6 +1502,72 @@ public final class TokenRequest {
     record Order(Optional<String> identity, List<String> authorizations, OptionalInt lifetimeSeconds) {
         Order as(String fullIdentity) {
             return new Order(Optional.of(fullIdentity), authorizations, lifetimeSeconds);
+        }
+    }
+
+    /**
+     * Where a server's name or address comes from, by the word that JSON has for it. Who gets a credential, and what a
+     * server without a certificate may do, depends on whose word it is.
+     */
+    enum GivenBy {
+        COMMAND_LINE("command line"),
+        CONFIGURATION("configuration"),
+        /** A file in which a daemon of this machine wrote down its address; the configuration says where it is. */
+        ADDRESS_FILE("configuration"),
+        /** An ad, which everybody can have sent who may advertise one daemon in the pool. */
+        COLLECTOR("collector"),
+        /** A saved request that others can have written. */
+        OTHERS_FILE("file");
+
+        final String word;
+
+        GivenBy(String word) {
+            this.word = word;
+        }
+
+        static Optional<GivenBy> named(String word) {
+            return Arrays.stream(values()).filter(one -> one.word.equals(word)).findFirst();
+        }
+
+        /** Whether the user stands for it, or who configures this machine: only then a credential may go there. */
+        boolean isTrusted() {
+            return this == COMMAND_LINE || this == CONFIGURATION || this == ADDRESS_FILE;
+        }
+
+        /** Whether a person wrote it, so that each part of it is meant. */
+        boolean isTyped() {
+            return this == COMMAND_LINE || this == CONFIGURATION;
+        }
+    }
+
+    /**
+     * The server that the user means, which is more than an address.
+     *
+     * @param name      that its certificate must carry; empty if only an address is known
+     * @param from      whose word the name is; without a name, whose word the address is
+     * @param elsewhere whether a person gave it a name that is not this machine's, so that an address of this machine is
+     *                  only the near end of a way to it, as of {@code ssh -L}
+     */
+    record Expected(Optional<String> name, GivenBy from, boolean elsewhere) {
+        Expected(Optional<String> name, GivenBy from) {
+            this(name, from, false);
+        }
+
+        Expected from(GivenBy other) {
+            return new Expected(name, other, elsewhere);
+        }
+
+        /** The same in a pool that is, or is not, elsewhere. */
+        Expected in(Expected pool) {
+            return new Expected(name, from, elsewhere || pool.elsewhere);
+        }
+
+        /** As JSON. */
+        Map<String, Object> fields() {
+            Map<String, Object> fields = new LinkedHashMap<>();
+            fields.put("certificate_name", name.orElse(null));
+            fields.put("certificate_name_from", from.word);
+            return fields;
         }
     }
 
@@ -1388,6 +1651,45 @@ public final class TokenRequest {
     }
 
     /**
+     * The form of a token, a JSON web token (RFC 7519), as far as it takes to write it somewhere. It needs nothing of what
+     * reads tokens: whatever that lacks, a token that has come can be written.
+     */
+    static final class Jwt {
+        private static final int MAX_CHARACTERS = 64 * 1024;
+
+        private Jwt() { }
+
+        /** Whether the text is three parts in base64url, of which the first two are JSON objects. */
+        static boolean hasForm(String text) {
+            if (text.length() > MAX_CHARACTERS) {
+                return false;
+            }
+            String[] parts = text.split("\\.", -1);
+            return parts.length == 3 && isBase64Url(parts[0]) && isBase64Url(parts[1]) && isBase64Url(parts[2])
+                && isObject(parts[0]) && isObject(parts[1]);
+        }
+
+        private static boolean isBase64Url(String part) {
+            for (int i = 0; i < part.length(); i++) {
+                char c = part.charAt(i);
+                if (c >= 128 || (!Character.isLetterOrDigit(c) && c != '-' && c != '_')) {
+                    return false;
+                }
+            }
+            return !part.isEmpty();
+        }
+
+        private static boolean isObject(String part) {
+            try {
+                String json = new String(Base64.getUrlDecoder().decode(part), UTF_8).strip();
+                return json.startsWith("{") && json.endsWith("}");
+            } catch (IllegalArgumentException e) {
+                return false;
+            }
+        }
+    }
+
+    /**
      * The right to fetch a token once it is approved. Whoever knows both parts can fetch it, so the client ID is
      * secret.
      *
@@ -1420,16 +1722,36 @@ public final class TokenRequest {
      * @param user          who the server thinks we are
      * @param serverVersion as it announces itself
      * @param trustDomain   as it announces it
+     * @param insteadOf     methods that would have protected the session, and were tried before without success
      */
-    record Login(String method, Kind kind, String user, String serverVersion, Optional<String> trustDomain) { }
+    record Login(String method, Kind kind, String user, String serverVersion, Optional<String> trustDomain,
+                 List<String> insteadOf) {
+        Login insteadOf(List<String> others) {
+            return new Login(method, kind, user, serverVersion, trustDomain, List.copyOf(others));
+        }
+
+        Assurance assurance() {
+            return kind == Kind.BOUND ? Assurance.SESSION
+                : AuthMethod.named(method).filter(AuthMethod::provesServer).isPresent() ? Assurance.SERVER
+                : Assurance.NONE;
+        }
+    }
+
+    /**
+     * What a login says about the other side, from less to more: nothing; that the server knows our key or has the
+     * certificate; and that nobody in between reads the session. A wait never goes on with less than it began with.
+     */
+    enum Assurance { NONE, SERVER, SESSION }
 
     /**
      * A request that waits for an administrator: all that is needed to go on waiting for it, elsewhere and later.
      *
      * @param wanted  the daemon that has it; a collector has no name but its pool's
      * @param address of that daemon, a sinful string
+     * @param server  that is expected there
      */
-    record Pending(Ticket ticket, Wanted wanted, String address, Order order, Login login, Instant deadline) {
+    record Pending(Ticket ticket, Wanted wanted, String address, Expected server, Order order, Login login,
+                   Instant deadline) {
 
         /** As JSON, in the order of the documentation. */
         Map<String, Object> fields() {
@@ -1442,6 +1764,7 @@ public final class TokenRequest {
             fields.put("client_id", ticket.clientId().reveal());
             fields.put("pool", wanted.pool().orElse(null));
             fields.put("address", address);
+            fields.putAll(server.fields());
             fields.put("daemon", daemon);
             fields.put("identity", order.identity().orElse(null));
             fields.put("authz", order.authorizations());
@@ -1456,7 +1779,8 @@ public final class TokenRequest {
         }
 
         /**
-         * From what {@link #fields} made.
+         * From what {@link #fields} made. Where it does not say whose word the certificate's name is, as it did not always,
+         * a collector's was typed or configured, and another daemon's may be that of an ad.
          *
          * @throws IllegalArgumentException if a field is missing or is not what it should be; the message names it
          */
@@ -1468,13 +1792,26 @@ public final class TokenRequest {
             Kind kind = Arrays.stream(Kind.values())
                 .filter(one -> fields.text("session").equals(Optional.of(one.word()))).findFirst()
                 .orElseThrow(missing("session"));
-            return new Pending(ticket, new Wanted(type, name, fields.text("pool")),
-                Sinful.parse(fields.required("address")).filter(Sinful::isComplete).orElseThrow(missing("address"))
-                    .toString(),
+            Sinful address = Sinful.parse(fields.required("address")).filter(Sinful::isComplete)
+                .orElseThrow(missing("address"));
+            Optional<String> from = fields.text("certificate_name_from");
+            Optional<String> host = from.isPresent() ? fields.text("certificate_name") : address.parameter("alias");
+            Expected server = new Expected(host.filter(Numeric::isHostName), from.isEmpty()
+                ? type == DaemonType.COLLECTOR ? GivenBy.COMMAND_LINE : GivenBy.COLLECTOR
+                : GivenBy.named(from.get()).orElseThrow(missing("certificate_name_from")));
+            if (from.isPresent() && !host.equals(server.name())) {
+                throw missing("certificate_name").get();
+            }
+            return new Pending(ticket, new Wanted(type, name, fields.text("pool")), address.toString(), server,
                 new Order(Optional.of(fields.required("identity")), fields.texts("authz"), fields.positive("lifetime")),
                 new Login(fields.required("method"), kind, "", fields.text("server_version").orElse(""),
-                    fields.text("trust_domain")),
+                    fields.text("trust_domain"), List.of()),
                 fields.time("deadline"));
+        }
+
+        /** The same, as somebody's word. */
+        Pending from(GivenBy origin) {
+            return new Pending(ticket, wanted, address, server.from(origin), order, login, deadline);
         }
 
         private static Supplier<IllegalArgumentException> missing(String field) {
@@ -1485,18 +1822,18 @@ public final class TokenRequest {
     /**
      * A request as it was kept.
      *
-     * @param line   the JSON that it was read from
-     * @param isOurs whether nobody but the user and root can have written it
+     * @param line  the JSON that it was read from
+     * @param doubt why others can have written it; empty if they cannot
      */
-    record Kept(Pending pending, String line, boolean isOurs) { }
+    record Kept(Pending pending, String line, Optional<String> doubt) { }
 
     /** What the pool says. */
     sealed interface Answer {
         /** Wait for an administrator. */
         record Enqueued(Ticket ticket) implements Answer { }
 
-        /** Here it is. The pool has forgotten it by now. */
-        record Issued(Secret token) implements Answer { }
+        /** Here it is, over the session of this login. The pool has forgotten it by now. */
+        record Issued(Secret token, Login login) implements Answer { }
 
         /** Not approved yet. */
         record Pending() implements Answer { }
@@ -1511,10 +1848,11 @@ public final class TokenRequest {
     /**
      * What became of an order.
      *
-     * @param order  with the identity in full, as it was sent
-     * @param answer {@link Answer.Enqueued} or {@link Answer.Issued}
+     * @param order   with the identity in full, as it was sent
+     * @param address of the daemon, by which it was reached: a sinful string
+     * @param answer  {@link Answer.Enqueued} or {@link Answer.Issued}
      */
-    record Started(Order order, Login login, Answer answer) { }
+    record Started(Order order, Login login, String address, Answer answer) { }
 
     /** The connection broke after a command was sent: the answer, and whatever it held, did not reach us. */
     static final class AnswerLost extends IOException {
@@ -1555,7 +1893,12 @@ public final class TokenRequest {
      * @param caFile       the CAs that may vouch for it, in place of the configured ones and the system's
      * @param fingerprints if there are any, its chain must hold one of these, and nothing else is trusted
      */
-    record Anchors(Optional<String> caFile, Set<String> fingerprints) { }
+    record Anchors(Optional<String> caFile, Set<String> fingerprints) {
+        /** The option that says so; empty if none does. */
+        Optional<String> option() {
+            return !fingerprints.isEmpty() ? Optional.of("-fingerprint") : caFile.map(file -> "-cafile");
+        }
+    }
 
     /** How rooms tell the user something, and ask, without knowing how that is done. */
     interface Listener {
@@ -1566,38 +1909,59 @@ public final class TokenRequest {
 
         /** Asks a question, to be answered by yes or no; empty if nobody is there to answer. */
         Optional<Boolean> confirm(List<String> question);
+
+        /**
+         * A credential goes out, or is used to log in.
+         *
+         * @param kind  such as "bearer token"
+         * @param words which one, and for whom
+         */
+        void credential(String kind, String words);
     }
 
     /**
      * When the pool must have answered. Finding a daemon, connecting, logging in and asking share one minute, times the
      * multiplier in the settings, and never go past the end of {@code -timeout}. Every wait asks here how long it may
-     * take, so waits do not add up, however much a server lists.
+     * take, so waits do not add up, however much a server lists. Each poll has a deadline of its own.
      *
      * <p>A wait looks at the clock once a second, since a clock can be set. Used by the main thread only.
      */
     static final class Deadline {
-        /** How long one address may take to be connected to, and what is said on one connection: as in HTCondor's tools. */
-        static final Duration CONNECTION = Duration.ofSeconds(5); // condor_daemon_client/daemon.cpp
+        /** How long one address may take to connect to, as in HTCondor's tools. condor_daemon_client/daemon.cpp */
+        static final Duration CONNECTION = Duration.ofSeconds(5);
+        /** How long a daemon may take to call back, and how long to answer a poll. */
         static final Duration EXCHANGE = Duration.ofSeconds(20);
         private static final Duration ANSWER = Duration.ofSeconds(60);
         private static final Duration GLANCE = Duration.ofSeconds(1);
+        private static final Duration SMALLEST_SHARE = Duration.ofMillis(250);
         private final InstantSource clock;
         private final Instant start;
+        private final Duration timeout;
         /** The end of {@code -timeout}; empty if that is 0, which is for the first answer, however long that takes. */
         private Optional<Instant> end;
-        /** The end of the minute. */
-        private Instant due;
         private int multiplier = 1;
+        /** How long questions were open, so that the minute stood still. */
+        private Duration stopped = Duration.ZERO;
+        /** The end of the minute, and of the part of it that one of several servers has, by {@link #running}. */
+        private Instant due;
+        private Instant turn = Instant.MAX;
 
         /** A call that blocks, and that Java cannot interrupt. */
-        interface Blocking<T> {
+        interface Blocking<T> extends Callable<T> {
+            @Override
             T call() throws IOException;
+        }
+
+        /** Part of what is to be done in time. */
+        interface Step<T, E extends Exception> {
+            T take() throws E;
         }
 
         /** @param timeout what the user gives the whole wait; zero for the first answer only */
         Deadline(InstantSource clock, Duration timeout) {
             this.clock = clock;
             this.start = clock.instant();
+            this.timeout = timeout;
             this.end = Optional.of(timeout).filter(limit -> !limit.isZero()).map(start::plus);
             this.due = start.plus(ANSWER);
         }
@@ -1609,21 +1973,56 @@ public final class TokenRequest {
             due = start.plus(ANSWER.multipliedBy(multiplier));
         }
 
+        /** A clock that stands still while a question is open. */
+        private Instant running() {
+            return clock.instant().minus(stopped);
+        }
+
         /** What is left; zero if it is over. */
         Duration left() {
-            Duration left = Duration.between(clock.instant(), end.filter(due::isAfter).orElse(due));
-            return left.isNegative() ? Duration.ZERO : left;
+            Duration left = Duration.between(running(), turn.isBefore(due) ? turn : due);
+            return longer(Duration.ZERO, end.isEmpty() ? left
+                : shorter(left, Duration.between(clock.instant(), end.get())));
+        }
+
+        /** When {@code -timeout} is over, counted from the start; if that is 0, the start. */
+        Instant lastPoll() {
+            return start.plus(timeout);
         }
 
         boolean isOver() {
             return left().isZero();
         }
 
-        /** The end of a part that usually takes so long at most, times the multiplier; never after the deadline. */
+        /** The end of a part that takes so long at most, times the multiplier; never after the deadline. */
         Instant within(Duration usual) {
-            Duration longest = usual.multipliedBy(multiplier);
-            Duration left = left();
-            return clock.instant().plus(left.compareTo(longest) < 0 ? left : longest);
+            return clock.instant().plus(shorter(left(), usual.multipliedBy(multiplier)));
+        }
+
+        /** The moment itself. */
+        Instant moment() {
+            return clock.instant().plus(left());
+        }
+
+        /** Takes one of so many steps, which has its share of the time that is left. */
+        <T, E extends Exception> T share(int among, Step<T, E> step) throws E {
+            Instant outer = turn;
+            turn = running().plus(longer(SMALLEST_SHARE, left().dividedBy(among)));
+            try {
+                return step.take();
+            } finally {
+                turn = outer;
+            }
+        }
+
+        /**
+         * A poll is next. It may go on a little after the end of {@code -timeout}: its answer can hold the token, which the
+         * pool sends only once.
+         */
+        void renew() {
+            due = running().plus(CONNECTION.plus(EXCHANGE).multipliedBy(multiplier));
+            Instant least = clock.instant().plus(CONNECTION.multipliedBy(multiplier));
+            end = end.map(last -> last.isBefore(least) ? least : last);
         }
 
         /**
@@ -1635,12 +2034,38 @@ public final class TokenRequest {
          * @throws IOException            what the call throws
          */
         <T> T await(String what, Blocking<T> call) throws IOException {
-            FutureTask<T> task = new FutureTask<>(call::call);
+            return await(what, call, moment(), clock);
+        }
+
+        /**
+         * Asks the user. The minute stands still until there is an answer, and {@code -timeout} does not; if that is 0, the
+         * minute is all there is, so it does not stand still.
+         *
+         * @param remedy the options that make the question needless
+         * @throws Failure     NOT_AUTHENTICATED if nobody answers in time
+         * @throws IOException what the call throws
+         */
+        <T> T question(Blocking<T> call, String remedy) throws IOException, Failure {
+            Instant asked = clock.instant();
+            try {
+                return await("the question", call, end.orElse(moment()), clock);
+            } catch (InterruptedIOException e) {
+                throw new Failure(Reason.NOT_AUTHENTICATED, "ERROR: nobody answered the question within "
+                    + (end.isPresent() ? "the " + timeout.toSeconds() + " seconds of -timeout."
+                        : ANSWER.multipliedBy(multiplier).toSeconds() + " seconds."), remedy);
+            } finally {
+                stopped = stopped.plus(end.isPresent() ? Duration.between(asked, clock.instant()) : Duration.ZERO);
+            }
+        }
+
+        /** The same until a moment that the caller knows. */
+        static <T> T await(String what, Blocking<T> call, Instant end, InstantSource clock) throws IOException {
+            FutureTask<T> task = new FutureTask<>(call);
             Thread thread = new Thread(task, what);
             thread.setDaemon(true);
             thread.start();
-            long millis = left().toMillis();
-            while (millis > 0 && !isOver()) {
+            long millis = Duration.between(clock.instant(), end).toMillis();
+            while (millis > 0 && clock.instant().isBefore(end)) {
                 try {
                     return task.get(Math.min(millis, GLANCE.toMillis()), TimeUnit.MILLISECONDS);
                 } catch (TimeoutException e) {
@@ -1664,6 +2089,14 @@ public final class TokenRequest {
                 throw error;
             }
             return (IOException) e; // the call can throw nothing else
+        }
+
+        private static Duration shorter(Duration one, Duration other) {
+            return one.compareTo(other) < 0 ? one : other;
+        }
+
+        private static Duration longer(Duration one, Duration other) {
+            return one.compareTo(other) < 0 ? other : one;
         }
     }
 
@@ -1818,8 +2251,12 @@ public final class TokenRequest {
             if (content != Content.LISTED || trust.thing().isEmpty()) {
                 return trust;
             }
+            // Where everybody can make a directory, its owner is just anybody.
+            Path directory = trust.path().resolveSibling("");
             Set<Integer> owners = host.trusted();
-            owners.add(PathTrust.Stat.of(trust.path().resolveSibling("")).uid());
+            if ((PathTrust.Stat.of(directory.resolveSibling("")).mode() & 0002) == 0) {
+                owners.add(PathTrust.Stat.of(directory).uid());
+            }
             return PathTrust.of(file, owners);
         }
 
@@ -1858,7 +2295,8 @@ public final class TokenRequest {
                         : thing.isPresent() ? thing.get().reason() : "has another name");
                 }
             } else if (thing.filter(PathTrust.Weakness::owned).isPresent()) {
-                throw new Refused(file, thing.get().reason() + ", neither to root nor to this user");
+                throw new Refused(file, thing.get().reason() + ", not to root or this user"
+                    + (content == Content.LISTED ? "" : ": copy it if you trust it"));
             } else {
                 // Of a usual place, and of a directory's owner's, the way is not the user's to mend.
                 warn(file, origin == Origin.DEFAULT || content == Content.LISTED || trust.way().isEmpty() ? thing
@@ -1884,7 +2322,7 @@ public final class TokenRequest {
 
         private static byte[] bytes(PathTrust trust, int maxBytes) throws IOException {
             OpenOption[] options = trust.isOpenAlready() ? new OpenOption[0] : new OpenOption[] {LinkOption.NOFOLLOW_LINKS};
-            Object looked = trust.entry().orElseThrow().key();
+            PathTrust.Stat looked = trust.entry().orElseThrow();
             int before = trust.way().isEmpty() ? 0 : openings(looked);
             try (InputStream in = Files.newInputStream(trust.path(), options)) {
                 if (trust.way().isPresent() && openings(looked) <= before) {
@@ -1898,13 +2336,13 @@ public final class TokenRequest {
          * How many descriptors of this process lead to a file. Java does not say which file it has opened, and a path may
          * lead to another one before and after; what is open, the system tells.
          */
-        private static int openings(Object key) throws IOException {
+        private static int openings(PathTrust.Stat file) throws IOException {
             int count = 0;
             Path descriptors = Path.of(Files.isDirectory(Path.of("/proc/self/fd")) ? "/proc/self/fd" : "/dev/fd");
             try (DirectoryStream<Path> entries = Files.newDirectoryStream(descriptors)) {
                 for (Path entry : entries) {
                     try {
-                        count += key.equals(PathTrust.Stat.of(entry).key()) ? 1 : 0;
+                        count += file.isSame(PathTrust.Stat.of(entry)) ? 1 : 0;
                     } catch (NoSuchFileException e) {
                         // closed by now
                     }
@@ -1951,10 +2389,11 @@ public final class TokenRequest {
         record Waiting(String requestId, State reason, Optional<String> detail, boolean repeated, Duration nextPoll)
             implements Event { }
 
-        /** The token. A file, if it is in one. */
-        record Issued(Optional<String> requestId, Secret token, Optional<Path> file) implements Event {
+        /** The token, from this server, over the session of this login. A file, if it is in one. */
+        record Issued(Optional<String> requestId, Secret token, Optional<Path> file, Login login, Expected server)
+            implements Event {
             Issued in(Optional<Path> place) {
-                return new Issued(requestId, token, place);
+                return new Issued(requestId, token, place, login, server);
             }
         }
     }
@@ -2192,7 +2631,7 @@ public final class TokenRequest {
             /** A text that is shown, sent or compared, so has no control characters. */
             Optional<String> text(String name) {
                 Optional<String> text = value(name, String.class);
-                if (text.filter(words -> !words.equals(printable(words))).isPresent()) {
+                if (text.filter(words -> !words.equals(oneLine(words))).isPresent()) {
                     throw new IllegalArgumentException(name);
                 }
                 return text;
@@ -2287,11 +2726,11 @@ public final class TokenRequest {
             TYPE(Section.DAEMON, "t", "TYPE", "a daemon type argument.",
                 "Its type: collector, schedd, startd, master, negotiator, credd, ... Default: collector."),
             CAFILE(Section.TRUST, "", "FILE", "a file name argument.",
-                "The CAs that may vouch for the pool's certificate, and no others. Default: those of the settings and of "
-                    + "the system; at a terminal you are asked about others."),
+                "The CAs that may vouch for the pool's certificate, and no others; only methods that check it are used. "
+                    + "Default: those of the settings and of the system; at a terminal you are asked about others."),
             FINGERPRINT(Section.TRUST, "", "SHA256", "a fingerprint.",
                 "The fingerprint of the pool's certificate, or of its CA's, as condor_ssl_fingerprint prints it; no other "
-                    + "is trusted. May be repeated."),
+                    + "is trusted, and only methods that check it are used. May be repeated."),
             TOKEN(Section.TOKEN, "to", "NAME", "a file name argument.",
                 "Writes the token to this file in the token directory instead of stdout."),
             FILE(Section.TOKEN, "f", "PATH", "a file name argument.",
@@ -2301,7 +2740,8 @@ public final class TokenRequest {
             MODE(Section.TOKEN, "", "OCTAL", "an octal number.",
                 "The file's permissions, such as 640, with none for others. Default: 600."),
             STRICT(Section.TOKEN, "", "", "",
-                "Fails if the token is not what was asked for, which otherwise is a warning."),
+                "Fails if the token is not what was asked for, or came over an unprotected session after SSL failed; "
+                    + "otherwise these are warnings."),
             VERIFY(Section.TOKEN, "", "", "",
                 "Tries the token at once: logs in with it to the daemon that issued it."),
             TIMEOUT(Section.WAIT, "", "SECONDS", "an integer in seconds.",
@@ -2810,6 +3250,7 @@ public final class TokenRequest {
         static final String DEFAULT = "default";
         static final String DETECTED = "detected";
         private final Macros macros;
+        private final Macros wishes;
         private final List<String> warnings;
 
         /**
@@ -2843,8 +3284,9 @@ public final class TokenRequest {
          */
         record Parameter(String name, Optional<String> value, String source) { }
 
-        private Configuration(Macros macros, List<String> warnings) {
+        private Configuration(Macros macros, Macros wishes, List<String> warnings) {
             this.macros = macros;
+            this.wishes = wishes;
             this.warnings = warnings;
         }
 
@@ -2861,7 +3303,7 @@ public final class TokenRequest {
         static Configuration read(Host host, String localName, Deadline deadline) throws Failure {
             Sources sources = new Sources(host, localName, deadline);
             sources.read();
-            return new Configuration(sources.macros(), sources.said());
+            return new Configuration(sources.macros(), sources.wishes(), sources.said());
         }
 
         /** Complaints about what is in force nevertheless, for stderr. */
@@ -2878,9 +3320,21 @@ public final class TokenRequest {
             }
         }
 
-        /** The value that somebody has set, in a file or the environment. */
+        /** The value that somebody has set, in a file or the environment. The built-in one may need a name service. */
         Optional<Setting> set(String name) {
-            return find(name).filter(Setting::isSet);
+            return isMentioned(name) ? find(name).filter(Setting::isSet) : Optional.empty();
+        }
+
+        /**
+         * The part of a value that somebody wrote into a file or the environment, be it by way of other settings; without
+         * what is built in or comes from a template, even where a file repeats it as {@code $(NAME)}. Blank if nobody did.
+         */
+        String wish(String name) {
+            try {
+                return wishes.value(name).map(Setting::value).orElse("");
+            } catch (Failure cycle) {
+                throw new IllegalStateException(name + " refers to itself only where nobody looks", cycle);
+            }
         }
 
         Optional<String> text(String name) {
@@ -2926,6 +3380,11 @@ public final class TokenRequest {
         /** A security setting: the one for clients, else the one for everything. condor_io/condor_secman.cpp */
         Optional<Setting> security(String name) {
             return find("SEC_CLIENT_" + name).or(() -> find("SEC_DEFAULT_" + name));
+        }
+
+        /** What of its value is somebody's wish. */
+        String securityWish(String name) {
+            return wish(find("SEC_CLIENT_" + name).isPresent() ? "SEC_CLIENT_" + name : "SEC_DEFAULT_" + name);
         }
 
         /** What is found in the names of files that a directory's reader leaves out; it holds for tokens, too. */
@@ -2982,6 +3441,9 @@ public final class TokenRequest {
         private Optional<Doubtful> doubtful = Optional.empty();
         private final Machine machine;
         private final Macros macros;
+        /** The same settings, as they would be if templates and what is built in were blank: what somebody wrote here. */
+        private final Map<String, Configuration.Setting> wished = new HashMap<>();
+        private final Macros wishes;
 
         /** The text of a source; if a command wrote it, the status in which that ended, else 0. */
         record Text(String text, int exitStatus) { }
@@ -2994,11 +3456,17 @@ public final class TokenRequest {
             this.deadline = deadline;
             this.files = new InputFiles(host, deadline, this::say);
             this.machine = new Machine(host, localName, deadline);
-            this.macros = new Macros(defined, localName, machine, host, said);
+            this.macros = new Macros(defined, Parameters::builtIn, localName, machine, host, said);
+            this.wishes = new Macros(wished, name -> Optional.empty(), localName, machine, host, said);
         }
 
         Macros macros() {
             return macros;
+        }
+
+        /** For what somebody wrote here, in place of what is in force. */
+        Macros wishes() {
+            return wishes;
         }
 
         /** Every complaint so far, in the original's words. */
@@ -3149,7 +3617,7 @@ public final class TokenRequest {
             if (defined.isEmpty()) {
                 return;
             }
-            Macros offline = new Macros(defined, localName, machine.offline(), host, said);
+            Macros offline = new Macros(defined, Parameters::builtIn, localName, machine.offline(), host, said);
             for (String name : Parameters.NAMES) {
                 offline.value(name);
             }
@@ -3172,8 +3640,30 @@ public final class TokenRequest {
 
         /** References of a value to itself mean the value before, and are resolved at once. */
         void define(String name, String value, String source) throws Failure {
-            defined.put(name.toUpperCase(Locale.ROOT),
-                new Configuration.Setting(name, macros.expandSelf(name, value), source));
+            define(name, Optional.empty(), value, source, false);
+        }
+
+        /**
+         * @param separator if the value is to be added to the one before, what is to stand between them
+         * @param template  whether a template says so, and so nobody here
+         */
+        void define(String name, Optional<String> separator, String value, String source, boolean template)
+                throws Failure {
+            String key = name.toUpperCase(Locale.ROOT);
+            Configuration.Setting setting = setting(name, separator, value, source, macros);
+            wished.put(key, !template && separator.isEmpty() && value.indexOf('$') < 0 ? setting
+                : setting(name, separator, template ? Macros.references(value) : value, source, wishes));
+            defined.put(key, setting);
+        }
+
+        private static Configuration.Setting setting(String name, Optional<String> separator, String value, String source,
+                Macros before) throws Failure {
+            String prefix = "";
+            if (separator.isPresent()) {
+                prefix = before.lookup(name).map(Configuration.Setting::value).filter(old -> !old.isEmpty())
+                    .map(old -> old + separator.get()).orElse("");
+            }
+            return new Configuration.Setting(name, before.expandSelf(name, prefix + value), source);
         }
 
         // ---- One source ----
@@ -3414,7 +3904,7 @@ public final class TokenRequest {
 
         /**
          * @param name   what messages call the source
-         * @param origin what settings have as their source, if that is not the line
+         * @param origin what settings of a template have as their source, which is not the line
          */
         Statements(Sources sources, String name, String text, int depth, Optional<String> origin) {
             this.sources = sources;
@@ -3460,7 +3950,7 @@ public final class TokenRequest {
         private void takeLine(HereDocument here, String line) throws Failure {
             if (line.equals("@" + here.end())) {
                 document = Optional.empty();
-                sources.define(here.name(), String.join("\n", here.lines()), origin());
+                sources.define(here.name(), Optional.empty(), String.join("\n", here.lines()), origin(), origin.isPresent());
             } else {
                 here.lines().add(line);
             }
@@ -3608,10 +4098,8 @@ public final class TokenRequest {
                 document = Optional.of(new HereDocument(parameter, statement.rest(), new ArrayList<>()));
                 return;
             }
-            String before = !statement.operator().startsWith("+") ? "" : macros.lookup(parameter)
-                .map(Configuration.Setting::value).filter(value -> !value.isEmpty())
-                .map(value -> value + statement.separator()).orElse("");
-            sources.define(parameter, before + statement.rest(), origin());
+            sources.define(parameter, Optional.of(statement.operator()).filter(operator -> operator.startsWith("+"))
+                .map(plus -> statement.separator()), statement.rest(), origin(), origin.isPresent());
         }
 
         private String origin() {
@@ -3913,6 +4401,7 @@ public final class TokenRequest {
         private static final Set<String> FUNCTIONS = Set.of("", "ENV", "RANDOM_CHOICE", "RANDOM_INTEGER", "CHOICE",
             "SUBSTR", "INT", "REAL", "STRING", "EVAL", "BASENAME", "DIRNAME");
         private final Map<String, Configuration.Setting> defined;
+        private final Function<String, Optional<String>> builtIns;
         private final List<String> prefixes;
         private final Detector detector;
         private final Host host;
@@ -3939,9 +4428,11 @@ public final class TokenRequest {
         /** The part of a text that has come from a parameter: where it begins, and how much text follows it. */
         private record Region(String name, int start, int following) { }
 
-        Macros(Map<String, Configuration.Setting> defined, String localName, Detector detector, Host host,
-            Set<String> complaints) {
+        /** @param builtIns the built-in value of a name in capitals */
+        Macros(Map<String, Configuration.Setting> defined, Function<String, Optional<String>> builtIns, String localName,
+            Detector detector, Host host, Set<String> complaints) {
             this.defined = defined;
+            this.builtIns = builtIns;
             this.prefixes = localName.isEmpty() ? List.of(SUBSYSTEM + ".", "")
                 : List.of(localName.toUpperCase(Locale.ROOT) + ".", SUBSYSTEM + ".", "");
             this.detector = detector;
@@ -3977,7 +4468,7 @@ public final class TokenRequest {
                 if (setting != null) {
                     return Optional.of(setting);
                 }
-                Optional<String> builtIn = Parameters.builtIn(prefixed);
+                Optional<String> builtIn = builtIns.apply(prefixed);
                 if (builtIn.isPresent()) {
                     return Optional.of(new Configuration.Setting(name, builtIn.get(), Configuration.DEFAULT));
                 }
@@ -4077,6 +4568,17 @@ public final class TokenRequest {
         }
 
         // ---- Finding references ----
+
+        /** The parameters that a text refers to, as references, without the text's own words. */
+        static String references(String text) {
+            StringBuilder references = new StringBuilder();
+            String rest = text;
+            for (Optional<Reference> found; (found = next(rest, one -> one.function().isEmpty())).isPresent(); ) {
+                references.append("$(").append(found.get().name()).append(") ");
+                rest = rest.substring(found.get().end());
+            }
+            return references.toString();
+        }
 
         private static Optional<Reference> next(String text, Predicate<Reference> wanted) {
             int at = text.indexOf('$');
@@ -4362,11 +4864,16 @@ public final class TokenRequest {
             return fullName.get();
         }
 
-        private static String qualified(String name) {
+        /** A name service that does not answer is not waited for for long: there will be other questions for it. */
+        private String qualified(String name) {
+            if (name.contains(".")) {
+                return name;
+            }
             try {
-                String canonical = name.contains(".") ? name : InetAddress.getByName(name).getCanonicalHostName();
+                String canonical = deadline.share(3, () -> deadline.await("the look-up of " + name,
+                    () -> InetAddress.getByName(name).getCanonicalHostName()));
                 return canonical.startsWith(name + ".") ? canonical : name;
-            } catch (UnknownHostException e) {
+            } catch (IOException e) {
                 return name;
             }
         }
@@ -4377,7 +4884,7 @@ public final class TokenRequest {
                 return NetworkInterface.networkInterfaces().flatMap(NetworkInterface::inetAddresses)
                     .filter(kind::isInstance).min(Comparator.comparing(InetAddress::isLoopbackAddress)
                         .thenComparing(InetAddress::isLinkLocalAddress).thenComparing(InetAddress::isSiteLocalAddress))
-                    .map(address -> Target.text(address).replaceFirst("%.*", ""));
+                    .map(Target::text).map(text -> text.contains("%") ? text.substring(0, text.indexOf('%')) : text);
             } catch (SocketException e) {
                 return Optional.empty();
             }
@@ -4620,6 +5127,91 @@ public final class TokenRequest {
     // ==== 8. Location: from the name of a pool to addresses ====
 
     /**
+     * Addresses and numbers in texts that somebody else wrote. No name service is asked, and nothing here takes longer, or a
+     * deeper stack, than one pass over the text.
+     */
+    static final class Numeric {
+        private static final String HEX = "0123456789abcdefABCDEF";
+        /** The longest IPv6 address, characters. */
+        private static final int IPV6_MAX_CHARACTERS = 45;
+
+        private Numeric() { }
+
+        /** Whether the text is decimal digits, at least one and not more than so many. */
+        static boolean isNumber(String text, int maxDigits) {
+            return !text.isEmpty() && text.length() <= maxDigits && consistsOf(text, "0123456789");
+        }
+
+        static boolean consistsOf(String text, String allowed) {
+            for (int i = 0; i < text.length(); i++) {
+                if (allowed.indexOf(text.charAt(i)) < 0) {
+                    return false;
+                }
+            }
+            return true;
+        }
+
+        /** Whether the text looks like an IPv4 address, be it with numbers that are too large. */
+        static boolean isIpv4(String text) {
+            int parts = 1;
+            int digits = 0;
+            for (int i = 0; i < text.length(); i++) {
+                char c = text.charAt(i);
+                if (c == '.' && digits > 0) {
+                    parts++;
+                    digits = 0;
+                } else if (c < '0' || c > '9' || ++digits > 3) {
+                    return false;
+                }
+            }
+            return parts == 4 && digits > 0;
+        }
+
+        /** Whether the text looks like an IPv6 address. */
+        static boolean isIpv6(String text) {
+            return text.indexOf(':') >= 0 && text.length() <= IPV6_MAX_CHARACTERS && consistsOf(text, HEX + ":.")
+                && text.charAt(0) != '.';
+        }
+
+        /** The address that the text is; empty if it is none. Java would look up some such texts as names. */
+        static Optional<InetAddress> address(String text) {
+            try {
+                if (isIpv6(text)) {
+                    return Optional.of(InetAddress.getByName(text)); // with a colon in it, it is never looked up
+                }
+                return isIpv4(text) ? ipv4(text) : Optional.empty();
+            } catch (UnknownHostException e) {
+                return Optional.empty();
+            }
+        }
+
+        private static Optional<InetAddress> ipv4(String text) throws UnknownHostException {
+            byte[] bytes = new byte[4];
+            String[] parts = text.split("\\.");
+            for (int i = 0; i < bytes.length; i++) {
+                // A leading zero means octal to some, so it means nothing here, nor to inet_pton.
+                if (Integer.parseInt(parts[i]) > 255 || parts[i].length() > 1 && parts[i].startsWith("0")) {
+                    return Optional.empty();
+                }
+                bytes[i] = (byte) Integer.parseInt(parts[i]);
+            }
+            return Optional.of(InetAddress.getByAddress(bytes));
+        }
+
+        /** Whether the text has the form of a host's name: labels of letters, digits, dashes and underscores. RFC 1123 */
+        static boolean isHostName(String text) {
+            boolean hasForm = !text.isEmpty() && text.length() <= 255;
+            char before = '.';
+            for (int i = 0; i < text.length() && hasForm; i++) {
+                char c = text.charAt(i);
+                hasForm = c == '.' ? before != '.' : c < 128 && Character.isLetterOrDigit(c) || c == '-' || c == '_';
+                before = c;
+            }
+            return hasForm;
+        }
+    }
+
+    /**
      * HTCondor's form of an address: {@code <host:port?key=value&key>}. condor_utils/condor_sinful.cpp
      *
      * @param host       a name or an address; IPv6 without its brackets
@@ -4627,32 +5219,46 @@ public final class TokenRequest {
      * @param parameters decoded; a key without value has an empty one
      */
     record Sinful(String host, int port, SortedMap<String, String> parameters) {
-        private static final Pattern FORM =
-            Pattern.compile("<(?:\\[([0-9A-Fa-f:.]+)]|([^\\[\\]<>:?]+))(?::([0-9]{1,5}))?(?:\\?([^<>]*))?>");
+        /** More than the addresses and brokers of any daemon take, characters. */
+        private static final int MAX_CHARACTERS = 64 * 1024;
 
         Sinful {
             parameters = Collections.unmodifiableSortedMap(new TreeMap<>(parameters));
         }
 
         static Optional<Sinful> parse(String text) {
-            Matcher form = FORM.matcher(text);
-            if (!form.matches()) {
+            if (text.length() < 2 || text.length() > MAX_CHARACTERS || text.charAt(0) != '<'
+                    || text.indexOf('<', 1) >= 0 || text.indexOf('>') != text.length() - 1) {
                 return Optional.empty();
             }
+            int query = text.indexOf('?');
+            String place = text.substring(1, query < 0 ? text.length() - 1 : query);
+            int bracket = place.startsWith("[") ? place.indexOf(']') : 0;
+            int colon = bracket < 0 ? -1 : place.indexOf(':', bracket);
+            String host = bracket > 0 ? place.substring(1, bracket) : colon < 0 ? place : place.substring(0, colon);
+            String port = colon < 0 ? "" : place.substring(colon + 1);
+            boolean hasForm = bracket >= 0 && !host.isEmpty()
+                && (bracket > 0 ? Numeric.isIpv6(host) && (colon < 0 ? place.length() : colon) == bracket + 1
+                    : host.indexOf('[') < 0 && host.indexOf(']') < 0)
+                && (colon < 0 || Numeric.isNumber(port, 5));
+            return hasForm ? parameters(query < 0 ? "" : text.substring(query + 1, text.length() - 1))
+                .map(parameters -> new Sinful(host, port.isEmpty() ? -1 : Integer.parseInt(port), parameters))
+                : Optional.empty();
+        }
+
+        /** Those of {@code key=value&key}; empty if there is a value without a key. */
+        private static Optional<SortedMap<String, String>> parameters(String query) {
             SortedMap<String, String> parameters = new TreeMap<>();
-            for (String pair : Optional.ofNullable(form.group(4)).orElse("").split("[&;]")) {
+            for (StringTokenizer pairs = new StringTokenizer(query, "&;"); pairs.hasMoreTokens(); ) {
+                String pair = pairs.nextToken();
                 int equals = pair.indexOf('=');
                 String key = decode(equals < 0 ? pair : pair.substring(0, equals));
-                if (key.isEmpty() && !pair.isEmpty()) {
+                if (key.isEmpty()) {
                     return Optional.empty();
                 }
-                if (!key.isEmpty()) {
-                    parameters.put(key, equals < 0 ? "" : decode(pair.substring(equals + 1)));
-                }
+                parameters.put(key, equals < 0 ? "" : decode(pair.substring(equals + 1)));
             }
-            String host = Optional.ofNullable(form.group(1)).orElse(form.group(2));
-            return Optional.of(new Sinful(host, form.group(3) == null ? -1 : Integer.parseInt(form.group(3)),
-                parameters));
+            return Optional.of(parameters);
         }
 
         private static String decode(String text) {
@@ -4704,7 +5310,11 @@ public final class TokenRequest {
             StringBuilder encoded = new StringBuilder();
             for (byte b : text.getBytes(UTF_8)) {
                 boolean plain = b > 0 && (Character.isLetterOrDigit(b) || "._-:#[]+".indexOf(b) >= 0);
-                encoded.append(plain ? String.valueOf((char) b) : String.format(Locale.ROOT, "%%%02x", b));
+                if (plain) {
+                    encoded.append((char) b);
+                } else {
+                    encoded.append('%').append(Character.forDigit(b >> 4 & 15, 16)).append(Character.forDigit(b & 15, 16));
+                }
             }
             return encoded.toString();
         }
@@ -4713,34 +5323,54 @@ public final class TokenRequest {
     /**
      * The daemon to ask.
      *
-     * @param sinful    its address in canonical form
-     * @param alias     the host name that its certificate must carry; empty if only an address is known
+     * @param sinful    its address in canonical form; its alias is the name of the server expected there
+     * @param from      whose word the address is
      * @param addresses to try in this order; none if it takes no connections
      * @param brokers   those that can have it connect to us, {@code ADDRESS#ID}; where there are any, only they are tried
      */
-    record Target(Sinful sinful, Optional<String> alias, List<InetSocketAddress> addresses, List<String> brokers) {
+    record Target(Sinful sinful, GivenBy from, Expected expected, List<InetSocketAddress> addresses, List<String> brokers) {
 
         /** The endpoint behind a shared port, if the address names one. */
         Optional<String> sharedPortId() {
             return sinful.parameter("sock");
         }
 
+        /** The same address, with another server expected there. */
+        Target as(Expected other) {
+            return new Target(other.name().map(name -> sinful.with("alias", name)).orElse(sinful), from, other, addresses,
+                brokers);
+        }
+
         /** Whether it is on this machine. */
         boolean isLocal() {
-            return brokers.isEmpty() && addresses.stream().map(InetSocketAddress::getAddress).allMatch(Target::isLocal);
+            return !expected.elsewhere() && brokers.isEmpty()
+                && addresses.stream().map(InetSocketAddress::getAddress).allMatch(Target::isLocal);
         }
 
         /**
          * An address as C's inet_ntop writes it: Java writes all groups of IPv6, C leaves out the longest run of zeros.
          */
         static String text(InetAddress address) {
-            String groups = address.getHostAddress();
-            Matcher zeros = Pattern.compile("(^|:)0(:0)+(:|$)").matcher(address instanceof Inet6Address ? groups : "");
-            String longest = "";
-            while (zeros.find()) {
-                longest = zeros.group().length() > longest.length() ? zeros.group() : longest;
+            String text = address.getHostAddress();
+            if (!(address instanceof Inet6Address)) {
+                return text;
             }
-            return longest.isEmpty() ? groups : groups.replaceFirst(Pattern.quote(longest), "::");
+            int scope = text.indexOf('%');
+            List<String> groups = List.of((scope < 0 ? text : text.substring(0, scope)).split(":"));
+            int start = 0;
+            int length = 1; // one zero alone is written
+            for (int i = 0; i < groups.size(); i++) {
+                int end = i;
+                while (end < groups.size() && groups.get(end).equals("0")) {
+                    end++;
+                }
+                if (end - i > length) {
+                    start = i;
+                    length = end - i;
+                }
+            }
+            return (length == 1 ? String.join(":", groups) : String.join(":", groups.subList(0, start)) + "::"
+                + String.join(":", groups.subList(start + length, groups.size()))) + (scope < 0 ? "" : text.substring(scope));
         }
 
         /** An address with its port, as a sinful string. */
@@ -4756,9 +5386,16 @@ public final class TokenRequest {
             }
         }
 
+        /** With the address that took our connection, if it is one of several of a name. */
+        Sinful reachedAt(InetSocketAddress peer) {
+            return addresses.size() > 1 && addresses.contains(peer) && sinful.parameter("addrs").isEmpty()
+                ? sinful.at(text(peer.getAddress()), peer.getPort()) : sinful;
+        }
+
+        /** As it is shown; whole, it is {@code sinful().toString()}. */
         @Override
         public String toString() {
-            return sinful.toString();
+            return printable(sinful.toString());
         }
     }
 
@@ -4774,11 +5411,12 @@ public final class TokenRequest {
          * In the list of a collector, of which one is as good as the other.
          *
          * @param type of the daemon
-         * @param name as typed or configured, in full as far as that is known; empty for the only one of its type
-         * @param own  the name of such a daemon of this machine, which is asked for first if there is no other name
+         * @param name   as typed or configured, in full as far as that is known; empty for the only one of its type
+         * @param own    the name of such a daemon of this machine, which is asked for first if there is no other name
+         * @param server that the name, typed or own, says; empty if it names no host
          */
-        record Listed(List<Found> collectors, DaemonType type, Optional<String> name, Optional<String> own)
-            implements Place { }
+        record Listed(List<Found> collectors, DaemonType type, Optional<String> name, Optional<String> own,
+                      Optional<Expected> server) implements Place { }
     }
 
     /** Which versions of IP are used, and in which order. condor_io/ipv6_hostname.cpp, condor_utils/condor_sinful.cpp */
@@ -4819,18 +5457,19 @@ public final class TokenRequest {
      * The rules are those of condor_daemon_client/daemon.cpp, Daemon::locate.
      */
     static final class Location {
-        private static final Pattern NAME = Pattern.compile("[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*\\.?");
-        private static final Pattern IPV4 = Pattern.compile("[0-9]{1,3}(\\.[0-9]{1,3}){3}");
         /** Settings that name the collectors, the first that has a value. */
         private static final List<String> COLLECTORS =
             List.of("COLLECTOR_HOST", "COLLECTOR_IP_ADDR", "CM_IP_ADDR", "CONDOR_HOST");
         /** A line of an address file: the address alone, or as an attribute of the daemon's ad. */
         private static final Pattern ADDRESS = Pattern.compile("(?:MyAddress\\s*=\\s*\")?(<[^\"]*>)\"?");
+        /** As many addresses, and as many brokers, as can be tried within a minute. No daemon has so many. */
+        private static final int LISTED_MAX = 240;
         /** Of an address file, or of the ad of a daemon. */
         private static final int MAX_BYTES = 1 << 20;
         private final Configuration configuration;
         private final Families families;
-        private final boolean isRoot;
+        private final Host host;
+        private final Deadline deadline;
         private final Trace trace;
         private final InputFiles files;
         private final Listener listener;
@@ -4839,7 +5478,8 @@ public final class TokenRequest {
         Location(Circumstances circumstances) throws Failure {
             this.configuration = circumstances.configuration();
             this.families = Families.of(configuration);
-            this.isRoot = circumstances.host().isRoot();
+            this.host = circumstances.host();
+            this.deadline = circumstances.deadline();
             this.trace = circumstances.trace();
             this.files = circumstances.files();
             this.listener = circumstances.listener();
@@ -4856,7 +5496,8 @@ public final class TokenRequest {
                 case ANY -> found(wanted, wanted.name()
                     .orElseThrow(() -> new Failure(Reason.UNREACHABLE, "Failed to request a new token: "
                         + "DAEMON:1:Failed to connect to remote daemon at ''",
-                        "-type any takes the daemon's address: -name '<IP:PORT?alias=HOST>'.")));
+                        "-type any takes the daemon's address: -name '<IP:PORT?alias=HOST>'.")),
+                    "-name", GivenBy.COMMAND_LINE);
                 case DAGMAN, SHADOW, STARTER, GRIDMANAGER, LEASE_MANAGER -> throw new Failure(Reason.USAGE,
                     "ERROR: Unknown daemon type (" + wanted.type().word() + ") in Daemon::locate",
                     "Daemons of this type cannot be asked for a token.");
@@ -4884,7 +5525,7 @@ public final class TokenRequest {
             }
             if (wanted.name().isPresent()) {
                 try {
-                    return List.of(collector(wanted.name().get(), "-name"));
+                    return List.of(collector(wanted.name().get(), "-name", GivenBy.COMMAND_LINE));
                 } catch (Failure failure) {
                     throw new Failure(failure.reason, nowhere(wanted.name(), failure.reason, "").getMessage(),
                         List.of(failure.getMessage()), failure.hint().orElse(""));
@@ -4902,10 +5543,38 @@ public final class TokenRequest {
          */
         private List<Found> pool(Optional<String> pool) throws Failure {
             if (pool.isPresent()) {
-                return List.of(collector(pool.get(), "-pool"));
+                return List.of(collector(pool.get(), "-pool", GivenBy.COMMAND_LINE));
             }
-            return collectors(COLLECTORS.stream().map(configuration::find).flatMap(Optional::stream).findFirst()
-                .orElseThrow(this::noPool));
+            return collectors(configuredPool().orElseThrow(this::noPool));
+        }
+
+        private Optional<Configuration.Setting> configuredPool() {
+            return COLLECTORS.stream().map(configuration::find).flatMap(Optional::stream).findFirst();
+        }
+
+        /**
+         * The pool's collector, if that is who is at an address, such as a broker's.
+         *
+         * @param pool   as typed or configured; empty for the configured one
+         * @param origin whose word that is
+         */
+        Optional<Target> collectorAt(Target address, Optional<String> pool, GivenBy origin) {
+            List<String> names = pool.map(List::of).or(() -> configuredPool()
+                .map(setting -> Configuration.items(setting.value()))).orElse(List.of());
+            for (String name : names) {
+                try {
+                    Target collector = collector(name, "its pool", origin).target();
+                    // Behind a shared port there are others as well.
+                    if (!Collections.disjoint(collector.addresses(), address.addresses())
+                            && address.sharedPortId().filter(id -> !id.equals("collector")
+                                && !collector.sharedPortId().equals(Optional.of(id))).isEmpty()) {
+                        return Optional.of(collector);
+                    }
+                } catch (Failure failure) {
+                    trace.log(Trace.HOSTNAME, () -> "Is " + address + " at " + printable(name) + "? " + failure.getMessage());
+                }
+            }
+            return Optional.empty();
         }
 
         /** Who has no configuration at all, does not know the original's words. */
@@ -4920,9 +5589,12 @@ public final class TokenRequest {
         private List<Found> collectors(Configuration.Setting setting) throws Failure {
             List<Found> found = new ArrayList<>();
             List<String> complaints = new ArrayList<>();
-            for (String name : Configuration.items(setting.value())) {
+            List<String> names = Configuration.items(setting.value());
+            for (String name : names) {
                 try {
-                    found.add(collector(name, setting.name() + ", " + setting.source()));
+                    // One share for each name that is still to be looked up, and one for asking.
+                    found.add(deadline.share(names.size() - found.size() - complaints.size() + 1,
+                        () -> collector(name, setting.name() + ", " + setting.source(), GivenBy.CONFIGURATION)));
                 } catch (Failure failure) {
                     complaints.add(failure.getMessage());
                 }
@@ -4935,12 +5607,14 @@ public final class TokenRequest {
             return found;
         }
 
-        private Found collector(String name, String source) throws Failure {
-            Wanted wanted = new Wanted(DaemonType.COLLECTOR, Optional.empty(), Optional.of(name.strip()));
+        private Found collector(String text, String source, GivenBy origin) throws Failure {
+            String name = text.strip();
+            Wanted wanted = new Wanted(DaemonType.COLLECTOR, Optional.empty(), Optional.of(name));
             // Of a pool on one machine nobody knows the port but its collector, which writes it down.
-            Optional<Found> own = name.strip().endsWith(":0") ? own(wanted, configuration.text("FULL_HOSTNAME"))
-                : Optional.empty();
-            return own.isPresent() ? own.get() : new Found(resolve(name.strip(), source), wanted);
+            Optional<Found> own = name.endsWith(":0") ? own(wanted, configuration.text("FULL_HOSTNAME"),
+                Optional.of(name.substring(0, name.length() - 2)).filter(host -> !Numeric.isIpv4(host))
+                    .filter(Numeric::isHostName).map(host -> new Expected(Optional.of(host), origin))) : Optional.empty();
+            return own.isPresent() ? own.get() : new Found(at(name, source, origin, Optional.empty()), wanted);
         }
 
         // ---- Other daemons ----
@@ -4948,19 +5622,60 @@ public final class TokenRequest {
         /** On this machine, at an address that was typed, or in the collector's list. */
         private Place daemon(Wanted wanted) throws Failure {
             String prefix = wanted.type().name() + "_";
-            Optional<String> typed = wanted.name()
-                .or(() -> wanted.pool().isPresent() ? Optional.empty() : configuration.text(prefix + "HOST"));
+            Optional<Configuration.Setting> setting = wanted.name().isPresent() || wanted.pool().isPresent()
+                ? Optional.empty() : configuration.find(prefix + "HOST");
+            Optional<String> typed = wanted.name().or(() -> setting.map(Configuration.Setting::value));
+            GivenBy origin = wanted.name().isPresent() ? GivenBy.COMMAND_LINE : GivenBy.CONFIGURATION;
             if (typed.filter(name -> name.startsWith("<") || name.contains(":")).isPresent()) {
-                return found(wanted, typed.get());
+                return found(wanted, typed.get(), setting.map(one -> one.name() + ", " + one.source()).orElse("-name"),
+                    origin);
             }
             Optional<String> name = typed.map(this::inFull);
+            Optional<Expected> server = server(typed, origin);
             // There is one negotiator in a pool, wherever; and of another pool's daemons none is this machine's.
             Optional<String> own = wanted.pool().isPresent() || (name.isEmpty() && wanted.type() == DaemonType.NEGOTIATOR)
                 ? Optional.empty() : Optional.of(ownName(prefix));
             Optional<Found> here = own.isPresent() && own.get().equalsIgnoreCase(name.orElse(own.get()))
-                ? own(new Wanted(wanted.type(), own, wanted.pool()), own) : Optional.empty();
+                ? own(new Wanted(wanted.type(), own, wanted.pool()), own, server) : Optional.empty();
             return here.isPresent() ? new Place.Known(List.of(here.get()))
-                : new Place.Listed(pool(wanted.pool()), wanted.type(), name, own);
+                : new Place.Listed(pool(wanted.pool()), wanted.type(), name, own,
+                    typed.isPresent() ? server : server(own.filter(this::isConfigured), GivenBy.CONFIGURATION));
+        }
+
+        /**
+         * The server that a daemon's name says: a host stands behind the last @, and what has no @ is a host if it has a dot,
+         * in full or by the configuration, or if the name service knows it.
+         */
+        private Optional<Expected> server(Optional<String> daemon, GivenBy origin) {
+            Optional<String> name = daemon.map(text -> text.substring(text.lastIndexOf('@') + 1))
+                .filter(Numeric::isHostName);
+            if (name.isEmpty()) {
+                return Optional.empty();
+            }
+            boolean isShort = !daemon.get().contains("@") && !name.get().contains(".");
+            Optional<String> host = !isShort ? name.map(text -> text.replaceFirst("\\.$", ""))
+                : domain().map(name.get()::concat).or(() -> name.filter(Location::isKnown));
+            return host.map(text -> new Expected(Optional.of(text), origin));
+        }
+
+        /** What the configuration puts behind a short name, with its dot. */
+        private Optional<String> domain() {
+            return configuration.text("DEFAULT_DOMAIN_NAME").map(domain -> domain.startsWith(".") ? domain : "." + domain);
+        }
+
+        private static boolean isKnown(String host) {
+            try {
+                return InetAddress.getByName(host) != null;
+            } catch (UnknownHostException e) {
+                return false;
+            }
+        }
+
+        /** Whether the host in this machine's name for a daemon is set here, and not the name service's word. */
+        private boolean isConfigured(String own) {
+            String host = own.substring(own.lastIndexOf('@') + 1);
+            return configuration.set("NETWORK_HOSTNAME").isPresent() || host.equalsIgnoreCase(this.host.name())
+                || !configuration.text("FULL_HOSTNAME").filter(host::equalsIgnoreCase).isPresent();
         }
 
         /** The name of such a daemon of this machine. condor_utils/get_daemon_name.cpp, build_valid_daemon_name */
@@ -4977,21 +5692,27 @@ public final class TokenRequest {
                 return name;
             }
             try {
-                String canonical = InetAddress.getByName(name).getCanonicalHostName();
-                if (canonical.contains(".") && !IPV4.matcher(canonical).matches()) {
+                String canonical = deadline.share(3, () -> deadline.await("the look-up of " + name,
+                    () -> InetAddress.getByName(name).getCanonicalHostName()));
+                if (canonical.contains(".") && !Numeric.isIpv4(canonical)) {
                     return canonical;
                 }
             } catch (UnknownHostException e) {
                 trace.log(Trace.HOSTNAME, () -> name + " is known to no name service.");
+            } catch (IOException e) {
+                trace.log(Trace.HOSTNAME, e::getMessage);
             }
-            return name + configuration.text("DEFAULT_DOMAIN_NAME")
-                .map(domain -> domain.startsWith(".") ? domain : "." + domain).orElse("");
+            return name + domain().orElse("");
         }
 
-        /** The daemon of this machine, by the file in which it has written down its address. */
-        private Optional<Found> own(Wanted wanted, Optional<String> name) throws Failure {
+        /**
+         * The daemon of this machine, by the file in which it has written down its address.
+         *
+         * @param server that was typed; empty if none was
+         */
+        private Optional<Found> own(Wanted wanted, Optional<String> name, Optional<Expected> server) throws Failure {
             String prefix = wanted.type().name() + "_";
-            boolean superPort = isRoot || configuration.flag("USE_SUPER_PORT", false);
+            boolean superPort = host.isRoot() || configuration.flag("USE_SUPER_PORT", false);
             for (String kind : List.of("SUPER_ADDRESS_FILE", "DAEMON_AD_FILE", "ADDRESS_FILE")) {
                 Optional<Configuration.Setting> file = configuration.find(prefix + kind)
                     .filter(path -> superPort || !kind.startsWith("SUPER"));
@@ -5000,7 +5721,8 @@ public final class TokenRequest {
                     boolean aliased = address.get().parameter("alias").isPresent() || name.isEmpty();
                     Sinful sinful = aliased ? address.get()
                         : address.get().with("alias", name.get().substring(name.get().lastIndexOf('@') + 1));
-                    return Optional.of(new Found(resolve(sinful.toString(), file.get().path().toString()), wanted));
+                    return Optional.of(new Found(at(sinful.toString(), file.get().path().toString(), GivenBy.ADDRESS_FILE, server),
+                        wanted));
                 }
             }
             return Optional.empty();
@@ -5019,20 +5741,22 @@ public final class TokenRequest {
         }
 
         /** A daemon whose address is given, as a sinful string or HOST:PORT. */
-        private Place found(Wanted wanted, String address) throws Failure {
-            return new Place.Known(List.of(new Found(resolve(address.strip(), "-name"), wanted)));
+        private Place found(Wanted wanted, String address, String source, GivenBy origin) throws Failure {
+            return new Place.Known(List.of(new Found(at(address.strip(), source, origin, Optional.empty()), wanted)));
         }
 
         // ---- Addresses ----
 
-        /** The daemon at an address that was found out, not typed. */
-        Target at(String sinful, String source) throws Failure {
-            return resolve(sinful, source);
-        }
-
-        private Target resolve(String text, String source) throws Failure {
+        /**
+         * The daemon at an address.
+         *
+         * @param source for messages
+         * @param origin whose word the address is
+         * @param server that is expected there; empty for the one that the address itself names
+         */
+        Target at(String text, String source, GivenBy origin, Optional<Expected> server) throws Failure {
             boolean bare = !text.startsWith("<");
-            boolean bareIpv6 = bare && text.matches("[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*");
+            boolean bareIpv6 = bare && Numeric.isIpv6(text) && text.indexOf(':') != text.lastIndexOf(':');
             Sinful typed = Sinful.parse(bare ? "<" + (bareIpv6 ? "[" + text + "]" : text) + ">" : text)
                 .orElseThrow(() -> unreadable(text, source));
             Sinful sinful = typed.port() >= 0 ? typed
@@ -5040,8 +5764,31 @@ public final class TokenRequest {
             if (!sinful.isComplete()) {
                 throw unreadable(text, source);
             }
-            Optional<Sinful> inside = privately(sinful);
-            return inside.isPresent() ? target(inside.get(), bare, text, source) : target(sinful, bare, text, source);
+            return target(privately(sinful).orElse(sinful), server.orElseGet(() -> named(sinful, bare, origin)), origin,
+                text, source);
+        }
+
+        /** The server that an address names. */
+        private Expected named(Sinful sinful, boolean bare, GivenBy origin) {
+            // A name as typed is what the certificate must carry; it outdoes an alias in a bare text, as in the original.
+            // The dot that ends a fully qualified name stands in no certificate.
+            Optional<String> host = Optional.of(sinful.host()).filter(name -> isName(sinful));
+            Optional<String> alias = sinful.parameter("alias").filter(name -> !bare || host.isEmpty());
+            return new Expected(alias.or(() -> host).filter(Numeric::isHostName) // a server can have sent it
+                .map(name -> name.replaceFirst("\\.$", "")), origin,
+                origin.isTyped() && alias.filter(name -> !name.equals(sinful.host()) && !isOurs(name)).isPresent());
+        }
+
+        /** Whether a host is named, not addressed. */
+        private static boolean isName(Sinful sinful) {
+            return !sinful.host().contains(":") && !Numeric.isIpv4(sinful.host());
+        }
+
+        /** Whether a name is this machine's. That it leads here would prove nothing: a tunnel begins here, too. */
+        private boolean isOurs(String name) {
+            return Stream.of("localhost", "localhost.localdomain", host.name()).anyMatch(name::equalsIgnoreCase)
+                || Stream.of("FULL_HOSTNAME", "HOSTNAME").map(configuration::text).flatMap(Optional::stream)
+                    .anyMatch(name::equalsIgnoreCase);
         }
 
         /** The address within our private network, if it is the daemon's, too. */
@@ -5055,31 +5802,23 @@ public final class TokenRequest {
             return Optional.of(sinful.parameter("alias").map(alias -> inside.with("alias", alias)).orElse(inside));
         }
 
-        private Target target(Sinful sinful, boolean bare, String text, String source) throws Failure {
-            boolean isName = !sinful.host().contains(":") && !IPV4.matcher(sinful.host()).matches();
-            // A name as typed is what the certificate must carry; it outdoes an alias in a bare text, as in the original.
-            // The dot that ends a fully qualified name stands in no certificate.
-            Optional<String> name = Optional.of(sinful.host().replaceFirst("\\.$", "")).filter(host -> isName);
-            Optional<String> alias = bare ? name.or(() -> sinful.parameter("alias")) : sinful.parameter("alias")
-                .or(() -> name);
-            alias = alias.filter(host -> NAME.matcher(host).matches()); // a server can have sent it
-            List<String> brokers = sinful.parameter("CCBID").map(contacts -> List.of(contacts.strip().split(" +")))
-                .orElse(List.of());
-            List<InetSocketAddress> addresses = !brokers.isEmpty() ? List.of() : addresses(sinful, isName, text, source);
+        private Target target(Sinful sinful, Expected expected, GivenBy origin, String text, String source) throws Failure {
+            List<String> brokers = first(sinful.parameter("CCBID").orElse(""), " ");
+            List<InetSocketAddress> addresses = !brokers.isEmpty() ? List.of() : addresses(sinful, text, source);
             Sinful canonical = addresses.isEmpty() ? sinful
                 : sinful.at(Target.text(addresses.get(0).getAddress()), addresses.get(0).getPort());
-            Target target = new Target(alias.map(host -> canonical.with("alias", host)).orElse(canonical), alias,
-                addresses, brokers);
-            trace.log(Trace.HOSTNAME, () -> text + " is " + target + ", to be tried "
-                + (brokers.isEmpty() ? "at " + addresses.stream().map(Target::text).collect(Collectors.joining(", "))
-                    : "through its brokers " + brokers) + ".");
+            Target target = new Target(expected.name().map(name -> canonical.with("alias", name)).orElse(canonical),
+                origin, expected, addresses, brokers);
+            trace.log(Trace.HOSTNAME, () -> printable(text) + " is " + target + ", to be tried "
+                + (brokers.isEmpty() ? "at " + String.join(", ", printable(addresses.stream().map(Target::text).toList()))
+                    : "through its brokers " + printable(brokers)) + ".");
             return target;
         }
 
         /** What can be connected to: the list of addresses counts before the one in front of it. */
-        private List<InetSocketAddress> addresses(Sinful sinful, boolean isName, String text, String source) throws Failure {
+        private List<InetSocketAddress> addresses(Sinful sinful, String text, String source) throws Failure {
             List<InetSocketAddress> listed = sinful.parameter("addrs").map(Location::listed).orElse(List.of());
-            List<InetSocketAddress> all = !listed.isEmpty() ? listed : named(sinful, isName, source);
+            List<InetSocketAddress> all = !listed.isEmpty() ? listed : lookUp(sinful, source);
             List<InetSocketAddress> usable = all.stream().filter(address -> families.includes(address.getAddress()))
                 .sorted(Comparator.comparing(InetSocketAddress::getAddress,
                     listed.isEmpty() ? families.orderOfNames() : families.order())).toList();
@@ -5090,30 +5829,51 @@ public final class TokenRequest {
             return usable;
         }
 
-        private static List<InetSocketAddress> named(Sinful sinful, boolean isName, String source) throws Failure {
+        private List<InetSocketAddress> lookUp(Sinful sinful, String source) throws Failure {
+            String host = sinful.host();
+            boolean isName = isName(sinful);
             try {
-                if (isName && !NAME.matcher(sinful.host()).matches()) {
+                if (isName && !Numeric.isHostName(host)) {
                     throw new UnknownHostException();
                 }
-                return Arrays.stream(InetAddress.getAllByName(sinful.host()))
-                    .map(address -> new InetSocketAddress(address, sinful.port())).toList();
+                InetAddress[] addresses = isName
+                    ? deadline.await("the look-up of " + host, () -> InetAddress.getAllByName(host))
+                    : new InetAddress[] {Numeric.address(host).orElseThrow(UnknownHostException::new)};
+                return Arrays.stream(addresses).map(address -> new InetSocketAddress(address, sinful.port())).toList();
             } catch (UnknownHostException e) {
-                throw new Failure(Reason.NOT_FOUND, "ERROR: unknown host " + printable(sinful.host()), "It comes from "
+                throw new Failure(Reason.NOT_FOUND, "ERROR: unknown host " + printable(host), "It comes from "
                     + source + ": check the spelling, and that this machine's name service knows it.");
+            } catch (IOException e) {
+                throw new Failure(Reason.UNREACHABLE, "ERROR: the name service did not answer in time when asked for "
+                    + printable(host), "It comes from " + source + ": check this machine's name servers, or give an address.");
             }
         }
 
         /** The list {@code ip-port+[v6]-port}, in which an IPv6 address has dashes for its colons. */
         private static List<InetSocketAddress> listed(String addrs) {
-            List<InetSocketAddress> addresses = new ArrayList<>();
-            for (String item : addrs.split("\\+")) {
-                Matcher form = Pattern.compile("(?:\\[([0-9A-Fa-f.-]+)]|([0-9.]+))-([0-9]{1,5})").matcher(item);
-                if (form.matches() && Integer.parseInt(form.group(3)) <= 65535) {
-                    String host = form.group(1) == null ? form.group(2) : form.group(1).replace('-', ':');
-                    addresses.add(new InetSocketAddress(host, Integer.parseInt(form.group(3))));
-                }
+            return first(addrs, "+").stream().flatMap(item -> listedOne(item).stream()).toList();
+        }
+
+        private static Optional<InetSocketAddress> listedOne(String item) {
+            int dash = item.lastIndexOf('-');
+            String port = item.substring(dash + 1);
+            if (dash < 0 || !Numeric.isNumber(port, 5) || Integer.parseInt(port) > 65535) {
+                return Optional.empty();
             }
-            return addresses.stream().filter(address -> !address.isUnresolved()).toList();
+            boolean bracketed = item.startsWith("[") && item.startsWith("]", dash - 1);
+            String host = bracketed ? item.substring(1, dash - 1).replace('-', ':') : item.substring(0, dash);
+            return Optional.of(host).filter(text -> bracketed == text.contains(":")).flatMap(Numeric::address)
+                .map(address -> new InetSocketAddress(address, Integer.parseInt(port)));
+        }
+
+        /** The first items of a list. */
+        private static List<String> first(String list, String separator) {
+            List<String> items = new ArrayList<>();
+            StringTokenizer rest = new StringTokenizer(list, separator);
+            while (rest.hasMoreTokens() && items.size() < LISTED_MAX) {
+                items.add(rest.nextToken());
+            }
+            return items;
         }
 
         private static Failure unreadable(String text, String source) {
@@ -5159,7 +5919,7 @@ public final class TokenRequest {
         static final int END_FLAG_MAX = 10;
         /** Largest body, bytes. A length above this ends the connection before anything is allocated. */
         static final int BODY_MAX_BYTES = 1 << 20;
-        /** Largest message, bytes: our own bound, the framing has none. */
+        /** Largest message, bytes, with all that its packets take: our own bound, the framing has none. */
         static final int MESSAGE_MAX_BYTES = 4 << 20;
         /** Most attributes of one ad: our own bound. */
         static final int AD_MAX_ATTRIBUTES = 10_000;
@@ -5258,6 +6018,23 @@ public final class TokenRequest {
             return Arrays.stream(values()).filter(method -> method.name().equals(name)).findFirst();
         }
 
+        /** Whether it shows that the server is the one we mean: by a certificate, or by a key that both know. */
+        boolean provesServer() {
+            return switch (this) {
+                case SSL, SCITOKENS, PASSWORD, KERBEROS, TOKEN -> true;
+                default -> false;
+            };
+        }
+
+        /** What of ours a login by it uses that others could use as well; empty if there is nothing. */
+        Optional<String> credential() {
+            return switch (this) {
+                case SCITOKENS -> Optional.of("bearer token");
+                case PASSWORD -> Optional.of("pool password");
+                default -> Optional.empty();
+            };
+        }
+
         /** The method of a bit that the server chose; empty if it is not exactly one known bit. */
         static Optional<AuthMethod> fromWire(long bit) {
             return Arrays.stream(values()).filter(method -> method.bit == bit).findFirst();
@@ -5286,6 +6063,7 @@ public final class TokenRequest {
      * (old ClassAd syntax, condor_utils/compat_classad.cpp).
      */
     static final class ClassAd {
+        private static final int SHOWN_ATTRIBUTES = 50;
         private final Map<String, String> expressions = new LinkedHashMap<>();
         private final Map<String, String> names = new TreeMap<>(String.CASE_INSENSITIVE_ORDER);
 
@@ -5341,7 +6119,8 @@ public final class TokenRequest {
 
         /** The value of an integer attribute; empty if it is missing or not an integer of 64 bits. */
         OptionalLong integer(String name) {
-            Optional<String> digits = expression(name).filter(text -> text.matches("-?[0-9]{1,18}"));
+            Optional<String> digits = expression(name)
+                .filter(text -> Numeric.isNumber(text.startsWith("-") ? text.substring(1) : text, 18));
             return digits.isPresent() ? OptionalLong.of(Long.parseLong(digits.get())) : OptionalLong.empty();
         }
 
@@ -5357,6 +6136,14 @@ public final class TokenRequest {
 
         boolean isEmpty() {
             return expressions.isEmpty();
+        }
+
+        /** The attributes as they are shown: of a long list the first. */
+        List<String> shown() {
+            List<String> all = assignments();
+            Stream<String> first = all.stream().limit(SHOWN_ATTRIBUTES).map(TokenRequest::printable);
+            return (all.size() <= SHOWN_ATTRIBUTES ? first
+                : Stream.concat(first, Stream.of("… and " + (all.size() - SHOWN_ATTRIBUTES) + " more"))).toList();
         }
 
         /** The attributes as wire strings, in order. */
@@ -5522,12 +6309,12 @@ public final class TokenRequest {
 
     // ==== 12. CedarStream: messages over a connection, in the clear and then sealed ====
 
-    /**
-     * A TCP connection in which no read outlasts one fixed moment.
-     *
-     * <p>What we write in a whole exchange is a few kilobytes and fits a socket's buffer, so only reads can wait.
-     */
+    /** A TCP connection in which no read or write outlasts one fixed moment. */
     static final class Connection implements Closeable {
+        /** How long a read waits before it looks at the clock again, milliseconds. */
+        private static final int GLANCE_MILLIS = 1000;
+        /** What finds room in a socket's buffer, though the peer reads nothing; a whole exchange usually takes less. */
+        private static final int BUFFERED_BYTES = 8 * 1024;
         private final Socket socket;
         private final PushbackInputStream incoming;
         private final InstantSource clock;
@@ -5540,21 +6327,30 @@ public final class TokenRequest {
             this.deadline = deadline;
         }
 
-        /**
-         * Connects.
-         *
-         * @param patience how long the connection may take to be made
-         * @param deadline when the last read must have ended
-         */
-        static Connection open(InetSocketAddress address, Duration patience, InstantSource clock, Instant deadline)
-                throws IOException {
+        /** Connects to one address, or to the first of several that takes it. */
+        static Connection open(List<InetSocketAddress> addresses, InstantSource clock, Deadline deadline) throws IOException {
+            Socket socket = addresses.size() == 1 ? open(addresses.get(0), deadline.within(Deadline.CONNECTION), clock)
+                : new Race(addresses, clock, deadline).run();
+            return accepted(socket, clock, deadline.moment());
+        }
+
+        private static Socket open(InetSocketAddress address, Instant end, InstantSource clock) throws IOException {
             Socket socket = new Socket();
+            connect(socket, address, (int) Duration.between(clock.instant(), end).toMillis());
+            return socket;
+        }
+
+        /** Connects, or closes the socket and says where it would not connect to. */
+        static void connect(Socket socket, InetSocketAddress address, int millis) throws IOException {
             try {
-                socket.connect(address, (int) patience.toMillis());
-                return accepted(socket, clock, deadline);
+                if (millis <= 0) {
+                    throw new SocketTimeoutException("out of time"); // for Java, 0 is for ever
+                }
+                socket.connect(address, millis);
             } catch (IOException e) {
                 socket.close();
-                throw e;
+                throw new ConnectException(Target.text(address.getAddress()) + " port " + address.getPort() + ": "
+                    + e.getMessage());
             }
         }
 
@@ -5592,8 +6388,24 @@ public final class TokenRequest {
             }
         }
 
+        /** Where to write to. Java's writes know no deadline, so those that may have to wait are made by another thread. */
         OutputStream output() throws IOException {
-            return socket.getOutputStream();
+            return new FilterOutputStream(socket.getOutputStream()) {
+                private int written;
+
+                @Override
+                public void write(byte[] bytes, int offset, int length) throws IOException {
+                    written = Math.min(written + length, 2 * BUFFERED_BYTES);
+                    if (written <= BUFFERED_BYTES) {
+                        out.write(bytes, offset, length);
+                    } else {
+                        Deadline.await("sending", () -> {
+                            out.write(bytes, offset, length);
+                            return length;
+                        }, deadline, clock);
+                    }
+                }
+            };
         }
 
         InputStream input() throws IOException {
@@ -5607,11 +6419,15 @@ public final class TokenRequest {
                 @Override
                 public int read(byte[] into, int offset, int length) throws IOException {
                     long millis = Duration.between(clock.instant(), deadline).toMillis();
-                    if (millis <= 0) {
-                        throw new SocketTimeoutException("out of time");
+                    while (millis > 0 && clock.instant().isBefore(deadline)) {
+                        try {
+                            socket.setSoTimeout((int) Math.min(millis, GLANCE_MILLIS));
+                            return in.read(into, offset, length);
+                        } catch (SocketTimeoutException e) {
+                            millis -= GLANCE_MILLIS;
+                        }
                     }
-                    socket.setSoTimeout((int) Math.min(millis, Integer.MAX_VALUE));
-                    return in.read(into, offset, length);
+                    throw new SocketTimeoutException("out of time");
                 }
             };
         }
@@ -5623,6 +6439,76 @@ public final class TokenRequest {
                 socket.close();
             } catch (IOException e) {
                 return;
+            }
+        }
+    }
+
+    /**
+     * Connects to several addresses of one daemon, as in RFC 8305: the next attempt begins when the last one has had 250 ms
+     * or one has failed. The first that succeeds wins; the others are closed.
+     */
+    private static final class Race {
+        private static final int PAUSE_MILLIS = 250;
+        private final List<InetSocketAddress> addresses;
+        private final InstantSource clock;
+        private final Deadline deadline;
+        private final BlockingQueue<Attempt> ended = new LinkedBlockingQueue<>();
+
+        /** An attempt that has ended; a complaint if it has failed. */
+        private record Attempt(Socket socket, Optional<String> complaint) { }
+
+        Race(List<InetSocketAddress> addresses, InstantSource clock, Deadline deadline) {
+            this.addresses = addresses;
+            this.clock = clock;
+            this.deadline = deadline;
+        }
+
+        Socket run() throws IOException {
+            List<Socket> losers = new ArrayList<>();
+            List<String> complaints = new ArrayList<>();
+            try {
+                for (long millis = deadline.left().toMillis(); millis > 0 && !deadline.isOver()
+                        && complaints.size() < addresses.size(); ) {
+                    if (losers.size() < addresses.size()) {
+                        losers.add(begin(addresses.get(losers.size())));
+                    }
+                    Attempt attempt = ended.poll(Math.min(millis, PAUSE_MILLIS), TimeUnit.MILLISECONDS);
+                    if (attempt == null) {
+                        millis -= PAUSE_MILLIS;
+                    } else if (attempt.complaint().isEmpty()) {
+                        losers.remove(attempt.socket());
+                        return attempt.socket();
+                    } else {
+                        complaints.add(attempt.complaint().get());
+                    }
+                }
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            } finally {
+                for (Socket loser : losers) {
+                    loser.close();
+                }
+            }
+            int silent = addresses.size() - complaints.size();
+            throw new ConnectException(complaints.isEmpty() ? "any of " + silent + " addresses in time" : String.join("; ", printable(complaints))
+                + (silent > 0 ? "; nor to " + silent + " more in time" : ""));
+        }
+
+        private Socket begin(InetSocketAddress address) {
+            Socket socket = new Socket();
+            int millis = (int) Duration.between(clock.instant(), deadline.within(Deadline.CONNECTION)).toMillis();
+            Thread attempt = new Thread(() -> ended.add(end(socket, address, millis)), "connect");
+            attempt.setDaemon(true);
+            attempt.start();
+            return socket;
+        }
+
+        private static Attempt end(Socket socket, InetSocketAddress address, int millis) {
+            try {
+                Connection.connect(socket, address, millis);
+                return new Attempt(socket, Optional.empty());
+            } catch (IOException | RuntimeException | Error e) {
+                return new Attempt(socket, Optional.of(String.valueOf(e.getMessage()))); // nobody else would hear of it
             }
         }
     }
@@ -5687,12 +6573,16 @@ public final class TokenRequest {
          * (SEC_USE_LOW_DATA_MODE, seen on 25.14.1).
          */
         void send(Message message) throws IOException {
-            byte[] plain = message.toBytes();
+            send(message.toBytes(), 1);
+        }
+
+        /** Sends a packet of a message; the end is 1 if it is the last, else 0. */
+        void send(byte[] plain, int end) throws IOException {
             int length = plain.length + (sealing.isPresent() ? sealing.get().overhead() : 0);
             if (length > Wire.BODY_MAX_BYTES) {
                 throw new ProtocolViolation("a message of " + length + " bytes is longer than HTCondor takes");
             }
-            byte[] header = ByteBuffer.allocate(Wire.HEADER_BYTES).put((byte) 1).putInt(length).array();
+            byte[] header = ByteBuffer.allocate(Wire.HEADER_BYTES).put((byte) end).putInt(length).array();
             byte[] body = sealing.isPresent() ? sealing.get().seal(header, plain) : plain;
             byte[] packet = concat(header, body);
             if (sealing.isEmpty()) {
@@ -5711,13 +6601,14 @@ public final class TokenRequest {
          */
         MessageReader receive(String what) throws IOException {
             ByteArrayOutputStream message = new ByteArrayOutputStream(512);
+            int total = 0; // what travels counts, for a sealed packet need not hold anything
             boolean last;
             do {
                 byte[] header = read(Wire.HEADER_BYTES, what);
                 int end = header[0];
                 int length = ByteBuffer.wrap(header, 1, Integer.BYTES).getInt();
                 if (end < 0 || end > Wire.END_FLAG_MAX || length < 1 || length > Wire.BODY_MAX_BYTES
-                        || message.size() + length > Wire.MESSAGE_MAX_BYTES) {
+                        || (total += header.length + length) > Wire.MESSAGE_MAX_BYTES) {
                     throw new ProtocolViolation("the server does not speak HTCondor's protocol (a packet's header: "
                         + HexFormat.of().formatHex(header) + ", while we waited for its " + what + ")");
                 }
@@ -5800,25 +6691,30 @@ public final class TokenRequest {
         }
     }
 
-    /** The way to a daemon that takes connections. */
-    record Straight(Target target, Circumstances circumstances) implements Dialer {
+    /** The way to a daemon that takes connections. The address that took one is tried first the next time. */
+    static final class Straight implements Dialer {
+        private final Target target;
+        private final Circumstances circumstances;
+        private List<InetSocketAddress> addresses;
+
+        Straight(Target target, Circumstances circumstances) {
+            this.target = target;
+            this.circumstances = circumstances;
+            this.addresses = target.addresses();
+        }
+
         @Override
         public Connection connect() throws IOException {
-            Host host = circumstances.host();
-            Duration patience = Deadline.CONNECTION;
-            List<String> complaints = new ArrayList<>();
-            for (InetSocketAddress address : target.addresses()) {
-                try {
-                    Connection connection = Connection.open(address, patience, host.clock(),
-                        circumstances.deadline().within(patience.plus(Deadline.EXCHANGE)));
-                    circumstances.trace().log(Trace.NETWORK, () -> "Connected to " + Target.text(address) + ".");
-                    return Dialer.lead(connection, target, circumstances);
-                } catch (IOException e) {
-                    complaints.add(Target.text(address.getAddress()) + " port " + address.getPort() + ": "
-                        + e.getMessage());
+            try {
+                Connection connection = Connection.open(addresses, circumstances.host().clock(), circumstances.deadline());
+                if (addresses.size() > 1) {
+                    addresses = Stream.concat(Stream.of(connection.peer()), addresses.stream()).distinct().toList();
                 }
+                circumstances.trace().log(Trace.NETWORK, () -> "Connected to " + Target.text(connection.peer()) + ".");
+                return Dialer.lead(connection, target, circumstances);
+            } catch (ConnectException e) {
+                throw new ConnectException("cannot connect to " + e.getMessage());
             }
-            throw new ConnectException("cannot connect to " + String.join("; ", complaints));
         }
     }
 
@@ -6119,14 +7015,577 @@ public final class TokenRequest {
         }
     }
 
+    /** Why a path of certificates is not valid, in words that follow "the certificate is not trusted: ", and what helps. */
+    static final class InvalidPath extends CertificateException {
+        private static final long serialVersionUID = 1L;
+        private static final String REPLACE = "to be replaced by the pool's administrator";
+        private final transient List<X509Certificate> path;
+        private final String remedy;
+
+        InvalidPath(List<X509Certificate> path, String why, String remedy) {
+            super(why);
+            this.path = List.copyOf(path);
+            this.remedy = remedy;
+        }
+    }
+
+    /**
+     * The certificates that a server shows: its own, and others in any order, which may be of no use. As a hostile server
+     * chooses them, there is a limit to them and to the signatures that are checked before anything is known of them.
+     */
+    static final class ShownCertificates {
+        /** Java's own limit, too, unless somebody has set jdk.tls.maxCertificateChainLength. */
+        private static final int MAX_CERTIFICATES = 10;
+        /** Of one: enough for several hundred names. */
+        private static final int MAX_BYTES = 16 * 1024;
+        /** Every certificate has one issuer; some more, because several can have the issuer's name. */
+        private static final int MAX_SIGNATURES = 2 * MAX_CERTIFICATES;
+        private static final String SHORTEN = "to be shortened by the pool's administrator (AUTH_SSL_SERVER_CERTFILE)";
+        private final List<X509Certificate> certificates;
+        /** Issuer and certificate: whether the one has signed the other. */
+        private final Map<List<X509Certificate>, Boolean> signatures = new HashMap<>();
+        private int checked;
+
+        /** @param chain at least one, the server's own first */
+        ShownCertificates(X509Certificate... chain) throws CertificateException {
+            this.certificates = List.of(chain);
+            if (chain.length > MAX_CERTIFICATES) {
+                throw new InvalidPath(certificates.subList(0, 1), "the server shows " + chain.length + " certificates; at most "
+                    + MAX_CERTIFICATES + " are looked at", SHORTEN);
+            }
+            for (X509Certificate certificate : chain) {
+                int bytes = certificate.getEncoded().length;
+                if (bytes > MAX_BYTES) {
+                    throw new InvalidPath(certificates.subList(0, 1), "one of the certificates has " + bytes
+                        + " bytes; the limit is " + MAX_BYTES, InvalidPath.REPLACE);
+                }
+            }
+        }
+
+        List<X509Certificate> all() {
+            return certificates;
+        }
+
+        /** The server's own certificate, its issuer and so on, as far as they are shown. */
+        List<X509Certificate> path() throws CertificateException {
+            List<X509Certificate> path = new ArrayList<>();
+            Optional<X509Certificate> next = Optional.of(certificates.get(0));
+            while (next.isPresent()) {
+                path.add(next.get());
+                next = issuers(next.get(), certificates).stream().filter(one -> !path.contains(one)).findFirst();
+            }
+            return path;
+        }
+
+        /**
+         * The shortest valid path from the server's own certificate to one that is trusted; empty if there is no path at all.
+         * A trusted CA whose issuer is trusted, too, is not the end of a path: OpenSSL goes on as well.
+         *
+         * @throws InvalidPath what is wrong with the shortest path, if there are some, and none is valid
+         */
+        Optional<CertificatePath> pathTo(Set<X509Certificate> trusted) throws CertificateException {
+            Set<X509Certificate> known = new LinkedHashSet<>(trusted);
+            known.addAll(certificates);
+            Optional<InvalidPath> objection = Optional.empty();
+            // Breadth first, and every certificate once, so this ends soon, whatever has signed what.
+            Set<X509Certificate> seen = new HashSet<>(certificates.subList(0, 1));
+            Deque<List<X509Certificate>> paths = new ArrayDeque<>(List.of(certificates.subList(0, 1)));
+            while (!paths.isEmpty()) {
+                List<X509Certificate> path = paths.remove();
+                X509Certificate last = path.get(path.size() - 1);
+                List<X509Certificate> issuers = issuers(last, known);
+                if (trusted.contains(last) && issuers.stream().noneMatch(one -> trusted.contains(one) && !path.contains(one))) {
+                    try {
+                        CertificatePath complete = new CertificatePath(path, isSelfSigned(last));
+                        complete.check();
+                        return Optional.of(complete);
+                    } catch (InvalidPath e) {
+                        objection = objection.or(() -> Optional.of(e));
+                    }
+                }
+                for (X509Certificate issuer : issuers) {
+                    if (seen.add(issuer)) {
+                        List<X509Certificate> longer = new ArrayList<>(path);
+                        longer.add(issuer);
+                        paths.add(longer);
+                    }
+                }
+            }
+            if (objection.isPresent()) {
+                throw objection.get();
+            }
+            return Optional.empty();
+        }
+
+        /** Those that have signed a certificate, those in force first; none if it has signed itself. */
+        private List<X509Certificate> issuers(X509Certificate certificate, Collection<X509Certificate> candidates)
+                throws CertificateException {
+            List<X509Certificate> inForce = new ArrayList<>();
+            List<X509Certificate> others = new ArrayList<>();
+            if (!isSelfSigned(certificate)) {
+                for (X509Certificate candidate : candidates) {
+                    if (hasSigned(candidate, certificate)) {
+                        (CertificatePath.isInForce(candidate) ? inForce : others).add(candidate);
+                    }
+                }
+            }
+            inForce.addAll(others);
+            return inForce;
+        }
+
+        boolean isSelfSigned(X509Certificate certificate) throws CertificateException {
+            return hasSigned(certificate, certificate);
+        }
+
+        private boolean hasSigned(X509Certificate issuer, X509Certificate certificate) throws CertificateException {
+            if (!certificate.getIssuerX500Principal().equals(issuer.getSubjectX500Principal())) {
+                return false;
+            }
+            List<X509Certificate> pair = List.of(issuer, certificate);
+            if (!signatures.containsKey(pair)) {
+                if (certificates.contains(issuer) && ++checked > MAX_SIGNATURES) {
+                    throw new InvalidPath(certificates.subList(0, 1), "the server shows too many certificates of one name",
+                        SHORTEN);
+                }
+                signatures.put(pair, verifies(issuer.getPublicKey(), certificate));
+            }
+            return signatures.get(pair);
+        }
+
+        private static boolean verifies(PublicKey key, X509Certificate certificate) {
+            try {
+                certificate.verify(key);
+                return true;
+            } catch (GeneralSecurityException e) {
+                return false;
+            }
+        }
+    }
+
+    /**
+     * A server's certificate, its issuer and so on, to one that is trusted. The rules are those of OpenSSL at security level
+     * 2, which is Debian's (openssl-verification-options(1)); where they are stricter, a comment says why.
+     *
+     * <p>Java checks the signatures and the name constraints (RFC 5280, 6.1). It believes a certificate that it is told to
+     * trust, whatever that says of itself: so it is told to trust a name and a key only, and a root with name constraints is
+     * part of what it checks.
+     *
+     * @param certificates the server's own first
+     * @param isWhole      whether the last one has signed itself, as a root has
+     */
+    record CertificatePath(List<X509Certificate> certificates, boolean isWhole) {
+        private static final int MIN_BITS = 2048;
+        /** Extensions. RFC 5280, 4.2.1 */
+        private static final String KEY_USAGE = "2.5.29.15";
+        private static final String SUBJECT_ALT_NAME = "2.5.29.17";
+        private static final String NAME_CONSTRAINTS = "2.5.29.30";
+        private static final String EXTENDED_KEY_USAGE = "2.5.29.37";
+        private static final String SERVER_AUTH = "1.3.6.1.5.5.7.3.1";
+        /** Netscape's certificate type, a bit string, and its bit for a server. */
+        private static final String NETSCAPE_TYPE = "2.16.840.1.113730.1.1";
+        private static final int NETSCAPE_SERVER = 0x40;
+        /** Positions in KeyUsage, and tags of GeneralName. RFC 5280, 4.2.1.3 and 4.2.1.6 */
+        private static final int DIGITAL_SIGNATURE = 0;
+        private static final int KEY_CERT_SIGN = 5;
+        private static final int DNS_NAME = 0x82;
+        private static final int IP_ADDRESS = 0x87;
+        private static final int PERMITTED = 0xA0;
+        private static final byte[] COMMON_NAME = {0x55, 0x04, 0x03};
+        private static final Pattern IPV4 =
+            Pattern.compile("((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(\\.(?!$)|$)){4}");
+        private static final String MALFORMED = "has a malformed extension";
+        /** What a message shows of a certificate: so many of its names, and so much of its subject. */
+        private static final int MAX_SHOWN = 5;
+        private static final int MAX_NAME_LENGTH = 200;
+
+        /** An element of ASN.1 in its DER form. */
+        @SuppressWarnings("ArrayRecordComponent") // never compared
+        private record Der(int tag, byte[] value) {
+            /** The elements that the bytes consist of, one after the other. */
+            static List<Der> parse(byte[] bytes) throws CertificateParsingException {
+                List<Der> elements = new ArrayList<>();
+                ByteBuffer rest = ByteBuffer.wrap(bytes);
+                try {
+                    while (rest.hasRemaining()) {
+                        int tag = rest.get() & 0xFF;
+                        int length = rest.get() & 0xFF;
+                        length = length < 0x80 ? length : length == 0x81 ? rest.get() & 0xFF
+                            : length == 0x82 ? rest.getShort() & 0xFFFF : Integer.MAX_VALUE; // longer than any certificate
+                        if (length > rest.remaining()) {
+                            throw new BufferUnderflowException();
+                        }
+                        byte[] value = new byte[length];
+                        rest.get(value);
+                        elements.add(new Der(tag, value));
+                    }
+                } catch (BufferUnderflowException e) {
+                    throw new CertificateParsingException("malformed DER", e);
+                }
+                return elements;
+            }
+
+            List<Der> parts() throws CertificateParsingException {
+                return parse(value);
+            }
+
+            /** Of IA5String; what is no ASCII equals no name of a host. */
+            String text() {
+                return new String(value, ISO_8859_1);
+            }
+        }
+
+        /** @throws InvalidPath if a rule is broken: the first one, from the server's own certificate upwards */
+        void check() throws InvalidPath {
+            int top = certificates.size() - 1;
+            int cas = 0;
+            for (int i = 0; i <= top; i++) {
+                X509Certificate certificate = certificates.get(i);
+                boolean isRoot = isWhole && i == top;
+                try {
+                    checkValidity(i);
+                    checkExtensions(i);
+                    checkKey(i);
+                    checkPurpose(i);
+                    if (!isRoot) { // whose own signature proves nothing, so that its hash does not matter
+                        checkHash(i);
+                    }
+                    if (i > 0 && !(isRoot && certificate.getVersion() < 3)) { // which has no way to say that it is a CA
+                        checkAuthority(i, cas);
+                    }
+                } catch (CertificateParsingException e) {
+                    throw invalid(i, MALFORMED, InvalidPath.REPLACE);
+                }
+                boolean isSelfIssued = certificate.getSubjectX500Principal().equals(certificate.getIssuerX500Principal());
+                cas += i > 0 && !isSelfIssued ? 1 : 0;
+            }
+            boolean isConstrained = certificates.get(top).getExtensionValue(NAME_CONSTRAINTS) != null;
+            if (!isWhole && top > 0 && isConstrained) {
+                throw invalid(top, "has name constraints, which are checked only together with the certificate of its issuer",
+                    "to trust it: that certificate in the file of -cafile, too");
+            }
+            // What else a root says has been checked; its lack of policies would be in the way of those that CAs demand.
+            checkWithJava(certificates.get(top), isWhole && isConstrained ? certificates : certificates.subList(0, top));
+        }
+
+        private InvalidPath invalid(int at, String what, String remedy) {
+            return new InvalidPath(certificates, (at == 0 ? "it " : "its CA " + subject(certificates.get(at)) + " ")
+                + what, remedy);
+        }
+
+        // ---- What a certificate says of itself ----
+
+        /** Whether it is valid at present, by its own word. */
+        static boolean isInForce(X509Certificate certificate) {
+            try {
+                certificate.checkValidity();
+                return true;
+            } catch (CertificateExpiredException | CertificateNotYetValidException e) {
+                return false;
+            }
+        }
+
+        private void checkValidity(int at) throws InvalidPath {
+            try {
+                certificates.get(at).checkValidity();
+            } catch (CertificateExpiredException e) {
+                throw invalid(at, "has expired (" + e.getMessage() + ")", "to be renewed by the pool's administrator");
+            } catch (CertificateNotYetValidException e) {
+                throw invalid(at, "is not valid yet (" + e.getMessage() + ")",
+                    "to be used from then on; or the clock of this machine is wrong");
+            }
+        }
+
+        /**
+         * Java passes over what it cannot read, unless it is critical. So that what limits a certificate is not lost in this
+         * way, such extensions must be readable.
+         */
+        private void checkExtensions(int at) throws CertificateParsingException, InvalidPath {
+            X509Certificate certificate = certificates.get(at);
+            if (certificate.hasUnsupportedCriticalExtension()) {
+                throw invalid(at, "has a critical extension that is not known here", InvalidPath.REPLACE);
+            }
+            boolean isReadable = (certificate.getKeyUsage() != null || extension(certificate, KEY_USAGE).isEmpty())
+                && (certificate.getExtendedKeyUsage() != null || extension(certificate, EXTENDED_KEY_USAGE).isEmpty())
+                && (certificate.getSubjectAlternativeNames() != null || extension(certificate, SUBJECT_ALT_NAME).isEmpty());
+            try {
+                byte[] constraints = certificate.getExtensionValue(NAME_CONSTRAINTS);
+                if (constraints != null) { // only a trust anchor tells whether Java can read them
+                    new TrustAnchor(certificate.getSubjectX500Principal(), certificate.getPublicKey(),
+                        Der.parse(constraints).get(0).value());
+                }
+            } catch (IllegalArgumentException e) {
+                isReadable = false;
+            }
+            if (!isReadable) {
+                throw invalid(at, MALFORMED, InvalidPath.REPLACE);
+            }
+        }
+
+        private void checkKey(int at) throws InvalidPath {
+            PublicKey key = certificates.get(at).getPublicKey();
+            // Of other kinds Java knows no weak ones: the smallest EC key has 256 bits.
+            int bits = key instanceof RSAKey rsa ? rsa.getModulus().bitLength()
+                : key instanceof DSAKey dsa ? dsa.getParams() == null ? 0 : dsa.getParams().getP().bitLength() : MIN_BITS;
+            if (bits < MIN_BITS) {
+                throw invalid(at, "has a key of " + bits + " bits (" + key.getAlgorithm() + "); at least " + MIN_BITS
+                    + " are needed", InvalidPath.REPLACE);
+            }
+        }
+
+        /** Of what is trusted without its issuer, too: stricter than OpenSSL, which does not look at that signature. */
+        private void checkHash(int at) throws InvalidPath {
+            String algorithm = signatureAlgorithm(certificates.get(at));
+            if (isBroken(algorithm)) {
+                throw invalid(at, "is signed with " + algorithm + ", which can be forged; SHA-256 or better is needed",
+                    InvalidPath.REPLACE);
+            }
+        }
+
+        /** With its hashes; RSASSA-PSS has them in its parameters, without which they are SHA-1 (RFC 8017, A.2.3). */
+        private static String signatureAlgorithm(X509Certificate certificate) {
+            String algorithm = certificate.getSigAlgName();
+            byte[] encoded = certificate.getSigAlgParams();
+            if (!algorithm.equals("RSASSA-PSS")) {
+                return algorithm;
+            }
+            try {
+                AlgorithmParameters parameters = AlgorithmParameters.getInstance(algorithm);
+                parameters.init(encoded == null ? new byte[0] : encoded);
+                PSSParameterSpec pss = parameters.getParameterSpec(PSSParameterSpec.class);
+                return algorithm + " of " + pss.getDigestAlgorithm() + " and "
+                    + (pss.getMGFParameters() instanceof MGF1ParameterSpec mask ? mask.getDigestAlgorithm() : "SHA-1");
+            } catch (GeneralSecurityException | IOException e) {
+                return algorithm + " of SHA-1";
+            }
+        }
+
+        /** Whether the name of a signature's algorithm, or of its hash, is one of which forgeries are known. */
+        static boolean isBroken(String algorithm) {
+            String name = algorithm.toUpperCase(Locale.ROOT);
+            return name.contains("SHA1") || name.contains("SHA-1") || name.contains("MD5") || name.contains("MD2");
+        }
+
+        /**
+         * Extended key usage limits a CA's certificate, too, and "any" is not enough. The server's own key signs: TLS with
+         * forward secrecy wants nothing else of it.
+         */
+        private void checkPurpose(int at) throws InvalidPath, CertificateParsingException {
+            X509Certificate certificate = certificates.get(at);
+            List<String> purposes = certificate.getExtendedKeyUsage();
+            if (purposes != null && !purposes.contains(SERVER_AUTH)) {
+                throw invalid(at, "is not for TLS servers: its extended key usage lacks serverAuth", InvalidPath.REPLACE);
+            }
+            boolean[] usage = certificate.getKeyUsage();
+            if (at == 0 && usage != null && !usage[DIGITAL_SIGNATURE]) {
+                throw invalid(at, "is not for TLS servers: its key usage lacks digitalSignature", InvalidPath.REPLACE);
+            }
+            for (Der type : at == 0 ? extension(certificate, NETSCAPE_TYPE) : List.<Der>of()) {
+                if (type.value().length < 2 || (type.value()[1] & NETSCAPE_SERVER) == 0) {
+                    throw invalid(at, "is not for TLS servers: its Netscape certificate type is another", InvalidPath.REPLACE);
+                }
+            }
+        }
+
+        /** @param cas how many CAs are below it, not counting those that only give themselves another key */
+        private void checkAuthority(int at, int cas) throws InvalidPath {
+            X509Certificate certificate = certificates.get(at);
+            int length = certificate.getBasicConstraints();
+            if (length < 0) {
+                throw invalid(at, "is not a CA (basicConstraints)", InvalidPath.REPLACE);
+            }
+            if (cas > length) {
+                throw invalid(at, "allows " + length + " CAs below it, and there are " + cas + " (pathLenConstraint)",
+                    InvalidPath.REPLACE);
+            }
+            boolean[] usage = certificate.getKeyUsage();
+            if (usage != null && !usage[KEY_CERT_SIGN]) {
+                throw invalid(at, "may not sign certificates (keyUsage)", InvalidPath.REPLACE);
+            }
+        }
+
+        /** Signatures, name constraints, and all that RFC 5280 says besides. */
+        private void checkWithJava(X509Certificate trusted, List<X509Certificate> checked) throws InvalidPath {
+            if (checked.isEmpty()) {
+                return;
+            }
+            try {
+                PKIXParameters parameters = new PKIXParameters(Set.of(
+                    new TrustAnchor(trusted.getSubjectX500Principal(), trusted.getPublicKey(), null)));
+                parameters.setRevocationEnabled(false);
+                // Nobody asks for a policy, and mapping one to others takes exponential time.
+                parameters.setPolicyMappingInhibited(true);
+                CertPathValidator.getInstance("PKIX").validate(CertificateFactory.getInstance("X.509").generateCertPath(checked),
+                    parameters);
+            } catch (CertPathValidatorException e) {
+                throw new InvalidPath(certificates,
+                    e.getReason() == PKIXReason.INVALID_NAME ? "the name constraints of its CAs do not allow its names"
+                    : e.getReason() == PKIXReason.INVALID_POLICY ? "its CAs demand a policy that it does not have"
+                    : "its chain is not valid: " + e.getMessage(), InvalidPath.REPLACE);
+            } catch (GeneralSecurityException | RuntimeException e) { // which Java throws at an empty name in constraints
+                throw new InvalidPath(certificates, "Java cannot check its chain (" + e.getClass().getSimpleName() + ")",
+                    InvalidPath.REPLACE);
+            }
+        }
+
+        // ---- The host's name ----
+
+        /**
+         * An IP address is carried by an IP entry; a name by a DNS entry, or, if there are none, by the common name.
+         *
+         * @throws CertificateException if the server's own certificate is not for this host, or a CA may not vouch for it
+         */
+        void checkName(String host) throws CertificateException {
+            String wanted = host.toLowerCase(Locale.ROOT);
+            Optional<byte[]> address = address(wanted);
+            List<Der> entries = new ArrayList<>();
+            for (Der list : extension(certificates.get(0), SUBJECT_ALT_NAME)) {
+                entries.addAll(list.parts());
+            }
+            List<String> carried = new ArrayList<>();
+            boolean isCarried = false;
+            boolean hasDns = false;
+            for (Der entry : entries) {
+                if (entry.tag() == DNS_NAME) {
+                    hasDns = true;
+                    isCarried |= address.isEmpty() && matches(entry.text(), wanted);
+                    carried.add("DNS:" + entry.text());
+                } else if (entry.tag() == IP_ADDRESS) {
+                    isCarried |= address.filter(bytes -> bytes.length > 0 && Arrays.equals(bytes, entry.value())).isPresent();
+                    carried.add("IP:" + addressText(entry.value()));
+                }
+            }
+            Optional<String> commonName = commonName();
+            boolean isCommonName = address.isEmpty() && commonName.filter(name -> matches(name, wanted)).isPresent();
+            if (!hasDns) {
+                commonName.ifPresent(name -> carried.add("CN:" + name));
+            }
+            if (!isCarried && (hasDns || !isCommonName)) {
+                throw new CertificateException((carried.isEmpty() ? "it carries no name" : "it carries "
+                    + carried.stream().limit(MAX_SHOWN).map(TokenRequest::printable).collect(Collectors.joining(", ")))
+                    + (carried.size() > MAX_SHOWN ? " and " + (carried.size() - MAX_SHOWN) + " more" : "")
+                    + (address.isPresent() ? "; for an address only IP counts" : "")
+                    + (isCommonName ? "; beside DNS the CN does not count" : "")
+                    + (carried.toString().contains("*") ? "; * stands for one whole label, the first" : ""));
+            }
+            for (int i = 1; i < certificates.size() && address.isEmpty(); i++) {
+                checkConstraints(certificates.get(i), wanted);
+            }
+        }
+
+        /**
+         * The name that is asked for, beside the constraints for DNS names. Java looks at the entries only: neither at the
+         * common name, nor at what a wildcard stands for.
+         */
+        private static void checkConstraints(X509Certificate ca, String host) throws CertificateException {
+            boolean isLimited = false;
+            boolean isPermitted = false;
+            boolean isExcluded = false;
+            for (Der constraints : extension(ca, NAME_CONSTRAINTS)) {
+                for (Der subtrees : constraints.parts()) {
+                    for (Der subtree : subtrees.parts()) {
+                        for (Der base : subtree.parts()) {
+                            boolean isDns = base.tag() == DNS_NAME;
+                            boolean isWithin = isDns && isWithin(host, base.text().toLowerCase(Locale.ROOT));
+                            isLimited |= isDns && subtrees.tag() == PERMITTED;
+                            isPermitted |= isWithin && subtrees.tag() == PERMITTED;
+                            isExcluded |= isWithin && subtrees.tag() != PERMITTED;
+                        }
+                    }
+                }
+            }
+            if (isExcluded || (isLimited && !isPermitted)) {
+                throw new CertificateException("its CA " + subject(ca)
+                    + " must not vouch for that name (name constraints)");
+            }
+        }
+
+        private static boolean isWithin(String host, String base) {
+            return base.isEmpty() || host.equals(base) || host.endsWith(base.startsWith(".") ? base : "." + base);
+        }
+
+        /** Whether a name of a certificate, which may have a wildcard for its first label, is this name in small letters. */
+        private static boolean matches(String pattern, String host) {
+            String name = pattern.toLowerCase(Locale.ROOT);
+            if (!name.startsWith("*.")) {
+                return name.equals(host);
+            }
+            String rest = name.substring(1); // two labels at least
+            return rest.indexOf('.', 1) > 0 && rest.indexOf('*') < 0
+                && host.indexOf('.') > 0 && host.substring(host.indexOf('.')).equals(rest);
+        }
+
+        /**
+         * The bytes of an IP address; empty for a host's name. What a C library takes for an address, though it is no proper
+         * one, such as 127.1, has no bytes, so that no entry equals it.
+         */
+        private static Optional<byte[]> address(String host) {
+            String last = host.substring(host.lastIndexOf('.') + 1);
+            boolean isNumber = last.startsWith("0x") || last.chars().allMatch(c -> c >= '0' && c <= '9');
+            try {
+                return host.contains(":") || IPV4.matcher(host).matches() ? Optional.of(InetAddress.getByName(host).getAddress())
+                    : isNumber ? Optional.of(new byte[0]) : Optional.empty();
+            } catch (UnknownHostException e) {
+                return Optional.of(new byte[0]);
+            }
+        }
+
+        private static String addressText(byte[] bytes) {
+            try {
+                return Target.text(bytes.length == 16 ? Inet6Address.getByAddress("", bytes, -1) : InetAddress.getByAddress(bytes));
+            } catch (UnknownHostException e) {
+                return HexFormat.of().formatHex(bytes);
+            }
+        }
+
+        /** The last one, which is the most specific (RFC 6125, 6.4.4). */
+        private Optional<String> commonName() throws CertificateException {
+            Optional<String> name = Optional.empty();
+            for (Der subject : Der.parse(certificates.get(0).getSubjectX500Principal().getEncoded())) {
+                for (Der relative : subject.parts()) {
+                    for (Der attribute : relative.parts()) {
+                        List<Der> pair = attribute.parts();
+                        if (Arrays.equals(pair.get(0).value(), COMMON_NAME)) {
+                            name = Optional.of(pair.get(1).text());
+                        }
+                    }
+                }
+            }
+            return name;
+        }
+
+        // ---- Words ----
+
+        static String subject(X509Certificate certificate) {
+            return name(certificate.getSubjectX500Principal());
+        }
+
+        /** A name as OpenSSL writes it, and so HTCondor: {@code /O=condor/CN=host}. It can be anybody's. */
+        static String name(X500Principal principal) {
+            String name;
+            try {
+                name = new LdapName(principal.getName(X500Principal.RFC2253, Map.of("1.2.840.113549.1.9.1", "emailAddress")))
+                    .getRdns().stream().map(rdn -> "/" + rdn.getType() + "=" + rdn.getValue()).collect(Collectors.joining());
+            } catch (InvalidNameException e) {
+                name = principal.getName();
+            }
+            return printable(name.length() > MAX_NAME_LENGTH ? name.substring(0, MAX_NAME_LENGTH) + "..." : name);
+        }
+
+        /** What an extension consists of; nothing if the certificate has none of this kind. */
+        private static List<Der> extension(X509Certificate certificate, String oid) throws CertificateParsingException {
+            byte[] wrapped = certificate.getExtensionValue(oid);
+            return wrapped == null ? List.of() : Der.parse(wrapped).get(0).parts();
+        }
+    }
+
     /**
      * Decides whether a server's certificate is trusted: its chain must lead to the certificate that the command line
      * expects, or to the CAs that it names, and then to nothing else; without such words, to the configured CAs, or, unless
      * that is switched off, to the system's, or to a certificate that a person has accepted. And it must carry the host's
      * name. It remembers why it said no.
      *
-     * <p>Chain and name are checked by Java's own trust manager; this class chooses what the chain is to lead to, and
-     * finds the words.
+     * <p>{@link CertificatePath} checks the chain and the name; this class chooses what the chain is to lead to, and finds
+     * the words.
      */
     static final class ServerTrust extends X509ExtendedTrustManager {
         /** Where OpenSSL's default CAs live on Debian, on Fedora and its kin, and on BSD and macOS. */
@@ -6142,6 +7601,7 @@ public final class TokenRequest {
         private final Configuration configuration;
         private final Map<String, String> environment;
         private final Anchors anchors;
+        private final Deadline deadline;
         private final Listener listener;
         private final InputFiles files;
         private final KnownHosts knownHosts;
@@ -6183,6 +7643,7 @@ public final class TokenRequest {
             this.configuration = circumstances.configuration();
             this.environment = circumstances.host().environment();
             this.anchors = circumstances.anchors();
+            this.deadline = circumstances.deadline();
             this.listener = circumstances.listener();
             this.files = circumstances.files();
             this.knownHosts = KnownHosts.of(configuration, circumstances.host(), circumstances.files());
@@ -6196,21 +7657,22 @@ public final class TokenRequest {
         }
 
         private void checkCaFile(String name) throws Failure {
-            String objection = "has none that can be read";
+            String objection = "this one has none that can be read";
             try {
                 if (!parse(files.read(Path.of(name), Origin.USER, Content.TRUST, MAX_BYTES)).isEmpty()) {
                     return;
                 }
             } catch (NoSuchFileException | InvalidPathException e) {
-                objection = "";
-            } catch (InputFiles.Refused | InterruptedIOException e) {
+                objection = "there is no such file";
+            } catch (InputFiles.Refused e) {
+                objection = "this one " + reason(e);
+            } catch (InterruptedIOException e) {
                 objection = reason(e);
             } catch (IOException e) {
                 // a directory, or unreadable
             }
             throw new Failure(Reason.USAGE, ArgumentParser.PROGRAM + ": Invalid argument for -cafile: " + printable(name)
-                + ".", "It takes a file with certificates of CAs (PEM)"
-                + (objection.isEmpty() ? "; there is no such file." : "; this one " + objection + "."));
+                + ".", "It takes a file with certificates of CAs (PEM); " + objection + ".");
         }
 
         /** Whether a host's name is needed for the check. */
@@ -6245,9 +7707,8 @@ public final class TokenRequest {
                 engine.setUseClientMode(true);
                 SSLParameters parameters = engine.getSSLParameters();
                 parameters.setProtocols(new String[] {"TLSv1.3", "TLSv1.2"});
-                if (needsName(use)) {
-                    parameters.setEndpointIdentificationAlgorithm("HTTPS");
-                }
+                parameters.setCipherSuites(withForwardSecrecy(engine.getEnabledCipherSuites()));
+                parameters.setAlgorithmConstraints(new NoForgeableSignatures());
                 engine.setSSLParameters(parameters);
                 return engine;
             } catch (GeneralSecurityException e) {
@@ -6255,14 +7716,60 @@ public final class TokenRequest {
             }
         }
 
+        /** Runs a task of TLS: how long it takes to judge a chain is up to the server. */
+        void compute(Runnable task) throws IOException {
+            deadline.await("the check of the server's certificate", () -> {
+                task.run();
+                return task;
+            });
+        }
+
+        /** All of TLS 1.3; of TLS 1.2 those with ECDHE, so that who gets the server's key later reads no session of today. */
+        private static String[] withForwardSecrecy(String... suites) {
+            List<String> chosen = new ArrayList<>();
+            for (String suite : suites) {
+                if (suite.startsWith("TLS_ECDHE_") || !suite.contains("_WITH_")) { // TLS 1.3 names no key exchange
+                    chosen.add(suite);
+                }
+            }
+            return chosen.toArray(String[]::new);
+        }
+
+        /** What a server lacks with which nothing could be agreed on: a line to follow the message, or none. */
+        static String advice(SSLException e) {
+            String alert = String.valueOf(e.getMessage());
+            return alert.endsWith("handshake_failure") || alert.endsWith("protocol_version") ? "\nto be set up by the pool's"
+                + " administrator: TLS 1.3, or TLS 1.2 with ECDHE and signatures by SHA-256 or better" : "";
+        }
+
+        /** Keeps the server from signing the handshake with a broken hash. It concerns signatures, and nothing else. */
+        private static final class NoForgeableSignatures implements AlgorithmConstraints {
+            @Override
+            public boolean permits(Set<CryptoPrimitive> primitives, String algorithm, AlgorithmParameters parameters) {
+                return !primitives.contains(CryptoPrimitive.SIGNATURE) || !CertificatePath.isBroken(algorithm);
+            }
+
+            @Override
+            public boolean permits(Set<CryptoPrimitive> primitives, Key key) {
+                return true;
+            }
+
+            @Override
+            public boolean permits(Set<CryptoPrimitive> primitives, String algorithm, Key key, AlgorithmParameters parameters) {
+                return permits(primitives, algorithm, parameters);
+            }
+        }
+
         @Override
         public void checkServerTrusted(X509Certificate[] chain, String keyType, SSLEngine engine)
                 throws CertificateException {
-            List<X509Certificate> path = path(chain);
+            List<X509Certificate> path = List.of(chain[0]);
             try {
-                Judge judge = judge(chain, path, keyType);
-                identify(judge.manager(), chain, keyType, engine);
-                if (judge.ground() == Ground.STRANGER) {
+                ShownCertificates shown = new ShownCertificates(chain);
+                path = shown.path();
+                Judgement judgement = judge(shown, path, keyType);
+                identify(judgement.path());
+                if (judgement.ground() == Ground.STRANGER) {
                     askMemory(path);
                 }
                 if (!needsName(use)) {
@@ -6273,8 +7780,11 @@ public final class TokenRequest {
                 rejection = Optional.of(e);
                 stranger = e.stranger.or(() -> stranger); // SCITOKENS, which asks nobody, may come after SSL
                 throw e;
+            } catch (InvalidPath e) {
+                rejection = Optional.of(untrusted(e.path, e.getMessage(), List.of(e.remedy), Optional.empty()));
+                throw e;
             } catch (CertificateException e) {
-                rejection = Optional.of(untrusted(path, e, List.of(remedy(e)), Optional.empty()));
+                rejection = Optional.of(untrusted(path, e.getMessage(), List.of(InvalidPath.REPLACE), Optional.empty()));
                 throw e;
             }
         }
@@ -6282,88 +7792,46 @@ public final class TokenRequest {
         /** What a chain leads to: something that vouches for it, or only to its own last certificate. */
         private enum Ground { VOUCHED, STRANGER }
 
-        /** Java's trust manager that accepts a chain, and on what ground. */
-        private record Judge(X509ExtendedTrustManager manager, Ground ground) { }
+        /** The valid path that was found, and what stands at its end. */
+        private record Judgement(CertificatePath path, Ground ground) { }
 
-        private Judge judge(X509Certificate[] chain, List<X509Certificate> path, String keyType)
-                throws CertificateException {
+        /** @param path as far as it is shown */
+        private Judgement judge(ShownCertificates shown, List<X509Certificate> path, String keyType) throws CertificateException {
             if (!anchors.fingerprints().isEmpty()) {
-                return new Judge(expected(chain, path, keyType), Ground.VOUCHED);
+                return new Judgement(expected(shown, path), Ground.VOUCHED);
             }
-            try {
-                return new Judge(byCas(chain, keyType), Ground.VOUCHED);
-            } catch (CertificateException e) {
-                if (!isUnknownIssuer(e)) {
-                    throw e;
+            Optional<CertificatePath> vouched = byCas(shown, keyType);
+            return vouched.isPresent() ? new Judgement(vouched.get(), Ground.VOUCHED)
+                : new Judgement(byItself(shown, path), Ground.STRANGER);
+        }
+
+        private void identify(CertificatePath path) throws CertificateException {
+            if (needsName(use)) {
+                try {
+                    path.checkName(hostName);
+                } catch (CertificateException e) {
+                    List<String> lines = new ArrayList<>();
+                    lines.add("the certificate is not for " + hostName + ": " + e.getMessage());
+                    lines.addAll(description(path.certificates().get(0)));
+                    lines.add("to trust it: ask for the pool by a name that the certificate carries");
+                    throw new Rejection(lines, false, Optional.empty(), e);
                 }
-                return new Judge(byItself(chain, path, keyType, e), Ground.STRANGER);
-            }
-        }
-
-        /** The certificate, its issuer and so on, as far as the server sent them. */
-        private static List<X509Certificate> path(X509Certificate[] chain) {
-            List<X509Certificate> path = new ArrayList<>(List.of(chain[0]));
-            boolean grows = true;
-            while (grows) {
-                X509Certificate last = path.get(path.size() - 1);
-                Optional<X509Certificate> issuer = Arrays.stream(chain).filter(one -> !path.contains(one))
-                    .filter(one -> issued(one, last)).findFirst();
-                issuer.ifPresent(path::add);
-                grows = issuer.isPresent();
-            }
-            return path;
-        }
-
-        private static boolean issued(X509Certificate issuer, X509Certificate certificate) {
-            if (!certificate.getIssuerX500Principal().equals(issuer.getSubjectX500Principal())) {
-                return false;
-            }
-            try {
-                certificate.verify(issuer.getPublicKey());
-                return true;
-            } catch (GeneralSecurityException e) {
-                return false;
-            }
-        }
-
-        /** Whether the chain leads to nothing that is trusted; one CA may have the name of another, as a renewed one has. */
-        private static boolean isUnknownIssuer(CertificateException e) {
-            return !(e instanceof Rejection) && (e.getCause() instanceof CertPathBuilderException || e instanceof NoCas
-                || (e.getCause() instanceof CertPathValidatorException no && no.getReason() == PKIXReason.NO_TRUST_ANCHOR));
-        }
-
-        private void identify(X509ExtendedTrustManager judge, X509Certificate[] chain, String keyType, SSLEngine engine)
-                throws CertificateException {
-            try {
-                judge.checkServerTrusted(chain, keyType, engine);
-            } catch (CertificateException e) {
-                List<String> lines = new ArrayList<>(List.of("the certificate is not for " + hostName + ": "
-                    + innermost(e)));
-                lines.addAll(description(chain[0]));
-                lines.add("to trust it: ask for the pool by a name that the certificate carries");
-                throw new Rejection(lines, false, Optional.empty(), e);
             }
         }
 
         // ---- What the chain may lead to ----
 
-        /** There is nothing that a chain could lead to. */
-        private static final class NoCas extends CertificateException {
-            private static final long serialVersionUID = 1L;
-
-            NoCas() {
-                super("no CA is known");
-            }
-        }
-
-        /** Where certificates are expected by their fingerprints, one of them must be in the chain. */
-        private X509ExtendedTrustManager expected(X509Certificate[] chain, List<X509Certificate> path, String keyType)
-                throws CertificateException {
-            for (int i = 0; i < path.size(); i++) {
-                if (anchors.fingerprints().contains(fingerprint(path.get(i)))) {
-                    checkValidity(path.subList(0, i + 1));
-                    return accepting(trusting(path.subList(i, i + 1)), chain, keyType);
+        /** Where certificates are expected by their fingerprints, the path must lead to one of them. */
+        private CertificatePath expected(ShownCertificates shown, List<X509Certificate> path) throws CertificateException {
+            Set<X509Certificate> expected = new LinkedHashSet<>();
+            for (X509Certificate certificate : shown.all()) {
+                if (anchors.fingerprints().contains(fingerprint(certificate))) {
+                    expected.add(certificate);
                 }
+            }
+            Optional<CertificatePath> found = shown.pathTo(expected);
+            if (found.isPresent()) {
+                return found.get();
             }
             List<String> lines = new ArrayList<>(List.of("the certificate is not the expected one"));
             lines.addAll(description(path));
@@ -6372,52 +7840,56 @@ public final class TokenRequest {
             throw new Rejection(lines, true, Optional.empty(), new CertificateException());
         }
 
-        /** The first of our trust managers that accepts the chain; the system's CAs are not read unless needed. */
-        private X509ExtendedTrustManager byCas(X509Certificate[] chain, String keyType) throws CertificateException {
+        /**
+         * The path to one of our CAs; the system's are not read unless needed. A chain that leads to one of the user's CAs, and
+         * is wrong in another way, is not the system's to forgive.
+         */
+        private Optional<CertificatePath> byCas(ShownCertificates shown, String keyType) throws CertificateException {
             sources.clear();
-            CertificateException verdict = new NoCas();
-            List<X509Certificate> own = ownCas();
-            if (!own.isEmpty()) {
-                try {
-                    return accepting(trusting(own), chain, keyType);
-                } catch (CertificateException e) {
-                    verdict = e;
-                }
-            }
-            // A chain that leads to one of the user's CAs, and is wrong in another way, is not the system's to forgive.
-            if (!isUnknownIssuer(verdict) || !useSystemCas || anchors.caFile().isPresent()) {
-                throw verdict;
-            }
-            return accepting(systemCas(), chain, keyType);
+            Optional<CertificatePath> path = shown.pathTo(new LinkedHashSet<>(ownCas()));
+            return path.isPresent() || !useSystemCas || anchors.caFile().isPresent() ? path : bySystemCas(shown, keyType);
         }
 
-        private static X509ExtendedTrustManager accepting(X509ExtendedTrustManager judge, X509Certificate[] chain,
-                String keyType) throws CertificateException {
-            judge.checkServerTrusted(chain, keyType);
-            return judge;
+        private Optional<CertificatePath> bySystemCas(ShownCertificates shown, String keyType) throws CertificateException {
+            Optional<String> named = Optional.ofNullable(environment.get("SSL_CERT_FILE"));
+            Optional<Path> bundle = Stream.concat(named.stream(), SYSTEM_BUNDLES.stream()).map(Path::of)
+                .filter(Files::isReadable).findFirst();
+            List<X509Certificate> cas = bundle.map(file -> read(file,
+                named.filter(file.toString()::equals).isPresent() ? Origin.USER : Origin.DEFAULT)).orElse(List.of());
+            if (!cas.isEmpty()) {
+                return shown.pathTo(new LinkedHashSet<>(cas));
+            }
+            sources.add("Java's own CAs");
+            X509TrustManager java = javasOwn();
+            Optional<CertificatePath> path = shown.pathTo(new LinkedHashSet<>(List.of(java.getAcceptedIssuers())));
+            if (path.isPresent()) { // Java has reservations about some of them (jdk.security.caDistrustPolicies)
+                java.checkServerTrusted(shown.all().toArray(X509Certificate[]::new), keyType);
+            }
+            return path;
+        }
+
+        private static X509TrustManager javasOwn() throws CertificateException {
+            try {
+                TrustManagerFactory factory = TrustManagerFactory.getInstance("PKIX");
+                factory.init((KeyStore) null);
+                return (X509TrustManager) factory.getTrustManagers()[0];
+            } catch (GeneralSecurityException e) {
+                throw new CertificateException(e.getMessage(), e);
+            }
         }
 
         /** Looks away from what the chain leads to, and from nothing else. */
-        private X509ExtendedTrustManager byItself(X509Certificate[] chain, List<X509Certificate> path, String keyType,
-                CertificateException why) throws CertificateException {
+        private CertificatePath byItself(ShownCertificates shown, List<X509Certificate> path) throws CertificateException {
             if (use == Use.BEARER_TOKEN) {
-                throw untrusted(path, why, List.of("a bearer token goes only to a server for which a CA vouches, or"
-                    + " -fingerprint: whoever has it, can use it"), Optional.empty());
-            }
-            if (anchors.caFile().isPresent()) {
-                throw untrusted(path, new CertificateException("its CA is not in the file of -cafile"), List.of("to trust"
-                    + " it: -cafile FILE with the certificate of the pool's CA; or without -cafile, by an answer"),
+                throw untrusted(path, sources.isEmpty() ? "no CA is known" : "its CA is not known here", List.of("a bearer token"
+                    + " goes only to a server for which a CA vouches, or -fingerprint: whoever has it, can use it"),
                     Optional.empty());
             }
-            checkValidity(path);
-            return accepting(trusting(path.subList(path.size() - 1, path.size())), chain, keyType);
-        }
-
-        /** Java does not look at the validity of what it is told to trust. */
-        private static void checkValidity(List<X509Certificate> path) throws CertificateException {
-            for (X509Certificate certificate : path) {
-                certificate.checkValidity();
+            if (anchors.caFile().isPresent()) {
+                throw untrusted(path, "its CA is not in the file of -cafile", List.of("to trust it: -cafile FILE with the"
+                    + " certificate of the pool's CA; or without -cafile, by an answer"), Optional.empty());
             }
+            return shown.pathTo(Set.of(path.get(path.size() - 1))).orElseThrow();
         }
 
         /** Accepts the chain's last certificate if a person has, or if BOOTSTRAP_SSL_SERVER_TRUST stands for one. */
@@ -6441,7 +7913,7 @@ public final class TokenRequest {
                     }
                 }
             } catch (IOException e) {
-                throw untrusted(path, new CertificateException(knownHosts.file() + ": " + reason(e)),
+                throw untrusted(path, knownHosts.file() + ": " + reason(e),
                     List.of("what is trusted is remembered there, so it must be readable and writable"), Optional.empty());
             }
         }
@@ -6461,8 +7933,9 @@ public final class TokenRequest {
          * Asks the user whether the certificate that was rejected is to be trusted, and remembers the answer.
          *
          * @return whether it is; false, too, if there is nobody to ask, or another objection
+         * @throws Failure NOT_AUTHENTICATED if nobody answers in time
          */
-        boolean confirm() {
+        boolean confirm() throws Failure {
             Optional<Stranger> asked = stranger.filter(one -> asks);
             stranger = Optional.empty();
             if (asked.isEmpty()) {
@@ -6470,7 +7943,9 @@ public final class TokenRequest {
             }
             X509Certificate certificate = asked.get().certificate();
             try {
-                Optional<Boolean> answer = listener.confirm(question(asked.get()));
+                List<String> question = question(asked.get());
+                Optional<Boolean> answer = deadline.question(() -> listener.confirm(question), "-fingerprint "
+                    + fingerprint(certificate) + ", or -cafile FILE with the certificate of the pool's CA, answers it.");
                 if (answer.isPresent()) {
                     confirmed = answer.filter(yes -> yes).map(yes -> certificate);
                     rejection = Optional.of(refused(List.of(certificate), "just now"));
@@ -6489,7 +7964,7 @@ public final class TokenRequest {
         private List<String> question(Stranger stranger) throws CertificateException {
             return List.of("The remote host " + hostName + " presented an untrusted " + (stranger.isCa() ? "CA " : "")
                 + "certificate with the following fingerprint:", "SHA-256: " + fingerprint(stranger.certificate()),
-                "Subject: " + subject(stranger.certificate()),
+                "Subject: " + CertificatePath.subject(stranger.certificate()),
                 "Would you like to trust this server for current and future communications?");
         }
 
@@ -6557,61 +8032,23 @@ public final class TokenRequest {
             }
         }
 
-        private X509ExtendedTrustManager systemCas() throws CertificateException {
-            Optional<String> named = Optional.ofNullable(environment.get("SSL_CERT_FILE"));
-            Optional<Path> bundle = Stream.concat(named.stream(), SYSTEM_BUNDLES.stream()).map(Path::of)
-                .filter(Files::isReadable).findFirst();
-            List<X509Certificate> cas = bundle.map(file -> read(file,
-                named.filter(file.toString()::equals).isPresent() ? Origin.USER : Origin.DEFAULT)).orElse(List.of());
-            if (!cas.isEmpty()) {
-                return trusting(cas);
-            }
-            sources.add("Java's own CAs");
-            return manager(Optional.empty());
-        }
-
-        private static X509ExtendedTrustManager trusting(List<X509Certificate> cas) throws CertificateException {
-            try {
-                KeyStore store = KeyStore.getInstance(KeyStore.getDefaultType());
-                store.load(null, null);
-                for (X509Certificate ca : cas) {
-                    store.setCertificateEntry("ca-" + store.size(), ca);
-                }
-                return manager(Optional.of(store));
-            } catch (GeneralSecurityException | IOException e) {
-                throw new CertificateException(e);
-            }
-        }
-
-        /** Java's trust manager for these CAs; for none given, its own. */
-        private static X509ExtendedTrustManager manager(Optional<KeyStore> store) throws CertificateException {
-            try {
-                TrustManagerFactory factory = TrustManagerFactory.getInstance("PKIX");
-                factory.init(store.orElse(null));
-                return (X509ExtendedTrustManager) factory.getTrustManagers()[0];
-            } catch (GeneralSecurityException e) {
-                throw new CertificateException(e);
-            }
-        }
-
         // ---- Words ----
 
-        private Rejection untrusted(List<X509Certificate> path, CertificateException why, List<String> remedies,
+        private Rejection untrusted(List<X509Certificate> path, String why, List<String> remedies,
                 Optional<Stranger> stranger) {
-            List<String> lines = new ArrayList<>(List.of("the certificate is not trusted: " + innermost(why)));
+            List<String> lines = new ArrayList<>(List.of("the certificate is not trusted: " + printable(why)));
             lines.addAll(description(path));
             Set<String> expected = anchors.fingerprints();
             lines.add("trusted are: " + (!expected.isEmpty() ? "SHA-256 " + String.join(" or ", expected)
                 : sources.isEmpty() ? "no CAs" : String.join(", ", sources)));
             lines.addAll(remedies);
-            return new Rejection(lines, false, stranger, why);
+            return new Rejection(lines, false, stranger, new CertificateException(why));
         }
 
         private Rejection stranger(List<X509Certificate> path) {
             X509Certificate last = path.get(path.size() - 1);
-            boolean isCa = path.size() > 1 || !issued(last, last);
-            return untrusted(path, new CertificateException(isCa ? "its CA is not known here"
-                : "it is signed by itself"), List.of(
+            boolean isCa = path.size() > 1 || !last.getSubjectX500Principal().equals(last.getIssuerX500Principal());
+            return untrusted(path, isCa ? "its CA is not known here" : "it is signed by itself", List.of(
                 "to trust it, if the pool's administrator confirms the fingerprint (condor_ssl_fingerprint): -fingerprint "
                     + fingerprint(last),
                 "or by the certificate of the pool's CA: -cafile FILE, or AUTH_SSL_CLIENT_CAFILE",
@@ -6639,47 +8076,21 @@ public final class TokenRequest {
             return new Rejection(lines, true, Optional.empty(), new CertificateException());
         }
 
-        private static String remedy(CertificateException e) {
-            return innermost(e).startsWith("it has expired") ? "to be renewed by the pool's administrator"
-                : "to trust it: -cafile FILE, or AUTH_SSL_CLIENT_CAFILE, with the certificate of the pool's CA";
-        }
-
-        private static String innermost(Throwable e) {
-            if (e instanceof CertificateExpiredException) {
-                return "it has expired (" + e.getMessage() + ")";
-            }
-            return e.getCause() == null || e.getCause().getMessage() == null ? e.getMessage().replaceFirst("\\.$", "")
-                : innermost(e.getCause());
-        }
-
         /** The first certificate of a chain, and the last one, which stands for its CA. */
         private static List<String> description(List<X509Certificate> path) {
             X509Certificate last = path.get(path.size() - 1);
             List<String> lines = new ArrayList<>(description(path.get(0)));
             if (path.size() > 1) {
-                lines.add("its CA: " + subject(last) + ", SHA-256: " + fingerprint(last));
+                lines.add("its CA: " + CertificatePath.subject(last) + ", SHA-256: " + fingerprint(last));
             }
             return lines;
         }
 
         /** A certificate as people tell it from others. */
         private static List<String> description(X509Certificate certificate) {
-            return List.of("subject: " + subject(certificate), "issuer: " + name(certificate.getIssuerX500Principal()),
+            return List.of("subject: " + CertificatePath.subject(certificate),
+                "issuer: " + CertificatePath.name(certificate.getIssuerX500Principal()),
                 "SHA-256: " + fingerprint(certificate));
-        }
-
-        private static String subject(X509Certificate certificate) {
-            return name(certificate.getSubjectX500Principal());
-        }
-
-        /** A name as OpenSSL writes it, and so HTCondor: {@code /O=condor/CN=host}. */
-        private static String name(X500Principal principal) {
-            try {
-                return new LdapName(principal.getName(X500Principal.RFC2253, Map.of("1.2.840.113549.1.9.1", "emailAddress")))
-                    .getRdns().stream().map(rdn -> "/" + rdn.getType() + "=" + rdn.getValue()).collect(Collectors.joining());
-            } catch (InvalidNameException e) {
-                return principal.getName();
-            }
         }
 
         /** In the form of condor_ssl_fingerprint. */
@@ -6831,7 +8242,7 @@ public final class TokenRequest {
                 verdict.end();
                 if (!created || !granted) {
                     throw new MethodFailed(created ? "the pool does not see, or does not accept, the directory "
-                        + directory + " that it asked for; FS needs a pool on this machine, with the same file system"
+                        + printable(directory.toString()) + " that it asked for; FS needs a pool on this machine, with the same file system"
                         : complaint);
                 }
                 return new byte[0];
@@ -6848,7 +8259,7 @@ public final class TokenRequest {
             }
             String prefix = parent + "/";
             return path.startsWith(prefix) && NAME.matcher(path.substring(prefix.length())).matches() ? ""
-                : "the pool named " + path + ", which is not of the form that HTCondor uses below " + parent;
+                : "the pool named " + printable(path) + ", which is not of the form that HTCondor uses below " + parent;
         }
 
         private static String create(Path directory) {
@@ -6856,7 +8267,7 @@ public final class TokenRequest {
                 Files.createDirectory(directory, withRights("rwx------"));
                 return "";
             } catch (IOException e) {
-                return "cannot create the directory " + directory + " that the pool asked for: " + reason(e);
+                return "cannot create the directory " + printable(directory.toString()) + " that the pool asked for: " + reason(e);
             }
         }
     }
@@ -6864,8 +8275,11 @@ public final class TokenRequest {
     /**
      * TLS inside HTCondor's messages, without a certificate of ours; with a bearer token that passes through it, it is
      * SCITOKENS. condor_io/condor_auth_ssl.cpp
+     *
+     * @param sending called when the bearer token is about to go out
      */
-    record Ssl(ServerTrust trust, String hostName, Optional<BearerToken> bearer) implements Authenticator {
+    record Ssl(ServerTrust trust, String hostName, Optional<BearerToken> bearer, Runnable sending)
+            implements Authenticator {
         @Override
         public AuthMethod method() {
             return bearer.isPresent() ? AuthMethod.SCITOKENS : AuthMethod.SSL;
@@ -6886,8 +8300,9 @@ public final class TokenRequest {
             tunnel.phase(Turn.THEIRS, tunnel::keyArrived, "passing of a key through TLS");
             if (bearer.isPresent()) {
                 byte[] token = bearer.get().text().reveal().getBytes(US_ASCII);
+                sending.run();
                 tunnel.pass(ByteBuffer.allocate(Integer.BYTES + token.length).putInt(token.length).put(token).flip(),
-                    "the token in " + bearer.get().source());
+                    "the token in " + bearer.get());
             }
             return tunnel.key();
         }
@@ -6899,6 +8314,9 @@ public final class TokenRequest {
          * produced. A phase ends when both sides hold.
          */
         private final class Tunnel {
+            /** More turns than a phase takes, and more steps than TLS takes on what one turn brings. */
+            private static final int TURNS_MAX = 100;
+            private static final int STEPS_MAX = 1000;
             private final CedarStream stream;
             private final SSLEngine engine;
             private final ByteBuffer outgoing;
@@ -6936,7 +8354,10 @@ public final class TokenRequest {
                 Turn turn = first;
                 int ours = Wire.SSL_RECEIVING;
                 int theirs = Wire.SSL_RECEIVING;
-                while (ours != Wire.SSL_HOLDING || theirs != Wire.SSL_HOLDING) {
+                for (int turns = 0; ours != Wire.SSL_HOLDING || theirs != Wire.SSL_HOLDING; turns++) {
+                    if (turns == TURNS_MAX) {
+                        throw new ProtocolViolation("the server does not end the " + what);
+                    }
                     if (ours == Wire.SSL_RECEIVING) {
                         advance();
                         ours = broken.isPresent() ? Wire.SSL_QUITTING : done.getAsBoolean() ? Wire.SSL_HOLDING : ours;
@@ -6962,12 +8383,15 @@ public final class TokenRequest {
             void pass(ByteBuffer text, String what) throws IOException, MethodFailed {
                 try {
                     while (text.hasRemaining()) {
-                        engine.wrap(text, outgoing);
+                        SSLEngineResult result = engine.wrap(text, outgoing);
                         toServer.write(outgoing.array(), 0, outgoing.position());
                         outgoing.clear();
+                        if (result.bytesConsumed() == 0) {
+                            throw new SSLException("the server has ended it");
+                        }
                     }
                 } catch (SSLException e) {
-                    throw new MethodFailed("TLS failed: " + e.getMessage());
+                    throw new MethodFailed("TLS failed: " + printable(e.getMessage()));
                 }
                 stream.send(stream.message().number(Wire.SSL_HOLDING).counted(toServer.toByteArray()));
                 MessageReader verdict = stream.receive("answer to a bearer token");
@@ -6991,25 +8415,20 @@ public final class TokenRequest {
                     fromServer.limit()), bytes));
                 if (status == Wire.SSL_QUITTING || status == Wire.SSL_ERROR) {
                     advance();
-                    throw new MethodFailed("the pool broke off the " + what + broken.map(e -> " (" + e.getMessage() + ")")
+                    throw new MethodFailed("the pool broke off the " + what + broken.map(e -> " ("
+                        + printable(String.valueOf(e.getMessage())) + ")" + ServerTrust.advice(e))
                         .orElse("; perhaps it wants a client certificate"));
                 }
                 return status;
             }
 
             /** Lets TLS run on what has arrived, until it needs more. */
-            private void advance() throws ProtocolViolation {
+            private void advance() throws IOException {
                 try {
-                    boolean progress = true;
-                    while (progress) {
-                        progress = switch (engine.getHandshakeStatus()) {
-                            case NEED_TASK -> {
-                                engine.getDelegatedTask().run();
-                                yield true;
-                            }
-                            case NEED_WRAP -> wrap();
-                            default -> unwrap();
-                        };
+                    for (int steps = 0; step(); steps++) {
+                        if (steps == STEPS_MAX) {
+                            throw new ProtocolViolation("the server keeps TLS busy");
+                        }
                     }
                 } catch (SSLException e) {
                     broken = Optional.of(e);
@@ -7017,13 +8436,29 @@ public final class TokenRequest {
                 }
             }
 
+            /** Does what TLS wants next. Returns whether anything came of it: it may want what it cannot have any more. */
+            private boolean step() throws IOException {
+                HandshakeStatus before = engine.getHandshakeStatus();
+                boolean moved = switch (before) {
+                    case NEED_TASK -> {
+                        trust.compute(engine.getDelegatedTask());
+                        yield true;
+                    }
+                    case NEED_WRAP -> wrap();
+                    default -> unwrap();
+                };
+                return moved || engine.getHandshakeStatus() != before;
+            }
+
+            /** Returns whether there was anything for the server. */
             private boolean wrap() throws SSLException {
                 SSLEngineResult result = engine.wrap(ByteBuffer.allocate(0), outgoing);
                 toServer.write(outgoing.array(), 0, outgoing.position());
                 outgoing.clear();
-                return result.bytesProduced() > 0 || result.getHandshakeStatus() != HandshakeStatus.NEED_WRAP;
+                return result.bytesProduced() > 0;
             }
 
+            /** Returns whether there was anything of the server's. */
             private boolean unwrap() throws SSLException, ProtocolViolation {
                 SSLEngineResult result = engine.unwrap(fromServer, clear);
                 plain.write(clear.array(), 0, clear.position());
@@ -7031,16 +8466,16 @@ public final class TokenRequest {
                 if (plain.size() > Wire.SSL_KEY_BYTES) {
                     throw new ProtocolViolation("the server sent more than a key through TLS");
                 }
-                return result.getStatus() == Status.OK
-                    && (result.bytesConsumed() > 0 || result.getHandshakeStatus() != HandshakeStatus.NEED_UNWRAP);
+                return result.bytesConsumed() > 0;
             }
 
             /** The alert that TLS wants to send after an error, as far as it still can. */
             private void farewell() {
                 try {
                     engine.closeOutbound();
-                    while (engine.getHandshakeStatus() == HandshakeStatus.NEED_WRAP && wrap()) {
-                        // wrap() sends what there is
+                    int steps = 0;
+                    while (engine.getHandshakeStatus() == HandshakeStatus.NEED_WRAP && wrap() && steps < STEPS_MAX) {
+                        steps++;
                     }
                 } catch (SSLException e) {
                     broken.ifPresent(first -> first.addSuppressed(e));
@@ -7048,7 +8483,7 @@ public final class TokenRequest {
             }
 
             private String explain(SSLException e) {
-                return trust.rejection().orElseGet(() -> "TLS failed: " + e.getMessage());
+                return trust.rejection().orElseGet(() -> "TLS failed: " + printable(e.getMessage()));
             }
         }
     }
@@ -7161,12 +8596,11 @@ public final class TokenRequest {
          * (condor_utils/store_cred.cpp, read_password_from_filename).
          */
         static byte[] read(Configuration configuration, InputFiles files) throws MethodFailed {
-            Optional<Configuration.Setting> setting = configuration.find("SEC_PASSWORD_FILE");
-            Path file = setting.map(Configuration.Setting::path).orElse(Path.of("/etc/condor/passwords.d/POOL"));
+            Path file = file(configuration);
+            Origin origin = configuration.find("SEC_PASSWORD_FILE").map(Configuration.Setting::origin).orElse(Origin.DEFAULT);
             String objection = "";
             try {
-                byte[] password = toNul(Keys.unscramble(toNul(files.read(file, setting.map(Configuration.Setting::origin)
-                    .orElse(Origin.DEFAULT), Content.SECRET, MAX_BYTES).bytes())));
+                byte[] password = toNul(Keys.unscramble(toNul(files.read(file, origin, Content.SECRET, MAX_BYTES).bytes())));
                 if (password.length > 0) {
                     return password;
                 }
@@ -7176,6 +8610,12 @@ public final class TokenRequest {
                 // most users cannot
             }
             throw new MethodFailed("cannot read the pool password in " + file + objection);
+        }
+
+        /** Where it is, whether it can be read or not. */
+        static Path file(Configuration configuration) {
+            return configuration.find("SEC_PASSWORD_FILE").map(Configuration.Setting::path)
+                .orElse(Path.of("/etc/condor/passwords.d/POOL"));
         }
 
         private static byte[] toNul(byte[] bytes) {
@@ -7195,6 +8635,20 @@ public final class TokenRequest {
      */
     record BearerToken(Secret text, String source) {
         private static final int MAX_BYTES = 256 * 1024;
+
+        /** Why it is not to be sent; empty if it can be. */
+        Optional<String> unfit(Instant now) {
+            Optional<IssuedToken> token = IssuedToken.read(text.reveal());
+            return token.isEmpty() ? Optional.of("cannot be read") : token.flatMap(IssuedToken::expiration)
+                .filter(end -> !end.isAfter(now)).map(end -> "expired at " + end);
+        }
+
+        /** Where it was found, and for whom it is. */
+        @Override
+        public String toString() {
+            return source + IssuedToken.read(text.reveal()).map(IssuedToken::audience).filter(names -> !names.isEmpty())
+                .map(names -> ", which is for " + String.join(" and ", names)).orElse(", which names no audience");
+        }
 
         /** The first that is there. */
         static BearerToken find(Configuration configuration, Host host, InputFiles files) throws MethodFailed {
@@ -7225,8 +8679,11 @@ public final class TokenRequest {
             try {
                 return files.read(Path.of(file), origin, Content.SECRET, MAX_BYTES).lines().findFirst()
                     .flatMap(line -> of(line, file));
-            } catch (InputFiles.Refused | InterruptedIOException e) {
+            } catch (InputFiles.Refused e) {
                 complaints.add(printable(file) + " is not used: it " + reason(e));
+                return Optional.empty();
+            } catch (InterruptedIOException e) {
+                complaints.add(reason(e));
                 return Optional.empty();
             } catch (IOException | InvalidPathException e) {
                 return Optional.empty();
@@ -7234,7 +8691,7 @@ public final class TokenRequest {
         }
 
         private static Optional<BearerToken> of(String text, String source) {
-            return Optional.of(text.strip()).filter(IssuedToken::isToken)
+            return Optional.of(text.strip()).filter(Jwt::hasForm)
                 .map(token -> new BearerToken(new Secret(token), source));
         }
     }
@@ -7247,33 +8704,14 @@ public final class TokenRequest {
      */
     @SuppressWarnings("ArrayRecordComponent") // never compared
     record IssuedToken(Secret text, Optional<String> keyId, Claims claims, String signedPart, byte[] signature) {
-        private static final Pattern FORM = Pattern.compile("[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+");
-        private static final int MAX_CHARACTERS = 64 * 1024;
         /** How far from its validity a token may be when it is only read. */
         private static final Duration PATIENCE = Duration.ofDays(100 * 365);
         /** base64url of {"alg":"none"}: jjwt reads the claims of an unsigned token without a key, and we have none. */
         private static final String UNSIGNED = "eyJhbGciOiJub25lIn0";
 
-        /**
-         * Whether a text has the form of a token and may be written somewhere: three parts, the first two JSON objects.
-         */
-        static boolean isToken(String text) {
-            return text.length() <= MAX_CHARACTERS && FORM.matcher(text).matches()
-                && Arrays.stream(text.split("\\.")).limit(2).allMatch(IssuedToken::isObject);
-        }
-
-        private static boolean isObject(String part) {
-            try {
-                String json = new String(Base64.getUrlDecoder().decode(part), UTF_8).strip();
-                return json.startsWith("{") && json.endsWith("}");
-            } catch (IllegalArgumentException e) {
-                return false;
-            }
-        }
-
         /** Reads a token without checking its signature; empty if it is none. */
         static Optional<IssuedToken> read(String text) {
-            if (!isToken(text)) {
+            if (!Jwt.hasForm(text)) {
                 return Optional.empty();
             }
             String[] parts = text.split("\\.");
@@ -7320,6 +8758,11 @@ public final class TokenRequest {
 
         String issuer() {
             return Optional.ofNullable(claims.getIssuer()).orElse("(none)");
+        }
+
+        /** Those for whom it is meant, as they may be shown. */
+        List<String> audience() {
+            return Optional.ofNullable(claims.getAudience()).orElse(Set.of()).stream().map(TokenRequest::printable).toList();
         }
 
         /** What the token is limited to, such as {@code condor:/READ}; none for no limit. */
@@ -7385,7 +8828,7 @@ public final class TokenRequest {
         }
 
         private static String text(Object claim) {
-            return claim instanceof String text ? text : null;
+            return claim instanceof String text ? cut(text) : null;
         }
 
         private static Long seconds(Object claim) {
@@ -7453,11 +8896,157 @@ public final class TokenRequest {
     // ==== 16. Security: policies, the choice of a method, sessions and their resumption ====
 
     /**
-     * One connection to try.
+     * The methods in force, and which of them somebody wished for. What is built in, or comes from a template, which repeats
+     * it on every host ({@code use security:get_htcondor_idtokens}), is nobody's wish.
      *
-     * @param fallback whether a bound one was tried before, so that the user must hear of the difference
+     * @param inForce in their order
+     * @param wished  those that stand in a file or the environment
+     * @param setting where the list is from, for messages
      */
-    record Attempt(Kind kind, List<AuthMethod> methods, boolean fallback) { }
+    record Methods(List<AuthMethod> inForce, Set<AuthMethod> wished, Optional<Configuration.Setting> setting) {
+        /** The original's client offers these, unless told otherwise. condor_io/condor_secman.cpp */
+        private static final List<AuthMethod> BUILT_IN =
+            List.of(AuthMethod.FS, AuthMethod.TOKEN, AuthMethod.KERBEROS, AuthMethod.SCITOKENS, AuthMethod.SSL);
+
+        /** @throws Failure CONFIGURATION */
+        static Methods of(Configuration configuration) throws Failure {
+            Optional<Configuration.Setting> setting = configuration.security("AUTHENTICATION_METHODS")
+                .filter(Configuration.Setting::isSet);
+            List<AuthMethod> inForce = setting.map(list -> named(list.value())).orElse(BUILT_IN);
+            if (inForce.isEmpty()) {
+                throw Configuration.invalid(setting.orElseThrow(),
+                    "a list of methods of authentication, such as SSL, IDTOKENS, FS");
+            }
+            return new Methods(inForce, Set.copyOf(named(configuration.securityWish("AUTHENTICATION_METHODS"))), setting);
+        }
+
+        private static List<AuthMethod> named(String list) {
+            return Configuration.items(list).stream().map(AuthMethod::named).flatMap(Optional::stream).distinct().toList();
+        }
+
+        /** For people. */
+        static String listed(Stream<AuthMethod> methods) {
+            return methods.map(method -> method.label).collect(Collectors.joining(", ")).replaceFirst(", ([^,]*)$", " and $1");
+        }
+
+        /** The setting to change, and where it is set. */
+        String place() {
+            return setting.map(list -> list.name() + " (" + list.source() + ")").orElse("SEC_CLIENT_AUTHENTICATION_METHODS");
+        }
+    }
+
+    /** One connection to try. */
+    record Attempt(Kind kind, List<AuthMethod> methods) {
+        Assurance assurance() {
+            return kind == Kind.BOUND ? Assurance.SESSION
+                : methods.stream().allMatch(AuthMethod::provesServer) ? Assurance.SERVER : Assurance.NONE;
+        }
+    }
+
+    /**
+     * Which methods are tried with a server, in which order, and why the others are not. Only this decides it.
+     *
+     * <p>The rules. Who expects a certificate gets no login without it. While the methods in force have one that proves
+     * the server, nothing is used that does not; but FS is, on this machine, if it comes before them, as by default: then it
+     * is the first that is tried, and no step down. A credential goes only where somebody here wished for its method, and
+     * stands for the server's name. Bound connections come before the unbound ones; each is for methods of which one is as
+     * good as the other, since it is the server that chooses.
+     *
+     * @param leftOut with the reason, and what would allow it
+     */
+    record Plan(List<Attempt> attempts, Map<AuthMethod, String> leftOut) {
+        private static final Set<AuthMethod> SUPPORTED = EnumSet.of(AuthMethod.FS, AuthMethod.TOKEN, AuthMethod.SSL,
+            AuthMethod.SCITOKENS, AuthMethod.PASSWORD, AuthMethod.CLAIMTOBE, AuthMethod.ANONYMOUS);
+        /** Methods that check the server's certificate. */
+        static final Set<AuthMethod> CERTIFIED = EnumSet.of(AuthMethod.SSL, AuthMethod.SCITOKENS);
+        /** Methods through which a session key can come that nobody else can read. */
+        private static final Set<AuthMethod> BINDING =
+            EnumSet.of(AuthMethod.SSL, AuthMethod.SCITOKENS, AuthMethod.PASSWORD);
+
+        /**
+         * @param atHand whether there is on our side what a method takes
+         * @throws Failure CONFIGURATION, if a certificate is expected and no method in force looks at one
+         */
+        static Plan of(Methods methods, Target target, Anchors anchors, Predicate<AuthMethod> atHand) throws Failure {
+            if (anchors.option().isPresent() && Collections.disjoint(methods.inForce(), CERTIFIED)) {
+                throw Configuration.invalid(methods.setting().orElseThrow(), "a list with SSL in it, since "
+                    + anchors.option().get() + " is about the certificate that this method checks");
+            }
+            Map<AuthMethod, String> leftOut = new LinkedHashMap<>();
+            List<AuthMethod> usable = new ArrayList<>();
+            for (AuthMethod method : methods.inForce()) {
+                objection(method, methods, target, anchors).ifPresentOrElse(why -> leftOut.put(method, why),
+                    () -> usable.add(method));
+            }
+            List<Attempt> attempts = new ArrayList<>();
+            List<AuthMethod> unproving = usable.stream().filter(method -> !method.provesServer()).toList();
+            if (usable.contains(AuthMethod.FS)) {
+                List<AuthMethod> better = usable.subList(0, usable.indexOf(AuthMethod.FS)).stream()
+                    .filter(AuthMethod::provesServer).filter(atHand).toList();
+                if (!better.isEmpty()) {
+                    leftOut.put(AuthMethod.FS, "not used after " + Methods.listed(better.stream())
+                        + ", since it does not prove the server; to allow it, put it first in " + methods.place());
+                    unproving = List.of();
+                }
+            }
+            if (!unproving.isEmpty()) {
+                attempts.add(new Attempt(Kind.UNBOUND, unproving));
+            }
+            List<AuthMethod> certified = usable.stream().filter(CERTIFIED::contains).toList();
+            for (AuthMethod method : usable) {
+                if (BINDING.contains(method) && (!certified.contains(method) || method == certified.get(0))) {
+                    attempts.add(new Attempt(Kind.BOUND, certified.contains(method) ? certified : List.of(method)));
+                }
+            }
+            usable.stream().filter(method -> method.provesServer() && !BINDING.contains(method))
+                .forEach(method -> attempts.add(new Attempt(Kind.UNBOUND, List.of(method))));
+            return new Plan(List.copyOf(attempts), leftOut);
+        }
+
+        /** Why a method is not to be used with a server; empty if it may be. */
+        private static Optional<String> objection(AuthMethod method, Methods methods, Target target, Anchors anchors) {
+            Expected server = target.expected();
+            if (!SUPPORTED.contains(method)) {
+                return Optional.of("not among the methods of this command");
+            }
+            if (anchors.option().isPresent() && !CERTIFIED.contains(method)) {
+                return Optional.of("not used, since it does not check the certificate that " + anchors.option().get()
+                    + " is about");
+            }
+            if (!method.provesServer() && server.elsewhere()) {
+                return Optional.of("not used, since it does not prove that the server is " + server.name().orElse("the one")
+                    + ", which is not this machine; to allow it, leave out alias=");
+            }
+            if (method == AuthMethod.FS) {
+                return target.isLocal() ? Optional.empty() : Optional.of("not used, since it is for servers on this machine");
+            }
+            if (!method.provesServer()) {
+                String better = Methods.listed(methods.inForce().stream().filter(AuthMethod::provesServer));
+                return !better.isEmpty() ? Optional.of("not used beside " + better + ", since it does not prove the server; to"
+                        + " allow it, name no method that does in " + methods.place())
+                    : methods.wished().contains(method) ? Optional.empty()
+                    : Optional.of("not used, since only a template names it; to allow it, name it in " + methods.place());
+            }
+            if (method.credential().isPresent() && !methods.wished().contains(method)) {
+                return Optional.of("not used, since only " + (methods.setting().isPresent() ? "a template" : "the built-in list")
+                    + " names it, and a " + method.credential().get() + " is used only on request; to allow it, name it in "
+                    + methods.place());
+            }
+            return method.credential().filter(one -> !server.from().isTrusted()).map(one -> "not used, since a " + one
+                + " goes only to a name from the command line or the configuration, and "
+                + server.name().map(name -> name + " is").orElse("this address is")
+                + (server.from() == GivenBy.COLLECTOR ? " the collector's word; to allow it, name the host: -name NAME@HOST"
+                    : " from a file that others can have written"));
+        }
+
+        @Override
+        public String toString() {
+            return attempts.stream().map(attempt -> Methods.listed(attempt.methods().stream()) + " ("
+                + attempt.kind().word() + ")").collect(Collectors.joining(", then "))
+                + leftOut.entrySet().stream().map(one -> "; " + one.getKey().label + " " + one.getValue())
+                .collect(Collectors.joining());
+        }
+    }
 
     /**
      * A security session.
@@ -7479,6 +9068,10 @@ public final class TokenRequest {
         Session usedAt(Instant now) {
             return new Session(id, key, login, end, lease, now);
         }
+
+        Session as(Login other) {
+            return new Session(id, key, other, end, lease, lastUse);
+        }
     }
 
     /** A connection on which a command may be sent, all of it encrypted. */
@@ -7491,8 +9084,13 @@ public final class TokenRequest {
 
     /** The server's answer to our policy. condor_io/condor_secman.cpp, condor_daemon_core.V6/daemon_command.cpp */
     record PolicyReply(ClassAd ad) {
+        /** More than the methods, and more than the keys, of any server take. */
+        private static final int LIST_MAX_CHARACTERS = 16 * 1024;
+        /** A longer domain is none. RFC 1035 */
+        private static final int DOMAIN_MAX_CHARACTERS = 255;
+
         Optional<String> trustDomain() {
-            return ad.string("TrustDomain").filter(domain -> !domain.isEmpty());
+            return ad.string("TrustDomain").filter(domain -> !domain.isEmpty() && domain.length() <= DOMAIN_MAX_CHARACTERS);
         }
 
         String version() {
@@ -7501,9 +9099,19 @@ public final class TokenRequest {
 
         /** Whether the server is older than a release; one that does not say what it is, is. */
         boolean isBefore(int major, int minor) {
-            Matcher version = Pattern.compile("\\$CondorVersion: ([0-9]{1,4})\\.([0-9]{1,4})\\..*").matcher(version());
-            return !version.matches() || Integer.parseInt(version.group(1)) < major
-                || (Integer.parseInt(version.group(1)) == major && Integer.parseInt(version.group(2)) < minor);
+            String prefix = "$CondorVersion: ";
+            StringTokenizer numbers = new StringTokenizer(version().startsWith(prefix)
+                ? version().substring(prefix.length()) : "", ".");
+            int theirMajor = number(numbers);
+            int theirMinor = number(numbers);
+            return theirMajor < 0 || theirMinor < 0 || !numbers.hasMoreTokens() || theirMajor < major
+                || (theirMajor == major && theirMinor < minor);
+        }
+
+        /** The next number of a version; -1 if there is none. */
+        private static int number(StringTokenizer numbers) {
+            String text = numbers.hasMoreTokens() ? numbers.nextToken() : "";
+            return Numeric.isNumber(text, 4) ? Integer.parseInt(text) : -1;
         }
 
         List<String> issuerKeys() {
@@ -7515,7 +9123,8 @@ public final class TokenRequest {
         }
 
         private List<String> words(String name) {
-            return Configuration.items(ad.string(name).orElse(""));
+            String list = ad.string(name).orElse("");
+            return Configuration.items(list.substring(0, Math.min(list.length(), LIST_MAX_CHARACTERS)));
         }
 
         /** Checks that the server decided for what we demand: its word is not enough, but its refusal is. */
@@ -7533,7 +9142,7 @@ public final class TokenRequest {
         private void require(String name, String wanted) throws ProtocolViolation {
             String value = ad.string(name).orElse("nothing");
             if (!value.equals(wanted)) {
-                throw new ProtocolViolation("the server answered " + name + " = " + value + " where we demand "
+                throw new ProtocolViolation("the server answered " + name + " = " + printable(value) + " where we demand "
                     + wanted);
             }
         }
@@ -7546,18 +9155,8 @@ public final class TokenRequest {
      * other way round; every deviation ends it. What began bound never goes on unbound.
      */
     static final class Security {
-        /** The original's client offers these, unless told otherwise. condor_io/condor_secman.cpp */
-        private static final List<AuthMethod> DEFAULT_METHODS =
-            List.of(AuthMethod.FS, AuthMethod.TOKEN, AuthMethod.KERBEROS, AuthMethod.SCITOKENS, AuthMethod.SSL);
-        private static final Set<AuthMethod> SUPPORTED = EnumSet.of(AuthMethod.FS, AuthMethod.TOKEN, AuthMethod.SSL,
-            AuthMethod.SCITOKENS, AuthMethod.PASSWORD, AuthMethod.CLAIMTOBE, AuthMethod.ANONYMOUS);
-        /** Methods that check the server's certificate. */
-        private static final Set<AuthMethod> CERTIFIED = EnumSet.of(AuthMethod.SSL, AuthMethod.SCITOKENS);
         /** How the last line about a failed login begins. */
         private static final String OFFERS = "The pool offers: ";
-        /** Methods through which a session key can come that nobody else can read. */
-        private static final Set<AuthMethod> BINDING =
-            EnumSet.of(AuthMethod.SSL, AuthMethod.SCITOKENS, AuthMethod.PASSWORD);
         /** A little longer than the longest wait, so that one session serves it. */
         private static final Duration SESSION_DURATION = Duration.ofMinutes(65);
 
@@ -7570,11 +9169,11 @@ public final class TokenRequest {
         private final Supplier<TokenDirectory.Contents> tokens;
         private final Path tokenDirectory;
         private final ServerTrust trust;
-        private final List<Attempt> attempts;
-        private final List<AuthMethod> unsupported;
+        private final Plan plan;
         private Optional<Session> session = Optional.empty();
-        private boolean boundOnly;
+        private Assurance least = Assurance.NONE;
         private boolean admitted;
+        private boolean noticed;
 
         /** @throws Failure CONFIGURATION, if the settings contradict what a token request needs */
         Security(Target target, Dialer dialer, Circumstances circumstances) throws Failure {
@@ -7591,11 +9190,9 @@ public final class TokenRequest {
             for (String demand : List.of("AUTHENTICATION", "ENCRYPTION", "INTEGRITY", "NEGOTIATION")) {
                 checkLevel(demand);
             }
-            Optional<Configuration.Setting> named = configuration.security("AUTHENTICATION_METHODS")
-                .filter(Configuration.Setting::isSet);
-            List<AuthMethod> allowed = certified(named.isEmpty() ? DEFAULT_METHODS : methods(named.get()), named);
-            this.unsupported = allowed.stream().filter(method -> !SUPPORTED.contains(method)).toList();
-            this.attempts = plan(allowed.stream().filter(SUPPORTED::contains).toList(), named.isPresent(), target.isLocal());
+            this.plan = Plan.of(Methods.of(configuration), target, circumstances.anchors(),
+                method -> unusable(method).isEmpty());
+            trace.log(Trace.SECURITY, () -> "Methods for " + target + ": " + plan);
         }
 
         /** As another, but with one token and no other method. */
@@ -7609,21 +9206,7 @@ public final class TokenRequest {
             this.tokens = () -> new TokenDirectory.Contents(List.of(token), List.of());
             this.tokenDirectory = other.tokenDirectory;
             this.trust = other.trust;
-            this.attempts = List.of(new Attempt(Kind.UNBOUND, List.of(AuthMethod.TOKEN), false));
-            this.unsupported = List.of();
-        }
-
-        /** Who names the certificate that is expected, wants no method that looks at none. */
-        private List<AuthMethod> certified(List<AuthMethod> methods, Optional<Configuration.Setting> named) throws Failure {
-            if (circumstances.anchors().fingerprints().isEmpty()) {
-                return methods;
-            }
-            List<AuthMethod> certified = methods.stream().filter(CERTIFIED::contains).toList();
-            if (certified.isEmpty()) {
-                throw Configuration.invalid(named.orElseThrow(), "a list with SSL in it, since -fingerprint is about the"
-                    + " certificate that this method checks");
-            }
-            return certified;
+            this.plan = new Plan(List.of(new Attempt(Kind.UNBOUND, List.of(AuthMethod.TOKEN))), Map.of());
         }
 
         /** The same server, to be logged in to with this token and nothing else. */
@@ -7632,18 +9215,26 @@ public final class TokenRequest {
         }
 
         /**
-         * From now on, only bound connections: the request began with one.
+         * From now on, only logins that say as much of the server as that with which the request was made.
          *
          * @throws Failure NOT_AUTHENTICATED, if there can be none
          */
-        void stayBound() throws Failure {
-            boundOnly = true;
-            if (attempts.stream().noneMatch(attempt -> attempt.kind() == Kind.BOUND)) {
+        void demand(Login first) throws Failure {
+            least = first.assurance();
+            if (least != Assurance.NONE && plan.attempts().stream().noneMatch(this::suffices)) {
                 throw new Failure(Reason.NOT_AUTHENTICATED, failedToStart(target)
-                    + "|SECMAN:2005:Protocol Error: No auth methods.",
-                    "The request was made over a bound session, and is gone on with over nothing less: allow SSL in"
-                    + " SEC_CLIENT_AUTHENTICATION_METHODS.");
+                    + "|SECMAN:2005:Protocol Error: No auth methods.", plan.leftOut().entrySet().stream()
+                    .map(one -> new Tried(one.getKey(), one.getValue(), Progress.LEFT_OUT).toString()).toList(),
+                    least == Assurance.SESSION
+                    ? "The request was made over a bound session, and is gone on with over nothing less: allow SSL in"
+                        + " SEC_CLIENT_AUTHENTICATION_METHODS."
+                    : "The request was made by " + first.method() + ", which proves the server, and is gone on with by nothing"
+                        + " less: allow that in SEC_CLIENT_AUTHENTICATION_METHODS.");
             }
+        }
+
+        private boolean suffices(Attempt attempt) {
+            return attempt.assurance().compareTo(least) >= 0;
         }
 
         /** Levels are known by their first letter. What a token request cannot do without cannot be forbidden. */
@@ -7666,44 +9257,6 @@ public final class TokenRequest {
                 + " at '" + target + "'.";
         }
 
-        private static List<AuthMethod> methods(Configuration.Setting setting) throws Failure {
-            List<AuthMethod> methods = Configuration.items(setting.value()).stream().map(AuthMethod::named)
-                .flatMap(Optional::stream).distinct().toList();
-            if (methods.isEmpty()) {
-                throw Configuration.invalid(setting, "a list of methods of authentication, such as SSL, IDTOKENS, FS");
-            }
-            return methods;
-        }
-
-        /**
-         * The connections to try, in order: bound before unbound, but FS first on this machine, where it comes first in
-         * the list, as by default. Once a certificate was rejected, or no binding method is to be had, only IDTOKENS goes on
-         * by itself, since it proves the server as well; the others must have been named by the user.
-         *
-         * @param allowed methods that we have, in order of preference
-         * @param named   whether the user named them
-         * @param local   whether the server's address is this machine's; FS is for such only
-         */
-        static List<Attempt> plan(List<AuthMethod> allowed, boolean named, boolean local) {
-            List<AuthMethod> bound = allowed.stream().filter(BINDING::contains).toList();
-            List<AuthMethod> unbound = allowed.stream().filter(method -> !BINDING.contains(method))
-                .filter(method -> method != AuthMethod.FS || local).toList();
-            if (bound.isEmpty()) {
-                return List.of(new Attempt(Kind.UNBOUND, unbound, false));
-            }
-            List<Attempt> attempts = new ArrayList<>();
-            boolean fileSystemFirst = unbound.contains(AuthMethod.FS)
-                && allowed.indexOf(AuthMethod.FS) < allowed.indexOf(bound.get(0));
-            if (fileSystemFirst) {
-                attempts.add(new Attempt(Kind.UNBOUND, List.of(AuthMethod.FS), false));
-            }
-            attempts.add(new Attempt(Kind.BOUND, bound, false));
-            attempts.add(new Attempt(Kind.UNBOUND, unbound.stream()
-                .filter(method -> method == AuthMethod.TOKEN || named)
-                .filter(method -> method != AuthMethod.FS || !fileSystemFirst).toList(), true));
-            return List.copyOf(attempts);
-        }
-
         /**
          * A channel for one command.
          *
@@ -7724,7 +9277,7 @@ public final class TokenRequest {
             Channel channel = negotiate(command);
             session = Optional.of(channel.session());
             admitted = true;
-            boundOnly = channel.session().login().kind() == Kind.BOUND;
+            least = channel.session().login().assurance();
             return channel;
         }
 
@@ -7733,8 +9286,15 @@ public final class TokenRequest {
             session = Optional.empty();
         }
 
-        /** A method that did not lead to a session. Some fail before they are run. */
-        private record Tried(AuthMethod method, String why, boolean wasRun) {
+        /** How far a method came: not to the server, into our offer, or to being run. */
+        private enum Progress { LEFT_OUT, OFFERED, RUN }
+
+        /** A method that did not lead to a session. */
+        private record Tried(AuthMethod method, String why, Progress progress) {
+            boolean wasRun() {
+                return progress == Progress.RUN;
+            }
+
             /** A line that says why, perhaps more, indented, with particulars. */
             @Override
             public String toString() {
@@ -7745,17 +9305,31 @@ public final class TokenRequest {
         private Channel negotiate(int command) throws IOException, Failure {
             List<Tried> tried = new ArrayList<>();
             trust.forget();
-            for (Attempt attempt : attempts) {
-                if (!trust.isFinal() && (!boundOnly || attempt.kind() == Kind.BOUND)) {
+            for (Attempt attempt : plan.attempts()) {
+                if (!trust.isFinal() && suffices(attempt)) {
                     Optional<Channel> channel = attempt(attempt, command, tried);
                     if (channel.isPresent()) {
-                        return channel.get();
+                        return attempt.kind() == Kind.UNBOUND ? fallenBack(channel.get(), tried) : channel.get();
                     }
                 }
             }
-            unsupported.forEach(method ->
-                tried.add(new Tried(method, "not among the methods of this command", false)));
+            plan.leftOut().forEach((method, why) -> tried.add(new Tried(method, why, Progress.LEFT_OUT)));
             throw notAuthenticated(tried);
+        }
+
+        /** Warns if bound connections should have come first, and marks the login if the server was in the way of one. */
+        private Channel fallenBack(Channel channel, List<Tried> tried) {
+            List<String> failed = tried.stream().filter(one -> Plan.BINDING.contains(one.method()))
+                .filter(one -> one.progress() != Progress.LEFT_OUT).map(one -> one.method().label).distinct().toList();
+            Session before = channel.session();
+            if (before.login().assurance() == Assurance.SERVER
+                    && plan.attempts().stream().anyMatch(attempt -> attempt.kind() == Kind.BOUND)) {
+                circumstances.listener().warn((failed.isEmpty() ? "No method that protects the session could be tried"
+                    : String.join(" and ", failed) + " did not succeed") + ", so " + before.login().method()
+                    + " is used: an active attacker between this machine and the pool can read the session.");
+            }
+            return failed.isEmpty() ? channel : new Channel(channel.stream(), before.as(before.login().insteadOf(failed)),
+                channel.connection());
         }
 
         /** In the original's words, whose stack has the last method first, and then in ours. */
@@ -7805,35 +9379,41 @@ public final class TokenRequest {
             }
             // After a no, that is the reason.
             now.stream().map(one -> one.method() == AuthMethod.SSL && one.wasRun()
-                ? new Tried(one.method(), trust.rejection().orElse(one.why()), true) : one).forEach(tried::add);
+                ? new Tried(one.method(), trust.rejection().orElse(one.why()), Progress.RUN) : one).forEach(tried::add);
             return channel;
         }
 
         private Optional<Channel> once(Attempt attempt, int command, List<Tried> tried) throws IOException, Failure {
             List<AuthMethod> methods = new ArrayList<>();
             for (AuthMethod method : attempt.methods()) {
-                unusable(method).ifPresentOrElse(why -> tried.add(new Tried(method, why, false)),
+                unusable(method).ifPresentOrElse(why -> tried.add(new Tried(method, why, Progress.LEFT_OUT)),
                     () -> methods.add(method));
             }
             if (methods.isEmpty()) {
                 return Optional.empty();
             }
+            noticeName(methods);
             Connection connection = dialer.connect();
             try {
                 Optional<Channel> channel = new Negotiation(connection, attempt.kind(), methods, tried).run(command);
                 if (channel.isEmpty()) {
                     connection.close();
-                } else if (attempt.fallback()) {
-                    circumstances.listener().warn(attempts.stream().filter(one -> one.kind() == Kind.BOUND).findFirst().stream()
-                        .flatMap(one -> one.methods().stream()).filter(method -> unusable(method).isEmpty())
-                        .map(method -> method.label).collect(Collectors.joining(" and "))
-                        + " did not succeed, so " + channel.get().session().login().method()
-                        + " is used: an active attacker between this machine and the pool can read the session.");
                 }
                 return channel;
             } catch (IOException | Failure e) {
                 connection.close();
                 throw e;
+            }
+        }
+
+        /** Says once that a certificate is judged by a name that nobody here has typed. */
+        private void noticeName(List<AuthMethod> methods) {
+            Expected server = target.expected();
+            if (!noticed && server.from() == GivenBy.COLLECTOR && server.name().isPresent()
+                    && !Collections.disjoint(methods, Plan.CERTIFIED)) {
+                noticed = true;
+                circumstances.listener().notice("The certificate must carry " + server.name().get()
+                    + ", which is the collector's word: neither the command line nor the configuration names the host.");
             }
         }
 
@@ -7843,13 +9423,15 @@ public final class TokenRequest {
                 if (method == AuthMethod.PASSWORD) {
                     Password.read(configuration, circumstances.files());
                 } else if (method == AuthMethod.SCITOKENS) {
-                    BearerToken.find(configuration, host, circumstances.files());
+                    BearerToken token = BearerToken.find(configuration, host, circumstances.files());
+                    return token.unfit(host.clock().instant()).map(why -> "the bearer token in " + token + ", " + why);
                 }
             } catch (MethodFailed e) {
                 return Optional.of(e.getMessage());
             }
-            if (CERTIFIED.contains(method) && target.alias().isEmpty() && trust.needsName(method == AuthMethod.SCITOKENS
-                    ? ServerTrust.Use.BEARER_TOKEN : ServerTrust.Use.LOGIN)) {
+            if (Plan.CERTIFIED.contains(method) && target.expected().name().isEmpty()
+                    && trust.needsName(method == AuthMethod.SCITOKENS ? ServerTrust.Use.BEARER_TOKEN
+                        : ServerTrust.Use.LOGIN)) {
                 return Optional.of("a certificate carries a name, and only an address is known: give -pool HOST, or '"
                     + target.sinful().with("alias", "HOST") + "'");
             }
@@ -7879,12 +9461,12 @@ public final class TokenRequest {
                 ClassAd ad = new ClassAd().put("UseSession", "YES").put("Sid", known.id()).put("Command", command)
                     .put("Nonce", Base64.getEncoder().encodeToString(nonce)).put("ResumeResponse", true)
                     .put("CryptoMethods", "AES").put("RemoteVersion", Wire.VERSION)
-                    .put("ConnectSinful", target.toString());
+                    .put("ConnectSinful", target.sinful().toString());
                 stream.send(stream.message().number(Wire.DC_AUTHENTICATE).ad(ad));
                 MessageReader reply = stream.receive("answer to the resumption of our session");
                 String verdict = reply.ad().string("ReturnCode").orElse("");
                 reply.end();
-                trace.log(Trace.SECURITY, () -> "Resuming the session for command " + command + ": " + verdict);
+                trace.log(Trace.SECURITY, () -> "Resuming the session for command " + command + ": " + printable(verdict));
                 if (verdict.equals("AUTHORIZED")) {
                     stream.encrypt(known.key());
                     return Optional.of(new Channel(stream, known, connection));
@@ -7952,7 +9534,7 @@ public final class TokenRequest {
                     .put("SessionDuration", Long.toString(SESSION_DURATION.toSeconds()))
                     .put("SessionLease", SESSION_DURATION.toSeconds()).put("NewSession", "YES")
                     .put("NegotiatedSession", true)
-                    .put("RemoteVersion", Wire.VERSION).put("ConnectSinful", target.toString()).put("Command", command);
+                    .put("RemoteVersion", Wire.VERSION).put("ConnectSinful", target.sinful().toString()).put("Command", command);
                 if (command == Wire.DC_SEC_QUERY) {
                     ad.put("AuthCommand", Wire.DC_NOP);
                 }
@@ -7966,7 +9548,7 @@ public final class TokenRequest {
 
             /** The methods that both sides have, ready to run. */
             private Map<AuthMethod, Authenticator> offers(PolicyReply reply) {
-                trace.log(Trace.SECURITY, () -> "The server's policy: " + reply.ad().assignments());
+                trace.log(Trace.SECURITY, () -> "The server's policy: " + reply.ad().shown());
                 Map<AuthMethod, Authenticator> offers = new EnumMap<>(AuthMethod.class);
                 for (AuthMethod method : methods) {
                     try {
@@ -7975,7 +9557,7 @@ public final class TokenRequest {
                         }
                         offers.put(method, authenticator(method, reply));
                     } catch (MethodFailed e) {
-                        tried.add(new Tried(method, e.getMessage(), false));
+                        tried.add(new Tried(method, e.getMessage(), Progress.OFFERED));
                     }
                 }
                 return offers;
@@ -7983,9 +9565,12 @@ public final class TokenRequest {
 
             private Authenticator authenticator(AuthMethod method, PolicyReply reply) throws MethodFailed {
                 return switch (method) {
-                    case SSL -> new Ssl(trust, hostName(), Optional.empty());
-                    case SCITOKENS -> new Ssl(trust, hostName(), Optional.of(BearerToken.find(configuration, host,
-                        circumstances.files())));
+                    case SSL -> new Ssl(trust, hostName(), Optional.empty(), () -> { });
+                    case SCITOKENS -> {
+                        BearerToken token = BearerToken.find(configuration, host, circumstances.files());
+                        yield new Ssl(trust, hostName(), Optional.of(token), () -> announce(method, "the bearer token in "
+                            + token));
+                    }
                     case PASSWORD -> new Password(reply.isBefore(23, 9) ? Wire.OLD_PASSWORD_USER + reply.trustDomain()
                         .orElse("") : Wire.PASSWORD_USER, Password.read(configuration, circumstances.files()), host.random());
                     case TOKEN -> new IdToken(fittingToken(reply), host.random());
@@ -8000,7 +9585,17 @@ public final class TokenRequest {
             }
 
             private String hostName() {
-                return target.alias().orElse(target.sinful().host());
+                return target.expected().name().orElse(target.sinful().host());
+            }
+
+            /** Tells of a credential; somebody who is in between a remote login with one can use the pool's side of it. */
+            private void announce(AuthMethod method, String what) {
+                circumstances.listener().credential(method.credential().orElseThrow(), "Credential for " + hostName() + ": "
+                    + what + ".");
+                if (method == AuthMethod.PASSWORD && !target.isLocal()) {
+                    circumstances.listener().warn("PASSWORD protects this session, but not the pool's side of the login:"
+                        + " somebody between this machine and " + hostName() + " could go on there as the pool's own daemons.");
+                }
             }
 
             /** Our view of the server's end of the connection, as FS wants it. */
@@ -8022,8 +9617,9 @@ public final class TokenRequest {
                     }
                     complaints.add("that of " + token.authenticatesAs() + " " + misfit.get());
                 }
-                throw new MethodFailed(noToken(complaints).replaceFirst("^no token", "no token for trust domain "
-                    + reply.trustDomain().orElse("(none)") + " and keys " + reply.issuerKeys()));
+                throw new MethodFailed("no token for trust domain " + printable(reply.trustDomain().orElse("(none)"))
+                    + " and keys " + printable(reply.issuerKeys().toString())
+                    + noToken(complaints).substring("no token".length()));
             }
 
             @SuppressWarnings("ArrayRecordComponent") // never compared
@@ -8039,18 +9635,24 @@ public final class TokenRequest {
                     message.end();
                     if (choice == 0) {
                         offers.keySet().forEach(method -> tried.add(new Tried(method,
-                            "the pool did not choose it (its log may say why)", false)));
+                            "the pool did not choose it (its log may say why)", Progress.OFFERED)));
                         return Optional.empty();
                     }
                     AuthMethod method = AuthMethod.fromWire(choice).filter(offers::containsKey)
                         .orElseThrow(() -> new ProtocolViolation("the server chose a method that we did not offer ("
                         + choice + ")"));
                     trace.log(Trace.SECURITY, () -> "The server chose " + method.label + ".");
+                    if (method == AuthMethod.PASSWORD) {
+                        announce(method, "the pool password in " + Password.file(configuration));
+                    }
                     try {
                         return Optional.of(new Proof(method, offers.remove(method).authenticate(stream)));
                     } catch (MethodFailed e) {
                         trace.log(Trace.SECURITY, () -> method.label + " failed: " + e.getMessage());
-                        tried.add(new Tried(method, e.getMessage(), true));
+                        tried.add(new Tried(method, e.getMessage(), Progress.RUN));
+                        if (trust.isFinal()) {
+                            return Optional.empty();
+                        }
                     }
                 }
                 return Optional.empty();
@@ -8095,14 +9697,14 @@ public final class TokenRequest {
                         "The pool's administrator allows it with ALLOW_DAEMON or ALLOW_WRITE, or denies it with DENY_*.");
                 }
                 Instant now = host.clock().instant();
-                long seconds = reply.ad().string("SessionDuration").filter(text -> text.matches("[0-9]{1,9}"))
+                long seconds = reply.ad().string("SessionDuration").filter(text -> Numeric.isNumber(text, 9))
                     .map(Long::parseLong).orElse(0L);
                 long lease = Math.max(0, Math.min(reply.ad().integer("SessionLease").orElse(0), Integer.MAX_VALUE));
-                trace.log(Trace.SECURITY, () -> "Authenticated with " + method.label + " as " + user
+                trace.log(Trace.SECURITY, () -> "Authenticated with " + method.label + " as " + printable(user)
                     + "; the session is "
                     + kind.name().toLowerCase(Locale.ROOT) + ", AES, for " + seconds + " s.");
                 Login login = new Login(method.label, kind, printable(user), printable(reply.version()),
-                    reply.trustDomain().map(TokenRequest::printable));
+                    reply.trustDomain().map(TokenRequest::printable), List.of());
                 return new Session(ad.string("Sid").orElse(""), key, login, now.plusSeconds(seconds),
                     Duration.ofSeconds(lease), now);
             }
@@ -8130,64 +9732,84 @@ public final class TokenRequest {
         private static final Duration HELLO_PATIENCE = Duration.ofSeconds(2);
         private final Target target;
         private final Circumstances circumstances;
+        private final Location location;
+        private final Function<Target, Optional<Target>> pool;
         private final Host host;
-        private final Map<String, Security> brokers = new LinkedHashMap<>();
+        /** Those that have been found, by their contacts. */
+        private final Map<String, Security> brokers = new HashMap<>();
 
-        /** @throws Failure UNREACHABLE if no broker's address is one; CONFIGURATION, USAGE if the settings are not good */
-        Broker(Target target, Location location, Circumstances circumstances) throws Failure {
+        /** @param pool the pool's collector, if that is who is at an address */
+        Broker(Target target, Location location, Function<Target, Optional<Target>> pool, Circumstances circumstances) {
+            this.pool = pool;
             this.target = target;
+            this.location = location;
             this.circumstances = circumstances;
             this.host = circumstances.host();
-            List<String> complaints = new ArrayList<>();
-            for (String contact : target.brokers()) {
-                Optional<Target> broker = at(contact, location, complaints);
-                if (broker.isPresent()) {
-                    brokers.put(contact, new Security(broker.get(), new Straight(broker.get(), circumstances), circumstances));
-                }
-            }
-            if (brokers.isEmpty()) {
-                throw new Failure(Reason.UNREACHABLE, Security.failedToStart(target), complaints, "");
-            }
         }
 
-        private Optional<Target> at(String contact, Location location, List<String> complaints) {
+        private Optional<Target> at(String contact, List<String> complaints) {
             try {
                 Target broker = location.at("<" + contact.substring(0, Math.max(0, contact.indexOf('#'))) + ">",
-                    "CCBID in " + target);
+                    "CCBID in " + target, target.from(), Optional.empty());
                 if (broker.brokers().isEmpty()) {
                     return Optional.of(broker);
                 }
-                complaints.add("its broker " + contact + " can itself be reached only through a broker.");
+                complaints.add("its broker " + printable(contact) + " can itself be reached only through a broker.");
             } catch (Failure failure) {
                 complaints.add("its broker " + printable(contact) + ": " + failure.hint().orElse(failure.getMessage()));
             }
             return Optional.empty();
         }
 
+        /** Each broker has its share of the time. */
         @Override
         public Connection connect() throws IOException, Failure {
+            Deadline deadline = circumstances.deadline();
+            List<String> contacts = target.brokers();
             List<String> complaints = new ArrayList<>();
-            Optional<Failure> refusal = Optional.empty();
-            for (Map.Entry<String, Security> broker : brokers.entrySet()) {
-                String id = broker.getKey().substring(broker.getKey().indexOf('#') + 1);
-                try (Channel channel = broker.getValue().open(Wire.CCB_REQUEST)) {
-                    return callBack(channel, id);
-                } catch (IOException e) {
-                    complaints.add("its broker " + broker.getKey() + ": " + e.getMessage());
-                } catch (Failure failure) {
-                    if (failure.reason == Reason.CONFIGURATION) {
-                        throw failure;
-                    }
-                    complaints.add("its broker " + broker.getKey() + ": " + (failure.reason == Reason.REFUSED
-                        ? failure.getMessage().replaceFirst("^Failed to request a new token: ", "") : failure.why()));
-                    refusal = Optional.of(failure);
+            List<Failure> refusals = new ArrayList<>();
+            for (int i = 0; i < contacts.size() && !deadline.isOver(); i++) {
+                String contact = contacts.get(i);
+                Optional<Connection> connection = deadline.share(contacts.size() - i,
+                    () -> through(contact, complaints, refusals));
+                if (connection.isPresent()) {
+                    return connection.get().until(deadline.moment());
                 }
             }
-            if (refusal.isPresent()) {
-                throw new Failure(refusal.get().reason, Security.failedToStart(target), complaints,
-                    refusal.get().hint().orElse(""));
+            if (!refusals.isEmpty()) {
+                Failure last = refusals.get(refusals.size() - 1);
+                throw new Failure(last.reason, Security.failedToStart(target), complaints, last.hint().orElse(""));
             }
-            throw new ConnectException("cannot be reached through " + String.join("; ", complaints));
+            if (brokers.isEmpty()) {
+                throw new Failure(Reason.UNREACHABLE, Security.failedToStart(target), complaints, "");
+            }
+            throw new ConnectException("cannot be reached through " + String.join("; ", printable(complaints)));
+        }
+
+        /** A connection by this broker; empty, with a complaint and perhaps a refusal, if there is none. */
+        private Optional<Connection> through(String contact, List<String> complaints, List<Failure> refusals)
+                throws Failure {
+            if (!brokers.containsKey(contact)) {
+                Optional<Target> broker = at(contact, complaints)
+                    .map(found -> pool.apply(found).map(collector -> found.as(collector.expected())).orElse(found));
+                if (broker.isEmpty()) {
+                    return Optional.empty();
+                }
+                brokers.put(contact, new Security(broker.get(), new Straight(broker.get(), circumstances), circumstances));
+            }
+            try (Channel channel = brokers.get(contact).open(Wire.CCB_REQUEST)) {
+                return Optional.of(callBack(channel, contact.substring(contact.indexOf('#') + 1)));
+            } catch (IOException e) {
+                complaints.add("its broker " + printable(contact) + ": " + e.getMessage());
+            } catch (Failure failure) {
+                if (failure.reason == Reason.CONFIGURATION) {
+                    throw failure;
+                }
+                complaints.add("its broker " + printable(contact) + ": " + (failure.reason == Reason.REFUSED
+                    ? failure.getMessage().replaceFirst("^Failed to request a new token: ", "") : failure.why()));
+                refusals.add(failure);
+            }
+            return Optional.empty();
         }
 
         private Connection callBack(Channel broker, String id) throws IOException, Failure {
@@ -8233,9 +9855,8 @@ public final class TokenRequest {
         /** The daemon may be here before the broker says that it is to come. */
         private Connection await(Channel broker, ServerSocket listener, String connectId) throws IOException {
             listener.setSoTimeout(LOOK_MILLIS);
-            Duration patience = Deadline.EXCHANGE;
-            Instant deadline = host.clock().instant().plus(patience);
-            long looks = patience.toMillis() / LOOK_MILLIS;
+            Instant deadline = circumstances.deadline().within(Deadline.EXCHANGE);
+            long looks = Duration.between(host.clock().instant(), deadline).toMillis() / LOOK_MILLIS;
             boolean answered = false;
             for (long look = 0; look < looks && host.clock().instant().isBefore(deadline); look++) {
                 if (!answered && broker.connection().hasInput()) {
@@ -8246,7 +9867,7 @@ public final class TokenRequest {
                     Connection caller = Connection.accepted(listener.accept(), host.clock(),
                         host.clock().instant().plus(HELLO_PATIENCE));
                     if (presents(connectId, caller)) {
-                        return Dialer.lead(caller.until(host.clock().instant().plus(patience)), target, circumstances);
+                        return Dialer.lead(caller.until(deadline), target, circumstances);
                     }
                     caller.close();
                 } catch (SocketTimeoutException e) {
@@ -8319,13 +9940,21 @@ public final class TokenRequest {
 
         /** What the collector knows of a daemon. Of a startd it knows the slots, whose names go before its own. */
         private record Entry(String name, String machine, String address) {
-            private static final Pattern SLOT = Pattern.compile("slot[0-9_]+@(.+)", Pattern.CASE_INSENSITIVE);
+            private static final String SLOT = "slot";
 
             static Optional<Entry> of(ClassAd ad) {
-                Matcher slot = SLOT.matcher(ad.string("Name").orElse(""));
-                String name = printable(slot.matches() ? slot.group(1) : ad.string("Name").orElse(""));
+                String name = printable(daemonOf(ad.string("Name").orElse("")));
                 return ad.string("MyAddress").or(() -> ad.string("ScheddIpAddr")).or(() -> ad.string("CredDIpAddr"))
                     .map(address -> new Entry(name, ad.string("Machine").orElse(""), address));
+            }
+
+            /** What follows {@code slot1_2@}; the name itself if it is no slot's. */
+            private static String daemonOf(String name) {
+                int at = name.indexOf('@');
+                boolean isSlot = at > SLOT.length() && at < name.length() - 1
+                    && name.regionMatches(true, 0, SLOT, 0, SLOT.length())
+                    && Numeric.consistsOf(name.substring(SLOT.length(), at), "0123456789_");
+                return isSlot ? name.substring(at + 1) : name;
             }
 
             /** For people: where it is, without how to get there. */
@@ -8339,6 +9968,7 @@ public final class TokenRequest {
         Found find() throws Failure {
             Optional<String> name = wanted.name().or(wanted::own);
             List<Entry> fitting = name.isPresent() ? named(name.get()) : List.of();
+            boolean isOwn = !fitting.isEmpty();
             if (fitting.isEmpty() && wanted.name().isPresent()) {
                 fitting = ask(equal("Name", name.get()) + " || " + equal("Machine", name.get()), List.of());
             } else if (fitting.isEmpty()) {
@@ -8353,7 +9983,8 @@ public final class TokenRequest {
             if (addresses.size() > 1 || fitting.size() == LIMIT) {
                 throw notFound(List.copyOf(addresses.values()), "More than one fits:");
             }
-            return found(fitting.get(0));
+            boolean named = wanted.name().isPresent() || isOwn;
+            return found(fitting.get(0), named ? wanted.server() : Optional.empty());
         }
 
         /** What the original would take; of several ads the first. */
@@ -8369,15 +10000,17 @@ public final class TokenRequest {
                 + (others.isEmpty() ? "no " + wanted.type().word() + "." : "these of type " + wanted.type().word() + ":"));
         }
 
-        private Found found(Entry entry) throws Failure {
+        /** @param server that the daemon's name says, as typed or as this machine's; without it the ad's word counts */
+        private Found found(Entry entry, Optional<Expected> server) throws Failure {
             Sinful sinful = Sinful.parse(entry.address()).orElseThrow(() -> notFound(List.of(entry),
                 "The collector gives an address that is none:"));
             if (Stream.of(entry.name(), entry.machine()).noneMatch(wanted.name().orElse("")::equalsIgnoreCase)) {
                 listener.notice("Asking the " + wanted.type().word() + " " + entry.shown() + ".");
             }
             boolean aliased = sinful.parameter("alias").isPresent() || entry.machine().isEmpty();
-            Target target = location.at((aliased ? sinful : sinful.with("alias", entry.machine())).toString(),
-                "the collector");
+            Target listed = location.at((aliased ? sinful : sinful.with("alias", entry.machine())).toString(),
+                "the collector", GivenBy.COLLECTOR, server);
+            Target target = listed.as(listed.expected().in(collector.target().expected()));
             return new Found(target, new Wanted(wanted.type(), Optional.of(entry.name()), collector.wanted().pool()));
         }
 
@@ -8413,15 +10046,16 @@ public final class TokenRequest {
                 MessageReader reply = channel.stream().receive("list of daemons");
                 List<Entry> entries = new ArrayList<>();
                 while (reply.number(0, 1) == 1) {
-                    Entry.of(reply.ad()).ifPresent(entries::add);
+                    Entry.of(reply.ad()).filter(entry -> entries.size() < LIMIT).ifPresent(entries::add);
                 }
                 reply.end();
-                trace.log(Trace.HOSTNAME, () -> "It knows " + entries + ".");
+                trace.log(Trace.HOSTNAME, () -> "It knows " + printable(entries.stream().map(Entry::toString).toList()) + ".");
                 return entries;
             } catch (Failure failure) {
                 throw new Failure(failure.reason, Location.nowhere(wanted.name(), failure.reason, "").getMessage(),
                     Stream.concat(Stream.of("The collector " + collector.target() + " cannot be asked for it:"),
-                        failure.details().stream()).toList(), failure.hint().orElse(""));
+                        failure.details().isEmpty() ? Stream.of(failure.getMessage()) : failure.details().stream()).toList(),
+                    failure.hint().orElse(""));
             } catch (IOException e) {
                 Reason reason = e instanceof ProtocolViolation ? Reason.VIOLATION : Reason.UNREACHABLE;
                 throw new Failure(reason, Location.nowhere(wanted.name(), reason, "").getMessage(),
@@ -8470,6 +10104,7 @@ public final class TokenRequest {
         private final Configuration configuration;
         private final Host host;
         private final Handover handover;
+        private final Deadline deadline;
         private final Trace trace;
         private final Listener listener;
         private boolean loggedIn;
@@ -8480,6 +10115,7 @@ public final class TokenRequest {
             this.configuration = circumstances.configuration();
             this.host = circumstances.host();
             this.handover = handover;
+            this.deadline = circumstances.deadline();
             this.trace = circumstances.trace();
             this.listener = circumstances.listener();
         }
@@ -8497,8 +10133,8 @@ public final class TokenRequest {
                     request.put("LimitAuthorization", String.join(",", order.authorizations()));
                 }
                 order.lifetimeSeconds().ifPresent(seconds -> request.put("TokenLifetime", seconds));
-                Answer answer = started(exchange(channel, request, "answer to the token request"), clientId);
-                return new Started(whole, login, settle(answer));
+                Answer answer = started(exchange(channel, request, "answer to the token request"), clientId, login);
+                return new Started(whole, login, target.reachedAt(channel.connection().peer()).toString(), settle(answer));
             } catch (ProtocolViolation e) {
                 throw failedToStart(Reason.VIOLATION, e.getMessage(), NO_DAEMON);
             } catch (IOException e) {
@@ -8538,7 +10174,7 @@ public final class TokenRequest {
                 loggedIn = true;
                 ClassAd request = new ClassAd().put("ClientId", ticket.clientId().reveal())
                     .put("RequestId", ticket.requestId());
-                return settle(polled(exchange(channel, request, "answer to the poll"), ticket));
+                return settle(polled(exchange(channel, request, "answer to the poll"), ticket, channel.session().login()));
             } catch (ProtocolViolation e) {
                 if (!loggedIn) {
                     throw failedToStart(Reason.VIOLATION, e.getMessage(), NO_DAEMON);
@@ -8583,7 +10219,7 @@ public final class TokenRequest {
         }
 
         private ClassAd exchange(Channel channel, ClassAd request, String what) throws IOException {
-            handover.enter();
+            handover.enter(deadline.left());
             try {
                 channel.stream().send(channel.stream().message().ad(request));
                 MessageReader reply = channel.stream().receive(what);
@@ -8605,14 +10241,14 @@ public final class TokenRequest {
         }
 
         /** An error decides even if a request ID stands beside it; then a token, then a request ID. */
-        private Answer started(ClassAd answer, Secret clientId) throws Failure {
+        private Answer started(ClassAd answer, Secret clientId, Login login) throws Failure {
             Optional<String> error = answer.string("ErrorString");
             if (error.isPresent() || answer.integer("ErrorCode").orElse(0) != 0) {
                 throw refusal(answer);
             }
             Optional<String> token = answer.string("Token").filter(text -> !text.isEmpty());
             if (token.isPresent()) {
-                return issued(token.get());
+                return issued(token.get(), login);
             }
             if (answer.isEmpty()) {
                 throw new Failure(Reason.BUSY, "Failed to request a new token: " + target
@@ -8624,20 +10260,20 @@ public final class TokenRequest {
             return new Answer.Enqueued(new Ticket(requestId, clientId));
         }
 
-        private Answer polled(ClassAd answer, Ticket ticket) throws Failure {
+        private Answer polled(ClassAd answer, Ticket ticket, Login login) throws Failure {
             Optional<String> error = answer.string("ErrorString");
             if (error.isEmpty() && answer.integer("ErrorCode").orElse(0) == 0) {
                 String token = answer.string("Token").orElseThrow(() -> new Failure(Reason.UNEXPECTED,
                     "Failed to get a status update for token request: " + target
                     + " sent neither a token nor an error.", "Its log may say more."));
-                return token.isEmpty() ? new Answer.Pending() : issued(token);
+                return token.isEmpty() ? new Answer.Pending() : issued(token, login);
             }
             String words = error.orElse("");
             if (words.startsWith("Request rate limit hit")) {
                 return new Answer.RateLimited();
             }
             if (words.startsWith("Request ID is not known")) {
-                return new Answer.Unknown(words);
+                return new Answer.Unknown(printable(words));
             }
             long code = answer.integer("ErrorCode").orElse(-1);
             Reason reason = words.startsWith("Client ID is incorrect") ? Reason.REQUEST_UNKNOWN
@@ -8648,14 +10284,14 @@ public final class TokenRequest {
                 + " has ended without a token."), reason == Reason.REFUSED ? remedy(code) : "Ask for a new one.");
         }
 
-        private Answer issued(String text) throws Failure {
-            if (!IssuedToken.isToken(text)) {
+        private Answer issued(String text, Login login) throws Failure {
+            if (!Jwt.hasForm(text)) {
                 throw new Failure(Reason.UNEXPECTED, "What " + target
                     + " sent as a token is none; it was thrown away.", "Its log may say more.");
             }
             Secret token = new Secret(text);
             handover.holds(token);
-            return new Answer.Issued(token);
+            return new Answer.Issued(token, login);
         }
 
         @Override
@@ -8666,7 +10302,7 @@ public final class TokenRequest {
                 MessageReader reply = channel.stream().receive("answer to the trial of the token");
                 ClassAd answer = reply.ad();
                 reply.end();
-                trace.log(Trace.SECURITY, () -> "The pool on the token: " + answer.assignments());
+                trace.log(Trace.SECURITY, () -> "The pool on the token: " + answer.shown());
                 if (answer.isFalse("AuthorizationSucceeded")) {
                     throw new Failure(Reason.REFUSED, "", "");
                 }
@@ -8750,7 +10386,7 @@ public final class TokenRequest {
          * @param deadline when the last poll is
          * @throws Failure REQUEST_UNKNOWN, TIMED_OUT, or what the pool says
          */
-        Secret await(Ticket ticket, Duration first, Instant deadline) throws Failure {
+        Answer.Issued await(Ticket ticket, Duration first, Instant deadline) throws Failure {
             Instant start = clock.instant();
             Optional<State> last = Optional.empty();
             int inARow = 0;
@@ -8760,7 +10396,7 @@ public final class TokenRequest {
                 last = Optional.of(State.PENDING);
             }
             while (true) {
-                List<Secret> token = new ArrayList<>();
+                List<Answer.Issued> token = new ArrayList<>();
                 Outcome outcome = ask(ticket, token::add);
                 if (!token.isEmpty()) {
                     return token.get(0);
@@ -8781,11 +10417,11 @@ public final class TokenRequest {
             }
         }
 
-        private Outcome ask(Ticket ticket, Consumer<Secret> taker) throws Failure {
+        private Outcome ask(Ticket ticket, Consumer<Answer.Issued> taker) throws Failure {
             try {
                 Answer answer = pool.poll(ticket);
                 if (answer instanceof Answer.Issued issued) {
-                    taker.accept(issued.token());
+                    taker.accept(issued);
                 }
                 return answer instanceof Answer.Unknown unknown
                     ? new Outcome(State.UNKNOWN, Optional.of(unknown.words()), false)
@@ -8888,6 +10524,8 @@ public final class TokenRequest {
         /** By how much the pool's clock may be ahead of ours, and a token's times be none of our business. */
         private static final Duration SKEW = Duration.ofSeconds(60);
         private static final String SCOPE = "condor:/";
+        /** Of how many authorizations that nobody asked for each has a warning of its own. */
+        private static final int MORE_MAX = 10;
         private final SigningKeys keys;
         private final Instant now;
 
@@ -8933,15 +10571,19 @@ public final class TokenRequest {
                 .map(scope -> scope.startsWith(SCOPE) ? scope.substring(SCOPE.length()) : scope).toList();
             List<String> asked = order.authorizations();
             if (asked.isEmpty() && !granted.isEmpty()) {
-                warnings.add("the token is limited to " + String.join(", ", granted)
+                warnings.add("the token is limited to " + String.join(", ", printable(granted))
                     + ", though no limit was asked for.");
             } else if (granted.isEmpty() && !asked.isEmpty()) {
                 warnings.add("the token is not limited to the authorizations asked for.");
             } else {
-                asked.stream().filter(level -> !granted.contains(level))
+                Set<String> had = Set.copyOf(granted);
+                asked.stream().filter(level -> !had.contains(level))
                     .forEach(level -> warnings.add("the token lacks authorization " + level + "."));
-                granted.stream().filter(level -> !asked.contains(level))
-                    .forEach(level -> warnings.add("the token also has authorization " + level + "."));
+                List<String> more = granted.stream().filter(level -> !asked.contains(level)).toList();
+                more.stream().limit(MORE_MAX).forEach(level -> warnings.add("the token also has authorization " + level + "."));
+                if (more.size() > MORE_MAX) {
+                    warnings.add("the token also has " + (more.size() - MORE_MAX) + " more authorizations.");
+                }
             }
         }
 
@@ -9996,11 +11638,12 @@ public final class TokenRequest {
                 for (String line : new String(story.bytes(), UTF_8).lines().filter(line -> !line.isBlank()).toList()) {
                     Json.Fields event = new Json.Fields(Json.object(new StringReader(line)));
                     if (event.text("event").equals(Optional.of("enqueued"))) {
-                        last = Optional.of(new Kept(Pending.of(event), line + "\n",
-                            story.isOurs() && story.weakness().isEmpty()));
+                        last = Optional.of(new Kept(Pending.of(event), line + "\n", Optional.empty()));
                     }
                 }
-                return last.orElseThrow(() -> unreadable(source, "it holds no \"enqueued\" event"));
+                Kept kept = last.orElseThrow(() -> unreadable(source, "it holds no \"enqueued\" event"));
+                Optional<String> doubt = source.equals("-") ? Optional.empty() : doubt(source, story);
+                return doubt.isEmpty() ? kept : doubted(kept, doubt);
             } catch (JsonProcessingException e) {
                 throw unreadable(source, "it is no JSON, one object a line");
             } catch (InvalidPathException e) {
@@ -10012,6 +11655,20 @@ public final class TokenRequest {
             } catch (IOException e) {
                 throw unreadable(source, numbered(reason(e)));
             }
+        }
+
+        /** Why others can have written a file; empty if it is ours, and nobody else may write to it. */
+        private static Optional<String> doubt(String source, InputFiles.Input story) {
+            return story.weakness().map(Object::toString)
+                .or(() -> Optional.of(source + " is not this user's").filter(words -> !story.isOurs()));
+        }
+
+        /** The same as others' word, also in the file that is kept of it, which is ours. */
+        private static Kept doubted(Kept kept, Optional<String> doubt) throws IOException {
+            Pending pending = kept.pending().from(GivenBy.OTHERS_FILE);
+            Map<String, Object> fields = Json.object(new StringReader(kept.line()));
+            fields.putAll(pending.server().fields());
+            return new Kept(pending, Json.line(fields), doubt);
         }
 
         private static Failure unreadable(String source, String why) {
@@ -10037,7 +11694,8 @@ public final class TokenRequest {
         private final Host host;
         private boolean json;
         private Detail detail = Detail.NORMAL;
-        private final Set<String> warned = new HashSet<>();
+        private final Set<String> warned = new LinkedHashSet<>();
+        private final Set<String> credentials = new LinkedHashSet<>();
         private Optional<Boolean> terminal = Optional.empty();
         private Optional<String> requestId = Optional.empty();
         private Optional<String> resumption = Optional.empty();
@@ -10084,6 +11742,14 @@ public final class TokenRequest {
         public synchronized void warn(String text) {
             if (warned.add(text)) {
                 print("WARNING: " + text, YELLOW);
+            }
+        }
+
+        @Override
+        public synchronized void credential(String kind, String words) {
+            credentials.add(kind);
+            if (detail == Detail.VERBOSE) {
+                notice(words);
             }
         }
 
@@ -10144,6 +11810,7 @@ public final class TokenRequest {
         Map<String, Object> fields(Event.Enqueued event) {
             Map<String, Object> fields = Json.event("enqueued", event.time());
             fields.putAll(event.pending().fields());
+            fields.put("credentials", List.copyOf(credentials));
             fields.put("approve_with", event.approveWith());
             event.approvalUrl().ifPresent(url -> fields.put("approval_url", url));
             event.replaces().ifPresent(id -> fields.put("replaces", id));
@@ -10223,8 +11890,8 @@ public final class TokenRequest {
                 notice("The token's signature is " + (review.verified() ? "verified."
                     : "not verified: the pool's signing key is not at hand."));
             }
-            Map<String, Object> rest = rest(review.verified(), Stream.concat(trouble.map(Failure::getMessage).stream(),
-                review.warnings().stream()).toList());
+            Map<String, Object> rest = rest(review.verified(), Stream.of(trouble.map(Failure::getMessage).stream(),
+                warned.stream().map(TokenRequest::printable), review.warnings().stream()).flatMap(texts -> texts));
             if (begun) {
                 end(rest);
             } else if (event.file().isPresent()) {
@@ -10239,14 +11906,18 @@ public final class TokenRequest {
             fields.put("request_id", event.requestId().orElse(null));
             event.file().ifPresentOrElse(file -> fields.put("file", file.toString()),
                 () -> fields.put("token", event.token().reveal()));
+            fields.put("method", event.login().method());
+            fields.put("session", event.login().kind().word());
+            fields.putAll(event.server().fields());
+            fields.put("credentials", List.copyOf(credentials));
             fields.put("claims", IssuedToken.claims(event.token()).orElse(null));
             return fields;
         }
 
-        private static Map<String, Object> rest(boolean verified, List<String> warnings) {
+        private static Map<String, Object> rest(boolean verified, Stream<String> warnings) {
             Map<String, Object> fields = new LinkedHashMap<>();
             fields.put("signature", verified ? "verified" : "unverified");
-            fields.put("warnings", warnings);
+            fields.put("warnings", warnings.distinct().toList());
             return fields;
         }
 
@@ -10261,7 +11932,7 @@ public final class TokenRequest {
             notice("Verified: " + target + " takes the token; it maps to " + login.user() + " (" + login.method() + ").");
             Map<String, Object> fields = Json.event("verified", host.clock().instant());
             fields.put("request_id", requestId.orElse(null));
-            fields.put("address", target.toString());
+            fields.put("address", target.sinful().toString());
             fields.put("identity", login.user());
             fields.put("method", login.method());
             tell(fields);
@@ -10275,6 +11946,32 @@ public final class TokenRequest {
                 print("  " + (resumption.equals(failure.hint()) ? LEAVING : "") + hint, ""));
             tellFailed(failure, failure.reason.exitStatus);
             return failure.reason.exitStatus;
+        }
+
+        /**
+         * Explains what ought not to happen, as far as that is still possible, and returns the exit status. For what Java lacks
+         * the words are ready; of a mistake in the program more can be said.
+         */
+        synchronized int broken(Throwable e, LastWords lastWords) {
+            boolean isBug = lastWords.isBug(e);
+            Optional<Failure> failure = Optional.empty();
+            try {
+                erase();
+                failure = Optional.of(isBug ? Failure.bug(e) : new Failure(Reason.INTERNAL, lastWords.text(e), ""));
+            } catch (RuntimeException | Error worse) {
+                // What is ready has to do.
+            }
+            if (isBug && failure.isPresent()) {
+                host.err().println(failure.get().getMessage());
+            } else {
+                host.err().writeBytes(lastWords.of(e));
+            }
+            try {
+                failure.ifPresent(known -> tellFailed(known, Reason.INTERNAL.exitStatus));
+            } catch (RuntimeException | Error worse) {
+                // JSON cannot be written any more.
+            }
+            return Reason.INTERNAL.exitStatus;
         }
 
         /** A signal will end the program soon; what it says about going on is not true any more. */
@@ -10294,18 +11991,21 @@ public final class TokenRequest {
             Map<String, Object> fields = Json.event("failed", host.clock().instant());
             fields.put("code", failure.reason.code);
             fields.put("exit", exitStatus);
-            fields.put("message", printable(failure.getMessage().replace('\n', ' ')));
+            fields.put("message", oneLine(failure.getMessage().replace('\n', ' ')));
             fields.put("request_id", requestId.orElse(null));
+            if (!credentials.isEmpty()) {
+                fields.put("credentials", List.copyOf(credentials));
+            }
             fields.put("retryable", failure.reason.isRetryable());
-            fields.put("hint", failure.hint().map(TokenRequest::printable).orElse(null));
-            fields.put("details", failure.details().stream().map(TokenRequest::printable).toList());
+            fields.put("hint", failure.hint().map(TokenRequest::oneLine).orElse(null));
+            fields.put("details", failure.details().stream().map(TokenRequest::oneLine).toList());
             tell(fields);
         }
 
         private void tell(Map<String, Object> event) {
             if (json && !over) {
                 if (begun) {
-                    end(rest(false, List.of("the token was not looked at.")));
+                    end(rest(false, Stream.of("the token was not looked at.")));
                 }
                 host.out().print(Json.line(event));
                 host.out().flush();
@@ -10320,7 +12020,7 @@ public final class TokenRequest {
             }
             boolean plain = colour.isEmpty() || !host.environment().getOrDefault("NO_COLOR", "").isEmpty()
                 || !onTerminal();
-            host.err().println(plain ? printable(line) : "\033[" + colour + "m" + printable(line) + "\033[0m");
+            host.err().println(plain ? oneLine(line) : "\033[" + colour + "m" + oneLine(line) + "\033[0m");
             host.err().flush();
         }
 

@@ -178,14 +178,14 @@ setup_file() {
 @test "a pool that cannot be found or reached is so called" {
   ask -pool nosuchhost.invalid
   ask -pool 127.0.0.1:1
-  ask -pool '<127.0.0.1:1?alias=cm.example.org>'
+  ask -pool '<127.0.0.1:1?alias=localhost>'
   assert_transcript pools-not-reached
 }
 
 @test "a pool may be a name, an address, or a sinful string with alias, addresses and endpoint" {
   pool_lines='^(start|shared-port)'
   ask -pool "localhost:$LOOPBACK_PORT?sock=collector"
-  ask -pool "<127.0.0.1:$LOOPBACK_PORT?alias=cm.example.org&sock=collector>"
+  ask -pool "<127.0.0.1:$LOOPBACK_PORT?alias=localhost&sock=collector>"
   ask -pool "<192.0.2.1:1?addrs=127.0.0.1-$LOOPBACK_PORT&noUDP>"
   ask -pool "127.0.0.1:$LOOPBACK_PORT"
   with "_CONDOR_COLLECTOR_PORT=$LOOPBACK_PORT" -- -pool localhost

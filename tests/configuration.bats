@@ -2,7 +2,6 @@
 # HTCondor's configuration language. Each folder of fixtures/config holds a small configuration and what the real
 # condor_config_val answered (its README says how); what we do on purpose otherwise is at the end of this file.
 # shellcheck disable=SC2030,SC2031 # each test has a configuration of its own
-# shellcheck disable=SC2034 # settings and REQUEST_MAIN are for run_tool
 load lib
 
 CASES=$BATS_TEST_DIRNAME/fixtures/config

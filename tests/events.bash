@@ -39,20 +39,15 @@ stop_process() { [[ ! -e $BATS_TEST_TMPDIR/process ]] || send KILL 2>/dev/null |
 # launch ARGUMENT...: `request` in the background, as a process that signals reach though it is there; its ID is in the
 # file process. For finish.
 launch() {
-  : >"$BATS_TEST_TMPDIR/stderr"
   settings=(sh -c 'echo "$$" >"$0" && exec "$@"' "$BATS_TEST_TMPDIR/process")
-  {
-    request "$@"
-    exit "$status"
-  } 3>&- &
-  client=$!
+  start "$@"
   settings=()
 }
 
 # begin_process ARGUMENT...: `launch`, until it has said that it waits
 begin_process() {
   launch "$@"
-  await_event '^(Token request enqueued|Going on)' "$BATS_TEST_TMPDIR/stderr"
+  await_line '^(Token request enqueued|Going on)'
 }
 
 # send SIGNAL: to what was launched

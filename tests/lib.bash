@@ -2,6 +2,7 @@
 # What the bats files share: run the tool, normalise what happened, compare it. Load it with `load lib`.
 bats_require_minimum_version 1.8.0 # what Debian 12 ships; keep to it
 load workbench
+load client
 
 # Every test begins in an empty folder of its own, with an empty home. A file's own setup calls own_folders.
 setup() { own_folders; }

@@ -2,8 +2,6 @@
 # What the tests on the embedded pool share. Load it with `load loopback`.
 load lib
 
-# Longest wait for anything that ought to come at once, seconds.
-EVENTUALLY=20
 # Which lines of the pool's log belong into the transcript, as a regular expression.
 pool_lines=
 
@@ -26,12 +24,6 @@ pool_with() {
 # A token that is short, and the same in every run.
 TOKEN=eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJwb29sLnRlc3QiLCJzdWIiOiJhbGljZUBvd24udGVzdCJ9.c2lnbmF0dXJl
 
-# authenticate_by METHOD...: the client's list
-authenticate_by() {
-  local IFS=,
-  export _CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS="$*"
-}
-
 # events PATTERN: how many lines of the pool's log match
 events() { grep -Ecs -- "$1" "$LOOPBACK_LOG" || :; }
 
@@ -48,21 +40,15 @@ await_event() {
 
 # ---- The transcript ----
 
-# begin ARGUMENT...: `request` in the background, until it has said that it waits
+# begin ARGUMENT...: a client that has said that it waits
 begin() {
-  : >"$BATS_TEST_TMPDIR/stderr"
-  {
-    request "$@"
-    exit "$status"
-  } 3>&- &
-  client=$!
-  await_event '^Token request enqueued' "$BATS_TEST_TMPDIR/stderr"
+  start "$@"
+  await_line '^Token request enqueued'
 }
 
-# finish: waits for its end; sets status and appends its record to the transcript
+# finish: waits for its end, however long it waits itself; sets status and appends its record to the transcript
 finish() {
-  status=0
-  wait "$client" || status=$?
+  await_end "$ANSWERED_WITHIN"
   append
 }
 
@@ -120,11 +106,4 @@ lacks() {
   for text in "${@:2}"; do
     if grep -F -e "$text" "$1"; then return 1; fi
   done
-}
-
-# assert_status EXPECTED
-assert_status() {
-  ((status == $1)) && return
-  cat "$BATS_TEST_TMPDIR/record"
-  return 1
 }

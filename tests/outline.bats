@@ -52,7 +52,7 @@ statuses() { help | sed -nE 's/^  ([0-9, ]*[0-9])  (.*)/\1 \2/p'; }
   at_the_door 'Thread\.sleep' Host
   at_the_door 'System\.getenv' Host
   at_the_door 'new SecureRandom\(|SecureRandom\.getInstance' Host
-  at_the_door 'FileDescriptor\.(out|err)' Host
+  at_the_door 'FileDescriptor\.(out|err)' Host LastWords
   at_the_door 'System\.(out|err|in)[^a-z]' ''
   at_the_door 'Instant\.now|currentTimeMillis|nanoTime' ''
   at_the_door 'printStackTrace' ''
@@ -135,4 +135,12 @@ statuses() { help | sed -nE 's/^  ([0-9, ]*[0-9])  (.*)/\1 \2/p'; }
   for fault in $faults; do
     grep -Eq "(^|[^a-z-])$fault($|[^a-z-])" tests/failures.bats || { echo "no test of $fault" && return 1; }
   done
+}
+
+# Each lane of run.sh takes the tests of its release.
+@test "every test with a real pool names its release first" {
+  run grep -nE '^@test ' tests/real_*.bats
+  ((${#lines[@]} >= 200))
+  run grep -nEv '^[^:]+:[0-9]+:@test "(stable|testing): ' <(printf '%s\n' "${lines[@]}")
+  ((status == 1))
 }

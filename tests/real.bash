@@ -1,12 +1,16 @@
-# shellcheck shell=bash disable=SC2034 # variables for the files that load this
+# shellcheck shell=bash disable=SC2034,SC2154 # variables that lib takes and sets
 # What the real_*.bats share: a scenario is a function of the release, and two @tests call it, one for each pool. (bats
 # 1.8 finds tests by reading the file's text, so a loop cannot make them.)
+#
+# Both pools can be tested at the same time, each by a run of its own, a lane: bats --filter '^stable: ', and the same
+# with testing. So the name of every test begins with the release, and a test touches that pool and no other; what is done
+# for a whole file is done to the pools in TOKEN_REQUEST_RELEASES.
 load lib
 
-# Longest wait for anything that ought to come at once, seconds.
-EVENTUALLY=20
-# Longest life of a client that nothing keeps waiting, seconds: an exchange may take 25.
-ENDED_WITHIN=40
+# A call that goes on for ever, as after a request that ought to have been refused, is given up then, seconds.
+ANSWERED_WITHIN=$ENDED_WITHIN
+# The releases whose pools are for this run.
+read -ra RELEASES <<<"${TOKEN_REQUEST_RELEASES-stable testing}"
 
 setup() {
   [[ ${TOKEN_REQUEST_REAL-no} != no ]] || skip "${TOKEN_REQUEST_REAL_REASON-no real pool}"
@@ -25,6 +29,7 @@ teardown() {
 on() {
   local environment=POOL_ENV_${1^^}
   RELEASE=$1
+  [[ $BATS_TEST_DESCRIPTION == "$RELEASE: "* ]] || { echo "this test's name does not begin with $RELEASE:" && return 1; }
   # shellcheck source=/dev/null
   source "${!environment:?}"
   export _CONDOR_AUTH_SSL_CLIENT_CAFILE=$POOL_CA _CONDOR_SEC_TOKEN_DIRECTORY=$HOME/made/tokens.d
@@ -38,10 +43,11 @@ pool() (
   "$TESTS_DIR/pool/pool.sh" "$1" "$RELEASE" "${@:2}"
 )
 
-# every_pool COMMAND [ARGUMENT...]: for setup_file and teardown_file, which run even when all is skipped
+# every_pool COMMAND [ARGUMENT...]: to those of this run; for setup_file and teardown_file, which run even when all is
+# skipped
 every_pool() {
   [[ ${TOKEN_REQUEST_REAL-no} != no ]] || return 0
-  for RELEASE in stable testing; do
+  for RELEASE in "${RELEASES[@]}"; do
     pool "$@" </dev/null >/dev/null 2>&1
   done
 }
@@ -66,12 +72,6 @@ let_go() {
   held=
 }
 
-# authenticate_by METHOD...: the client's list
-authenticate_by() {
-  local IFS=,
-  export _CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS="$*"
-}
-
 # log_in_with TOKEN: leaves the token where the client looks for some
 log_in_with() {
   (umask 077 && mkdir -p "$_CONDOR_SEC_TOKEN_DIRECTORY" && printf '%s\n' "$1" >"$_CONDOR_SEC_TOKEN_DIRECTORY/login")
@@ -84,57 +84,10 @@ PENDING=(-identity alice@pool.test -authz READ -lifetime 600)
 
 # ---- A client that waits ----
 
-# start ARGUMENT...: `request` in the background
-start() { background request_with_status "$@"; }
-
-request_with_status() {
-  request "$@"
-  return "$status"
-}
-
-# background COMMAND...: starts a client. Job control, since SIGINT is ignored by background jobs without it.
-background() {
-  rm -f "$BATS_TEST_TMPDIR"/{stdout,stderr}
-  set -m
-  "$@" 3>&- &
-  client=$!
-  set +m
-}
-
-# await_line PATTERN [COUNT]: until so many lines of the client's stderr match
-await_line() {
-  local deadline=$((SECONDS + EVENTUALLY)) file=$BATS_TEST_TMPDIR/stderr matching
-  until matching=$(grep -Ecs -- "$1" "$file") && ((matching >= ${2-1})); do
-    if ! kill -0 "$client" 2>/dev/null || ((SECONDS >= deadline)); then
-      printf 'no line %s in:\n' "$1"
-      cat "$file"
-      return 1
-    fi
-    sleep 0.02
-  done
-}
-
 # await_id: sets id to the request's, when the client has said it
 await_id() {
   await_line 'please approve request [0-9]{7}\.$'
   id=$(sed -nE 's/.*please approve request ([0-9]{7})\.$/\1/p' "$BATS_TEST_TMPDIR/stderr")
-}
-
-# finish: waits for the client's end; sets status. One that goes on for ever, as after a request that ought to have been
-# refused, is ended.
-finish() {
-  local deadline=$((SECONDS + ENDED_WITHIN))
-  while kill -0 "$client" 2>/dev/null; do
-    if ((SECONDS >= deadline)); then
-      echo 'the client does not end; its stderr:'
-      cat "$BATS_TEST_TMPDIR/stderr"
-      return 1
-    fi
-    sleep 0.02
-  done
-  status=0
-  wait "$client" || status=$?
-  client=
 }
 
 # request_and_approve ARGUMENT...: the whole story
@@ -144,10 +97,10 @@ request_and_approve() {
   client_id=$(pool list "${administrator[@]}" | jq -r --arg id "$id" '.[] | select(.RequestId == $id).ClientId')
   [[ -n $client_id ]]
   pool approve "$id" "${administrator[@]}" >/dev/null 2>&1
-  finish
+  await_end
 }
 
-# java_process: the number of the client's JVM, the only child of the shell around it
+# java_process: the number of the client's JVM, the only child of the shell around it, if it was started with AS_PROCESS
 java_process() {
   local numbers
   read -ra numbers <"/proc/$client/task/$client/children"
@@ -155,23 +108,7 @@ java_process() {
   echo "${numbers[0]}"
 }
 
-# end_client: for a test that has failed meanwhile
-end_client() {
-  [[ -n ${client-} ]] || return 0
-  kill -KILL -- "-$client" 2>/dev/null || :
-  wait "$client" 2>/dev/null || :
-  client=
-}
-
 # ---- What has to hold ----
-
-# assert_status EXPECTED
-assert_status() {
-  ((status == $1)) && return
-  printf 'exit %s instead of %s\n' "$status" "$1"
-  cat "$BATS_TEST_TMPDIR/stderr"
-  return 1
-}
 
 # assert_is_token FILE: one line that is a token, and nothing else
 assert_is_token() {

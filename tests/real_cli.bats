@@ -25,7 +25,7 @@ side_by_side() {
 run_theirs() {
   background original
   [[ -z $approved ]] || pool wait-and-approve any >/dev/null 2>&1
-  finish
+  await_end
   their_status=$status
 }
 

@@ -51,8 +51,8 @@ told() {
   jq -cr "select(.event == \"$1\") | $2" "$BATS_TEST_TMPDIR/stdout" | tail -n 1
 }
 
-# await_event EVENT [COUNT]: until so many are on stdout; then sets id to the request's
-await_event() {
+# await_told EVENT [COUNT]: until so many are on stdout; then sets id to the request's
+await_told() {
   local deadline=$((SECONDS + EVENTUALLY)) found
   until found=$(grep -cs "^{\"event\":\"$1\",.*}$" "$BATS_TEST_TMPDIR/stdout") && ((found >= ${2-1})); do
     if ! kill -0 "$client" 2>/dev/null || ((SECONDS >= deadline)); then
@@ -89,9 +89,9 @@ approve_as_told() { type_as_administrator "$(told enqueued .approve_with)"; }
 # approved ARGUMENT...: the whole story of a request that is as -json tells it
 approved() {
   start -json -pool "$HERE" "$@"
-  await_event enqueued
+  await_told enqueued
   approve_as_told
-  finish
+  await_end
 }
 
 # keep_token FILE: the token of the last event, as if it had been written there
@@ -100,10 +100,10 @@ keep_token() {
   assert_is_token "$1"
 }
 
-# kill_client: as the machine does when it loses power
+# kill_client: as the machine does when it loses power. For a client that was started as a process.
 kill_client() {
   kill -KILL "$(java_process)"
-  finish
+  await_end
   assert_status 137
 }
 

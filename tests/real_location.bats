@@ -14,9 +14,9 @@ teardown() {
 # brings_token ARGUMENT...: the request is approved by the command that the administrator is told, and is then a token
 brings_token() {
   start -json "${PENDING[@]}" "$@"
-  await_event enqueued
+  await_told enqueued
   approve_as_told
-  finish
+  await_end
   assert_status 0
   keep_token token
   assert_pending_claims token
@@ -99,9 +99,9 @@ no_options() {
   [[ $(told enqueued '[.method, .session]') == '["SSL","bound"]' ]]
   # The identity is completed, and the pool's signing key is at hand.
   start -json -identity alice -authz READ -lifetime 600
-  await_event enqueued
+  await_told enqueued
   approve_as_told
-  finish
+  await_end
   [[ $(told issued '[.claims.sub, .signature, .warnings]') == '["alice@pool.test","verified",[]]' ]]
 }
 
@@ -160,7 +160,7 @@ documented_by_a_site() {
   unset _CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS
   order=(-pool "$HERE" -type collector -identity "SCHEDD_$POOL_HOST@$POOL_HOST" -authz ADVERTISE_MASTER -authz ADVERTISE_SCHEDD
     -authz NEGOTIATOR -authz DAEMON -authz READ -token "SCHEDD_$POOL_HOST@$POOL_HOST")
-  java() { env _CONDOR_TOOL.SEC_CLIENT_AUTHENTICATION_METHODS=SSL "$(type -P java)" "$@"; }
+  settings=(_CONDOR_TOOL.SEC_CLIENT_AUTHENTICATION_METHODS=SSL)
   request_and_approve "${order[@]}"
   assert_status 0
   [[ ! -s $BATS_TEST_TMPDIR/stdout ]]

@@ -109,7 +109,7 @@ anonymous_pending() {
   on "$1"
   by ANONYMOUS
   start -pool "$HERE" "${PENDING[@]}"
-  finish
+  await_end
   assert_pool_golden "anonymous_pending_$RELEASE" # the two word it differently
 }
 

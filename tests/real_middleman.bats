@@ -4,14 +4,13 @@
 # nothing that the command says, so they share their goldens.
 #
 # Two requests are used. One is approved at once by a rule (condor@..., ADVERTISE_STARTD); the other waits for approval.
-load lib
+load real
 
-RELEASES=(stable testing)
 DOMAIN=secret.test # occurs nowhere but in the requests
 
 setup_file() {
   [[ ${TOKEN_REQUEST_REAL-no} != no ]] || return 0
-  local options release
+  local options
   export BATS_TEST_TIMEOUT=60 # a command that takes his word for something may wait for an hour
   read -ra options <<<"$TOKEN_REQUEST_JAVA_OPTIONS"
   export ORDERS=$BATS_FILE_TMPDIR/orders MIDDLEMAN_CERTIFICATE=$BATS_FILE_TMPDIR/middleman
@@ -21,9 +20,7 @@ setup_file() {
     <"$BATS_FILE_TMPDIR/life" >"$BATS_FILE_TMPDIR/port" 2>"$BATS_FILE_TMPDIR/complaints" 3>&- &
   MIDDLEMAN=$!
   exec {LIFE}>"$BATS_FILE_TMPDIR/life"
-  for release in "${RELEASES[@]}"; do
-    "$TESTS_DIR/pool/pool.sh" auto-approve "$release" on
-  done
+  every_pool auto-approve on
   certificate
   soon test -s "$BATS_FILE_TMPDIR/port" || { cat "$BATS_FILE_TMPDIR/complaints" && return 1; }
   MIDDLEMAN_PORT=$(sed 's/^MIDDLEMAN_PORT=//' "$BATS_FILE_TMPDIR/port")
@@ -35,51 +32,45 @@ teardown_file() {
   exec {LIFE}>&-
   wait "$MIDDLEMAN"
   cat "$BATS_FILE_TMPDIR/complaints" # of no use unless something failed
-  local release
-  for release in "${RELEASES[@]}"; do
-    "$TESTS_DIR/pool/pool.sh" auto-approve "$release" off
-  done
+  every_pool auto-approve off
 }
-
-setup() {
-  [[ ${TOKEN_REQUEST_REAL-no} != no ]] || skip "${TOKEN_REQUEST_REAL_REASON-no real pool}"
-  own_folders
-  methods SSL
-  # The CAs of this machine would be counted in a message.
-  export _CONDOR_AUTH_SSL_CLIENT_USE_DEFAULT_CAS=false
-  THEN=none
-}
-
-# methods LIST: what the user's own settings name
-methods() { export _CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS=$1; }
 
 # certificate: a self-signed one of his own, for the pools' host name
 certificate() {
-  local name
+  local name=POOL_ENV_${RELEASES[0]^^}
   # shellcheck source=/dev/null
-  name=$(source "$POOL_ENV_STABLE" && echo "$POOL_HOST")
+  name=$(source "${!name}" && echo "$POOL_HOST")
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj '/CN=man in the middle' \
     -addext "subjectAltName=DNS:$name" -keyout "$MIDDLEMAN_CERTIFICATE.key" -out "$MIDDLEMAN_CERTIFICATE.pem"
   openssl pkcs12 -export -passout pass:changeit -in "$MIDDLEMAN_CERTIFICATE.pem" -inkey "$MIDDLEMAN_CERTIFICATE.key" \
     -out "$MIDDLEMAN_CERTIFICATE.p12"
 }
 
-# soon COMMAND...: waits until it succeeds, 20 seconds at most
+# soon COMMAND...: waits until it succeeds
 soon() {
-  local deadline=$((SECONDS + 20))
+  local deadline=$((SECONDS + EVENTUALLY))
   until "$@" 2>/dev/null; do
     ((SECONDS < deadline)) || return 1
     sleep 0.05
   done
 }
 
-# against RELEASE ATTACK ARGUMENT...: requests a token through the man in the middle. Leaves what he read in $LOOT, and
-# takes from the record what differs between machines, releases and runs. THEN is what follows forget-session.
+# behind RELEASE [METHOD...]: takes that pool, for the user of these settings; SSL unless others are named
+behind() {
+  on "$1"
+  authenticate_by "${@:2}"
+  (($# > 1)) || authenticate_by SSL
+  # The CAs of this machine would be counted in a message.
+  export _CONDOR_AUTH_SSL_CLIENT_USE_DEFAULT_CAS=false
+  THEN=none
+}
+
+# against ATTACK ARGUMENT...: requests a token through the man in the middle. Leaves what he read in $LOOT, and takes from
+# the record what differs between machines, releases and runs. THEN is what follows forget-session.
 against() {
-  local release=$1 attack=$2 rules
-  shift 2
-  enter_pool "$release"
-  LOOT=$BATS_TEST_TMPDIR/loot.$release.$attack
+  local attack=$1 rules
+  shift
+  LOOT=$BATS_TEST_TMPDIR/loot.$attack
   printf '%s\n' --pool "127.0.0.1:$POOL_PORT" --attack "$attack" --then "$THEN" --loot "$LOOT" \
     --certificate "$MIDDLEMAN_CERTIFICATE.p12" >"$ORDERS"
   request -pool "$POOL_HOST:$MIDDLEMAN_PORT" "$@"
@@ -95,31 +86,22 @@ against() {
   sed -E -i "${rules[@]/#/-e}" "$BATS_TEST_TMPDIR/record"
 }
 
-# enter_pool RELEASE: sets POOL_*, and the CA that the command trusts
-enter_pool() {
-  local file=POOL_ENV_${1^^}
-  # shellcheck source=/dev/null
-  source "${!file}"
-  export _CONDOR_AUTH_SSL_CLIENT_CAFILE=$POOL_CA
-}
-
-# approved RELEASE ATTACK ARGUMENT...: the same for a request that an administrator approves as soon as it is there. Sets
-# CLIENT_ID.
-approved() {
+# approved_against ATTACK: the same for a request that an administrator approves as soon as it is there. Sets CLIENT_ID.
+approved_against() {
   rm -f "$BATS_TEST_TMPDIR"/{stderr,client_id}
-  approve_when_asked "$1" >"$BATS_TEST_TMPDIR/approver" 2>&1 3>&- &
-  against "$@" -identity "alice@$DOMAIN" -authz ADVERTISE_STARTD
+  approve_when_asked >"$BATS_TEST_TMPDIR/approver" 2>&1 3>&- &
+  against "$1" -identity "alice@$DOMAIN" -authz ADVERTISE_STARTD
   wait $! || cat "$BATS_TEST_TMPDIR/approver"
   CLIENT_ID=$(cat "$BATS_TEST_TMPDIR/client_id")
   [[ -n $CLIENT_ID ]]
 }
 
 approve_when_asked() {
-  local pool=$TESTS_DIR/pool/pool.sh id
+  local id
   soon grep -q 'approve request' "$BATS_TEST_TMPDIR/stderr" || return
   id=$(sed -n 's/.*approve request \([0-9]\{7\}\).*/\1/p' "$BATS_TEST_TMPDIR/stderr")
-  "$pool" list "$1" | jq -r --arg id "$id" '.[] | select(.RequestId == $id) | .ClientId' >"$BATS_TEST_TMPDIR/client_id"
-  "$pool" approve "$1" "$id"
+  pool list | jq -r --arg id "$id" '.[] | select(.RequestId == $id) | .ClientId' >"$BATS_TEST_TMPDIR/client_id"
+  pool approve "$id"
 }
 
 # at_once: the arguments of a request that a rule approves
@@ -132,7 +114,7 @@ he_has() { grep --quiet --text --fixed-strings -e "$1" "$LOOT"; }
 # all of that token but its signature.)
 he_knows_nothing() {
   local secret secrets=("$DOMAIN" ADVERTISE_STARTD ClientId RequestId 'Token = ' "${CLIENT_ID-ClientId}") file
-  for file in "$BATS_TEST_TMPDIR/stdout" "${_CONDOR_SEC_TOKEN_DIRECTORY-}/login"; do
+  for file in "$BATS_TEST_TMPDIR/stdout" "$_CONDOR_SEC_TOKEN_DIRECTORY/login"; do
     [[ ! -s $file ]] || secrets+=("$(sed 's/.*\.//' "$file")")
   done
   he_has '== client in the clear' || { echo "he saw nothing at all" && return 1; }
@@ -143,14 +125,33 @@ he_knows_nothing() {
     { echo "he has read a client ID" && return 1; }
 }
 
-# keeps_to_itself ATTACK [GOLDEN]: the command ends as the golden says, with both releases, and he knows nothing
+# ends_as GOLDEN: and he knows nothing
+ends_as() {
+  assert_golden "real_middleman/$1"
+  he_knows_nothing
+}
+
+# keeps_to_itself RELEASE ATTACK[=GOLDEN]...: under each attack the command ends as the golden says, which has the attack's
+# name unless it is named, and he knows nothing
 keeps_to_itself() {
-  local release
-  for release in "${RELEASES[@]}"; do
-    against "$release" "$1" "${at_once[@]}"
-    assert_golden "real_middleman/${2-$1}"
-    he_knows_nothing
+  local attack
+  behind "$1"
+  for attack in "${@:2}"; do
+    against "${attack%=*}" "${at_once[@]}"
+    ends_as "${attack#*=}"
   done
+}
+
+# fails_and_offers METHODS...: no token; these lists were offered, or one of them
+fails_and_offers() {
+  local one
+  [[ $status == 4 && ! -s $BATS_TEST_TMPDIR/stdout ]]
+  he_knows_nothing
+  for one; do
+    [[ $(offered) != "$one" ]] || return 0
+  done
+  echo "offered were $(offered)"
+  return 1
 }
 
 # offered: the methods that the client offered him, a line a login
@@ -160,189 +161,192 @@ offered() {
     grep --text -o 'AuthMethods = "[^"]*"' | sed 's/.*"\(.*\)"/\1/'
 }
 
-# put_token RELEASE: gives the command a token of the pool to log in with
-put_token() {
-  export _CONDOR_SEC_TOKEN_DIRECTORY=$BATS_TEST_TMPDIR/tokens
-  mkdir -p "$_CONDOR_SEC_TOKEN_DIRECTORY"
-  (umask 077 && "$TESTS_DIR/pool/pool.sh" token "$1" alice@pool.test >"$_CONDOR_SEC_TOKEN_DIRECTORY/login")
-}
+# put_token: gives the command a token of the pool to log in with
+put_token() { log_in_with "$(pool token alice@pool.test)"; }
 
 # ---- He can do what he says ----
 
-@test "where the session is not bound to the login, a man in the middle reads everything" {
-  methods CLAIMTOBE
-  for release in "${RELEASES[@]}"; do
-    approved "$release" swap-keys
-    assert_golden real_middleman/control
-    he_has "ClientId = \"$CLIENT_ID\""
-    he_has "User = \"alice@$DOMAIN\""
-    he_has "Token = \"$(cat "$BATS_TEST_TMPDIR/stdout")\""
-  done
+unbound() {
+  behind "$1" CLAIMTOBE
+  approved_against swap-keys
+  assert_golden real_middleman/control
+  he_has "ClientId = \"$CLIENT_ID\""
+  he_has "User = \"alice@$DOMAIN\""
+  he_has "Token = \"$(cat "$BATS_TEST_TMPDIR/stdout")\""
 }
 
-@test "whoever has a certificate that is trusted is the server" {
-  for release in "${RELEASES[@]}"; do
-    enter_pool "$release"
-    export POOL_CA=$MIDDLEMAN_CERTIFICATE.pem
-    sed "s|^POOL_CA=.*|POOL_CA='$POOL_CA'|" "$(path="POOL_ENV_${release^^}" && echo "${!path}")" >"$BATS_TEST_TMPDIR/env"
-    export POOL_ENV_OTHER=$BATS_TEST_TMPDIR/env
-    against other own-certificate "${at_once[@]}"
-    he_has 'the client takes his certificate'
-    he_has "User = \"condor@$DOMAIN\""
-  done
+@test "stable: where the session is not bound to the login, a man in the middle reads everything" { unbound stable; }
+@test "testing: where the session is not bound to the login, a man in the middle reads everything" { unbound testing; }
+
+trusted() {
+  behind "$1"
+  export _CONDOR_AUTH_SSL_CLIENT_CAFILE=$MIDDLEMAN_CERTIFICATE.pem
+  against own-certificate "${at_once[@]}"
+  he_has 'the client takes his certificate'
+  he_has "User = \"condor@$DOMAIN\""
 }
+
+@test "stable: whoever has a certificate that is trusted is the server" { trusted stable; }
+@test "testing: whoever has a certificate that is trusted is the server" { trusted testing; }
 
 # ---- SSL: he changes nothing that matters ----
 
-@test "a request that waits for approval tells a man in the middle nothing" {
-  for release in "${RELEASES[@]}"; do
-    approved "$release" swap-keys
-    assert_golden real_middleman/approved
-    he_knows_nothing
-  done
+waits() {
+  behind "$1"
+  approved_against swap-keys
+  ends_as approved
 }
 
-@test "a request that is approved at once tells a man in the middle nothing" {
-  keeps_to_itself none approved-at-once
-  keeps_to_itself swap-keys approved-at-once
-}
+@test "stable: a request that waits for approval tells a man in the middle nothing" { waits stable; }
+@test "testing: a request that waits for approval tells a man in the middle nothing" { waits testing; }
+
+SHOWN=(none=approved-at-once swap-keys=approved-at-once)
+
+@test "stable: a request that is approved at once tells a man in the middle nothing" { keeps_to_itself stable "${SHOWN[@]}"; }
+@test "testing: a request that is approved at once tells a man in the middle nothing" { keeps_to_itself testing "${SHOWN[@]}"; }
 
 # ---- SSL: he changes the keys ----
 
-@test "a server that was sent somebody else's key, and so sends none, is not spoken to in the clear" {
-  keeps_to_itself add-own-key no-session-key
-}
+NO_KEY=(add-own-key=no-session-key)
 
-@test "nor does a forged session key help" {
-  keeps_to_itself add-own-key-forge-zeros does-not-decrypt
-  keeps_to_itself add-own-key-forge-random does-not-decrypt
-}
+@test "stable: a server that was sent somebody else's key, and so sends none, is not spoken to in the clear" { keeps_to_itself stable "${NO_KEY[@]}"; }
+@test "testing: a server that was sent somebody else's key, and so sends none, is not spoken to in the clear" { keeps_to_itself testing "${NO_KEY[@]}"; }
 
-@test "a key that nobody asked for is refused" {
-  keeps_to_itself add-key-to-reply
-}
+FORGED=(add-own-key-forge-zeros=does-not-decrypt add-own-key-forge-random=does-not-decrypt)
 
-@test "a session key that is taken away is missed" {
-  keeps_to_itself int-zero no-session-key
-}
+@test "stable: nor does a forged session key help" { keeps_to_itself stable "${FORGED[@]}"; }
+@test "testing: nor does a forged session key help" { keeps_to_itself testing "${FORGED[@]}"; }
 
-@test "a session key that is exchanged does not fit" {
-  keeps_to_itself zero-wrapped does-not-decrypt
-  keeps_to_itself random-wrapped does-not-decrypt
-}
+@test "stable: a key that nobody asked for is refused" { keeps_to_itself stable add-key-to-reply; }
+@test "testing: a key that nobody asked for is refused" { keeps_to_itself testing add-key-to-reply; }
+
+@test "stable: a session key that is taken away is missed" { keeps_to_itself stable int-zero=no-session-key; }
+@test "testing: a session key that is taken away is missed" { keeps_to_itself testing int-zero=no-session-key; }
+
+EXCHANGED=(zero-wrapped=does-not-decrypt random-wrapped=does-not-decrypt)
+
+@test "stable: a session key that is exchanged does not fit" { keeps_to_itself stable "${EXCHANGED[@]}"; }
+@test "testing: a session key that is exchanged does not fit" { keeps_to_itself testing "${EXCHANGED[@]}"; }
 
 # ---- SSL: he changes what was agreed, or what was sent ----
 
-@test "a reply without encryption, authentication or AES is refused" {
-  keeps_to_itself downgrade-cipher
-  keeps_to_itself encryption-no
-  keeps_to_itself authentication-no
-}
+DOWNGRADED=(downgrade-cipher encryption-no authentication-no)
 
-@test "what the server said before the encryption cannot be altered" {
-  keeps_to_itself edit-session does-not-decrypt
-}
+@test "stable: a reply without encryption, authentication or AES is refused" { keeps_to_itself stable "${DOWNGRADED[@]}"; }
+@test "testing: a reply without encryption, authentication or AES is refused" { keeps_to_itself testing "${DOWNGRADED[@]}"; }
 
-@test "a flipped bit is noticed, whoever sent it" {
-  keeps_to_itself flip-server does-not-decrypt
-  keeps_to_itself flip-client
-}
+EDITED=(edit-session=does-not-decrypt)
+
+@test "stable: what the server said before the encryption cannot be altered" { keeps_to_itself stable "${EDITED[@]}"; }
+@test "testing: what the server said before the encryption cannot be altered" { keeps_to_itself testing "${EDITED[@]}"; }
+
+FLIPPED=(flip-server=does-not-decrypt flip-client)
+
+@test "stable: a flipped bit is noticed, whoever sent it" { keeps_to_itself stable "${FLIPPED[@]}"; }
+@test "testing: a flipped bit is noticed, whoever sent it" { keeps_to_itself testing "${FLIPPED[@]}"; }
 
 # ---- SSL: he changes the method ----
 
-@test "without SSL there is no login when nothing else is wanted" {
-  keeps_to_itself strip-ssl
-  keeps_to_itself strip-ssl-from-offer strip-ssl
-  keeps_to_itself choose-nothing
-}
+STRIPPED=(strip-ssl strip-ssl-from-offer=strip-ssl choose-nothing)
 
-@test "a method that was not offered is not used" {
-  keeps_to_itself choose-claimtobe
-  keeps_to_itself choose-anonymous
-  keeps_to_itself choose-token
-}
+@test "stable: without SSL there is no login when nothing else is wanted" { keeps_to_itself stable "${STRIPPED[@]}"; }
+@test "testing: without SSL there is no login when nothing else is wanted" { keeps_to_itself testing "${STRIPPED[@]}"; }
 
-@test "a certificate that nobody vouches for is refused" {
-  keeps_to_itself own-certificate
-}
+CHOSEN=(choose-claimtobe choose-anonymous choose-token)
+
+@test "stable: a method that was not offered is not used" { keeps_to_itself stable "${CHOSEN[@]}"; }
+@test "testing: a method that was not offered is not used" { keeps_to_itself testing "${CHOSEN[@]}"; }
+
+@test "stable: a certificate that nobody vouches for is refused" { keeps_to_itself stable own-certificate; }
+@test "testing: a certificate that nobody vouches for is refused" { keeps_to_itself testing own-certificate; }
 
 # ---- Other methods after SSL ----
 
-# By default FS comes first on one machine. With a directory of its own it cannot succeed, so SSL and what follows show.
-default_methods_without_fs() {
+# by_default RELEASE: of the default methods FS comes first on one machine. With a directory of its own it cannot succeed,
+# so SSL and what follows show.
+by_default() {
+  behind "$1"
   unset _CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS
   export _CONDOR_FS_LOCAL_DIR=$PWD
 }
 
-@test "by default the command goes on with its own token, and says so once" {
-  default_methods_without_fs
+own_token() {
+  local attack
+  by_default "$1"
+  put_token
   for attack in own-certificate strip-ssl; do
-    for release in "${RELEASES[@]}"; do
-      put_token "$release"
-      against "$release" "$attack" "${at_once[@]}"
-      assert_golden real_middleman/goes-on-with-token
-      [[ $(grep -c WARNING "$BATS_TEST_TMPDIR/stderr") == 1 ]]
-      [[ $(offered) == $'FS\nSSL\nTOKEN' ]]
-      # He relays this login, so he learns no more here. He could swap its keys: that is what the warning is about.
-      he_knows_nothing
-    done
+    against "$attack" "${at_once[@]}"
+    # He relays this login, so he learns no more here. He could swap its keys: that is what the warning is about.
+    ends_as goes-on-with-token
+    [[ $(grep -c WARNING "$BATS_TEST_TMPDIR/stderr") == 1 ]]
+    [[ $(offered) == $'FS\nSSL\nTOKEN' ]]
   done
 }
+
+@test "stable: by default the command goes on with its own token, and says so once" { own_token stable; }
+@test "testing: by default the command goes on with its own token, and says so once" { own_token testing; }
 
 every_method=CLAIMTOBE,FS,FS_REMOTE,NTSSPI,KERBEROS,ANONYMOUS,SSL,PASSWORD,MUNGE,TOKEN,SCITOKENS
 
-@test "by default nothing that proves no server is tried instead" {
-  default_methods_without_fs
+no_proof() {
+  local attack
+  by_default "$1"
   for attack in own-certificate strip-ssl choose-claimtobe choose-anonymous; do
-    for release in "${RELEASES[@]}"; do
-      against "$release" "$attack" "${at_once[@]}"
-      [[ $status == 4 && ! -s $BATS_TEST_TMPDIR/stdout ]]
-      [[ $(offered) == $'FS\nSSL' || $(offered) == $'FS\nSSL\n'"$every_method" ]]
-      he_knows_nothing
-    done
+    against "$attack" "${at_once[@]}"
+    fails_and_offers $'FS\nSSL' $'FS\nSSL\n'"$every_method"
   done
 }
 
-@test "what the user names is tried, and said" {
-  methods SSL,CLAIMTOBE
-  keeps_to_itself own-certificate goes-on-with-claimtobe
-  keeps_to_itself strip-ssl goes-on-with-claimtobe
-}
+@test "stable: by default nothing that proves no server is tried instead" { no_proof stable; }
+@test "testing: by default nothing that proves no server is tried instead" { no_proof testing; }
 
-@test "interference with a login over SSL does not lead to another method" {
-  methods SSL,IDTOKENS,CLAIMTOBE
-  for release in "${RELEASES[@]}"; do
-    put_token "$release"
-    for attack in add-own-key int-zero edit-session choose-claimtobe; do
-      against "$release" "$attack" "${at_once[@]}"
-      [[ $status == 4 && ! -s $BATS_TEST_TMPDIR/stdout ]]
-      [[ $(offered) == SSL ]]
-      he_knows_nothing
-    done
+named_by_user() {
+  local attack
+  behind "$1" SSL CLAIMTOBE
+  for attack in own-certificate strip-ssl; do
+    against "$attack" "${at_once[@]}"
+    ends_as goes-on-with-claimtobe
   done
 }
+
+@test "stable: what the user names is tried, and said" { named_by_user stable; }
+@test "testing: what the user names is tried, and said" { named_by_user testing; }
+
+interference() {
+  local attack
+  behind "$1" SSL IDTOKENS CLAIMTOBE
+  put_token
+  for attack in add-own-key int-zero edit-session choose-claimtobe; do
+    against "$attack" "${at_once[@]}"
+    fails_and_offers SSL
+  done
+}
+
+@test "stable: interference with a login over SSL does not lead to another method" { interference stable; }
+@test "testing: interference with a login over SSL does not lead to another method" { interference testing; }
 
 # ---- While the request waits ----
 
-@test "a forgotten session is replaced under the same rules, and the wait goes on" {
+forgotten() {
+  behind "$1"
   THEN=add-own-key
-  for release in "${RELEASES[@]}"; do
-    approved "$release" forget-session
-    assert_golden real_middleman/forgotten
-    he_has 'he says that the session is forgotten'
-    [[ $(offered) == $'SSL\nSSL\nSSL' ]]
-    he_knows_nothing
-  done
+  approved_against forget-session
+  ends_as forgotten
+  he_has 'he says that the session is forgotten'
+  [[ $(offered) == $'SSL\nSSL\nSSL' ]]
 }
 
-@test "a request that began over SSL never goes on with another method" {
-  methods SSL,IDTOKENS,CLAIMTOBE
+@test "stable: a forgotten session is replaced under the same rules, and the wait goes on" { forgotten stable; }
+@test "testing: a forgotten session is replaced under the same rules, and the wait goes on" { forgotten testing; }
+
+stays_with_ssl() {
+  behind "$1" SSL IDTOKENS CLAIMTOBE
   THEN=strip-ssl
-  for release in "${RELEASES[@]}"; do
-    put_token "$release"
-    approved "$release" forget-session
-    assert_golden real_middleman/stays-with-ssl
-    [[ $(offered) == $'SSL\nSSL\nSSL' ]]
-    he_knows_nothing
-  done
+  put_token
+  approved_against forget-session
+  ends_as stays-with-ssl
+  [[ $(offered) == $'SSL\nSSL\nSSL' ]]
 }
+
+@test "stable: a request that began over SSL never goes on with another method" { stays_with_ssl stable; }
+@test "testing: a request that began over SSL never goes on with another method" { stays_with_ssl testing; }

@@ -3,8 +3,6 @@
 # to call back. pool/network.sh describes it.
 load real_events
 
-# Where the client runs, and the command that it is.
-java() { network client env "$(type -P java)" "$@"; }
 # What the administrator types, is typed on the central manager.
 in_pool() { network exec cm "$@"; }
 
@@ -20,7 +18,7 @@ teardown() {
 
 # network COMMAND ARGUMENT...: network.sh for the pool taken. On the hosts, the client's settings are none of ours.
 network() (
-  [[ $1 == client ]] || unset "${!_CONDOR_@}" CONDOR_CONFIG
+  unset "${!_CONDOR_@}" CONDOR_CONFIG
   exec "$TESTS_DIR/pool/network.sh" "$1" "$RELEASE" "${@:2}"
 )
 
@@ -30,18 +28,30 @@ between() {
   eval "$("$TESTS_DIR/pool/network.sh" up "$RELEASE" 3>&- 2>"$BATS_TEST_TMPDIR/network")" # says nothing if it fails
   export _CONDOR_AUTH_SSL_CLIENT_CAFILE=${NETWORK_CA:?}
   HERE=cm.net.test
+  settings=("$TESTS_DIR/pool/network.sh" client "$RELEASE") # where the tool runs
 }
 
 # brings_token ARGUMENT...: the whole story, with some polls before the approval
 brings_token() {
   start -json -verbose -poll 1 "${PENDING[@]}" "$@"
-  await_event enqueued
-  await_event waiting
+  await_told enqueued
+  await_told waiting
   approve_as_told
-  finish
+  await_end
   assert_status 0
   keep_token token
   assert_pending_claims token
+}
+
+by_the_family_that_works() {
+  between "$1"
+  # The name gets an IPv4 address, too, and what goes there vanishes.
+  network client sh -ec 'ip route add local 192.0.2.0/24 dev lo
+    echo "table inet dark { chain input { type filter hook input priority 0; ip daddr 192.0.2.0/24 drop; }; }" | nft -f -
+    echo "192.0.2.9 cm.net.test" >>/etc/hosts'
+  brings_token -pool "$HERE" -timeout 60
+  # The saved request names the address by which the pool was reached.
+  [[ $(told enqueued .address) == "<[2001:db8::1]:9618?alias=$HERE>" ]]
 }
 
 by_ipv6() {
@@ -66,8 +76,9 @@ by_ipv6() {
 behind_firewall() {
   local type address
   between "$1"
-  # Nobody gets in.
-  ! network client timeout 1 bash -c '</dev/tcp/2001:db8::2/9618'
+  # Nobody gets in, though the client reaches others.
+  network client timeout 5 bash -c '</dev/tcp/2001:db8::1/9618'
+  if network client timeout 1 bash -c '</dev/tcp/2001:db8::2/9618'; then return 1; fi
   for type in startd master; do
     brings_token -pool "$HERE" -type "$type" -name node.net.test -verify
     address=$(told enqueued .address)
@@ -94,3 +105,6 @@ behind_firewall() {
 
 @test "stable: a daemon behind a firewall is reached through its broker, at each poll" { behind_firewall stable; }
 @test "testing: a daemon behind a firewall is reached through its broker, at each poll" { behind_firewall testing; }
+
+@test "stable: a host whose IPv4 does not answer is reached by IPv6" { by_the_family_that_works stable; }
+@test "testing: a host whose IPv4 does not answer is reached by IPv6" { by_the_family_that_works testing; }

@@ -74,8 +74,8 @@ approved_by_rule() {
 
 killed() {
   at "$1"
-  start -json -pool "$HERE" "${PENDING[@]}"
-  await_event enqueued
+  AS_PROCESS=1 start -json -pool "$HERE" "${PENDING[@]}"
+  await_told enqueued
   await_state
   kill_client
   [[ $(stat -c %a "$state") == 600 ]]
@@ -95,8 +95,8 @@ killed() {
 
 killed_with_output_kept() {
   at "$1"
-  start -json -verbose -pool "$HERE" "${PENDING[@]}"
-  await_event waiting
+  AS_PROCESS=1 start -json -verbose -pool "$HERE" "${PENDING[@]}"
+  await_told waiting
   await_state
   kill_client
   mv "$BATS_TEST_TMPDIR/stdout" output
@@ -125,9 +125,8 @@ enqueued_only() {
   [[ ! -s $BATS_TEST_TMPDIR/stdout ]]
   cp output "$BATS_TEST_TMPDIR/stdout"
   approve_as_told
-  java() { command java "$@" <output; } # instead of no stdin
+  input=output
   request -resume - -file here
-  unset -f java
   assert_status 0
   [[ $(stat -c %a here) == 600 ]]
   assert_is_token here
@@ -157,7 +156,7 @@ resumed_by_another_method() {
   assert_pending_claims "$BATS_TEST_TMPDIR/stdout"
   authenticate_by CLAIMTOBE
   start -resume by_ssl
-  finish
+  await_end
   assert_status 4
   [[ ! -s $BATS_TEST_TMPDIR/stdout ]]
   authenticate_by SSL
@@ -173,11 +172,11 @@ resumed_by_another_method() {
 interrupted() {
   local command
   at "$1"
-  start -json -pool "$HERE" "${PENDING[@]}" -file 'my token'
-  await_event enqueued
+  AS_PROCESS=1 start -json -pool "$HERE" "${PENDING[@]}" -file 'my token'
+  await_told enqueued
   await_state
   kill "-${2#sig}" "$(java_process)"
-  finish
+  await_end
   assert_status "$3"
   [[ $(told failed '[.code, .exit, .request_id, .retryable]') == "[\"interrupted\",$3,\"$id\",true]" ]]
   command=$(sed -nE 's/^The request stays pending; to go on waiting:  condor_token_request (.*)/\1/p' \
@@ -203,10 +202,10 @@ interrupted() {
 forgotten() {
   at "$1"
   start -json -pool "$HERE" "${PENDING[@]}"
-  await_event enqueued
+  await_told enqueued
   await_state
   pool restart-collector 2>/dev/null
-  finish
+  await_end
   assert_status 5
   [[ $(told failed '[.code, .exit, .request_id, .retryable]') == "[\"request_unknown\",5,\"$id\",true]" ]]
   nothing_pending
@@ -224,14 +223,14 @@ resubmitted() {
   local first
   at "$1"
   start -json -resubmit -pool "$HERE" "${PENDING[@]}"
-  await_event enqueued
+  await_told enqueued
   first=$id
   [[ $(told enqueued 'has("replaces")') == false ]]
   pool restart-collector 2>/dev/null
-  await_event enqueued 2
+  await_told enqueued 2
   [[ $id != "$first" && $(told enqueued .replaces) == "$first" ]]
   approve_as_told
-  finish
+  await_end
   assert_status 0
   [[ $(told issued .request_id) == "$id" ]]
   keep_token token
@@ -290,10 +289,7 @@ signed_as_told() {
 }
 
 signature() {
-  local other=POOL_ENV_TESTING
-  [[ $1 == stable ]] || other=POOL_ENV_STABLE
-  # shellcheck source=/dev/null
-  other=$(source "${!other}" && echo "$POOL_ROOT")
+  local other=$HOME/other
   at "$1"
   signed_as_told unverified
   [[ $(told issued .warnings) == '[]' ]]
@@ -305,12 +301,14 @@ signature() {
   export _CONDOR_SEC_TOKEN_POOL_SIGNING_KEY_FILE=$POOL_ROOT/etc/condor/passwords.d/POOL
   signed_as_told verified -strict
   assert_status 0
-  # Another pool's
+  # Another pool's, which is as random
+  mkdir -p "$other/etc/condor/passwords.d"
+  (umask 077 && head -c 64 /dev/urandom >"$other/etc/condor/passwords.d/POOL")
   export _CONDOR_SEC_TOKEN_POOL_SIGNING_KEY_FILE=$other/etc/condor/passwords.d/POOL
   signed_as_told unverified -strict
   assert_status 1
   [[ $(told issued '.warnings | length') == 1 ]]
-  sed -i "s|$other|<OTHER POOL>|g" "$BATS_TEST_TMPDIR/record"
+  sed -i 's|<TMP>/home/other|<OTHER POOL>|g' "$BATS_TEST_TMPDIR/record"
   unset _CONDOR_SEC_TOKEN_POOL_SIGNING_KEY_FILE # would show what has just been taken out
   assert_events_golden other_key
 }
@@ -345,10 +343,10 @@ narrowed() {
 from_daemon() {
   local type=$1
   start -json "${PENDING[@]}" -type "$@"
-  await_event enqueued
+  await_told enqueued
   [[ $(told enqueued .daemon.type) == "$type" ]]
   approve_as_told
-  finish
+  await_end
   assert_status 0
   keep_token token
   assert_pending_claims token
@@ -389,7 +387,7 @@ by_name() {
 
 # ---- The examples ----
 
-# background_script NAME ARGUMENT...: an example, to be waited for by `finish`
+# background_script NAME ARGUMENT...: an example, to be waited for by `await_end`
 background_script() { background run_script_with_status "$@"; }
 
 # await_output PATTERN: sets line to the first of the script's output that matches
@@ -412,7 +410,7 @@ ci_job() {
     'cp "$TOKEN_FILE" used && ls "$_CONDOR_SEC_TOKEN_DIRECTORY" && echo "the job is done"'
   await_output 'type:  condor_token_request_approve'
   type_as_administrator "${line#*type:  }"
-  finish
+  await_end
   assert_status 0
   grep -qx 'the job is done' "$BATS_TEST_TMPDIR/stdout"
   assert_is_token used
@@ -468,7 +466,7 @@ node_bootstrap() {
   await_output 'please approve request [0-9]{7}\.$'
   id=${line//[!0-9]/}
   pool approve "$id" >/dev/null 2>&1
-  finish
+  await_end
   assert_status 0
   grep -E '^Verified: .* it maps to condor@pool\.test \(IDTOKENS\)\.$' "$BATS_TEST_TMPDIR/stderr"
   grep -E '^Sent "Reconfig" command to ' "$BATS_TEST_TMPDIR/stdout"

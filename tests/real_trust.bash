@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # settings is for `request`
 # What is needed to try whom a client trusts at a real pool. Load it after real.
 
 # put_back: for teardown, what is not the test's own
@@ -10,23 +10,21 @@ put_back() {
 
 # ---- A person at a terminal ----
 
-# java: at a terminal, while there is a keyboard. Line ends are as they were sent, so that patterns find them.
-java() {
-  if [[ -z ${keyboard-} ]]; then
-    command java "$@"
-    return
-  fi
+# at_terminal KEYBOARD COMMAND...: line ends are as they were sent, so that patterns find them
+at_terminal() {
   local command
-  printf -v command '%q ' "$@"
-  SHELL=/bin/bash script --quiet --return --flush --command "stty -onlcr; exec java $command" /dev/null \
-    <"$BATS_TEST_TMPDIR/keyboard" >&2
+  printf -v command '%q ' "${@:2}"
+  SHELL=/bin/bash exec script --quiet --return --flush --command "stty -onlcr; exec $command" /dev/null <"$1" >&2
 }
 
 # sit_down ARGUMENT...: `start` at a terminal; what is shown there is the client's stderr
 sit_down() {
-  mkfifo "$BATS_TEST_TMPDIR/keyboard"
-  exec {keyboard}<>"$BATS_TEST_TMPDIR/keyboard"
+  local keys=$BATS_TEST_TMPDIR/keyboard
+  mkfifo "$keys"
+  exec {keyboard}<>"$keys"
+  settings=(bash -c "$(declare -f at_terminal)"'; at_terminal "$@"' bash "$keys")
   start "$@"
+  settings=()
 }
 
 # type_in TEXT [COUNT]: when it is asked for, the COUNTth time
@@ -37,7 +35,7 @@ type_in() {
 
 # get_up: after its end; sets status
 get_up() {
-  finish
+  await_end
   exec {keyboard}<&-
   keyboard=
   rm "$BATS_TEST_TMPDIR/keyboard"
@@ -132,14 +130,13 @@ fails() { ! "$@"; }
 
 fingerprint() { openssl x509 -noout -fingerprint -sha256 -in "$1" | sed 's/.*=//; s/.*/\L&/'; }
 
-# other_ca: that of the other pool
-other_ca() (
-  local environment=POOL_ENV_STABLE
-  [[ $RELEASE != stable ]] || environment=POOL_ENV_TESTING
-  # shellcheck source=/dev/null
-  source "${!environment:?}"
-  printf '%s\n' "$POOL_CA"
-)
+# other_ca: prints the name of a file: the CA of another pool, which has the same name
+other_ca() {
+  local file=$BATS_FILE_TMPDIR/other-ca.pem
+  [[ -e $file ]] || openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$file.key" -days 2 \
+    -subj "/$(openssl x509 -noout -subject -nameopt compat -in "$POOL_CA" | sed 's/.*= *\///')" -out "$file" 2>/dev/null
+  printf '%s\n' "$file"
+}
 
 # certificate NAME ISSUER EXTENSION...: NAME.pem with NAME.key; an issuer of the same name is itself. DAYS can be past.
 certificate() {

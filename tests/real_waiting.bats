@@ -11,7 +11,7 @@ one_session() {
   await_id
   await_line 'Resuming the session for command 60048: AUTHORIZED' 3
   pool approve "$id" >/dev/null 2>&1
-  finish
+  await_end
   assert_status 0
   assert_pending_claims "$BATS_TEST_TMPDIR/stdout"
   [[ $(grep -c 'Authenticated with SSL' "$BATS_TEST_TMPDIR/stderr") == 1 ]]
@@ -29,7 +29,7 @@ restarted() {
   await_line 'Resuming the session for command 60048: AUTHORIZED'
   pool restart-collector 2>/dev/null
   await_line 'Authenticated with SSL' 2
-  finish
+  await_end
   [[ ! -s $BATS_TEST_TMPDIR/stdout ]]
   # The golden is of what a user sees, for whom nobody narrates sessions. Whether a poll met the collector while it was
   # away is a matter of moments; if one did, its answer may have been the token.
@@ -62,7 +62,7 @@ unreachable_for_a_while() {
   await_line 'which cannot be asked now'
   let_go
   approve_when_reachable
-  finish
+  await_end
   assert_status 0
   assert_is_token "$BATS_TEST_TMPDIR/stdout"
   assert_pending_claims "$BATS_TEST_TMPDIR/stdout"
@@ -78,11 +78,11 @@ interrupted() {
   local began
   on "$1"
   authenticate_by SSL
-  start -pool "$HERE" "${PENDING[@]}"
+  AS_PROCESS=1 start -pool "$HERE" "${PENDING[@]}"
   await_id
   began=$EPOCHREALTIME
   kill "-$2" "$(java_process)"
-  finish
+  await_end
   assert_status "$3"
   ((${EPOCHREALTIME/./} - ${began/./} < 2000000))
   [[ ! -s $BATS_TEST_TMPDIR/stdout ]]
@@ -108,7 +108,7 @@ by_jbang() {
   background jbang_request -pool "$HERE" "${PENDING[@]}"
   await_id
   pool approve "$id" >/dev/null 2>&1
-  finish
+  await_end
   assert_status 0
   assert_is_token "$BATS_TEST_TMPDIR/stdout"
   assert_pending_claims "$BATS_TEST_TMPDIR/stdout"

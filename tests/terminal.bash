@@ -22,7 +22,7 @@ teardown() {
 at_terminal() {
   local options command
   read -ra options <<<"$TOKEN_REQUEST_JAVA_OPTIONS"
-  printf -v command '%q ' java "${options[@]}" -Duser.home="$HOME" -cp "$TOKEN_REQUEST_CLASSPATH" tokenrequest.TokenRequest "$@"
+  printf -v command '%q ' java "${options[@]}" -Duser.home="$HOME" -cp "$TOKEN_REQUEST_CLASSPATH" "tokenrequest.${TERMINAL_MAIN:-TokenRequest}" "$@"
   : >shown
   mkfifo keyboard 2>/dev/null || :
   exec {KEYBOARD}<>keyboard

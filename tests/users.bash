@@ -13,9 +13,9 @@ common_folder() {
   ((EUID == 0)) || skip "only root can be several users"
   COMMON=$(mktemp -d /tmp/token-request-test.XXXXXX)
   chmod 0755 "$COMMON"
-  IFS=: read -ra jars <<<"$TOKEN_REQUEST_CLASSPATH"
+  mapfile -t jars < <(tr : '\n' <<<"$TOKEN_REQUEST_CLASSPATH" | sort -u)
   mkdir "$COMMON/jars"
-  cp "${jars[@]}" "$COMMON/jars" # of two with the same name one is enough
+  cp "${jars[@]}" "$COMMON/jars"
   COMMON_CLASSPATH="$COMMON/jars/*"
 }
 

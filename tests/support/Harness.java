@@ -3,8 +3,10 @@
 //DESCRIPTION TokenRequest with a clock, a chance and a machine name that are the same in every run, for tests.
 //JAVA 17+
 //SOURCES ../../TokenRequest.java
+//SOURCES JudgeCertificates.java
 //SOURCES LoopbackPool.java
 //SOURCES MiddleMan.java
+//SOURCES ReadAgain.java
 //SOURCES ShowConfiguration.java
 //SOURCES ShowPathTrust.java
 //SOURCES Vectors.java
@@ -36,6 +38,9 @@ import java.util.Optional;
  * for what is slept, and sleeping takes no time. So an hour of polling passes in seconds, and what is printed is the
  * same in every run.
  *
+ * <p>With {@code HARNESS_SPEED} the clock also runs, so many times as fast as a real one: a minute passes in a second.
+ * {@code HARNESS_CLOCK} names a file with seconds by which the clock is ahead, as soon as it is there.
+ *
  * <p>If the environment variable {@code HARNESS_SLEEPS} names a file, every sleep adds a line to it, in seconds. The
  * random numbers are predictable: never use this with a real pool.
  *
@@ -63,7 +68,9 @@ public final class Harness {
 
     /** The same, with a clock, a chance and a machine's name that are the same in every run. */
     static TokenRequest.Host still(TokenRequest.Host host) throws GeneralSecurityException {
-        Time time = new Time(Optional.ofNullable(host.environment().get("HARNESS_SLEEPS")).map(Path::of));
+        Time time = new Time(Optional.ofNullable(host.environment().get("HARNESS_SLEEPS")).map(Path::of),
+            Integer.parseInt(host.environment().getOrDefault("HARNESS_SPEED", "0")),
+            Optional.ofNullable(host.environment().get("HARNESS_CLOCK")).map(Path::of));
         return new TokenRequest.Host(time, seeded(), time, host.environment(), MACHINE, host.home(), host.user(),
             host.uid(), TokenRequest.ArgumentParser.PROGRAM, host.in(), host.out(), host.err(), host.terminal());
     }
@@ -75,18 +82,32 @@ public final class Harness {
         return random;
     }
 
-    /** A clock that only sleeping moves. */
+    /** A clock that only sleeping moves, or, if it has a speed, time as well. */
     private static final class Time implements InstantSource, TokenRequest.Sleeper {
         private final Optional<Path> sleeps;
+        private final int speed;
+        private final Optional<Path> ahead;
+        private final long start = System.nanoTime();
         private volatile Instant now = START;
 
-        Time(Optional<Path> sleeps) {
+        Time(Optional<Path> sleeps, int speed, Optional<Path> ahead) {
             this.sleeps = sleeps;
+            this.speed = speed;
+            this.ahead = ahead;
         }
 
         @Override
         public Instant instant() {
-            return now;
+            return now.plusNanos((System.nanoTime() - start) * speed).plusSeconds(ahead.filter(Files::exists).map(Time::read)
+                .orElse(0L));
+        }
+
+        private static long read(Path file) {
+            try {
+                return Long.parseLong(Files.readString(file).strip());
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
         }
 
         @Override

@@ -33,14 +33,18 @@ import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFileAttributes;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.security.GeneralSecurityException;
+import java.security.KeyFactory;
 import java.security.KeyPair;
 import java.security.KeyStore;
 import java.security.MessageDigest;
+import java.security.Principal;
+import java.security.PrivateKey;
 import java.security.SecureRandom;
 import java.security.Signature;
 import java.security.cert.Certificate;
 import java.security.cert.CertificateFactory;
 import java.security.cert.X509Certificate;
+import java.security.spec.PKCS8EncodedKeySpec;
 import java.time.Instant;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
@@ -59,11 +63,13 @@ import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import javax.crypto.Cipher;
 import javax.crypto.spec.IvParameterSpec;
 import javax.crypto.spec.SecretKeySpec;
+import javax.net.ssl.KeyManager;
 import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.SSLEngine;
@@ -71,6 +77,7 @@ import javax.net.ssl.SSLEngineResult;
 import javax.net.ssl.SSLException;
 import javax.net.ssl.SSLPeerUnverifiedException;
 import javax.net.ssl.TrustManagerFactory;
+import javax.net.ssl.X509ExtendedKeyManager;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -207,7 +214,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         if (script.signingKeyFile.isPresent()) {
             issuer.saveKey(script.signingKeyFile.get());
         }
-        ServerSocket listener = listen();
+        ServerSocket listener = listen(script.listen);
         Journal journal = Journal.open(script.log);
         Pool pool = new Pool(script, journal, new Sessions(listener.getLocalPort()), new Desk(script, issuer, journal),
             new Directory(script, listener.getLocalPort(), journal), authority.server(script), issuer, random);
@@ -219,11 +226,11 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
     }
 
     /** On a port of five digits, whatever the system's range is, so that no other number in a golden is the same. */
-    private static ServerSocket listen() throws IOException {
-        ServerSocket listener = new ServerSocket(0, 50, InetAddress.getByName("127.0.0.1"));
+    private static ServerSocket listen(InetAddress address) throws IOException {
+        ServerSocket listener = new ServerSocket(0, 50, address);
         for (int tries = 0; listener.getLocalPort() < 10_000 && tries < 1000; tries++) {
             listener.close();
-            listener = new ServerSocket(0, 50, InetAddress.getByName("127.0.0.1"));
+            listener = new ServerSocket(0, 50, address);
         }
         return listener;
     }
@@ -246,6 +253,10 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
 
     /** The options, in the order of the help. */
     static final class Script {
+        @Option(names = "--listen", paramLabel = "ADDRESS", defaultValue = "127.0.0.1",
+            description = "Where to take connections (default: ${DEFAULT-VALUE}).")
+        private InetAddress listen;
+
         @Option(names = "--log", paramLabel = "FILE", description = "Append a line for every event.")
         private Optional<Path> log;
 
@@ -257,8 +268,8 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         private boolean untilEof;
 
         @Option(names = "--methods", paramLabel = "METHOD", split = ",", defaultValue = "SSL",
-            description = "Methods of authentication, preferred first: SSL, SCITOKENS, IDTOKENS, FS, CLAIMTOBE, "
-                + "ANONYMOUS (default: ${DEFAULT-VALUE}).")
+            description = "Methods of authentication, preferred first: SSL, SCITOKENS, IDTOKENS, PASSWORD, FS, "
+                + "CLAIMTOBE, ANONYMOUS (default: ${DEFAULT-VALUE}).")
         private List<TokenRequest.AuthMethod> methods;
 
         @Option(names = "--trust-domain", paramLabel = "NAME", defaultValue = "pool.test",
@@ -279,6 +290,10 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         @Option(names = "--signing-key-file", paramLabel = "FILE",
             description = "Write that key here, as HTCondor keeps it.")
         private Optional<Path> signingKeyFile;
+
+        @Option(names = "--password", paramLabel = "TEXT", defaultValue = "password",
+            description = "The pool's password (default: ${DEFAULT-VALUE}).")
+        private String password;
 
         @Option(names = "--remote-version", paramLabel = "TEXT",
             defaultValue = "$CondorVersion: 25.14.1 2026-10-16 BuildID: LoopbackPool $",
@@ -311,6 +326,13 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         @Option(names = "--certificate-alone", description = "Do not send the CA's certificate with it.")
         private boolean certificateAlone;
 
+        @Option(names = "--certificate-chain", paramLabel = "FILE",
+            description = "Show the certificates in this file (PEM), the server's own first; see --certificate-key.")
+        private Optional<Path> certificateChain;
+
+        @Option(names = "--certificate-key", paramLabel = "FILE", description = "Its key (PEM, PKCS #8).")
+        private Optional<Path> certificateKey;
+
         @Option(names = "--reject-bearer-token", description = "Let SCITOKENS fail, whatever the token.")
         private boolean rejectBearerToken;
 
@@ -320,6 +342,10 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         @Option(names = "--tls", paramLabel = "VERSION", defaultValue = "TLSv1.3,TLSv1.2", split = ",",
             description = "TLS versions (default: ${DEFAULT-VALUE}).")
         private List<String> tlsVersions;
+
+        @Option(names = "--cipher-suites", paramLabel = "NAME", split = ",",
+            description = "TLS cipher suites, by Java's names (default: those that Java enables).")
+        private List<String> cipherSuites = List.of();
 
         @Option(names = "--approve-after", paramLabel = "N", defaultValue = "1",
             description = "Answer \"pending\" to the first N polls (default: ${DEFAULT-VALUE}).")
@@ -398,6 +424,9 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             description = "ErrorCode of that answer (default: ${DEFAULT-VALUE}).")
         private int rateLimitCode;
 
+        @Option(names = "--pretends", description = "Answer --token to polls about requests of another pool, too.")
+        private boolean pretends;
+
         @Option(names = "--forget-after", paramLabel = "N", description = "From poll N on, do not know the request.")
         private Optional<Integer> forgetAfter;
 
@@ -461,6 +490,14 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         @Option(names = "--silent", description = "Accept connections and never answer.")
         private boolean silent;
 
+        @Option(names = "--long", paramLabel = "N", defaultValue = "0",
+            description = "In every text that is sent, {long} stands for N letters.")
+        private int longText;
+
+        @Option(names = "--dribble", paramLabel = "MS", defaultValue = "0",
+            description = "Send everything a byte at a time, so long apart.")
+        private long dribbleMillis;
+
         @Option(names = "--fault", paramLabel = "NAME", split = ",",
             description = "Break the protocol so: ${COMPLETION-CANDIDATES}.")
         private Set<Fault> faults = Set.of();
@@ -471,6 +508,17 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
 
         boolean has(Fault fault) {
             return faults.contains(fault);
+        }
+
+        /** The ad with its long texts. */
+        TokenRequest.ClassAd filled(TokenRequest.ClassAd ad) {
+            TokenRequest.ClassAd filled = new TokenRequest.ClassAd();
+            for (String assignment : ad.assignments()) {
+                int equals = assignment.indexOf(" = ");
+                filled.putExpression(assignment.substring(0, equals),
+                    assignment.substring(equals + 3).replace("{long}", "x".repeat(longText)));
+            }
+            return filled;
         }
 
         boolean denies(long command) {
@@ -528,7 +576,12 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         UNOFFERED_METHOD,
 
         // Methods.
-        SSL_REFUSES, SSL_QUITS, SSL_SHORT_KEY, FS_EVIL_PATH, FS_NESTED_PATH, CLAIM_REFUSED,
+        SSL_REFUSES, SSL_QUITS, SSL_SHORT_KEY,
+        /** Behind the key, TLS is closed, or, with 1.2, to be negotiated anew. */
+        SSL_CLOSES, SSL_RENEGOTIATES,
+        /** TLS never ends: the server sends nothing, turn after turn, and wants to hear more. */
+        SSL_ENDLESS,
+        FS_EVIL_PATH, FS_NESTED_PATH, CLAIM_REFUSED,
         /** The server's proof in AKEP2 is wrong. */
         TOKEN_BAD_PROOF,
 
@@ -543,6 +596,10 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
 
         // What follows.
         NO_SESSION_ID, NO_REQUEST_ID,
+        /** Instead of who the client is, packets without content and without end. */
+        EMPTY_PACKETS,
+        /** After the login nothing more is read. */
+        DEAF,
         /** More bytes in the answer to the command than its ad. */
         TRAILING_BYTES;
 
@@ -593,6 +650,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
     private static final class Conversation {
         /** "Would AuthCommand be allowed?" condor_includes/condor_commands.h */
         private static final int DC_SEC_QUERY = 60040;
+        private static final int PACKET_BYTES = 1 << 19;
         private final Socket socket;
         private final Pool pool;
         private final Script script;
@@ -710,7 +768,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         private void sendPolicy(TokenRequest.ClassAd policy) throws IOException {
             TokenRequest.Message message = stream.message();
             stream.send(script.has(Fault.HUGE_ATTRIBUTE_COUNT) ? message.number(Long.MAX_VALUE / 2).string("A = 1")
-                : message.ad(policy));
+                : message.ad(script.filled(policy)));
         }
 
         /** Lets the client try method after method, ours first, until one succeeds. */
@@ -745,6 +803,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
                 case SSL -> new Ssl(method, pool);
                 case SCITOKENS -> new Ssl(method, pool);
                 case TOKEN -> new IdTokens(script, pool.issuer, pool.random);
+                case PASSWORD -> new Passwords(script, pool.random);
                 default -> throw new HangUp("this pool cannot do " + method.label);
             };
         }
@@ -770,6 +829,9 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
 
         /** Tells the client who we think it is, and which session it has. */
         private Optional<Caller> introduce(Proof proof, byte[] key, long command) throws IOException {
+            while (script.has(Fault.EMPTY_PACKETS)) {
+                stream.send(new byte[0], 0);
+            }
             Caller caller = new Caller(proof, key);
             TokenRequest.ClassAd ad = new TokenRequest.ClassAd();
             if (!script.has(Fault.NO_SESSION_ID)) {
@@ -787,7 +849,9 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         }
 
         private void serve(long command, TokenRequest.ClassAd wishes, Caller caller) throws IOException {
-            if (command == TokenRequest.Wire.DC_START_TOKEN_REQUEST) {
+            if (script.has(Fault.DEAF)) {
+                beDeaf();
+            } else if (command == TokenRequest.Wire.DC_START_TOKEN_REQUEST) {
                 answer(pool.desk.start(request(), caller));
             } else if (command == TokenRequest.Wire.DC_FINISH_TOKEN_REQUEST) {
                 poll(request());
@@ -796,7 +860,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             } else if (command == TokenRequest.Wire.CCB_REQUEST) {
                 broker(request());
             } else if (Directory.serves(command)) {
-                stream.send(pool.directory.answer(command, request(), stream.message()));
+                send(pool.directory.answer(command, request(), stream.message()));
             } else {
                 throw new HangUp("command " + command + " is not registered");
             }
@@ -823,8 +887,8 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             if (answer.isEmpty()) {
                 throw new HangUp("told to drop the answer");
             }
-            TokenRequest.Message reply = stream.message().ad(answer.get());
-            stream.send(script.has(Fault.TRAILING_BYTES) ? reply.number(0) : reply);
+            TokenRequest.Message reply = stream.message().ad(script.filled(answer.get()));
+            send(script.has(Fault.TRAILING_BYTES) ? reply.number(0) : reply);
         }
 
         /** Says whether another command would be allowed. The client sends nothing more. */
@@ -870,7 +934,26 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         }
 
         private void send(TokenRequest.ClassAd ad) throws IOException {
-            stream.send(stream.message().ad(ad));
+            send(stream.message().ad(script.filled(ad)));
+        }
+
+        /** In packets that are not too long. */
+        private void send(TokenRequest.Message message) throws IOException {
+            byte[] bytes = message.toBytes();
+            int start = 0;
+            while (bytes.length - start > PACKET_BYTES) {
+                stream.send(Arrays.copyOfRange(bytes, start, start + PACKET_BYTES), 0);
+                start += PACKET_BYTES;
+            }
+            stream.send(Arrays.copyOfRange(bytes, start, bytes.length), 1);
+        }
+
+        /** Reads nothing, until the client hangs up. */
+        private void beDeaf() throws IOException {
+            pool.journal.note("deaf");
+            while (!socket.isClosed()) {
+                LockSupport.parkNanos(100_000_000);
+            }
         }
     }
 
@@ -1130,6 +1213,9 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             engine.setUseClientMode(false);
             engine.setWantClientAuth(true);
             engine.setEnabledProtocols(pool.script.tlsVersions.toArray(String[]::new));
+            if (!pool.script.cipherSuites.isEmpty()) {
+                engine.setEnabledCipherSuites(pool.script.cipherSuites.toArray(String[]::new));
+            }
             return engine;
         }
 
@@ -1143,7 +1229,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             }
             byte[] key = new byte[script.has(Fault.SSL_SHORT_KEY) ? 100 : TokenRequest.Wire.SSL_KEY_BYTES];
             pool.random.nextBytes(key);
-            if (!tunnel.deliver(key)) {
+            if (!tunnel.deliver(key, script.faults)) {
                 return Optional.empty();
             }
             if (method == TokenRequest.AuthMethod.SCITOKENS) {
@@ -1200,12 +1286,24 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         }
 
         /** Phase 2, the server first. Returns whether the client has what we sent. */
-        boolean deliver(byte[] key) throws IOException {
+        boolean deliver(byte[] key, Set<Fault> faults) throws IOException {
             ByteBuffer source = ByteBuffer.wrap(key);
             while (source.hasRemaining()) {
                 wrap(source);
             }
+            if (faults.contains(Fault.SSL_CLOSES)) {
+                engine.closeOutbound();
+                wrap(ByteBuffer.allocate(0));
+            }
+            if (faults.contains(Fault.SSL_RENEGOTIATES)) {
+                engine.beginHandshake();
+                wrap(ByteBuffer.allocate(0));
+            }
             boolean goesOn = true;
+            while (goesOn && faults.contains(Fault.SSL_ENDLESS)) {
+                stream.send(stream.message().number(TokenRequest.Wire.SSL_RECEIVING).counted(new byte[0]));
+                goesOn = listen();
+            }
             theirs = TokenRequest.Wire.SSL_RECEIVING;
             while (goesOn && theirs != TokenRequest.Wire.SSL_HOLDING) {
                 say(TokenRequest.Wire.SSL_HOLDING);
@@ -1319,7 +1417,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             byte[] key = TokenRequest.Keys.hkdf(issuer.signature(signed),
                 TokenRequest.concat(Base64.getMimeDecoder().decode(TokenRequest.Wire.AKEP2_SEED_A),
                     TokenRequest.Keys.ascii(signed)), TokenRequest.Keys.ascii("master ka"));
-            stream.send(subject.isPresent() ? challenge(stream.message(), name, ra, rb, key)
+            stream.send(subject.isPresent() ? challenge(script, stream.message(), name, ra, rb, key)
                 : stream.message().number(-1).number(0).string("").number(0).string("").number(0).number(0).number(0));
             byte[] expected = TokenRequest.Keys.hmac("HmacSHA1", key,
                 TokenRequest.concat((name + "\0").getBytes(UTF_8), rb));
@@ -1330,8 +1428,8 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
                 .map(known -> new Proof(TokenRequest.AuthMethod.TOKEN, known, methodKey, issuer.described(signed)));
         }
 
-        private TokenRequest.Message challenge(TokenRequest.Message message, String name, byte[] ra, byte[] rb,
-                byte[] key) {
+        private static TokenRequest.Message challenge(Script script, TokenRequest.Message message, String name, byte[] ra,
+                byte[] rb, byte[] key) {
             byte[] proof = TokenRequest.Keys.hmac("HmacSHA1", key, TokenRequest.concat(
                 (name + " " + SERVER_NAME + "\0").getBytes(UTF_8), TokenRequest.concat(ra, rb)));
             if (script.has(Fault.TOKEN_BAD_PROOF)) {
@@ -1351,6 +1449,32 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             last.end();
             return status == 0 && echoedName.equals(name) && MessageDigest.isEqual(echoedRb, rb)
                 && MessageDigest.isEqual(proof, expected);
+        }
+    }
+
+    /** AKEP2 with the pool's password. */
+    private record Passwords(Script script, SecureRandom random) implements Method {
+        @Override
+        public Optional<Proof> authenticate(TokenRequest.CedarStream stream) throws IOException {
+            TokenRequest.MessageReader hello = stream.receive("name");
+            hello.number();
+            hello.number();
+            String name = hello.string();
+            byte[] ra = hello.counted();
+            hello.end();
+            byte[] rb = new byte[TokenRequest.Wire.AKEP2_RANDOM_BYTES];
+            random.nextBytes(rb);
+            byte[] key = key(TokenRequest.Wire.AKEP2_SEED_A);
+            stream.send(IdTokens.challenge(script, stream.message(), name, ra, rb, key));
+            byte[] expected = TokenRequest.Keys.hmac("HmacSHA1", key,
+                TokenRequest.concat((name + "\0").getBytes(UTF_8), rb));
+            byte[] methodKey = TokenRequest.Keys.hmac("HmacSHA1", key(TokenRequest.Wire.AKEP2_SEED_B), rb);
+            return IdTokens.proves(stream.receive("proof"), name, rb, expected)
+                ? Optional.of(new Proof(TokenRequest.AuthMethod.PASSWORD, name, methodKey)) : Optional.empty();
+        }
+
+        private byte[] key(String seed) {
+            return TokenRequest.Password.key(seed, TokenRequest.Keys.ascii(script.password));
         }
     }
 
@@ -1404,16 +1528,17 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
                 script.issueIssuer.orElse(script.trustDomain));
         }
 
-        private static Optional<Refusal> complaint(Optional<String> clientId, Optional<String> identity,
-                Caller caller) {
+        /** Who is nobody gets only what a rule approves. */
+        private Optional<Refusal> complaint(Optional<String> clientId, Optional<String> identity, Caller caller) {
             if (clientId.isEmpty()) {
                 return Optional.of(new Refusal(2, "No client ID provided."));
             }
             if (identity.isEmpty()) {
                 return Optional.of(new Refusal(2, "No identity request."));
             }
-            return caller.proof().method() == TokenRequest.AuthMethod.ANONYMOUS ? Optional.of(new Refusal(7,
-                "Request to server was made using ANONYMOUS or no authentication.")) : Optional.empty();
+            return caller.proof().method() == TokenRequest.AuthMethod.ANONYMOUS && !script.autoApprove
+                ? Optional.of(new Refusal(7, "Request to server was made using ANONYMOUS or no authentication."))
+                : Optional.empty();
         }
 
         private TokenRequest.ClassAd enqueue(Request request) {
@@ -1450,7 +1575,8 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             }
             Optional<Request> request = Optional.ofNullable(requests.get(requestId));
             if (request.isEmpty()) {
-                return Optional.of(UNKNOWN.ad());
+                return Optional.of(script.pretends ? new TokenRequest.ClassAd().put("Token", script.token.orElse(""))
+                    : UNKNOWN.ad());
             }
             if (!ad.string("ClientId").equals(Optional.of(request.get().clientId()))) {
                 return Optional.of(new Refusal(3, "Client ID is incorrect.").ad());
@@ -1544,10 +1670,12 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             Pattern.CASE_INSENSITIVE);
         private static final Pattern COMPARISON = Pattern.compile(TERM, Pattern.CASE_INSENSITIVE);
         private final List<TokenRequest.ClassAd> ads;
+        private final Script script;
         private final Journal journal;
 
         Directory(Script script, int port, Journal journal) {
             this.ads = script.daemons.stream().map(daemon -> daemon.ad(port, script.remoteVersion)).toList();
+            this.script = script;
             this.journal = journal;
         }
 
@@ -1570,7 +1698,8 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
                 .filter(ad -> ad.string("MyType").filter(type::equals).isPresent() && meets(ad, constraint))
                 .limit(query.integer("LimitResults").orElse(Long.MAX_VALUE)).toList();
             journal.note("lookup " + type + " " + constraint + " -> " + found.size());
-            found.forEach(ad -> message.number(1).ad(projected(ad, query.string("Projection").orElse(""))));
+            found.forEach(ad -> message.number(1).ad(script.filled(projected(ad,
+                query.string("Projection").orElse("")))));
             return message.number(0);
         }
 
@@ -1750,6 +1879,9 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
 
         /** TLS as the server that the script describes. */
         SSLContext server(Script script) throws GeneralSecurityException, IOException {
+            if (script.certificateChain.isPresent()) {
+                return Identity.read(script.certificateChain.get(), script.certificateKey.orElseThrow()).server(random);
+            }
             KeyPair server = TokenRequest.Keys.ephemeral(random);
             Instant end = script.certificateExpired ? now.minusSeconds(3_600) : now.plusSeconds(86_400);
             byte[] extension = script.certificateCnOnly ? new byte[0] : Der.subjectAltName(script.certificateName);
@@ -1799,6 +1931,69 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
 
         private static byte[] ascii(Instant time) {
             return UTC_TIME.format(time).getBytes(US_ASCII);
+        }
+    }
+
+    /** A server's chain and key, shown to every client as they are: Java's own key manager shows no bad ones. */
+    static final class Identity extends X509ExtendedKeyManager {
+        private static final String ALIAS = "server";
+        private final X509Certificate[] chain;
+        private final PrivateKey key;
+
+        Identity(X509Certificate[] chain, PrivateKey key) {
+            this.chain = chain;
+            this.key = key;
+        }
+
+        static Identity read(Path chain, Path key) throws GeneralSecurityException, IOException {
+            try (InputStream in = Files.newInputStream(chain)) {
+                X509Certificate[] certificates = CertificateFactory.getInstance("X.509").generateCertificates(in).stream()
+                    .map(X509Certificate.class::cast).toArray(X509Certificate[]::new);
+                String body = Files.readString(key, US_ASCII).replaceAll("-----[A-Z ]+-----|\\s", "");
+                return new Identity(certificates, KeyFactory.getInstance(certificates[0].getPublicKey().getAlgorithm())
+                    .generatePrivate(new PKCS8EncodedKeySpec(Base64.getDecoder().decode(body))));
+            }
+        }
+
+        SSLContext server(SecureRandom random) throws GeneralSecurityException {
+            SSLContext context = SSLContext.getInstance("TLS");
+            context.init(new KeyManager[] {this}, null, random);
+            return context;
+        }
+
+        @Override
+        public String chooseEngineServerAlias(String keyType, Principal[] issuers, SSLEngine engine) {
+            return keyType.equals(key.getAlgorithm()) ? ALIAS : null;
+        }
+
+        @Override
+        public X509Certificate[] getCertificateChain(String alias) {
+            return chain.clone();
+        }
+
+        @Override
+        public PrivateKey getPrivateKey(String alias) {
+            return key;
+        }
+
+        @Override
+        public String[] getServerAliases(String keyType, Principal[] issuers) {
+            return new String[] {ALIAS};
+        }
+
+        @Override
+        public String chooseServerAlias(String keyType, Principal[] issuers, Socket socket) {
+            return ALIAS;
+        }
+
+        @Override
+        public String[] getClientAliases(String keyType, Principal[] issuers) {
+            return new String[0];
+        }
+
+        @Override
+        public String chooseClientAlias(String[] keyTypes, Principal[] issuers, Socket socket) {
+            return null;
         }
     }
 
@@ -1895,7 +2090,15 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
                 out.write(damaged, 0, damaged.length / 2);
                 throw new HangUp("told to cut a packet off");
             }
-            out.write(damaged);
+            if (script.dribbleMillis > 0) {
+                for (byte one : damaged) {
+                    out.write(one);
+                    out.flush();
+                    LockSupport.parkNanos(script.dribbleMillis * 1_000_000);
+                }
+            } else {
+                out.write(damaged);
+            }
         }
 
         /** A letter of the other case leaves a message that reads well; without letters, it is the last byte. */
