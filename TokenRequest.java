@@ -498,10 +498,15 @@ public final class TokenRequest {
 
             void resume(Pending pending, String line) throws Failure {
                 reporter.notice("Going on to wait for request " + pending.ticket().requestId() + ".");
-                if (!save(pending, line)) {
-                    reporter.warn(states.trouble());
+                handover.enter();
+                try {
+                    if (!save(pending, line)) {
+                        reporter.warn(states.trouble());
+                    }
+                    states.settle();
+                } finally {
+                    handover.leave();
                 }
-                states.settle();
                 await(pending, Duration.ZERO);
             }
 
@@ -10635,7 +10640,7 @@ public final class TokenRequest {
          * Opens a directory, if nobody but root and this user can change what its path leads to. If others can change what
          * lies in it, root does not use it; anybody else is warned, since they cannot read what is put there all the same.
          *
-         * @param directory empty for the working directory, which nobody can put another one in the place of
+         * @param directory empty, or a dot, for the working directory, which nobody can put another one in the place of
          * @param owner     who is to own what is put there: if the directory is his, it does not matter who led us to it
          * @throws Untrusted   if others can change it
          * @throws IOException if it cannot be opened
@@ -10643,7 +10648,7 @@ public final class TokenRequest {
         static Folder open(Path directory, Optional<UserPrincipal> owner, Host host, Consumer<String> warnings)
                 throws IOException {
             Path path = directory.toRealPath();
-            boolean here = directory.toString().isEmpty();
+            boolean here = directory.toString().isEmpty() || directory.equals(Path.of("."));
             Folder folder = new Folder(path, Files.newDirectoryStream(here ? directory : path), host);
             try {
                 if (PathTrust.isPossible()) {
@@ -10727,8 +10732,13 @@ public final class TokenRequest {
             return path;
         }
 
-        /** Where it is now, as far as can be said. */
-        Path whereabouts() {
+        /** Where a file of it is now, as far as can be said. */
+        Path file(String name) {
+            Path file = path.resolve(name);
+            return isAt(file, name) ? file : whereabouts().resolve(name);
+        }
+
+        private Path whereabouts() {
             try (DirectoryStream<Path> descriptors = Files.newDirectoryStream(DESCRIPTORS)) {
                 Object key = attributes().fileKey();
                 for (Path descriptor : descriptors) {
@@ -10826,9 +10836,7 @@ public final class TokenRequest {
          */
         private void write(String name, byte[] content, Rights rights, boolean forcing, boolean keeping) throws IOException {
             String temporary = beginning(name) + host.randomHex(8) + ".tmp";
-            try (FileChannel file = open(temporary, StandardOpenOption.CREATE_NEW, StandardOpenOption.READ,
-                    StandardOpenOption.WRITE)) {
-                mark(file);
+            try (FileChannel file = marked(temporary)) {
                 ByteBuffer bytes = ByteBuffer.wrap(content);
                 while (bytes.hasRemaining()) {
                     file.write(bytes);
@@ -10845,9 +10853,29 @@ public final class TokenRequest {
                     remove(temporary);
                 }
             } catch (IOException | RuntimeException | Error e) {
-                remove(temporary);
+                try {
+                    remove(temporary);
+                } catch (IOException worse) {
+                    e.addSuppressed(worse);
+                }
                 throw e;
             }
+        }
+
+        /** Makes a file and locks it; anew, if another run has taken it for a leftover before it was locked. */
+        private FileChannel marked(String temporary) throws IOException {
+            FileChannel file = made(temporary);
+            if (!mark(file) || look(temporary).isEmpty()) {
+                file.close();
+                remove(temporary);
+                file = made(temporary);
+                mark(file);
+            }
+            return file;
+        }
+
+        private FileChannel made(String temporary) throws IOException {
+            return open(temporary, StandardOpenOption.CREATE_NEW, StandardOpenOption.READ, StandardOpenOption.WRITE);
         }
 
         private void forceDirectory() {
@@ -10877,12 +10905,12 @@ public final class TokenRequest {
             }
         }
 
-        /** Locks a file if there are locks: without, leftovers stay. */
-        private static void mark(FileChannel file) {
+        /** Locks a file if there are locks: without, leftovers stay. Whether nobody else has. */
+        private static boolean mark(FileChannel file) {
             try {
-                lock(file);
+                return lock(file);
             } catch (IOException e) {
-                return;
+                return true;
             }
         }
 
@@ -11129,7 +11157,7 @@ public final class TokenRequest {
         private static final int MAX_POOL = 60;
         private static final int HASH_BYTES = 6;
         private final Host host;
-        private final List<Place> places = new ArrayList<>();
+        private final List<Candidate> candidates = new ArrayList<>();
         private final Optional<String> source;
         private final List<String> complaints = new ArrayList<>();
         private Optional<Path> unsettled = Optional.empty();
@@ -11142,7 +11170,7 @@ public final class TokenRequest {
          * @param folder it, if it is open already
          * @param prefix of the names of the files there
          */
-        private record Place(String directory, boolean chosen, boolean making, Optional<Folder> folder, String prefix) {
+        private record Candidate(String directory, boolean chosen, boolean making, Optional<Folder> folder, String prefix) {
             Folder open(Host host) throws IOException {
                 return folder.isPresent() ? folder.get() : Folder.open(Path.of(directory), Optional.empty(), host, line -> { });
             }
@@ -11162,15 +11190,15 @@ public final class TokenRequest {
             this.host = host;
             this.source = source;
             if (directory.isPresent()) {
-                places.add(new Place(directory.get(), true, true, Optional.empty(), ""));
+                candidates.add(new Candidate(directory.get(), true, true, Optional.empty(), ""));
             }
             if (host.home().isPresent()) {
-                places.add(new Place(host.home().get().resolve(".condor").toString(), false, true, Optional.empty(), ""));
+                candidates.add(new Candidate(host.home().get().resolve(".condor").toString(), false, true, Optional.empty(), ""));
             }
             if (destination instanceof Destination.Whole whole) {
-                places.add(new Place(whole.folder().path().toString(), false, false, Optional.of(whole.folder()), "."));
+                candidates.add(new Candidate(whole.folder().path().toString(), false, false, Optional.of(whole.folder()), "."));
             }
-            places.add(new Place("", false, false, Optional.empty(), ""));
+            candidates.add(new Candidate("", false, false, Optional.empty(), ""));
         }
 
         /**
@@ -11182,12 +11210,12 @@ public final class TokenRequest {
          */
         void check(boolean needed, Consumer<String> warnings) throws Failure {
             complaints.clear();
-            for (Place place : places) {
+            for (Candidate candidate : candidates) {
                 try {
-                    boolean isNew = place.making() && !place.chosen() && !Files.exists(Path.of(place.directory()));
-                    Folder folder = made(place);
+                    boolean isNew = candidate.making() && !candidate.chosen() && !Files.exists(Path.of(candidate.directory()));
+                    Folder folder = made(candidate);
                     try {
-                        folder.probeQuickly(place.prefix() + REQUEST, PROBE_BYTES);
+                        folder.probeQuickly(candidate.prefix() + REQUEST, PROBE_BYTES);
                         if (isNew) {
                             Files.delete(folder.path());
                         } else {
@@ -11195,11 +11223,11 @@ public final class TokenRequest {
                         }
                         return;
                     } finally {
-                        place.close(folder);
+                        candidate.close(folder);
                     }
                 } catch (IOException | InvalidPathException e) {
-                    complain(place, e);
-                    if (place.chosen()) {
+                    complain(candidate, e);
+                    if (candidate.chosen()) {
                         throw new Failure(Reason.USAGE, ArgumentParser.PROGRAM + ": Invalid argument for -state: "
                             + complaints.get(0) + ".", "It takes a directory that you can write to.");
                     }
@@ -11212,15 +11240,15 @@ public final class TokenRequest {
             warnings.accept(trouble());
         }
 
-        private Folder made(Place place) throws IOException {
-            if (place.making()) {
-                Folder.make(Path.of(place.directory()), host);
+        private Folder made(Candidate candidate) throws IOException {
+            if (candidate.making()) {
+                Folder.make(Path.of(candidate.directory()), host);
             }
-            return place.open(host);
+            return candidate.open(host);
         }
 
-        private void complain(Place place, Exception e) {
-            complaints.add((place.directory().isEmpty() ? "the working directory" : printable(place.directory())) + ": "
+        private void complain(Candidate candidate, Exception e) {
+            complaints.add((candidate.directory().isEmpty() ? "the working directory" : printable(candidate.directory())) + ": "
                 + (e instanceof IOException io ? numbered(reason(io)) : "it is no file name"));
         }
 
@@ -11278,22 +11306,22 @@ public final class TokenRequest {
         /** Stores a file in the first place that takes it. A signal's thread may do so, too. */
         private synchronized Optional<Path> store(String name, byte[] content, boolean forcing) {
             complaints.clear();
-            for (Place place : places) {
+            for (Candidate candidate : candidates) {
                 try {
-                    Folder folder = made(place);
+                    Folder folder = made(candidate);
                     try {
-                        String whole = place.prefix() + name;
+                        String whole = candidate.prefix() + name;
                         if (forcing) {
                             folder.replace(whole, content, Rights.OWN);
                         } else {
                             folder.replaceQuickly(whole, content);
                         }
-                        return Optional.of(folder.path().resolve(whole));
+                        return Optional.of(folder.file(whole));
                     } finally {
-                        place.close(folder);
+                        candidate.close(folder);
                     }
                 } catch (IOException | InvalidPathException e) {
-                    complain(place, e);
+                    complain(candidate, e);
                 }
             }
             return Optional.empty();
@@ -11302,19 +11330,19 @@ public final class TokenRequest {
         /** Removes what was saved of a request, since it is no more; also by the name that version 1.0 gave it. */
         void forget(Pending pending) {
             List<String> names = List.of(name(pending), "." + name(pending), REQUEST + pending.ticket().requestId() + ".json");
-            for (Place place : places) {
-                remove(place, names, pending);
+            for (Candidate candidate : candidates) {
+                remove(candidate, names, pending);
             }
             if (source.isPresent() && source.get().matches("(.*/)?\\.?" + REQUEST + "[^/]*\\.json")) {
                 Path file = Path.of(source.get());
-                remove(new Place(Objects.requireNonNullElse(file.getParent(), Path.of("")).toString(), false, false,
+                remove(new Candidate(Objects.requireNonNullElse(file.getParent(), Path.of("")).toString(), false, false,
                     Optional.empty(), ""), List.of(file.getFileName().toString()), pending);
             }
         }
 
-        private void remove(Place place, List<String> names, Pending pending) {
+        private void remove(Candidate candidate, List<String> names, Pending pending) {
             try {
-                Folder folder = place.open(host);
+                Folder folder = candidate.open(host);
                 try {
                     for (String name : names) {
                         if (holds(folder, name, pending)) {
@@ -11322,7 +11350,7 @@ public final class TokenRequest {
                         }
                     }
                 } finally {
-                    place.close(folder);
+                    candidate.close(folder);
                 }
             } catch (IOException | InvalidPathException e) {
                 return; // a file that leads to nothing does no harm; whoever tries is told that the pool does not know it
@@ -11609,7 +11637,7 @@ public final class TokenRequest {
 
         /** The directory was moved while the request waited: the token is in it, but not at the path. */
         private static Delivery elsewhere(Destination.Whole whole) {
-            Path file = whole.folder().whereabouts().resolve(whole.name());
+            Path file = whole.folder().file(whole.name());
             return new Delivery(Optional.of(file), Optional.of(new Failure(Reason.NOT_WRITTEN, "The token was written, but "
                 + whole.file() + " does not lead to it any more.", "It is in " + file + ".")));
         }

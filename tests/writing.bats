@@ -225,13 +225,13 @@ only() { diff <(printf '%s\n' "$@") <(ls -A); }
   mount -t tmpfs -o size=64k tmpfs elsewhere 2>/dev/null || skip "needs the right to mount"
   full=$PWD/elsewhere
   pool_with --methods CLAIMTOBE --token "$TOKEN" --auto-approve
-  cd elsewhere
+  pushd elsewhere
   head -c 1M /dev/zero >rest 2>/dev/null || :
   exec 9>/dev/full
   output=/dev/full
   ask -pool "$HERE" -identity alice@own.test -file /dev/fd/9
   exec 9>&-
-  cd ..
+  popd
   assert_status 7
   assert_transcript nothing-left
 }

@@ -15,6 +15,7 @@ import java.security.cert.CertificateFactory;
 import java.security.cert.X509Certificate;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -81,11 +82,13 @@ final class JudgeCertificates {
             "_CONDOR_BOOTSTRAP_SSL_SERVER_TRUST", Boolean.toString(asked)));
         TokenRequest.Host real = TokenRequest.Host.real();
         TokenRequest.Host host = new TokenRequest.Host(real.clock(), real.random(), real.sleeper(), environment,
-            real.name(), real.home(), real.user(), real.invocation(), real.in(), real.out(), real.err(), real.terminal());
-        TokenRequest.Configuration configuration = TokenRequest.Configuration.read(host);
+            real.name(), real.home(), real.user(), real.uid(), real.invocation(), real.in(), real.out(), real.err(),
+            real.terminal());
+        TokenRequest.Deadline deadline = new TokenRequest.Deadline(host.clock(), Duration.ZERO);
+        TokenRequest.Configuration configuration = TokenRequest.Configuration.read(host, deadline);
         return new TokenRequest.ServerTrust(new TokenRequest.Circumstances(configuration, host, TokenRequest.Trace.OFF,
             asked ? new TokenRequest.Anchors(Optional.empty(), Set.of()) : anchors(trusted.split(":")),
-            TokenRequest.Timeouts.of(configuration), new Silent()));
+            deadline, new TokenRequest.InputFiles(host, deadline, warning -> { }), new Silent()));
     }
 
     private TokenRequest.Anchors anchors(String... words) throws GeneralSecurityException, IOException {
@@ -110,6 +113,9 @@ final class JudgeCertificates {
         public Optional<Boolean> confirm(List<String> question) {
             return Optional.empty();
         }
+
+        @Override
+        public void credential(String kind, String words) { }
     }
 
     // ---- The server ----
