@@ -10623,13 +10623,15 @@ public final class TokenRequest {
         /** As many entries of a directory are looked through for what a killed run has left. */
         private static final int MOST_ENTRIES = 100_000;
         private final Path path;
+        private final Object key;
         private final DirectoryStream<Path> stream;
         private final Optional<SecureDirectoryStream<Path>> secure;
         private final Set<Integer> trusted;
         private final Host host;
 
-        private Folder(Path path, DirectoryStream<Path> stream, Host host) {
+        private Folder(Path path, Object key, DirectoryStream<Path> stream, Host host) {
             this.path = path;
+            this.key = key;
             this.stream = stream;
             this.secure = stream instanceof SecureDirectoryStream<Path> safe ? Optional.of(safe) : Optional.empty();
             this.trusted = new HashSet<>(host.trusted());
@@ -10649,7 +10651,8 @@ public final class TokenRequest {
                 throws IOException {
             Path path = directory.toRealPath();
             boolean here = directory.toString().isEmpty() || directory.equals(Path.of("."));
-            Folder folder = new Folder(path, Files.newDirectoryStream(here ? directory : path), host);
+            Object key = Files.readAttributes(path, BasicFileAttributes.class).fileKey();
+            Folder folder = new Folder(path, key, Files.newDirectoryStream(here ? directory : path), host);
             try {
                 if (PathTrust.isPossible()) {
                     folder.check(here ? path : directory, here, owner, warnings);
@@ -10681,7 +10684,7 @@ public final class TokenRequest {
             if (!his && !here && trust.way().isPresent()) {
                 throw new Untrusted(trust.way().get());
             }
-            if (!trust.entry().map(PathTrust.Stat::key).equals(Optional.of(opened.fileKey()))) {
+            if (!trust.entry().map(PathTrust.Stat::key).equals(Optional.of(opened.fileKey())) || !opened.fileKey().equals(key)) {
                 throw new IOException("somebody is changing the way to it");
             }
             if (trust.thing().isPresent() && host.isRoot()) {
@@ -10771,11 +10774,13 @@ public final class TokenRequest {
             }
         }
 
-        /** Whether a path leads to what lies under a name here. */
+        /** Whether a path leads into this directory, to what lies under a name in it. */
         boolean isAt(Path somewhere, String name) {
             try {
-                Object key = Files.readAttributes(somewhere, BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS).fileKey();
-                return Objects.equals(key, look(name).map(BasicFileAttributes::fileKey).orElse(null));
+                Path directory = Objects.requireNonNullElse(somewhere.getParent(), Path.of(""));
+                Object there = Files.readAttributes(somewhere, BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS).fileKey();
+                return Objects.equals(key, Files.readAttributes(directory, BasicFileAttributes.class).fileKey())
+                    && Objects.equals(there, look(name).map(BasicFileAttributes::fileKey).orElse(null));
             } catch (IOException e) {
                 return false;
             }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # Requests that could get lost: homes that take no file, kills at the worst moment, two pools with the same number, and files
 # that pretend to be another's request. Beside each stands the same command where nothing is in its way.
-# shellcheck disable=SC2030,SC2031,SC2034,SC2154 # each test has settings of its own; variables of loopback.bash
+# shellcheck disable=SC2030,SC2031,SC2034,SC2153,SC2154 # each test has settings of its own; variables of loopback.bash
 load events
 load users
 
@@ -23,8 +23,8 @@ teardown() {
   remove_common_folder
 }
 
-# waiting_pool [OPTION...]: approves when `approve` says so
-waiting_pool() { pool_with --methods CLAIMTOBE --token "$TOKEN" --approve-on "$BATS_TEST_TMPDIR/approved" "$@"; }
+# waiting_pool: it approves when `approve` says so
+waiting_pool() { pool_with --methods CLAIMTOBE --token "$TOKEN" --approve-on "$BATS_TEST_TMPDIR/approved"; }
 approve() { touch "$BATS_TEST_TMPDIR/approved"; }
 
 # unasked STATUS ARGUMENT...: ends so, and nothing was asked of the pool
@@ -139,7 +139,7 @@ resumes() {
   waiting_pool
   first=$HERE
   request -pool "$first" -identity alice@own.test -nowait
-  BATS_TEST_TMPDIR=$BATS_TEST_TMPDIR/second start_pool "$BATS_TEST_TMPDIR/second" --methods CLAIMTOBE --token "$TOKEN" \
+  start_pool "$BATS_TEST_TMPDIR/second" --methods CLAIMTOBE --token "$TOKEN" \
     --approve-on "$BATS_TEST_TMPDIR/approved"
   second=localhost:$LOOPBACK_PORT
   request -pool "$second" -identity alice@own.test -nowait
