@@ -11033,10 +11033,11 @@ public final class TokenRequest {
          * Takes the lock; empty, with a warning, where there is none to be had.
          *
          * @param destination for messages
-         * @throws Failure DESTINATION_BUSY
+         * @throws Failure     DESTINATION_BUSY
+         * @throws IOException if this process can open no more files
          */
         static Optional<DestinationLock> take(Folder folder, String name, Path destination, Host host,
-                Consumer<String> warnings) throws Failure {
+                Consumer<String> warnings) throws IOException, Failure {
             String file = "." + name + ".lock";
             try {
                 FileChannel channel = open(folder, file);
@@ -11054,6 +11055,9 @@ public final class TokenRequest {
                     throw e;
                 }
             } catch (IOException e) {
+                if (String.valueOf(e.getMessage()).contains("Too many open files")) {
+                    throw e; // which no file system is to blame for, and the rest would not work either
+                }
                 warnings.accept("another run could write to " + destination + " at the same time, since its lock, "
                     + folder.path().resolve(file) + ", cannot be used: " + numbered(reason(e)) + ".");
                 return Optional.empty();
