@@ -454,7 +454,7 @@ public final class TokenRequest {
                     complaints.forEach(reporter::notice);
                     return result;
                 } catch (Failure failure) {
-                    if (left == 1 || answer.isOver() && failure.reason.isOfOneServer()) {
+                    if (left == 1 || (answer.isOver() && failure.reason.isOfOneServer())) {
                         throw failure.after(complaints);
                     }
                     if (!failure.reason.isOfOneServer()) {
@@ -937,8 +937,8 @@ public final class TokenRequest {
         private static final int CAUSES_MAX = 10;
         private final byte[] memory = line("Internal error: Java has too little memory; give it more with -Xmx.");
         private final byte[] stack = line("Internal error: Java has too little stack, or something is nested without end.");
-        private final byte[] classes = line("Internal error: a part of the program or of Java cannot be loaded; are there too few "
-            + "file descriptors (ulimit -n)?");
+        private final byte[] classes = line("Internal error: a part of the program or of Java cannot be loaded; are there too "
+            + "few file descriptors (ulimit -n)?");
         private final byte[] bug = line("Internal error: this is a mistake in the program.");
 
         private static byte[] line(String text) {
@@ -1313,6 +1313,12 @@ public final class TokenRequest {
             : new FileAttribute<?>[0];
     }
 
+    /** What went wrong with a connection, in the words of the system; some versions of Java add which call it was. */
+    static String reasonOfConnection(Throwable e) {
+        String words = String.valueOf(e.getMessage());
+        return words.endsWith(" (connect failed)") ? words.substring(0, words.length() - 17) : words;
+    }
+
     /** What went wrong with a file, in the words of the system. */
     static String reason(IOException e) {
         return e instanceof NoSuchFileException ? "No such file or directory"
@@ -1435,8 +1441,9 @@ public final class TokenRequest {
         static Failure bug(Throwable e) {
             String lines = Arrays.stream(e.getStackTrace()).filter(frame -> frame.getClassName().startsWith("tokenrequest."))
                 .limit(5).map(frame -> Integer.toString(frame.getLineNumber())).collect(Collectors.joining(", "));
-            return new Failure(Reason.INTERNAL, "Internal error: " + printable(e.getClass().getSimpleName() + " (" + e.getMessage()
-                + ")") + ", lines " + lines + " of version " + VERSION + ". This is a mistake in the program; please report it.", "");
+            return new Failure(Reason.INTERNAL, "Internal error: " + printable(e.getClass().getSimpleName() + " ("
+                + e.getMessage() + ")") + ", lines " + lines + " of version " + VERSION
+                + ". This is a mistake in the program; please report it.", "");
         }
 
         /** The same with another hint. */
@@ -4578,7 +4585,8 @@ public final class TokenRequest {
         static String references(String text) {
             StringBuilder references = new StringBuilder();
             String rest = text;
-            for (Optional<Reference> found; (found = next(rest, one -> one.function().isEmpty())).isPresent(); ) {
+            Predicate<Reference> plain = reference -> reference.function().isEmpty();
+            for (Optional<Reference> found = next(rest, plain); found.isPresent(); found = next(rest, plain)) {
                 references.append("$(").append(found.get().name()).append(") ");
                 rest = rest.substring(found.get().end());
             }
@@ -5195,7 +5203,7 @@ public final class TokenRequest {
             String[] parts = text.split("\\.");
             for (int i = 0; i < bytes.length; i++) {
                 // A leading zero means octal to some, so it means nothing here, nor to inet_pton.
-                if (Integer.parseInt(parts[i]) > 255 || parts[i].length() > 1 && parts[i].startsWith("0")) {
+                if (Integer.parseInt(parts[i]) > 255 || (parts[i].length() > 1 && parts[i].startsWith("0"))) {
                     return Optional.empty();
                 }
                 bytes[i] = (byte) Integer.parseInt(parts[i]);
@@ -5209,7 +5217,7 @@ public final class TokenRequest {
             char before = '.';
             for (int i = 0; i < text.length() && hasForm; i++) {
                 char c = text.charAt(i);
-                hasForm = c == '.' ? before != '.' : c < 128 && Character.isLetterOrDigit(c) || c == '-' || c == '_';
+                hasForm = c == '.' ? before != '.' : (c < 128 && Character.isLetterOrDigit(c)) || c == '-' || c == '_';
                 before = c;
             }
             return hasForm;
@@ -5659,7 +5667,7 @@ public final class TokenRequest {
             }
             boolean isShort = !daemon.get().contains("@") && !name.get().contains(".");
             Optional<String> host = !isShort ? name.map(text -> text.replaceFirst("\\.$", ""))
-                : domain().map(name.get()::concat).or(() -> name.filter(Location::isKnown));
+                : domain().map(name.get()::concat).or(() -> name.filter(this::isKnown));
             return host.map(text -> new Expected(Optional.of(text), origin));
         }
 
@@ -5668,10 +5676,11 @@ public final class TokenRequest {
             return configuration.text("DEFAULT_DOMAIN_NAME").map(domain -> domain.startsWith(".") ? domain : "." + domain);
         }
 
-        private static boolean isKnown(String host) {
+        private boolean isKnown(String host) {
             try {
-                return InetAddress.getByName(host) != null;
-            } catch (UnknownHostException e) {
+                return deadline.share(3, () -> deadline.await("the look-up of " + host,
+                    () -> InetAddress.getByName(host) != null));
+            } catch (IOException e) {
                 return false;
             }
         }
@@ -5726,8 +5735,8 @@ public final class TokenRequest {
                     boolean aliased = address.get().parameter("alias").isPresent() || name.isEmpty();
                     Sinful sinful = aliased ? address.get()
                         : address.get().with("alias", name.get().substring(name.get().lastIndexOf('@') + 1));
-                    return Optional.of(new Found(at(sinful.toString(), file.get().path().toString(), GivenBy.ADDRESS_FILE, server),
-                        wanted));
+                    return Optional.of(new Found(at(sinful.toString(), file.get().path().toString(), GivenBy.ADDRESS_FILE,
+                        server), wanted));
                 }
             }
             return Optional.empty();
@@ -6457,10 +6466,10 @@ public final class TokenRequest {
         private final List<InetSocketAddress> addresses;
         private final InstantSource clock;
         private final Deadline deadline;
-        private final BlockingQueue<Attempt> ended = new LinkedBlockingQueue<>();
+        private final BlockingQueue<Arrival> ended = new LinkedBlockingQueue<>();
 
         /** An attempt that has ended; a complaint if it has failed. */
-        private record Attempt(Socket socket, Optional<String> complaint) { }
+        private record Arrival(Socket socket, Optional<String> complaint) { }
 
         Race(List<InetSocketAddress> addresses, InstantSource clock, Deadline deadline) {
             this.addresses = addresses;
@@ -6477,7 +6486,7 @@ public final class TokenRequest {
                     if (losers.size() < addresses.size()) {
                         losers.add(begin(addresses.get(losers.size())));
                     }
-                    Attempt attempt = ended.poll(Math.min(millis, PAUSE_MILLIS), TimeUnit.MILLISECONDS);
+                    Arrival attempt = ended.poll(Math.min(millis, PAUSE_MILLIS), TimeUnit.MILLISECONDS);
                     if (attempt == null) {
                         millis -= PAUSE_MILLIS;
                     } else if (attempt.complaint().isEmpty()) {
@@ -6495,7 +6504,8 @@ public final class TokenRequest {
                 }
             }
             int silent = addresses.size() - complaints.size();
-            throw new ConnectException(complaints.isEmpty() ? "any of " + silent + " addresses in time" : String.join("; ", printable(complaints))
+            throw new ConnectException(complaints.isEmpty() ? "any of " + silent + " addresses in time"
+                : String.join("; ", printable(complaints))
                 + (silent > 0 ? "; nor to " + silent + " more in time" : ""));
         }
 
@@ -6508,12 +6518,12 @@ public final class TokenRequest {
             return socket;
         }
 
-        private static Attempt end(Socket socket, InetSocketAddress address, int millis) {
+        private static Arrival end(Socket socket, InetSocketAddress address, int millis) {
             try {
                 Connection.connect(socket, address, millis);
-                return new Attempt(socket, Optional.empty());
+                return new Arrival(socket, Optional.empty());
             } catch (IOException | RuntimeException | Error e) {
-                return new Attempt(socket, Optional.of(String.valueOf(e.getMessage()))); // nobody else would hear of it
+                return new Arrival(socket, Optional.of(reasonOfConnection(e))); // nobody else would hear of it
             }
         }
     }
@@ -7196,8 +7206,6 @@ public final class TokenRequest {
         private static final int IP_ADDRESS = 0x87;
         private static final int PERMITTED = 0xA0;
         private static final byte[] COMMON_NAME = {0x55, 0x04, 0x03};
-        private static final Pattern IPV4 =
-            Pattern.compile("((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(\\.(?!$)|$)){4}");
         private static final String MALFORMED = "has a malformed extension";
         /** What a message shows of a certificate: so many of its names, and so much of its subject. */
         private static final int MAX_SHOWN = 5;
@@ -7526,17 +7534,14 @@ public final class TokenRequest {
         private static Optional<byte[]> address(String host) {
             String last = host.substring(host.lastIndexOf('.') + 1);
             boolean isNumber = last.startsWith("0x") || last.chars().allMatch(c -> c >= '0' && c <= '9');
-            try {
-                return host.contains(":") || IPV4.matcher(host).matches() ? Optional.of(InetAddress.getByName(host).getAddress())
-                    : isNumber ? Optional.of(new byte[0]) : Optional.empty();
-            } catch (UnknownHostException e) {
-                return Optional.of(new byte[0]);
-            }
+            return host.contains(":") || isNumber
+                ? Optional.of(Numeric.address(host).map(InetAddress::getAddress).orElse(new byte[0])) : Optional.empty();
         }
 
         private static String addressText(byte[] bytes) {
             try {
-                return Target.text(bytes.length == 16 ? Inet6Address.getByAddress("", bytes, -1) : InetAddress.getByAddress(bytes));
+                return Target.text(bytes.length == 16 ? Inet6Address.getByAddress("", bytes, -1)
+                    : InetAddress.getByAddress(bytes));
             } catch (UnknownHostException e) {
                 return HexFormat.of().formatHex(bytes);
             }
@@ -8247,7 +8252,8 @@ public final class TokenRequest {
                 verdict.end();
                 if (!created || !granted) {
                     throw new MethodFailed(created ? "the pool does not see, or does not accept, the directory "
-                        + printable(directory.toString()) + " that it asked for; FS needs a pool on this machine, with the same file system"
+                        + printable(directory.toString()) + " that it asked for; FS needs a pool on this machine, with the"
+                        + " same file system"
                         : complaint);
                 }
                 return new byte[0];
@@ -8272,7 +8278,8 @@ public final class TokenRequest {
                 Files.createDirectory(directory, withRights("rwx------"));
                 return "";
             } catch (IOException e) {
-                return "cannot create the directory " + printable(directory.toString()) + " that the pool asked for: " + reason(e);
+                return "cannot create the directory " + printable(directory.toString()) + " that the pool asked for: "
+                    + reason(e);
             }
         }
     }

@@ -243,7 +243,7 @@ saved() {
       chmod "$mode" request.json
       keeps "${kind%:*}" -resume request.json
       assert_status 4
-      says 'others can write to request.json, so no credential is used for it.'
+      says "(mode 0$mode), so no credential is used for it."
       says "${kind#*:}: not used, since a ${kind%:*} goes only to a name from the command line or the configuration, and localhost is from a file that others can have written"
       authenticate_by SSL # which takes none
       keeps "${kind%:*}" -resume request.json
@@ -252,7 +252,7 @@ saved() {
   done
 }
 
-@test "nor for one that is somebody else's" {
+@test "a saved request that is somebody else's is refused" {
   ((EUID == 0)) || skip 'needs root, for the file of another user'
   local kind
   for kind in 'bearer token:SCITOKENS' 'pool password:PASSWORD'; do
@@ -260,8 +260,8 @@ saved() {
     authenticate_by "${kind#*:}"
     chown 65534 request.json
     keeps "${kind%:*}" -resume request.json
-    assert_status 4
-    says 'request.json belongs to nobody, so no credential is used for it.'
+    assert_status 2
+    says 'request.json: it belongs to nobody, not to root or this user'
     chown 0 request.json
     sends "${kind%:*}" -resume request.json
   done

@@ -2,7 +2,7 @@
 # Files that others have put where we read: every place from which the program reads, and what another local user can put
 # there. The victim is root, but where the place is in /tmp; the stranger is user OTHER. Beside each attack the same file,
 # put there by somebody who may, is used.
-# shellcheck disable=SC2030,SC2031 # each test has settings of its own
+# shellcheck disable=SC2030,SC2031,SC2119,SC2120 # each test has settings of its own; functions that take arguments or none
 load loopback
 load users
 
@@ -174,7 +174,7 @@ used_over_links() {
 }
 
 @test "a bearer token that is found is none if it is a link, whoever made that" {
-  ! used_over_links found-bearer-token "$(name_of found-bearer-token)"
+  run ! used_over_links found-bearer-token "$(name_of found-bearer-token)"
   grep -qF "(${COMMON}/a/bt_u0 is not used: it is a symbolic link)" "$BATS_TEST_TMPDIR/stderr"
 }
 
@@ -183,7 +183,7 @@ used_over_links() {
 held_as_pipe() {
   mkfifo "$2"
   # A pipe of root's own: whose it is is not the question here. Nobody writes to it.
-  ! used "$1" "$2" && ((status != 255)) && grep -qE 'pipe|did not end in time|signature|alice@own.test' "$BATS_TEST_TMPDIR"/std{err,out}
+  run ! used "$1" "$2" && ((status != 255)) && grep -qE 'pipe|did not end in time|signature|alice@own.test' "$BATS_TEST_TMPDIR"/std{err,out}
 }
 
 @test "a pipe that nobody writes to keeps nobody waiting where a file is expected" {
@@ -197,7 +197,7 @@ held_as_pipe() {
 
 held_as_silent_pipe() {
   mkfifo "$2"
-  ! used "$1" "$2" -timeout 1 && ((status != 255)) && grep -q 'did not end in time' "$BATS_TEST_TMPDIR/stderr"
+  run ! used "$1" "$2" -timeout 1 && ((status != 255)) && grep -q 'did not end in time' "$BATS_TEST_TMPDIR/stderr"
 }
 
 @test "a pipe that the user names is waited for until the end of -timeout" {
@@ -207,7 +207,7 @@ held_as_silent_pipe() {
 
 held_as_strangers_pipe() {
   mkfifo "$2" && chown "$OTHER" "$2"
-  ! used "$1" "$2" && ((status != 255))
+  run ! used "$1" "$2" && ((status != 255))
 }
 
 @test "a stranger's pipe is not waited for, though the user names it" {
@@ -219,7 +219,7 @@ held_as_strangers_pipe() {
 
 held_as_huge() {
   truncate -s 3G "$2" && chmod 0600 "$2"
-  ! used "$1" "$2" && ((status != 255)) && ! grep -qE 'OutOfMemory|exceeds|bug|at tokenrequest' "$BATS_TEST_TMPDIR/stderr"
+  run ! used "$1" "$2" && ((status != 255)) && ! grep -qE 'OutOfMemory|exceeds|bug|at tokenrequest' "$BATS_TEST_TMPDIR/stderr"
 }
 
 @test "a huge file is not read" {
@@ -230,7 +230,7 @@ held_as_huge() {
 @test "a device without an end is read no further than a file may be long" {
   local place
   for place in ca-option resumed known-hosts; do
-    ! used "$place" /dev/zero
+    run ! used "$place" /dev/zero
     ((status != 255))
     grep -q 'is larger than' "$BATS_TEST_TMPDIR/stderr"
   done
@@ -252,7 +252,7 @@ held_as_link_by_stranger() {
   content "$1" >"$COMMON/elsewhere" && chmod 0600 "$COMMON/elsewhere"
   chmod 0777 "$COMMON/a"
   "${as_other[@]}" ln -s ../elsewhere "$2"
-  ! used "$1" "$2"
+  run ! used "$1" "$2"
 }
 
 @test "a link that a stranger has put into a directory that he can write leads nowhere, even to a file of ours" {
@@ -264,7 +264,7 @@ held_as_link_by_stranger() {
   content ca-option >"$COMMON/elsewhere"
   chmod 1777 "$COMMON/a"
   "${as_other[@]}" ln -s "$COMMON" "$COMMON/a/way"
-  ! used ca-option "$COMMON/a/way/elsewhere"
+  run ! used ca-option "$COMMON/a/way/elsewhere"
   grep -qF "leads over $COMMON/a/way, a link that $(id -un "$OTHER") put into a directory that others can write" "$BATS_TEST_TMPDIR/stderr"
   ln -s "$COMMON" "$COMMON/a/ours"
   used ca-option "$COMMON/a/ours/elsewhere"
@@ -307,7 +307,7 @@ held_if_directory_writable() {
 @test "a second name of a file of ours, which a stranger may have given it, is no bearer token that is found" {
   content found-bearer-token >"$COMMON/elsewhere" && chmod 0600 "$COMMON/elsewhere"
   ln "$COMMON/elsewhere" "$COMMON/a/bt_u0"
-  ! used found-bearer-token "$COMMON/a/bt_u0"
+  run ! used found-bearer-token "$COMMON/a/bt_u0"
   rm "$COMMON/elsewhere"
   used found-bearer-token "$COMMON/a/bt_u0"
 }
@@ -320,7 +320,7 @@ held_if_directory_writable() {
     chown "$OTHER" "$(name_of "$place")"
     used "$place" "$(name_of "$place")"
     chown 12001 "$(name_of "$place")"
-    ! used "$place" "$(name_of "$place")"
+    run ! used "$place" "$(name_of "$place")"
   done
 }
 
@@ -332,7 +332,7 @@ held_if_directory_writable() {
     content "$place" >"$file"
     chown -R "$OTHER" "$COMMON/a/made"
     chmod 1777 "$COMMON/a"
-    ! used "$place" "$file"
+    run ! used "$place" "$file"
     grep -q "belongs to $(id -un "$OTHER"), not to root or this user" "$BATS_TEST_TMPDIR/stderr"
     chmod 0755 "$COMMON/a"
     used "$place" "$file"
@@ -382,7 +382,8 @@ used_while_replaced() {
   chmod 0600 "$COMMON/a/one" "$COMMON/a/two"
   chmod 0777 "$COMMON/a"
   swap "$COMMON/a/one" "$COMMON/a/two" "$2"
-  for ((i = 0; i < TRIES && taken == 0; i++)); do
+  # Most of the time neither is there.
+  for ((i = 0; i < 100 && taken == 0; i++)); do
     if used "$1" "$2" -timeout 5; then ((++taken)); fi
   done
   kill "$swapper"
@@ -521,7 +522,7 @@ as_victim() {
   chmod 0644 "$COMMON/ca.pem"
   TOKEN_REQUEST_CLASSPATH=$COMMON_CLASSPATH HOME=/nonexistent
   settings=(timeout 20 setpriv --reuid="$VICTIM" --regid="$VICTIM" --clear-groups --)
-  cd "$COMMON"
+  cd "$COMMON" || return
   SECONDS=0
   request -pool "$HERE" -identity alice@own.test "$@"
   settings=()

@@ -122,12 +122,12 @@ by() { field "$1" '[.certificate_name, .certificate_name_from] | map(. // "none"
     "Type=Scheduler;Name=submit.test;Machine=submit.test;MyAddress=<127.0.0.1:$PORT?alias=evil.test>"
   kept_from evil.test -type master -name localhost
   says 'the certificate is not for localhost'
-  _CONDOR_DEFAULT_DOMAIN_NAME=test kept_from evil.test -type schedd -name submit
+  _CONDOR_DEFAULT_DOMAIN_NAME='test' kept_from evil.test -type schedd -name submit
   says 'the certificate is not for submit.test'
   host submit.test
   collector "Type=Scheduler;Name=submit.test;Machine=x.test;MyAddress=<127.0.0.1:$PORT?alias=x.test>" \
     "Type=DaemonMaster;Name=nowhere;Machine=nowhere;MyAddress=<127.0.0.1:$PORT?alias=submit.test>"
-  _CONDOR_DEFAULT_DOMAIN_NAME=test reaches submit.test -json -type schedd -name submit
+  _CONDOR_DEFAULT_DOMAIN_NAME='test' reaches submit.test -json -type schedd -name submit
   [[ $(by issued) == 'submit.test, from command line' ]]
   # What nobody knows is only the daemon's name.
   reaches submit.test -json -type master -name nowhere

@@ -49,8 +49,10 @@ shown() {
     got_token
   done
   short
+  # What is typed as alias is not this machine's name, so a method that does not prove the server is not offered.
   request -pool "<127.0.0.1:$LOOPBACK_PORT?alias=$long>"
-  got_token
+  assert_status 4
+  short
   request -pool "$long"
   assert_status 3
   short
@@ -177,6 +179,7 @@ token_of() { printf 'eyJhbGciOiJIUzI1NiJ9.%s.c2ln' "$(base64 -w 0 <<<"$1" | tr '
   (umask 077 && mkdir -p "$_CONDOR_SEC_TOKEN_DIRECTORY" && printf '%s\n' "$LOOPBACK_TOKEN" >"$_CONDOR_SEC_TOKEN_DIRECTORY/login")
   request -pool "$HERE" -identity alice@own.test
   got_token
+  # shellcheck disable=SC2016 # a dollar sign
   pool_with --methods IDTOKENS --trust-domain 'a$b\1' --token "$TOKEN" --auto-approve
   request -pool "$HERE" -identity alice@own.test
   assert_status 4
@@ -193,6 +196,7 @@ as_process() {
 }
 
 # descriptors COUNT: the tool has no more; those of the tests are closed before
+# shellcheck disable=SC2016 # for the shell in there
 descriptors() { as_process bash -c 'for fd in /proc/$$/fd/*; do fd=${fd##*/}; ((fd < 3)) || eval "exec $fd>&-"; done; ulimit -n "$0"; exec "$@"' "$1"; }
 
 # one_line: stderr is that, with no trace of Java's; the exit status is 1

@@ -117,7 +117,8 @@ assert_events_golden() {
     's/"deadline":"[0-9-]{10}T[0-9:]{8}(\.[0-9]+)?Z"/"deadline":"<DEADLINE>"/'
     's/"client_id":"[^"]+-[0-9a-f]{16,}"/"client_id":"<CLIENT ID>"/'  # random
     's/"server_version":"[^"]*"/"server_version":"<VERSION>"/'        # one golden for two releases
-    "s/(\"name\":)\"$POOL_HOST\"/\1\"<HOST>\"/"                    # the machine's name
+    "s/(\"(certificate_)?name\":)\"$POOL_HOST\"/\1\"<HOST>\"/g"     # the machine's name
+    "s/\b([a-z][0-9])@$POOL_HOST\b/\1@<HOST>/g"                    # the same in a daemon's
     's/\b(sock=[a-z]+_)[0-9]+_[0-9a-f]+\b/\1<SOCK>/g'                  # named after the process
     's/\+\[--1\]-[0-9]+//g'                                           # IPv6, where the machine has it
     's/"token":"[^".]+\.[^".]+\.[^".]+"/"token":"<TOKEN>"/'           # its claims are told, and checked

@@ -355,16 +355,16 @@ from_daemon() {
 by_name() {
   local address
   at "$1"
-  configure 'MASTER_NAME = m1@node' 'SCHEDD_NAME = s1@node' 'STARTD_NAME = e1@node' 'NEGOTIATOR_NAME = n1@node'
+  configure "MASTER_NAME = m1@$POOL_HOST" "SCHEDD_NAME = s1@$POOL_HOST" "STARTD_NAME = e1@$POOL_HOST" "NEGOTIATOR_NAME = n1@$POOL_HOST"
   await_daemons DaemonMaster Scheduler StartD Machine Negotiator
   from_daemon collector -name "$HERE"
-  from_daemon master -name m1@node -pool "$HERE"
+  from_daemon master -name "m1@$POOL_HOST" -pool "$HERE"
   assert_events_golden by_name
-  from_daemon schedd -name s1@node -pool "$HERE"
-  from_daemon startd -name e1@node -pool "$HERE"
-  from_daemon negotiator -name n1@node -pool "$HERE"
+  from_daemon schedd -name "s1@$POOL_HOST" -pool "$HERE"
+  from_daemon startd -name "e1@$POOL_HOST" -pool "$HERE"
+  from_daemon negotiator -name "n1@$POOL_HOST" -pool "$HERE"
   # The collector has nothing to do with it, nor has the name when the wait is taken up.
-  request -nowait -json -type schedd -name S1@NODE -pool "$HERE" "${PENDING[@]}"
+  request -nowait -json -type schedd -name "S1@${POOL_HOST^^}" -pool "$HERE" "${PENDING[@]}"
   assert_status 0
   address=$(told enqueued .address)
   [[ $(pool list) == '[]' ]]
@@ -377,7 +377,7 @@ by_name() {
   from_daemon schedd -name "$address"
   [[ $(told enqueued .address) == "$address" ]]
 
-  request -json -type master -name m2@node -pool "$HERE" "${PENDING[@]}"
+  request -json -type master -name "m2@$POOL_HOST" -pool "$HERE" "${PENDING[@]}"
   assert_status 3
   assert_events_golden no_such_daemon
 }

@@ -99,7 +99,7 @@ know_hosts_by() {
 # share_known_hosts: with the programs in the pool, to which only /tmp is the same; they are not always root there
 share_known_hosts() {
   SHARED=$(mktemp -d /tmp/known-hosts.XXXXXX)
-  chmod 777 "$SHARED"
+  chmod 1777 "$SHARED" # else anybody could replace the file
   know_hosts_by "$SHARED/known_hosts"
 }
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# shellcheck disable=SC2034,SC2054
 # Makes certificates of all kinds, good and bad, with openssl, and a table that says how each is to be judged.
 #
 #   certificates.sh DIRECTORY    NAME.pem and NAME.key for every certificate, and the table `cases` in it
