@@ -6,7 +6,7 @@
 //DEPS com.fasterxml.jackson.core:jackson-databind:2.23.0
 //DEPS io.jsonwebtoken:jjwt-api:0.13.0
 //DEPS io.jsonwebtoken:jjwt-impl:0.13.0
-//COMPILE_OPTIONS -Xlint:all
+//COMPILE_OPTIONS -Xlint:all -XDstringConcat=inline
 //RUNTIME_OPTIONS -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData -Xshare:auto -Xmx64m
 
 // In a package, since the jar of all parts that JBang exports takes no main class without one.
@@ -17,10 +17,8 @@ import static java.nio.charset.StandardCharsets.US_ASCII;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.core.json.JsonWriteFeature;
 import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.sun.security.auth.module.UnixSystem;
 import io.jsonwebtoken.Claims;
 import io.jsonwebtoken.JwtException;
@@ -65,7 +63,9 @@ import java.net.UnknownHostException;
 import java.nio.BufferUnderflowException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.AccessDeniedException;
+import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
@@ -316,7 +316,9 @@ public final class TokenRequest {
             } else {
                 Options options = ((Action.Request) action).options();
                 reporter.tellAs(options.json(), options.detail());
-                new Errand(options, host, handover, reporter).run();
+                try (Errand errand = new Errand(options, host, handover, reporter)) {
+                    errand.run();
+                }
             }
             return 0;
         } catch (Failure failure) {
@@ -332,7 +334,7 @@ public final class TokenRequest {
     /**
      * One run of the command: check where the token is to go, ask for it or take up an earlier request, wait, deliver.
      */
-    private static final class Errand {
+    private static final class Errand implements Closeable {
         private final Options options;
         private final Host host;
         private final Handover handover;
@@ -341,6 +343,7 @@ public final class TokenRequest {
         private final Circumstances circumstances;
         private final Writer writer;
         private final Destination destination;
+        private final StateStore states;
         private final Optional<Kept> resumed;
         private final Location location;
         private final Instant deadline;
@@ -358,16 +361,52 @@ public final class TokenRequest {
             this.circumstances = new Circumstances(configuration, host, Trace.of(options.debug(), configuration,
                 reporter::line, host.clock()), options.anchors(), answer,
                 new InputFiles(host, answer, reporter::warn), reporter);
-            this.writer = new Writer(host);
+            this.writer = new Writer(host, answer, reporter::warn);
             this.resumed = options.resume().isPresent()
                 ? Optional.of(writer.readKept(options.resume().get(), circumstances.files())) : Optional.empty();
-            this.destination = writer.prepare(options.output(), TokenDirectory.of(configuration, host));
+            handover.enter(); // a signal leaves no file behind that was made to try
+            try {
+                this.destination = writer.prepare(options.output(), TokenDirectory.of(configuration, host));
+            } finally {
+                handover.leave();
+            }
+            this.states = new StateStore(options.state(), options.resume(), destination, host);
+            handover.lastResort(this::salvage);
             this.location = new Location(circumstances);
-            handover.lastResort(token -> writer.salvage(token, reporter::warn));
             this.deadline = answer.lastPoll();
         }
 
+        /** Gives the destination free for others. A token that something has kept from being delivered is saved before. */
+        @Override
+        public void close() {
+            handover.rescue();
+            destination.close();
+        }
+
+        /** Saves a token that nobody will deliver, wherever that is possible: the pool hands it out only once. */
+        private void salvage(Secret token) {
+            Optional<Path> file = states.rescue(token);
+            if (file.isPresent()) {
+                reporter.line("The token has come, but was not delivered. It is in " + file.get() + ".");
+            } else {
+                writer.print((token.reveal() + "\n").getBytes(US_ASCII)); // whatever stdout is for
+            }
+        }
+
+        /** Whether the request is on stdout when it is left, for whoever reads that to keep. */
+        private boolean isHandedOver() {
+            return options.json() && options.patience().nowait();
+        }
+
         void run() throws Failure {
+            if (!isHandedOver() || options.state().isPresent()) {
+                handover.enter();
+                try {
+                    states.check(options.patience().nowait() && !isHandedOver(), reporter::warn);
+                } finally {
+                    handover.leave();
+                }
+            }
             if (resumed.isPresent()) {
                 Pending pending = resumed.get().pending();
                 // The address of a daemon that was looked up was in an ad, whoever gave its name.
@@ -460,7 +499,15 @@ public final class TokenRequest {
 
             void resume(Pending pending, String line) throws Failure {
                 reporter.notice("Going on to wait for request " + pending.ticket().requestId() + ".");
-                keep(pending, line, true);
+                handover.enter();
+                try {
+                    if (!save(pending, line)) {
+                        reporter.warn(states.trouble());
+                    }
+                    states.settle();
+                } finally {
+                    handover.leave();
+                }
                 await(pending, Duration.ZERO);
             }
 
@@ -475,21 +522,25 @@ public final class TokenRequest {
                 }
             }
 
-            /** Tells the administrator's part and keeps ours, before a signal can end the program. */
+            /** Saves our part and tells the administrator's, in this order, before a signal can end the program. */
             private Pending announce(Started started, Optional<String> replaces) throws Failure {
                 Pending pending = new Pending(((Answer.Enqueued) started.answer()).ticket(), daemon.wanted(),
                     started.address(), target.expected(), started.order(), started.login(), deadline);
                 Event.Enqueued event = new Event.Enqueued(host.clock().instant(), pending, approveWith(pending),
                     options.approvalUrl().map(url -> url.replace("{request_id}", pending.ticket().requestId())), replaces);
-                reporter.enqueued(event);
                 String line = Json.line(reporter.fields(event));
-                // Whoever reads the event on stdout and wants no waiting will have all that is needed to resume.
-                boolean handedOver = options.json() && options.patience().nowait();
-                keep(pending, line, !handedOver);
+                boolean saved = isHandedOver() || save(pending, line);
                 boolean told = !options.json() || writer.print(line.getBytes(UTF_8));
-                if (!told) {
-                    keep(pending, line, true);
+                if (isHandedOver()) {
+                    saved = told || save(pending, line);
+                    reporter.waitingFor(pending.ticket().requestId(), told ? Optional.empty() : reporter.wayToResume());
                 }
+                reporter.enqueued(event);
+                if (!saved && !(told && options.json())) {
+                    reporter.warn(states.trouble());
+                    reporter.line("Nothing but this line can resume the request; keep it to yourself: " + line.strip());
+                }
+                states.settle();
                 handover.leave();
                 if (!told) {
                     throw new Failure(Reason.NOT_WRITTEN, "Request " + pending.ticket().requestId()
@@ -514,13 +565,18 @@ public final class TokenRequest {
                     : command + " -type " + wanted.type().word() + " -name " + quoted(pending.address());
             }
 
-            /** @param line of JSON, with which to resume */
-            private void keep(Pending pending, String line, boolean wantedOnDisk) {
-                Optional<Path> file = wantedOnDisk ? writer.keep(pending.ticket().requestId(), line, reporter::warn)
-                    : Optional.empty();
+            /**
+             * Saves the request.
+             *
+             * @param line of JSON, with which to resume it
+             * @return whether that was possible
+             */
+            private boolean save(Pending pending, String line) {
+                Optional<Path> file = states.save(pending, line);
                 reporter.waitingFor(pending.ticket().requestId(), file.map(path -> Stream.concat(
                     Stream.of("-resume", path.toString()), options.repeated().stream()).map(TokenRequest::quoted)
                     .collect(Collectors.joining(" ", host.invocation() + " ", ""))));
+                return file.isPresent();
             }
 
             /** Waits for a request, and, if that is wished, for the one that takes the place of a forgotten one. */
@@ -537,7 +593,7 @@ public final class TokenRequest {
                         token = wait(pending, Poller.FIRST_PAUSE);
                     }
                 }
-                deliver(token.get(), pending.order(), pending.login(), Optional.of(pending.ticket().requestId()));
+                deliver(token.get(), pending.order(), pending.login(), Optional.of(pending));
             }
 
             /** The token; empty if the pool has forgotten the request and it is to be made again. */
@@ -557,7 +613,7 @@ public final class TokenRequest {
                         throw failure.hint(reporter.wayToResume().orElse(""));
                     }
                     if (failure.reason.endsRequest()) {
-                        writer.forget(pending.ticket().requestId());
+                        states.forget(pending);
                         reporter.waitingForNothing();
                     }
                     if (failure.reason == Reason.REQUEST_UNKNOWN && options.patience().resubmit()) {
@@ -568,35 +624,44 @@ public final class TokenRequest {
                 }
             }
 
-            /** @param login with which it was asked for; the token may have come over a later one's session */
-            private void deliver(Answer.Issued answer, Order order, Login login, Optional<String> requestId) throws Failure {
+            /** The token is put where it belongs before anything else is done with it. */
+            private void deliver(Answer.Issued answer, Order order, Login login, Optional<Pending> request) throws Failure {
                 Secret token = answer.token();
-                Review review = new Reviewer(SigningKeys.of(configuration, circumstances.files()), host.clock().instant())
-                    .review(token, order, login, target.isLocal());
-                Event.Issued issued = new Event.Issued(requestId, token, Optional.empty(), review, answer.login(),
-                    target.expected());
+                Event.Issued issued = new Event.Issued(request.map(pending -> pending.ticket().requestId()), token,
+                    Optional.empty(), answer.login(), target.expected());
+                Writer.Delivery delivery;
                 try {
-                    writer.deliver(token, destination, trouble -> reporter.onStdout(issued, trouble), reporter::warn);
+                    delivery = writer.deliver(token, destination, states, trouble -> reporter.onStdout(issued));
+                    handover.delivered();
+                } catch (Failure failure) {
+                    handover.delivered(); // to nobody: everything was tried
+                    throw failure;
                 } finally {
-                    requestId.ifPresent(writer::forget);
+                    request.ifPresent(states::forget);
                     reporter.waitingForNothing();
                 }
-                reporter.issued(issued, destination.path());
+                Review review = new Reviewer(SigningKeys.of(configuration, circumstances.files()), host.clock().instant())
+                    .review(token, order, login, target.isLocal());
+                reporter.issued(issued.in(delivery.file()), review, delivery.trouble());
                 handover.leave();
                 List<String> objections = new ArrayList<>(review.warnings());
                 if (!answer.login().insteadOf().isEmpty()) {
                     objections.add(String.join(" and ", answer.login().insteadOf()) + " did not succeed, so it came by "
                         + answer.login().method() + ", over a session that somebody in between can read.");
                 }
-                if (!options.strict()) {
+                if (!options.strict() || delivery.trouble().isPresent()) {
                     review.warnings().forEach(reporter::warn);
-                } else if (!objections.isEmpty()) {
+                }
+                if (delivery.trouble().isPresent()) {
+                    throw delivery.trouble().get();
+                }
+                if (options.strict() && !objections.isEmpty()) {
                     throw new Failure(Reason.NOT_AS_REQUESTED, "The token is delivered, but is not what was asked for.",
                         objections, "Without -strict, this is only a warning.");
                 }
                 if (options.verify()) {
                     circumstances.deadline().renew();
-                    reporter.verified(requestId, target, pool.verify(token));
+                    reporter.verified(issued.requestId(), target, pool.verify(token));
                 }
             }
         }
@@ -746,8 +811,8 @@ public final class TokenRequest {
         private volatile IntConsumer farewell = status -> { };
         private volatile Duration exchange = Duration.ZERO;
         private volatile boolean ended;
-        private Optional<Secret> token = Optional.empty();
-        private Consumer<Secret> lastResort = held -> { };
+        private volatile Optional<Secret> held = Optional.empty();
+        private volatile Consumer<Secret> lastResort = token -> { };
 
         /** Lets signals pass through here on their way to the end of the program. */
         void guard() {
@@ -775,9 +840,9 @@ public final class TokenRequest {
             busy.lock();
         }
 
-        /** A token is here, and nowhere else until {@link #leave}. */
-        void holds(Secret arrived) {
-            token = Optional.of(arrived);
+        /** The same for work on files, which no pool keeps waiting. */
+        void enter() {
+            enter(Duration.ZERO);
         }
 
         /** What becomes of a token that is held when the program cannot go on. */
@@ -785,20 +850,30 @@ public final class TokenRequest {
             lastResort = resort;
         }
 
-        /** Saves the token that is held, if there is one. */
+        /** A token is here, and nowhere else until {@link #delivered}. */
+        void holds(Secret token) {
+            held = Optional.of(token);
+        }
+
+        /** The token is where it belongs, or wherever it could be put. */
+        void delivered() {
+            held = Optional.empty();
+        }
+
+        /** Saves the token that is held, if there is one, since the program cannot go on. Never throws. */
         void rescue() {
-            Optional<Secret> held = token;
-            token = Optional.empty();
+            Optional<Secret> token = held;
+            held = Optional.empty();
             try {
-                held.ifPresent(lastResort);
+                token.ifPresent(lastResort);
             } catch (RuntimeException | Error e) {
-                // There is nothing after the last resort.
+                return; // there is nothing after the last resort
             }
         }
 
         /** From here on, a signal ends the program at once. Harmless if it was not waiting. */
         void leave() {
-            token = Optional.empty();
+            delivered();
             while (busy.isHeldByCurrentThread()) {
                 busy.unlock();
             }
@@ -823,28 +898,32 @@ public final class TokenRequest {
 
         private void close(OptionalInt status) {
             try {
-                if (!busy.tryLock(1, TimeUnit.SECONDS)) {
-                    notices.accept("Interrupted; waiting for an answer under way, since it may hold the token.");
+                if (!busy.tryLock(1, TimeUnit.SECONDS) && held.isEmpty()) {
+                    briefly(() -> notices.accept("Interrupted; waiting for an answer under way, since it may hold the token."));
                     busy.tryLock(exchange.plus(WRITING).toMillis(), TimeUnit.MILLISECONDS);
                 }
+                // If it still is not where it belongs, somebody does not read, or a disk hangs.
+                briefly(this::rescue);
                 if (status.isPresent()) {
-                    // In a thread of its own, for a reader who has stopped reading must not keep us from ending.
-                    Thread last = new Thread(() -> say(status.getAsInt()), "farewell");
-                    last.setDaemon(true);
-                    last.start();
-                    last.join(FAREWELL.toMillis());
+                    briefly(() -> farewell.accept(status.getAsInt()));
                 }
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
             }
         }
 
-        private void say(int status) {
-            try {
-                farewell.accept(status);
-            } catch (RuntimeException | Error e) {
-                // As above: there is nothing more to do.
-            }
+        /** In a thread of its own, for a reader who has stopped reading must not keep us from ending. */
+        private static void briefly(Runnable last) throws InterruptedException {
+            Thread thread = new Thread(() -> {
+                try {
+                    last.run();
+                } catch (RuntimeException | Error e) {
+                    return; // Java would show where it happened, and the program ends anyway
+                }
+            }, "farewell");
+            thread.setDaemon(true);
+            thread.start();
+            thread.join(FAREWELL.toMillis());
         }
 
         /**
@@ -1280,6 +1359,7 @@ public final class TokenRequest {
             case "Operation not permitted" -> 1;
             case "No such file or directory" -> 2;
             case "Permission denied" -> 13;
+            case "Device or resource busy" -> 16;
             case "File exists" -> 17;
             case "Not a directory" -> 20;
             case "Is a directory" -> 21;
@@ -1322,6 +1402,7 @@ public final class TokenRequest {
         REQUEST_EXPIRED(5, "request_expired"),
         REQUEST_FAILED(5, "request_failed"),
         TIMED_OUT(6, "timed_out"),
+        DESTINATION_BUSY(6, "destination_busy"),
         NOT_WRITTEN(7, "not_written"),
         /** By a signal: 128 and its number, so 129 for SIGHUP and 143 for SIGTERM. */
         INTERRUPTED(130, "interrupted");
@@ -1337,7 +1418,7 @@ public final class TokenRequest {
         /** Whether the same command may succeed later, with nothing changed but the time. */
         boolean isRetryable() {
             return switch (this) {
-                case BUSY, UNREACHABLE, REQUEST_UNKNOWN, REQUEST_EXPIRED, TIMED_OUT, INTERRUPTED -> true;
+                case BUSY, UNREACHABLE, REQUEST_UNKNOWN, REQUEST_EXPIRED, TIMED_OUT, DESTINATION_BUSY, INTERRUPTED -> true;
                 default -> false;
             };
         }
@@ -1434,6 +1515,7 @@ public final class TokenRequest {
      * What the user asked for.
      *
      * @param resume      the file of the request to go on with, "-" for stdin; then order and wanted say nothing
+     * @param state       the directory in which the request is saved while it waits; empty for the usual places
      * @param json        whether stdout carries JSON Lines
      * @param approvalUrl the address of a page to approve on, with {@code {request_id}} in it
      * @param strict      whether a token that is not what was asked for is a failure
@@ -1441,8 +1523,8 @@ public final class TokenRequest {
      * @param repeated    the words of the command line that belong to the resumption of its request, too
      * @param debug       empty for no trace, else the flags after {@code -debug:}, perhaps blank
      */
-    record Options(Order order, Wanted wanted, Anchors anchors, Optional<String> resume, Output output, Patience patience,
-                   boolean json, Detail detail, Optional<String> approvalUrl, boolean strict, boolean verify,
+    record Options(Order order, Wanted wanted, Anchors anchors, Optional<String> resume, Optional<String> state, Output output,
+                   Patience patience, boolean json, Detail detail, Optional<String> approvalUrl, boolean strict, boolean verify,
                    List<String> repeated, Optional<String> debug) { }
 
     /**
@@ -1577,6 +1659,11 @@ public final class TokenRequest {
      */
     record Rights(Optional<String> owner, Optional<String> group, String mode) {
         static final Rights OWN = new Rights(Optional.empty(), Optional.empty(), "rw-------");
+
+        /** Whether a file has these rights from the start. (A record's equals takes long to set up.) */
+        boolean areUsual() {
+            return owner.isEmpty() && group.isEmpty() && mode.equals(OWN.mode());
+        }
     }
 
     /** A text that is shown to nobody by accident. */
@@ -1832,8 +1919,8 @@ public final class TokenRequest {
         Login verify(Secret token) throws Failure;
     }
 
-    /** What a token says beside what was asked for. Claims are null where the token has none. */
-    record Review(Map<String, Object> claims, boolean verified, List<String> warnings) { }
+    /** What was found out about a token after it was delivered: where it is not what was asked for, and its signature. */
+    record Review(boolean verified, List<String> warnings) { }
 
     /**
      * What the command line says of the server's certificate.
@@ -2338,10 +2425,10 @@ public final class TokenRequest {
             implements Event { }
 
         /** The token, from this server, over the session of this login. A file, if it is in one. */
-        record Issued(Optional<String> requestId, Secret token, Optional<Path> file, Review review, Login login,
-                      Expected server) implements Event {
-            Issued in(Optional<Path> other) {
-                return new Issued(requestId, token, other, review, login, server);
+        record Issued(Optional<String> requestId, Secret token, Optional<Path> file, Login login, Expected server)
+            implements Event {
+            Issued in(Optional<Path> place) {
+                return new Issued(requestId, token, place, login, server);
             }
         }
     }
@@ -2351,10 +2438,13 @@ public final class TokenRequest {
 
     // ==== 5. Json: its text, there and back ====
 
-    /** The one door to Jackson. */
+    /** The one door to Jackson, which reads what others wrote. */
     static final class Json {
         private static final DateTimeFormatter TIME =
             DateTimeFormatter.ofPattern("uuuu-MM-dd'T'HH:mm:ss.SSS'Z'", Locale.ROOT).withZone(ZoneOffset.UTC);
+        private static final String ESCAPED = "\"\\\b\f\n\r\t";
+        private static final String ESCAPES = "\"\\bfnrt";
+        private static final HexFormat HEX = HexFormat.of().withUpperCase();
 
         private Json() { }
 
@@ -2371,19 +2461,198 @@ public final class TokenRequest {
             return fields;
         }
 
-        /** An object on one line, which it ends. Some readers end lines at other characters too, so these are escaped. */
+        /**
+         * An object on one line, which it ends. Some readers end lines at other characters too, so these are escaped. Made
+         * without Jackson: a request is saved before its ID is shown, and a token may have to be printed when there is
+         * neither time nor memory to load a library.
+         *
+         * @param fields texts, numbers, truth values, null, lists and maps of these
+         */
         static String line(Map<String, ?> fields) {
-            try {
-                return JsonMapper.builder().enable(JsonWriteFeature.ESCAPE_NON_ASCII).build().writeValueAsString(fields)
-                    + "\n";
-            } catch (JsonProcessingException e) {
-                throw new AssertionError("not to be written as JSON", e);
+            StringBuilder line = new StringBuilder(1024);
+            write(fields, line);
+            return line.append('\n').toString();
+        }
+
+        private static void write(Object value, StringBuilder to) {
+            if (value instanceof Map<?, ?> map) {
+                char before = '{';
+                for (Map.Entry<?, ?> entry : map.entrySet()) {
+                    write(entry.getKey(), to.append(before));
+                    write(entry.getValue(), to.append(':'));
+                    before = ',';
+                }
+                to.append(map.isEmpty() ? "{}" : "}");
+            } else if (value instanceof List<?> list) {
+                char before = '[';
+                for (Object item : list) {
+                    write(item, to.append(before));
+                    before = ',';
+                }
+                to.append(list.isEmpty() ? "[]" : "]");
+            } else if (value instanceof String text) {
+                quote(text, to);
+            } else {
+                to.append(value);
             }
+        }
+
+        private static void quote(String text, StringBuilder to) {
+            to.append('"');
+            for (int i = 0; i < text.length(); i++) {
+                char c = text.charAt(i);
+                int escape = ESCAPED.indexOf(c);
+                if (escape >= 0) {
+                    to.append('\\').append(ESCAPES.charAt(escape));
+                } else if (c >= ' ' && c <= '~') {
+                    to.append(c);
+                } else {
+                    to.append("\\u").append(HEX.toHexDigits(c));
+                }
+            }
+            to.append('"');
         }
 
         /** The fields of an object. */
         static Map<String, Object> object(Reader text) throws IOException {
             return new ObjectMapper().readValue(text, new TypeReference<Map<String, Object>>() { });
+        }
+
+        /**
+         * The fields of an object that are texts, numbers or lists of texts; others are left out. In one pass, without
+         * recursion, exceptions or a library: for a token that has come and is not written yet.
+         *
+         * @return empty if it is no object
+         */
+        static Optional<Map<String, Object>> flat(String text) {
+            return new FlatReader(text).object();
+        }
+
+        /** One pass over an object. */
+        private static final class FlatReader {
+            /** The value of a field that is left out. */
+            private static final Object OTHER = new Object();
+            /** More characters than a number has that is a time. */
+            private static final int LONGEST_WORD = 40;
+            private final String text;
+            private int at;
+
+            FlatReader(String text) {
+                this.text = text;
+            }
+
+            Optional<Map<String, Object>> object() {
+                Map<String, Object> fields = new HashMap<>();
+                boolean valid = take('{');
+                while (valid && !take('}')) {
+                    Optional<String> name = string();
+                    Optional<Object> value = name.isPresent() && take(':') ? value() : Optional.empty();
+                    value.ifPresent(read -> fields.put(name.get(), read)); // of two the last counts
+                    valid = value.isPresent() && isNext('}');
+                }
+                fields.values().removeIf(value -> value == OTHER);
+                return valid && peek() == 0 && at == text.length() ? Optional.of(fields) : Optional.empty();
+            }
+
+            private Optional<Object> value() {
+                return switch (peek()) {
+                    case '"' -> string().map(string -> string);
+                    case '[' -> strings().or(this::other);
+                    case '{' -> other();
+                    default -> word();
+                };
+            }
+
+            /** A list of texts; empty if it is none, and then nothing is read. */
+            private Optional<Object> strings() {
+                int start = at;
+                List<String> strings = new ArrayList<>();
+                boolean valid = take('[');
+                while (valid && !take(']')) {
+                    Optional<String> string = string();
+                    string.ifPresent(strings::add);
+                    valid = string.isPresent() && isNext(']');
+                }
+                at = valid ? at : start;
+                return valid ? Optional.of(strings) : Optional.empty();
+            }
+
+            /** Passes over an object or a list, by its brackets. */
+            private Optional<Object> other() {
+                int depth = 0;
+                do {
+                    char c = peek();
+                    if (c == 0 || (c == '"' && string().isEmpty())) {
+                        return Optional.empty();
+                    }
+                    at += c == '"' ? 0 : 1;
+                    depth += c == '{' || c == '[' ? 1 : c == '}' || c == ']' ? -1 : 0;
+                } while (depth > 0);
+                return Optional.of(OTHER);
+            }
+
+            /** A number, true, false or null. */
+            private Optional<Object> word() {
+                int start = at;
+                while (at < text.length() && at - start < LONGEST_WORD && ",}] \t\r\n".indexOf(text.charAt(at)) < 0) {
+                    at++;
+                }
+                String word = text.substring(start, at);
+                if (word.equals("true") || word.equals("false") || word.equals("null")) {
+                    return Optional.of(OTHER);
+                }
+                try {
+                    return Optional.of(Double.valueOf(word));
+                } catch (NumberFormatException e) {
+                    return Optional.empty();
+                }
+            }
+
+            private Optional<String> string() {
+                StringBuilder string = new StringBuilder();
+                boolean valid = take('"');
+                while (valid && at < text.length() && text.charAt(at) != '"') {
+                    int c = text.charAt(at++);
+                    c = c == '\\' ? escape() : c < ' ' ? -1 : c;
+                    string.append((char) c);
+                    valid = c >= 0;
+                }
+                return valid && take('"') ? Optional.of(string.toString()) : Optional.empty();
+            }
+
+            /** The character that is meant by what follows a backslash; -1 if there is none. */
+            private int escape() {
+                char c = at < text.length() ? text.charAt(at++) : 0;
+                if (c != 'u') {
+                    int escape = ESCAPES.indexOf(c);
+                    return c == '/' ? c : escape < 0 ? -1 : ESCAPED.charAt(escape);
+                }
+                int value = 0;
+                for (int end = at + 4; at < end && value >= 0; at++) {
+                    int digit = at < text.length() ? Character.digit(text.charAt(at), 16) : -1;
+                    value = digit < 0 ? -1 : value << 4 | digit;
+                }
+                return value;
+            }
+
+            /** After an item: whether the list ends, or goes on with another text, before which its comma is taken. */
+            private boolean isNext(char end) {
+                return peek() == end || (take(',') && peek() == '"');
+            }
+
+            private boolean take(char wanted) {
+                boolean there = peek() == wanted;
+                at += there ? 1 : 0;
+                return there;
+            }
+
+            /** The next character that is no blank; 0 at the end. */
+            private char peek() {
+                while (at < text.length() && " \t\r\n".indexOf(text.charAt(at)) >= 0) {
+                    at++;
+                }
+                return at < text.length() ? text.charAt(at) : 0;
+            }
         }
 
         /** The fields of an object that comes from outside: each is of the type wanted or an error that names it. */
@@ -2519,6 +2788,9 @@ public final class TokenRequest {
                 "Does not wait: leaves the request with the pool, for -resume."),
             RESUME(Section.WAIT, "", "FILE", "a file name argument.",
                 "Goes on waiting for an earlier request: FILE, or stdin if it is -, holds the \"enqueued\" line of -json."),
+            STATE(Section.WAIT, "", "DIR", "a directory name argument.",
+                "Saves the request, while it waits, in this directory. Default: the first that can be written of ~/.condor, "
+                    + "the token's directory and the working directory."),
             RESUBMIT(Section.WAIT, "", "", "",
                 "Asks anew if the pool has forgotten the request, as a restarted one has."),
             JSON(Section.STORY, "", "", "",
@@ -2583,7 +2855,7 @@ public final class TokenRequest {
         private static final Set<Flag> RIGHTS = EnumSet.of(Flag.OWNER, Flag.MODE);
         /** What the resumption of this request is to do as well. */
         private static final Set<Flag> REPEATED = EnumSet.of(Flag.CAFILE, Flag.FINGERPRINT, Flag.TOKEN, Flag.FILE, Flag.OWNER,
-            Flag.MODE, Flag.STRICT, Flag.VERIFY, Flag.POLL, Flag.RESUBMIT, Flag.JSON, Flag.APPROVAL_URL, Flag.QUIET,
+            Flag.MODE, Flag.STRICT, Flag.VERIFY, Flag.POLL, Flag.STATE, Flag.RESUBMIT, Flag.JSON, Flag.APPROVAL_URL, Flag.QUIET,
             Flag.VERBOSE);
 
         /** The options while they are being read. */
@@ -2707,7 +2979,8 @@ public final class TokenRequest {
                 return new Options(new Order(text(Flag.IDENTITY), List.copyOf(authorizations), lifetimeSeconds),
                     new Wanted(type, text(Flag.NAME), text(Flag.POOL)), new Anchors(text(Flag.CAFILE),
                         Collections.unmodifiableSet(fingerprints)),
-                    given.contains(Flag.RESUME) ? Optional.of(texts.get(Flag.RESUME)) : Optional.empty(), destination,
+                    given.contains(Flag.RESUME) ? Optional.of(texts.get(Flag.RESUME)) : Optional.empty(), text(Flag.STATE),
+                    destination,
                     new Patience(timeout, interval, given.contains(Flag.NOWAIT), given.contains(Flag.RESUBMIT)),
                     given.contains(Flag.JSON), detail, text(Flag.APPROVAL_URL), given.contains(Flag.STRICT),
                     given.contains(Flag.VERIFY), List.copyOf(repeated), Optional.ofNullable(texts.get(Flag.DEBUG)));
@@ -2814,7 +3087,7 @@ public final class TokenRequest {
             CommandSpec spec = CommandSpec.create().name(PROGRAM);
             for (Flag flag : flags) {
                 Class<?> type = !flag.takesValue() ? boolean.class
-                    : EnumSet.of(Flag.FILE, Flag.RESUME, Flag.CAFILE).contains(flag) ? File.class
+                    : EnumSet.of(Flag.FILE, Flag.RESUME, Flag.CAFILE, Flag.STATE).contains(flag) ? File.class
                     : flag == Flag.TYPE ? DaemonType.class : String.class;
                 spec.addOption(OptionSpec.builder(flag.fullName()).paramLabel(flag.value).description(flag.description)
                     .arity(flag == Flag.CONFIG ? "1" : flag.arity()).type(type)
@@ -2865,7 +3138,7 @@ public final class TokenRequest {
                   3  pool or daemon not found or not reachable
                   4  authentication or trust failed
                   5  the request expired, failed, or was forgotten by the pool
-                  6  the wait ended with the request still pending
+                  6  the wait ended with the request still pending, or another run waits for that destination
                   7  the token came, but could not be written where asked; stderr says where it is
                   130, 143  interrupted; the request stays pending
                 """).toString();
@@ -8844,17 +9117,42 @@ public final class TokenRequest {
             }
         }
 
-        /** The claims that matter, under their names, null where there is none; times in seconds since 1970. */
-        static Map<String, Object> claims(Optional<IssuedToken> token) {
-            Map<String, Object> fields = new LinkedHashMap<>();
-            fields.put("iss", token.map(issued -> issued.claims().getIssuer()).map(TokenRequest::cut).orElse(null));
-            fields.put("sub", token.map(issued -> issued.claims().getSubject()).map(TokenRequest::cut).orElse(null));
-            fields.put("scope", token.map(IssuedToken::scopes).orElse(List.of()));
-            fields.put("iat", token.flatMap(IssuedToken::issuedAt).map(Instant::getEpochSecond).orElse(null));
-            fields.put("exp", token.flatMap(IssuedToken::expiration).map(Instant::getEpochSecond).orElse(null));
-            fields.put("jti", token.map(issued -> issued.claims().getId()).map(TokenRequest::cut).orElse(null));
-            fields.put("kid", token.flatMap(IssuedToken::keyId).map(TokenRequest::cut).orElse(null));
-            return fields;
+        /**
+         * The claims that matter, under their names, null where there is none of the usual kind; times in seconds since
+         * 1970. Empty if they cannot be read. It never throws, since the token is not written yet.
+         */
+        static Optional<Map<String, Object>> claims(Secret token) {
+            String[] parts = token.reveal().split("\\.");
+            Optional<Map<String, Object>> header = fields(parts[0]);
+            Optional<Map<String, Object>> payload = header.isEmpty() || parts.length < 2 ? Optional.empty() : fields(parts[1]);
+            return payload.map(claims -> {
+                Map<String, Object> fields = new LinkedHashMap<>();
+                fields.put("iss", text(claims.get("iss")));
+                fields.put("sub", text(claims.get("sub")));
+                fields.put("scope", claims.get("scope") instanceof String scope ? Configuration.items(scope)
+                    : claims.get("scope") instanceof List<?> scopes ? scopes : List.of());
+                fields.put("iat", seconds(claims.get("iat")));
+                fields.put("exp", seconds(claims.get("exp")));
+                fields.put("jti", text(claims.get("jti")));
+                fields.put("kid", text(header.get().get("kid")));
+                return fields;
+            });
+        }
+
+        private static Optional<Map<String, Object>> fields(String part) {
+            try {
+                return Json.flat(new String(Base64.getUrlDecoder().decode(part), UTF_8));
+            } catch (IllegalArgumentException e) {
+                return Optional.empty();
+            }
+        }
+
+        private static String text(Object claim) {
+            return claim instanceof String text ? cut(text) : null;
+        }
+
+        private static Long seconds(Object claim) {
+            return claim instanceof Double number ? Long.valueOf(number.longValue()) : null;
         }
 
         /** JSON for jjwt, which has no reader of its own. */
@@ -10963,7 +11261,7 @@ public final class TokenRequest {
         }
     }
 
-    /** Compares a token with the order. It changes nothing and never throws: the token is here and has to be delivered. */
+    /** Compares a token with the order. It changes nothing and never throws: the event that tells of the token is begun. */
     static final class Reviewer {
         /** By how much the pool's clock may be ahead of ours, and a token's times be none of our business. */
         private static final Duration SKEW = Duration.ofSeconds(60);
@@ -10983,13 +11281,13 @@ public final class TokenRequest {
             try {
                 return IssuedToken.read(token.reveal()).map(issued -> review(issued, order, login, local))
                     .orElseGet(Reviewer::unreadable);
-            } catch (RuntimeException e) {
+            } catch (RuntimeException | Error e) {
                 return unreadable();
             }
         }
 
         private static Review unreadable() {
-            return new Review(IssuedToken.claims(Optional.empty()), false, List.of("the token's claims cannot be read."));
+            return new Review(false, List.of("the token's claims cannot be read."));
         }
 
         private Review review(IssuedToken token, Order order, Login login, boolean local) {
@@ -11007,8 +11305,7 @@ public final class TokenRequest {
             if (key.isPresent() && !verified && local) {
                 warnings.add("the token's signature does not fit the key in " + keys.file(token.keyId().get()) + ".");
             }
-            return new Review(IssuedToken.claims(Optional.of(token)), verified,
-                warnings.stream().map(TokenRequest::printable).toList());
+            return new Review(verified, warnings.stream().map(TokenRequest::printable).toList());
         }
 
         private static void scopes(IssuedToken token, Order order, List<String> warnings) {
@@ -11053,26 +11350,786 @@ public final class TokenRequest {
 
     // ==== 22. Writer: the token, and what it takes to wait for it, to their places ====
 
-    /** A destination that has been checked. */
-    sealed interface Destination {
-        record Stdout() implements Destination { }
+    /**
+     * A directory that stays the one that was checked, whatever its path leads to later: what lies in it is made, looked at,
+     * renamed and removed relative to what was opened. Where the JDK cannot do that (macOS) it goes by name.
+     */
+    static final class Folder implements Closeable {
+        /** A process's open files, each under its number, as a link that leads to nothing else. proc_pid_fd(5) */
+        private static final Path DESCRIPTORS = Path.of("/proc/self/fd");
+        /** As many entries of a directory are looked through for what a killed run has left. */
+        private static final int MOST_ENTRIES = 100_000;
+        private final Path path;
+        private final Object key;
+        private final DirectoryStream<Path> stream;
+        private final Optional<SecureDirectoryStream<Path>> secure;
+        private final Set<Integer> trusted;
+        private final Host host;
 
-        /** A file to be replaced as a whole. */
-        record Whole(Path file, Rights rights) implements Destination { }
+        private Folder(Path path, Object key, DirectoryStream<Path> stream, Host host) {
+            this.path = path;
+            this.key = key;
+            this.stream = stream;
+            this.secure = stream instanceof SecureDirectoryStream<Path> safe ? Optional.of(safe) : Optional.empty();
+            this.trusted = new HashSet<>(host.trusted());
+            this.host = host;
+        }
 
-        /** A device or a pipe, which can only be written to. */
-        record Device(Path file) implements Destination { }
+        /**
+         * Opens a directory, if nobody but root and this user can change what its path leads to. If others can change what
+         * lies in it, root does not use it; anybody else is warned, since they cannot read what is put there all the same.
+         *
+         * @param directory empty, or a dot, for the working directory, which nobody can put another one in the place of
+         * @param owner     who is to own what is put there: if the directory is his, it does not matter who led us to it
+         * @throws Untrusted   if others can change it
+         * @throws IOException if it cannot be opened
+         */
+        static Folder open(Path directory, Optional<UserPrincipal> owner, Host host, Consumer<String> warnings)
+                throws IOException {
+            Path path = directory.toRealPath();
+            boolean here = directory.toString().isEmpty() || directory.equals(Path.of("."));
+            Object key = Files.readAttributes(path, BasicFileAttributes.class).fileKey();
+            Folder folder = new Folder(path, key, Files.newDirectoryStream(here ? directory : path), host);
+            try {
+                if (PathTrust.isPossible()) {
+                    folder.check(here ? path : directory, here, owner, warnings);
+                }
+                return folder;
+            } catch (IOException | RuntimeException e) {
+                folder.close();
+                throw e;
+            }
+        }
 
-        /** The file; empty for stdout. */
-        default Optional<Path> path() {
-            return this instanceof Whole whole ? Optional.of(whole.file())
-                : this instanceof Device device ? Optional.of(device.file()) : Optional.empty();
+        @Override
+        public void close() {
+            try {
+                stream.close();
+            } catch (IOException e) {
+                return; // nothing can be done about it
+            }
+        }
+
+        private void check(Path directory, boolean here, Optional<UserPrincipal> owner, Consumer<String> warnings)
+                throws IOException {
+            PosixFileAttributes opened = attributes();
+            boolean his = owner.filter(opened.owner()::equals).isPresent();
+            if (his) {
+                trusted.add(PathTrust.Stat.of(path, LinkOption.NOFOLLOW_LINKS).uid());
+            }
+            PathTrust trust = PathTrust.of(his ? path : directory, trusted);
+            if (!his && !here && trust.way().isPresent()) {
+                throw new Untrusted(trust.way().get());
+            }
+            if (!trust.entry().map(PathTrust.Stat::key).equals(Optional.of(opened.fileKey())) || !opened.fileKey().equals(key)) {
+                throw new IOException("somebody is changing the way to it");
+            }
+            if (trust.thing().isPresent() && host.isRoot()) {
+                throw new Untrusted(trust.thing().get());
+            }
+            trust.thing().ifPresent(weakness -> warnings.accept(weakness
+                + ": others cannot read what is put there, but remove or replace it."));
+        }
+
+        /** Makes a directory with its parents, for this user only, if nobody else can change where. */
+        static void make(Path directory, Host host) throws IOException {
+            if (Files.isDirectory(directory)) {
+                return;
+            }
+            Path there = directory.toAbsolutePath();
+            while (Files.notExists(there, LinkOption.NOFOLLOW_LINKS)) {
+                there = there.getParent();
+            }
+            if (PathTrust.isPossible()) {
+                Optional<PathTrust.Weakness> weakness = PathTrust.of(there, host.trusted()).weakness();
+                if (weakness.isPresent()) {
+                    throw new Untrusted(weakness.get());
+                }
+            }
+            Files.createDirectories(directory, withRights("rwx------"));
+        }
+
+        /** Others can change what a path leads to. The message is a clause that says who, and where. */
+        static final class Untrusted extends IOException {
+            private static final long serialVersionUID = 1L;
+            private final String remedy;
+
+            Untrusted(PathTrust.Weakness weakness) throws IOException {
+                super(weakness.toString());
+                boolean shared = PathTrust.Stat.of(weakness.at(), LinkOption.NOFOLLOW_LINKS).isSharedWritable();
+                this.remedy = (shared ? "Type: chmod go-w " + quoted(weakness.at().toString())
+                    : "Give -owner, if the directory is that user's, and the token is to be")
+                    + "; or use a folder made by: mktemp -d";
+            }
+
+            String remedy() {
+                return remedy;
+            }
+        }
+
+        /** Without links, as it was when it was opened. */
+        Path path() {
+            return path;
+        }
+
+        /** Where a file of it is now, as far as can be said. */
+        Path file(String name) {
+            Path file = path.resolve(name);
+            return isAt(file, name) ? file : whereabouts().resolve(name);
+        }
+
+        private Path whereabouts() {
+            try (DirectoryStream<Path> descriptors = Files.newDirectoryStream(DESCRIPTORS)) {
+                Object key = attributes().fileKey();
+                for (Path descriptor : descriptors) {
+                    if (Files.isDirectory(descriptor)
+                            && key.equals(Files.readAttributes(descriptor, BasicFileAttributes.class).fileKey())) {
+                        return Files.readSymbolicLink(descriptor);
+                    }
+                }
+            } catch (IOException e) {
+                return path;
+            }
+            return path;
+        }
+
+        private PosixFileAttributes attributes() throws IOException {
+            return (secure.isPresent() ? secure.get().getFileAttributeView(PosixFileAttributeView.class)
+                : Files.getFileAttributeView(path, PosixFileAttributeView.class)).readAttributes();
+        }
+
+        /** What lies under a name; a link is not followed. Empty if nothing does. */
+        Optional<BasicFileAttributes> look(String name) throws IOException {
+            try {
+                return Optional.of((secure.isPresent()
+                    ? secure.get().getFileAttributeView(Path.of(name), BasicFileAttributeView.class,
+                        LinkOption.NOFOLLOW_LINKS)
+                    : Files.getFileAttributeView(path.resolve(name), BasicFileAttributeView.class,
+                        LinkOption.NOFOLLOW_LINKS)).readAttributes());
+            } catch (NoSuchFileException e) {
+                return Optional.empty();
+            }
+        }
+
+        /** Whether a path leads into this directory, to what lies under a name in it. */
+        boolean isAt(Path somewhere, String name) {
+            try {
+                Path directory = Objects.requireNonNullElse(somewhere.getParent(), Path.of(""));
+                Object there = Files.readAttributes(somewhere, BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS).fileKey();
+                return Objects.equals(key, Files.readAttributes(directory, BasicFileAttributes.class).fileKey())
+                    && Objects.equals(there, look(name).map(BasicFileAttributes::fileKey).orElse(null));
+            } catch (IOException e) {
+                return false;
+            }
+        }
+
+        /** Opens a file, which this user alone can read if it is made. A link is not followed. */
+        FileChannel open(String name, OpenOption... options) throws IOException {
+            Set<OpenOption> all = new HashSet<>(Arrays.asList(options));
+            all.add(LinkOption.NOFOLLOW_LINKS);
+            return secure.isPresent() ? (FileChannel) secure.get().newByteChannel(Path.of(name), all, withRights("rw-------"))
+                : FileChannel.open(path.resolve(name), all, withRights("rw-------"));
+        }
+
+        /**
+         * A path to the file that this process has opened under a name, and to no other, whatever lies under that name now.
+         * Where there are no such paths, the name.
+         */
+        Path opened(String name) throws IOException {
+            if (secure.isEmpty() || !Files.isDirectory(DESCRIPTORS)) {
+                return path.resolve(name);
+            }
+            try (DirectoryStream<Path> descriptors = Files.newDirectoryStream(DESCRIPTORS)) {
+                for (Path descriptor : descriptors) {
+                    if (Files.isSymbolicLink(descriptor)
+                            && Path.of(name).equals(Files.readSymbolicLink(descriptor).getFileName())) {
+                        return descriptor;
+                    }
+                }
+            }
+            throw new NoSuchFileException(name, null, "somebody has renamed it");
+        }
+
+        /** Writes a file under a temporary name, gives it its rights, forces it to the disk, and renames it. */
+        void replace(String name, byte[] content, Rights rights) throws IOException {
+            write(name, content, rights, true, true);
+            forceDirectory();
+        }
+
+        /** The same for this user only, without waiting for the disk. */
+        void replaceQuickly(String name, byte[] content) throws IOException {
+            write(name, content, Rights.OWN, false, true);
+        }
+
+        /** Makes a file of that many bytes as if for {@link #replace}, and removes it. */
+        void probe(String name, int bytes, Rights rights) throws IOException {
+            write(name, new byte[bytes], rights, true, false);
+        }
+
+        /** The same as if for {@link #replaceQuickly}. */
+        void probeQuickly(String name, int bytes) throws IOException {
+            write(name, new byte[bytes], Rights.OWN, false, false);
+        }
+
+        /**
+         * Makes a temporary file, which is locked while it is open, so that another run sees that it is no leftover.
+         *
+         * @param keeping whether it gets its name; else it is removed
+         */
+        private void write(String name, byte[] content, Rights rights, boolean forcing, boolean keeping) throws IOException {
+            String temporary = beginning(name) + host.randomHex(8) + ".tmp";
+            try (FileChannel file = marked(temporary)) {
+                ByteBuffer bytes = ByteBuffer.wrap(content);
+                while (bytes.hasRemaining()) {
+                    file.write(bytes);
+                }
+                if (!rights.areUsual()) {
+                    grant(opened(temporary), rights);
+                }
+                if (forcing) {
+                    file.force(true);
+                }
+                if (keeping) {
+                    rename(temporary, name);
+                } else {
+                    remove(temporary);
+                }
+            } catch (IOException | RuntimeException | Error e) {
+                try {
+                    remove(temporary);
+                } catch (IOException worse) {
+                    e.addSuppressed(worse);
+                }
+                throw e;
+            }
+        }
+
+        /** Makes a file and locks it; anew, if another run has taken it for a leftover before it was locked. */
+        private FileChannel marked(String temporary) throws IOException {
+            FileChannel file = made(temporary);
+            if (!mark(file) || look(temporary).isEmpty()) {
+                file.close();
+                remove(temporary);
+                file = made(temporary);
+                mark(file);
+            }
+            return file;
+        }
+
+        private FileChannel made(String temporary) throws IOException {
+            return open(temporary, StandardOpenOption.CREATE_NEW, StandardOpenOption.READ, StandardOpenOption.WRITE);
+        }
+
+        private void forceDirectory() {
+            try (FileChannel directory = secure.isPresent() ? open(".", StandardOpenOption.READ)
+                    : FileChannel.open(path, StandardOpenOption.READ)) {
+                directory.force(true);
+            } catch (IOException e) {
+                return; // the file is in its place; a system that cannot force a directory to the disk does it in time
+            }
+        }
+
+        /** What the names of temporary files begin with: one that HTCondor does not take for a token's. */
+        private static String beginning(String name) {
+            return (name.startsWith(".") ? "" : ".") + name + ".";
+        }
+
+        /**
+         * Locks a file as a whole; whether nobody else has.
+         *
+         * @throws IOException where there are no locks
+         */
+        static boolean lock(FileChannel file) throws IOException {
+            try {
+                return file.tryLock() != null;
+            } catch (OverlappingFileLockException e) {
+                return false;
+            }
+        }
+
+        /** Locks a file if there are locks: without, leftovers stay. Whether nobody else has. */
+        private static boolean mark(FileChannel file) {
+            try {
+                return lock(file);
+            } catch (IOException e) {
+                return true;
+            }
+        }
+
+        private static void grant(Path path, Rights rights) throws IOException {
+            PosixFileAttributeView view = Files.getFileAttributeView(path, PosixFileAttributeView.class);
+            if (view == null) {
+                throw new IOException("this file system knows neither owners nor modes");
+            }
+            UserPrincipalLookupService users = path.getFileSystem().getUserPrincipalLookupService();
+            if (rights.group().isPresent()) {
+                view.setGroup(known("group", rights.group().get(), users::lookupPrincipalByGroupName));
+            }
+            view.setPermissions(PosixFilePermissions.fromString(rights.mode()));
+            if (rights.owner().isPresent()) {
+                view.setOwner(user(rights.owner().get()));
+            }
+        }
+
+        static UserPrincipal user(String name) throws IOException {
+            return known("user", name, FileSystems.getDefault().getUserPrincipalLookupService()::lookupPrincipalByName);
+        }
+
+        private interface Lookup<T> {
+            T of(String name) throws IOException;
+        }
+
+        /** Looks a user or group up. That there is none is said here, since newer JDKs leave the name out of what they say. */
+        private static <T> T known(String kind, String name, Lookup<T> lookup) throws IOException {
+            try {
+                return lookup.of(name);
+            } catch (UserPrincipalNotFoundException e) {
+                throw new IOException("no such " + kind + ": " + name, e);
+            }
+        }
+
+        private void rename(String from, String to) throws IOException {
+            if (secure.isPresent()) {
+                secure.get().move(Path.of(from), secure.get(), Path.of(to));
+            } else {
+                Files.move(path.resolve(from), path.resolve(to), StandardCopyOption.ATOMIC_MOVE);
+            }
+        }
+
+        /** Removes a file, if it is there. */
+        void remove(String name) throws IOException {
+            try {
+                if (secure.isPresent()) {
+                    secure.get().deleteFile(Path.of(name));
+                } else {
+                    Files.delete(path.resolve(name));
+                }
+            } catch (NoSuchFileException e) {
+                return;
+            }
+        }
+
+        /** Removes what a killed run has left of a file of this name. */
+        void sweep(String name) {
+            sweep(Pattern.compile(Pattern.quote(beginning(name)) + "[0-9a-f]{16}\\.tmp"));
+        }
+
+        /** Removes what a killed run has left: temporary files, by the form of their names, that nobody has locked. */
+        void sweep(Pattern temporaries) {
+            int entries = 0;
+            try (DirectoryStream<Path> names = secure.isPresent() ? secure.get().newDirectoryStream(Path.of("."))
+                    : Files.newDirectoryStream(path)) {
+                for (Path entry : names) {
+                    String name = entry.getFileName().toString();
+                    if (name.startsWith(".") && temporaries.matcher(name).matches()) {
+                        removeLeftover(name);
+                    } else if (++entries > MOST_ENTRIES) {
+                        return;
+                    }
+                }
+            } catch (IOException | DirectoryIteratorException e) {
+                return; // leftovers do no harm
+            }
+        }
+
+        private void removeLeftover(String name) throws IOException {
+            if (look(name).filter(BasicFileAttributes::isRegularFile).isEmpty()) {
+                return;
+            }
+            try (FileChannel file = open(name, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
+                if (isOurs(name) && lock(file)) {
+                    remove(name);
+                }
+            } catch (IOException e) {
+                return; // somebody else's, or there are no locks
+            }
+        }
+
+        /** Whether a file that was opened under a name is plain, and this user's, root's or whose the directory is. */
+        boolean isOurs(String name) throws IOException {
+            if (!PathTrust.isPossible()) {
+                return true;
+            }
+            PathTrust.Stat entry = PathTrust.Stat.of(opened(name));
+            return entry.type() == PathTrust.Type.REGULAR && entry.links() == 1 && trusted.contains(entry.uid());
         }
     }
 
     /**
-     * Puts the token where it belongs, and does not let go of it before it is there; keeps what it takes to resume a
-     * wait. Every file of it is its owner's only from the first byte, and is there as a whole or not at all.
+     * Keeps a second run away from a destination, of which the later would win: a lock on the file {@code .NAME.lock} beside
+     * it, which says who has it. It is opened once and never renamed or removed, and nothing else opens it: POSIX takes a
+     * process's locks on a file away when any of its descriptors of that file is closed. fcntl_locking(2)
+     *
+     * @param channel open until the lock is given back
+     */
+    record DestinationLock(FileChannel channel) implements Closeable {
+        private static final String FORM = "condor_token_request: ";
+        private static final int MAX_BYTES = 300;
+
+        /**
+         * Takes the lock; empty, with a warning, where there is none to be had.
+         *
+         * @param destination for messages
+         * @throws Failure     DESTINATION_BUSY
+         * @throws IOException if this process can open no more files
+         */
+        static Optional<DestinationLock> take(Folder folder, String name, Path destination, Host host,
+                Consumer<String> warnings) throws IOException, Failure {
+            String file = "." + name + ".lock";
+            try {
+                FileChannel channel = open(folder, file);
+                try {
+                    if (!folder.isOurs(file) || !isLock(channel)) {
+                        throw new IOException("it is another's, or no lock");
+                    }
+                    if (!Folder.lock(channel)) {
+                        throw busy(destination, channel);
+                    }
+                    sign(channel, host);
+                    return Optional.of(new DestinationLock(channel));
+                } catch (IOException | Failure | RuntimeException e) {
+                    channel.close();
+                    throw e;
+                }
+            } catch (IOException e) {
+                if (String.valueOf(e.getMessage()).contains("Too many open files")) {
+                    throw e; // which no file system is to blame for, and the rest would not work either
+                }
+                warnings.accept("another run could write to " + destination + " at the same time, since its lock, "
+                    + folder.path().resolve(file) + ", cannot be used: " + numbered(reason(e)) + ".");
+                return Optional.empty();
+            }
+        }
+
+        @Override
+        public void close() throws IOException {
+            channel.close();
+        }
+
+        /** What is no plain file is not opened. */
+        private static FileChannel open(Folder folder, String file) throws IOException {
+            try {
+                return folder.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.READ, StandardOpenOption.WRITE);
+            } catch (FileAlreadyExistsException e) {
+                if (folder.look(file).filter(BasicFileAttributes::isRegularFile).isEmpty()) {
+                    throw new IOException("it is no plain file");
+                }
+                return folder.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE);
+            }
+        }
+
+        /** Whether a file is there to be a lock: it says so, or is empty, since the run that made it was killed at once. */
+        private static boolean isLock(FileChannel channel) throws IOException {
+            String text = text(channel);
+            return text.isEmpty() || text.startsWith(FORM);
+        }
+
+        private static String text(FileChannel channel) throws IOException {
+            ByteBuffer bytes = ByteBuffer.allocate(MAX_BYTES);
+            int length = channel.read(bytes, 0);
+            return new String(bytes.array(), 0, Math.max(0, length), UTF_8);
+        }
+
+        private static Failure busy(Path destination, FileChannel channel) throws IOException {
+            String holder = text(channel).lines().findFirst().filter(line -> line.startsWith(FORM))
+                .map(line -> ": " + printable(line.substring(FORM.length()))).orElse("");
+            return new Failure(Reason.DESTINATION_BUSY, "Another run is waiting for a token for "
+                + printable(destination.toString()) + holder + ".", "Wait until it has ended, or end it.");
+        }
+
+        private static void sign(FileChannel channel, Host host) {
+            String holder = FORM + "process " + ProcessHandle.current().pid() + " on " + host.name() + " since "
+                + Json.time(host.clock().instant()) + "\n";
+            try {
+                channel.truncate(0).write(ByteBuffer.wrap(holder.getBytes(UTF_8)), 0);
+            } catch (IOException e) {
+                return; // it is locked, though nobody can read by whom
+            }
+        }
+    }
+
+    /** A destination that has been checked, and is open as far as it can be. */
+    sealed interface Destination extends Closeable {
+        /** The program's own stdout; with {@code -json}, the event there is the delivery. */
+        record Stdout() implements Destination { }
+
+        /** The program's own stderr. */
+        record Stderr(Path file) implements Destination { }
+
+        /** A terminal, /dev/null, or a pipe or the like that the program was given as an open file. */
+        record Device(Path file, FileChannel channel) implements Destination { }
+
+        /** A file to be replaced as a whole. */
+        record Whole(Path file, Folder folder, String name, Rights rights, Optional<DestinationLock> lock)
+            implements Destination { }
+
+        /** The file as it was named; empty for stdout. */
+        default Optional<Path> path() {
+            return this instanceof Whole whole ? Optional.of(whole.file())
+                : this instanceof Device device ? Optional.of(device.file())
+                : this instanceof Stderr stderr ? Optional.of(stderr.file()) : Optional.empty();
+        }
+
+        @Override
+        default void close() {
+            try {
+                if (this instanceof Whole whole) {
+                    whole.folder().close();
+                    if (whole.lock().isPresent()) {
+                        whole.lock().get().close();
+                    }
+                } else if (this instanceof Device device) {
+                    device.channel().close();
+                }
+            } catch (IOException e) {
+                return; // what was to be written is written
+            }
+        }
+    }
+
+    /**
+     * Where what must not be lost is kept: the request, while it waits, and, if all else fails, the token. It goes into the
+     * first of several directories that takes it. The files are this user's only; beside a token they begin with a dot, so
+     * that HTCondor does not take them for tokens.
+     */
+    static final class StateStore {
+        private static final String REQUEST = "pending-token-request-";
+        private static final String TOKEN = "rescued-token-";
+        private static final Pattern TEMPORARY = Pattern.compile("\\.(" + REQUEST + "|" + TOKEN + ").*\\.[0-9a-f]{16}\\.tmp");
+        /** More than a saved request or a token takes. */
+        private static final int PROBE_BYTES = 8192;
+        private static final int MAX_BYTES = 1 << 16;
+        /** Of the pool's name, in the name of a file. */
+        private static final int MAX_POOL = 60;
+        private static final int HASH_BYTES = 6;
+        private final Host host;
+        private final List<Candidate> candidates = new ArrayList<>();
+        private final Optional<String> source;
+        private final List<String> complaints = new ArrayList<>();
+        private Optional<Path> unsettled = Optional.empty();
+
+        /**
+         * A directory to try.
+         *
+         * @param chosen by the user
+         * @param making whether it is made if it is not there
+         * @param folder it, if it is open already
+         * @param prefix of the names of the files there
+         */
+        private record Candidate(String directory, boolean chosen, boolean making, Optional<Folder> folder, String prefix) {
+            Folder open(Host host) throws IOException {
+                return folder.isPresent() ? folder.get() : Folder.open(Path.of(directory), Optional.empty(), host, line -> { });
+            }
+
+            void close(Folder opened) {
+                if (folder.isEmpty()) {
+                    opened.close();
+                }
+            }
+        }
+
+        /**
+         * @param directory that the user has chosen, to be tried first
+         * @param source    the file that a resumed request comes from
+         */
+        StateStore(Optional<String> directory, Optional<String> source, Destination destination, Host host) {
+            this.host = host;
+            this.source = source;
+            if (directory.isPresent()) {
+                candidates.add(new Candidate(directory.get(), true, true, Optional.empty(), ""));
+            }
+            if (host.home().isPresent()) {
+                candidates.add(new Candidate(host.home().get().resolve(".condor").toString(), false, true, Optional.empty(), ""));
+            }
+            if (destination instanceof Destination.Whole whole) {
+                candidates.add(new Candidate(whole.folder().path().toString(), false, false, Optional.of(whole.folder()), "."));
+            }
+            candidates.add(new Candidate("", false, false, Optional.empty(), ""));
+        }
+
+        /**
+         * Tries, before anything is asked, whether there is a place, and removes what a killed run has left there.
+         *
+         * @param needed   whether the request is lost without a place
+         * @param warnings is told if there is none
+         * @throws Failure USAGE if the directory that the user has chosen is none; DESTINATION if there is none at all
+         */
+        void check(boolean needed, Consumer<String> warnings) throws Failure {
+            complaints.clear();
+            for (Candidate candidate : candidates) {
+                try {
+                    boolean isNew = candidate.making() && !candidate.chosen() && !Files.exists(Path.of(candidate.directory()));
+                    Folder folder = made(candidate);
+                    try {
+                        folder.probeQuickly(candidate.prefix() + REQUEST, PROBE_BYTES);
+                        if (isNew) {
+                            Files.delete(folder.path());
+                        } else {
+                            folder.sweep(TEMPORARY);
+                        }
+                        return;
+                    } finally {
+                        candidate.close(folder);
+                    }
+                } catch (IOException | InvalidPathException e) {
+                    complain(candidate, e);
+                    if (candidate.chosen()) {
+                        throw new Failure(Reason.USAGE, ArgumentParser.PROGRAM + ": Invalid argument for -state: "
+                            + complaints.get(0) + ".", "It takes a directory that you can write to.");
+                    }
+                }
+            }
+            if (needed) {
+                throw new Failure(Reason.DESTINATION, "The request cannot be saved anywhere, so nobody could resume it.",
+                    complaints(), "Name a directory with -state, or let -json print what -resume needs.");
+            }
+            warnings.accept(trouble());
+        }
+
+        private Folder made(Candidate candidate) throws IOException {
+            if (candidate.making()) {
+                Folder.make(Path.of(candidate.directory()), host);
+            }
+            return candidate.open(host);
+        }
+
+        private void complain(Candidate candidate, Exception e) {
+            complaints.add((candidate.directory().isEmpty() ? "the working directory" : printable(candidate.directory())) + ": "
+                + (e instanceof IOException io ? numbered(reason(io)) : "it is no file name"));
+        }
+
+        /** Why the last that was to be kept was not, a line a place. */
+        synchronized List<String> complaints() {
+            return List.copyOf(complaints);
+        }
+
+        /** The same as a warning about a request. */
+        String trouble() {
+            return "the request cannot be saved, so a wait that is interrupted cannot be resumed ("
+                + String.join("; ", complaints()) + "); -state names another directory.";
+        }
+
+        /**
+         * Saves what it takes to resume a wait, as the line of JSON that {@code -resume} reads. It is there at once, and on the
+         * disk after {@link #settle}.
+         *
+         * @return the file; empty if nothing takes it, then {@link #trouble} says why
+         */
+        Optional<Path> save(Pending pending, String line) {
+            Optional<Path> file = store(name(pending), line.getBytes(UTF_8), false);
+            unsettled = file;
+            return file.isEmpty() && source.isPresent() && Files.isRegularFile(Path.of(source.get()))
+                ? source.map(Path::of) : file;
+        }
+
+        /** Waits until what was saved is on the disk. */
+        void settle() {
+            if (unsettled.isPresent()) {
+                force(unsettled.get());
+                unsettled = Optional.empty();
+            }
+        }
+
+        private void force(Path file) {
+            try (FileChannel saved = FileChannel.open(file, StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS);
+                    FileChannel directory = FileChannel.open(file.getParent(), StandardOpenOption.READ)) {
+                saved.force(true);
+                directory.force(true);
+            } catch (IOException e) {
+                return; // it is saved, and the system will put it on the disk in time
+            }
+        }
+
+        /**
+         * Saves a token that cannot be put where it belongs.
+         *
+         * @return the file; empty if nothing takes it
+         */
+        Optional<Path> rescue(Secret token) {
+            return store(TOKEN + host.randomHex(4), (token.reveal() + "\n").getBytes(US_ASCII), true);
+        }
+
+        /** Stores a file in the first place that takes it. A signal's thread may do so, too. */
+        private synchronized Optional<Path> store(String name, byte[] content, boolean forcing) {
+            complaints.clear();
+            for (Candidate candidate : candidates) {
+                try {
+                    Folder folder = made(candidate);
+                    try {
+                        String whole = candidate.prefix() + name;
+                        if (forcing) {
+                            folder.replace(whole, content, Rights.OWN);
+                        } else {
+                            folder.replaceQuickly(whole, content);
+                        }
+                        return Optional.of(folder.file(whole));
+                    } finally {
+                        candidate.close(folder);
+                    }
+                } catch (IOException | InvalidPathException e) {
+                    complain(candidate, e);
+                }
+            }
+            return Optional.empty();
+        }
+
+        /** Removes what was saved of a request, since it is no more; also by the name that version 1.0 gave it. */
+        void forget(Pending pending) {
+            List<String> names = List.of(name(pending), "." + name(pending), REQUEST + pending.ticket().requestId() + ".json");
+            for (Candidate candidate : candidates) {
+                remove(candidate, names, pending);
+            }
+            if (source.isPresent() && source.get().matches("(.*/)?\\.?" + REQUEST + "[^/]*\\.json")) {
+                Path file = Path.of(source.get());
+                remove(new Candidate(Objects.requireNonNullElse(file.getParent(), Path.of("")).toString(), false, false,
+                    Optional.empty(), ""), List.of(file.getFileName().toString()), pending);
+            }
+        }
+
+        private void remove(Candidate candidate, List<String> names, Pending pending) {
+            try {
+                Folder folder = candidate.open(host);
+                try {
+                    for (String name : names) {
+                        if (holds(folder, name, pending)) {
+                            folder.remove(name);
+                        }
+                    }
+                } finally {
+                    candidate.close(folder);
+                }
+            } catch (IOException | InvalidPathException e) {
+                return; // a file that leads to nothing does no harm; whoever tries is told that the pool does not know it
+            }
+        }
+
+        /** Whether a file holds this request, and no other that happens to have its ID. */
+        private static boolean holds(Folder folder, String name, Pending pending) throws IOException {
+            if (folder.look(name).filter(BasicFileAttributes::isRegularFile).isEmpty()) {
+                return false;
+            }
+            try (FileChannel file = folder.open(name, StandardOpenOption.READ)) {
+                ByteBuffer bytes = ByteBuffer.allocate(MAX_BYTES);
+                while (bytes.hasRemaining() && file.read(bytes) >= 0) { }
+                return new String(bytes.array(), 0, bytes.position(), UTF_8).contains(pending.ticket().clientId().reveal());
+            }
+        }
+
+        /**
+         * A name that no request of another pool, and nobody who does not know its secret, can give to another: what the hash
+         * is of, is known to this user and to the pool.
+         */
+        private static String name(Pending pending) {
+            String pool = pending.wanted().pool().orElse(pending.address()).replaceAll("[^A-Za-z0-9.-]+", "_");
+            byte[] hash = Keys.sha256().digest((pending.address() + "\n" + pending.ticket().clientId().reveal()).getBytes(UTF_8));
+            return REQUEST + pool.substring(0, Math.min(pool.length(), MAX_POOL)) + "-" + pending.ticket().requestId() + "-"
+                + HexFormat.of().formatHex(hash, 0, HASH_BYTES) + ".json";
+        }
+    }
+
+    /**
+     * Puts the token where it belongs, and does not let go of it before it is there. A file of it has its mode and owner from
+     * the start, and is there as a whole or not at all.
      */
     static final class Writer {
         /** More than a token takes: what fits at the start should fit at the end. */
@@ -11080,15 +12137,20 @@ public final class TokenRequest {
         /** More than the story of a day takes. */
         private static final int MAX_STORY_BYTES = 1 << 20;
         private final Host host;
+        private final Deadline deadline;
+        private final Consumer<String> warnings;
 
-        Writer(Host host) {
+        Writer(Host host, Deadline deadline, Consumer<String> warnings) {
             this.host = host;
+            this.deadline = deadline;
+            this.warnings = warnings;
         }
 
         /**
-         * Checks, before anything is asked of the pool, that the token can be written there.
+         * Checks, before anything is asked of the pool, that the token can be written there, and opens and locks what there
+         * is to open.
          *
-         * @throws Failure DESTINATION
+         * @throws Failure DESTINATION, DESTINATION_BUSY
          */
         Destination prepare(Output output, TokenDirectory tokens) throws Failure {
             if (output instanceof Output.Token token) {
@@ -11107,80 +12169,223 @@ public final class TokenRequest {
             try {
                 return Path.of(text);
             } catch (InvalidPathException e) {
-                throw unwritable(text, "it is no file name");
+                throw unwritable(text, new IOException("it is no file name"));
             }
         }
 
-        private static Path makeDirectory(Path directory) throws Failure {
+        private Path makeDirectory(Path directory) throws Failure {
             try {
-                return Files.createDirectories(directory, withRights("rwx------"));
+                Folder.make(directory, host);
+                return directory;
             } catch (IOException e) {
-                throw unwritable(directory.toString(), numbered(reason(e)));
+                throw unwritable(directory.toString(), e);
             }
         }
 
         private Destination check(Path path, Rights rights) throws Failure {
-            if (Files.isSymbolicLink(path)) {
-                throw unwritable(path.toString(), numbered("File exists")
-                    + "; it is a symbolic link, which a token does not follow");
-            }
-            if (Files.isDirectory(path) || path.getFileName() == null) {
-                throw unwritable(path.toString(), numbered("Is a directory"));
-            }
-            if (Files.exists(path) && !Files.isRegularFile(path)) {
-                if (!Files.isWritable(path)) {
-                    throw unwritable(path.toString(), numbered("Permission denied"));
-                }
-                if (!rights.equals(Rights.OWN)) {
-                    throw unwritable(path.toString(), "-owner and -mode are for a file, which it is not");
-                }
-                return new Destination.Device(path);
-            }
             try {
-                Path probe = temporary(path);
-                try {
-                    write(probe, new byte[PROBE_BYTES], rights);
-                } finally {
-                    Files.deleteIfExists(probe);
+                Path directory = Objects.requireNonNullElse(path.getParent(), Path.of(""));
+                if (path.getFileName() == null) {
+                    throw new FileSystemException(path.toString(), null, "Is a directory");
                 }
-                return new Destination.Whole(path, rights);
+                String name = path.getFileName().toString();
+                Optional<Destination> stream = stream(path, directory.toRealPath(), name);
+                if (stream.isEmpty()) {
+                    return whole(path, directory, name, rights);
+                }
+                if (!rights.areUsual()) {
+                    throw new IOException("-owner and -mode are for a file, which it is not");
+                }
+                return stream.get();
             } catch (IOException e) {
-                throw unwritable(path.toString(), numbered(reason(e)));
+                throw unwritable(path.toString(), e);
             }
-        }
-
-        private static Failure unwritable(String path, String why) {
-            return new Failure(Reason.DESTINATION, "Cannot write token to " + printable(path) + ": " + why,
-                "Nothing was asked of the pool.");
         }
 
         /**
-         * Puts the token where it belongs; if that fails after all, on stdout; if that fails too, into a file at home
-         * or in the working directory.
+         * What a path means that is no file to be replaced: a stream that the program has, which is never opened again (that
+         * would overwrite the start of a log, and fails for a socket); an open file that it was given, such as bash's
+         * {@code >(command)}; /dev/null, /dev/tty.
+         */
+        private Optional<Destination> stream(Path path, Path directory, String name) throws IOException {
+            boolean devices = directory.equals(Path.of("/dev"));
+            if ((devices && name.equals("stdout")) || (isDescriptors(directory) && name.equals("1"))) {
+                return Optional.of(new Destination.Stdout());
+            }
+            if ((devices && name.equals("stderr")) || (isDescriptors(directory) && name.equals("2"))) {
+                return Optional.of(new Destination.Stderr(path));
+            }
+            if (isDescriptors(directory) && name.matches("[0-9]{1,9}")) {
+                return Optional.of(device(path, EnumSet.of(PathTrust.Type.PIPE, PathTrust.Type.CHARACTERS), isForWriting(name)));
+            }
+            return !devices || !(name.equals("null") || name.equals("tty")) || !Files.exists(path) ? Optional.empty()
+                : Optional.of(device(path, EnumSet.of(PathTrust.Type.CHARACTERS), true));
+        }
+
+        /** Whether a directory without links is that of this process's open files. proc_pid_fd(5), fd(4) */
+        private static boolean isDescriptors(Path directory) throws IOException {
+            return directory.equals(Path.of("/dev/fd")) || (directory.startsWith("/proc") && directory.endsWith("fd")
+                && directory.startsWith(Path.of("/proc/self").toRealPath()));
+        }
+
+        /** Whether an open file is open for writing: what the JDK itself has open is not. proc_pid_fdinfo(5) */
+        private static boolean isForWriting(String number) throws IOException {
+            Path facts = Path.of("/proc/self/fdinfo", number);
+            if (!Files.exists(facts)) {
+                return true; // a system that does not tell
+            }
+            return Files.readAllLines(facts).stream().filter(line -> line.startsWith("flags:"))
+                .anyMatch(line -> (Integer.parseInt(line.substring(6).strip(), 8) & 3) != 0);
+        }
+
+        /** Opens it now, since to open a pipe may block. */
+        private Destination device(Path path, Set<PathTrust.Type> types, boolean forWriting) throws IOException {
+            PathTrust.Type type = PathTrust.Stat.of(path).type();
+            if (!types.contains(type)) {
+                throw new IOException("it is " + type.words() + ", which a token is not written to");
+            }
+            if (!forWriting) {
+                throw new IOException("it is not open for writing");
+            }
+            return new Destination.Device(path, deadline.await("the opening of " + path, () ->
+                FileChannel.open(path, StandardOpenOption.WRITE)));
+        }
+
+        private Destination whole(Path path, Path directory, String name, Rights rights) throws IOException, Failure {
+            Optional<UserPrincipal> owner = Optional.empty();
+            if (rights.owner().isPresent()) {
+                owner = Optional.of(Folder.user(rights.owner().get()));
+            }
+            Folder folder = Folder.open(directory, owner, host, warnings);
+            try {
+                Optional<BasicFileAttributes> there = folder.look(name);
+                if (there.isPresent()) {
+                    checkReplaceable(folder, name, there.get());
+                }
+                folder.probe(name, PROBE_BYTES, rights);
+                Optional<DestinationLock> lock = DestinationLock.take(folder, name, path, host, warnings);
+                if (lock.isPresent()) {
+                    folder.sweep(name);
+                }
+                return new Destination.Whole(path, folder, name, rights, lock);
+            } catch (IOException | Failure | RuntimeException e) {
+                folder.close();
+                throw e;
+            }
+        }
+
+        /** Refuses what a file cannot be renamed over, or a token is not written to. */
+        private void checkReplaceable(Folder folder, String name, BasicFileAttributes there) throws IOException {
+            Path path = folder.path().resolve(name);
+            if (there.isSymbolicLink()) {
+                throw new IOException(numbered("File exists") + "; it is a symbolic link, which a token does not follow");
+            } else if (there.isDirectory()) {
+                throw new FileSystemException(path.toString(), null, "Is a directory");
+            } else if (!PathTrust.isPossible()) {
+                return;
+            } else if (!there.isRegularFile()) {
+                throw new IOException("it is " + PathTrust.Stat.of(path, LinkOption.NOFOLLOW_LINKS).type().words()
+                    + ", which a token is not written to");
+            }
+            PathTrust.Stat file = PathTrust.Stat.of(path, LinkOption.NOFOLLOW_LINKS);
+            PathTrust.Stat directory = PathTrust.Stat.of(folder.path());
+            if (directory.isSticky() && !host.isRoot() && host.uid().orElse(-1) != file.uid()
+                    && host.uid().orElse(-1) != directory.uid()) {
+                throw new IOException(numbered("Operation not permitted") + "; it belongs to " + printable(Files.getOwner(path,
+                    LinkOption.NOFOLLOW_LINKS).getName()) + ", and only he can replace it in a sticky directory");
+            }
+            if (isMountPoint(path)) {
+                throw new IOException(numbered("Device or resource busy") + "; it is a mount point, which cannot be replaced: "
+                    + "mount its directory instead");
+            }
+        }
+
+        /** Whether something is mounted there, as a file is in a container. proc_pid_mountinfo(5) */
+        private static boolean isMountPoint(Path path) throws IOException {
+            Path mounts = Path.of("/proc/self/mountinfo");
+            if (!Files.exists(mounts)) {
+                return false;
+            }
+            String point = path.toString().replace("\\", "\\134").replace(" ", "\\040").replace("\t", "\\011")
+                .replace("\n", "\\012");
+            return new String(Files.readAllBytes(mounts), UTF_8).lines().map(line -> line.split(" ", 6))
+                .anyMatch(fields -> fields.length > 4 && fields[4].equals(point));
+        }
+
+        private static Failure unwritable(String path, IOException e) {
+            String message = "Cannot write token to " + printable(path) + ": " + numbered(reason(e));
+            return e instanceof Folder.Untrusted untrusted
+                ? new Failure(Reason.DESTINATION, message, List.of("So others could put something else in the token's place, or "
+                    + "lead it elsewhere."), untrusted.remedy())
+                : new Failure(Reason.DESTINATION, message, "Nothing was asked of the pool.");
+        }
+
+        /**
+         * Where a token has come to be.
+         *
+         * @param file    empty if stdout has it
+         * @param trouble why that is not where it was to go
+         */
+        record Delivery(Optional<Path> file, Optional<Failure> trouble) { }
+
+        /**
+         * Puts the token where it belongs; if that fails after all, into a file where requests are saved; if that fails too,
+         * on stdout, which may be a log.
          *
          * @param onStdout what stdout gets, given what went wrong with the file, if it is for that
-         * @throws Failure NOT_WRITTEN, which says where it is now
+         * @throws Failure NOT_WRITTEN if nothing takes it
          */
-        void deliver(Secret token, Destination destination, Function<Optional<String>, byte[]> onStdout,
-                Consumer<String> warnings) throws Failure {
-            byte[] line = (token.reveal() + "\n").getBytes(US_ASCII);
+        Delivery deliver(Secret token, Destination destination, StateStore states,
+                Function<Optional<String>, byte[]> onStdout) throws Failure {
+            String trouble;
             try {
-                if (destination instanceof Destination.Whole whole) {
-                    replace(whole.file(), line, whole.rights());
-                } else if (destination instanceof Destination.Device device) {
-                    Files.write(device.file(), line, StandardOpenOption.WRITE);
-                } else if (!print(onStdout.apply(Optional.empty()))) {
-                    throw rescue("stdout cannot be written to", line, warnings);
-                }
-            } catch (IOException e) {
-                String trouble = "Failed to write token to " + destination.path().orElseThrow() + ": " + numbered(reason(e));
-                if (!print(onStdout.apply(Optional.of(trouble)))) {
-                    throw rescue("neither " + destination.path().get() + " (" + numbered(reason(e))
-                        + ") nor stdout can be written to", line, warnings);
-                }
-                throw new Failure(Reason.NOT_WRITTEN, trouble,
-                    "The pool hands it out only once, so it was written to stdout instead.");
+                return put(token, destination, onStdout);
+            } catch (IOException | RuntimeException e) {
+                trouble = destination.path().map(file -> "Failed to write token to " + file + ": ").orElse("")
+                    + (e instanceof IOException io ? numbered(reason(io)) : e.toString());
             }
+            Optional<Path> file = states.rescue(token);
+            if (file.isPresent()) {
+                return new Delivery(file, Optional.of(new Failure(Reason.NOT_WRITTEN, trouble,
+                    "The pool hands it out only once, so it was saved in " + file.get() + ".")));
+            }
+            if (destination.path().isPresent() && print(onStdout.apply(Optional.of(trouble)))) {
+                return new Delivery(Optional.empty(), Optional.of(new Failure(Reason.NOT_WRITTEN, trouble, states.complaints(),
+                    "The pool hands it out only once, so it was written to stdout instead.")));
+            }
+            throw new Failure(Reason.NOT_WRITTEN, trouble, states.complaints(),
+                "The token could not be saved anywhere. It is lost; ask for a new one.");
+        }
+
+        private Delivery put(Secret token, Destination destination, Function<Optional<String>, byte[]> onStdout)
+                throws IOException {
+            byte[] line = (token.reveal() + "\n").getBytes(US_ASCII);
+            if (destination instanceof Destination.Whole whole) {
+                whole.folder().replace(whole.name(), line, whole.rights());
+                return whole.folder().isAt(whole.file(), whole.name()) ? new Delivery(destination.path(), Optional.empty())
+                    : elsewhere(whole);
+            }
+            if (destination instanceof Destination.Device device) {
+                ByteBuffer bytes = ByteBuffer.wrap(line);
+                while (bytes.hasRemaining()) {
+                    device.channel().write(bytes);
+                }
+            } else if (destination instanceof Destination.Stderr) {
+                host.err().write(line, 0, line.length);
+                if (host.err().checkError()) {
+                    throw new IOException("stderr cannot be written to");
+                }
+            } else if (!print(onStdout.apply(Optional.empty()))) {
+                throw new IOException("The token has come, but stdout cannot be written to.");
+            }
+            return new Delivery(destination.path(), Optional.empty());
+        }
+
+        /** The directory was moved while the request waited: the token is in it, but not at the path. */
+        private static Delivery elsewhere(Destination.Whole whole) {
+            Path file = whole.folder().file(whole.name());
+            return new Delivery(Optional.of(file), Optional.of(new Failure(Reason.NOT_WRITTEN, "The token was written, but "
+                + whole.file() + " does not lead to it any more.", "It is in " + file + ".")));
         }
 
         /**
@@ -11191,75 +12396,6 @@ public final class TokenRequest {
         boolean print(byte[] line) {
             host.out().write(line, 0, line.length);
             return !host.out().checkError();
-        }
-
-        /** Saves a token after something has gone wrong that should not, and says where it is. */
-        void salvage(Secret token, Consumer<String> warnings) {
-            byte[] line = (token.reveal() + "\n").getBytes(US_ASCII);
-            try {
-                Failure saved = rescue("something went wrong before it was written", line, warnings);
-                warnings.accept(saved.getMessage() + " " + saved.hint().orElse(""));
-            } catch (RuntimeException | Error e) {
-                print(line); // whatever stdout is for: the pool hands it out only once
-            }
-        }
-
-        private Failure rescue(String what, byte[] line, Consumer<String> warnings) {
-            List<Path> places = Stream.concat(home().stream(), Stream.of(Path.of(""))).map(Path::toAbsolutePath).toList();
-            for (Path place : places) {
-                Path file = place.resolve("rescued-token-" + host.randomHex(4));
-                try {
-                    Files.createDirectories(place, withRights("rwx------"));
-                    replace(file, line, Rights.OWN);
-                    return new Failure(Reason.NOT_WRITTEN, "The token has come, but " + what + ".",
-                        "The pool hands it out only once, so it was saved in " + file + ".");
-                } catch (IOException e) {
-                    warnings.accept("the token cannot be saved in " + file + ": " + numbered(reason(e)));
-                }
-            }
-            return new Failure(Reason.NOT_WRITTEN, "The token has come, but " + what
-                + ", and it could not be saved anywhere.",
-                "It is lost; ask for a new one.");
-        }
-
-        /**
-         * Keeps what it takes to resume the wait, as the line of JSON that {@code -resume} reads.
-         *
-         * @return the file; empty if it could not be written, which is no reason not to wait
-         */
-        Optional<Path> keep(String requestId, String line, Consumer<String> warnings) {
-            Optional<Path> file = file(requestId);
-            try {
-                if (file.isPresent()) {
-                    Files.createDirectories(file.get().getParent(), withRights("rwx------"));
-                    replace(file.get(), line.getBytes(UTF_8), Rights.OWN);
-                }
-                return file;
-            } catch (IOException e) {
-                warnings.accept("the wait cannot be resumed if it is interrupted: cannot write " + file.get() + ": "
-                    + numbered(reason(e)));
-                return Optional.empty();
-            }
-        }
-
-        /** Removes what was kept: the request is no more. */
-        void forget(String requestId) {
-            try {
-                if (file(requestId).isPresent()) {
-                    Files.deleteIfExists(file(requestId).get());
-                }
-            } catch (IOException e) {
-                // A file that leads to nothing does no harm; whoever tries is told that the pool does not know it.
-                return;
-            }
-        }
-
-        private Optional<Path> file(String requestId) {
-            return home().map(home -> home.resolve("pending-token-request-" + requestId + ".json"));
-        }
-
-        private Optional<Path> home() {
-            return host.home().map(home -> home.resolve(".condor"));
         }
 
         /**
@@ -11313,72 +12449,6 @@ public final class TokenRequest {
             return new Failure(Reason.USAGE, ArgumentParser.PROGRAM + ": Invalid argument for -resume: "
                 + printable(source) + ": " + why + ".", "It takes a file with the \"enqueued\" line that -json printed.");
         }
-
-        /** Written beside, given its rights, forced to the disk, renamed. */
-        private void replace(Path path, byte[] content, Rights rights) throws IOException {
-            Path beside = temporary(path);
-            try {
-                write(beside, content, rights);
-                Files.move(beside, path, StandardCopyOption.ATOMIC_MOVE);
-            } catch (IOException e) {
-                Files.deleteIfExists(beside);
-                throw e;
-            }
-            try (FileChannel directory = FileChannel.open(path.toAbsolutePath().getParent(), StandardOpenOption.READ)) {
-                directory.force(true);
-            } catch (IOException e) {
-                // The token is in its place; a system that cannot force a directory to the disk does it in time.
-                return;
-            }
-        }
-
-        /** A name beside the file that HTCondor does not take for a token. */
-        private Path temporary(Path path) {
-            return path.resolveSibling("." + path.getFileName() + "." + host.randomHex(8) + ".tmp");
-        }
-
-        private static void write(Path path, byte[] content, Rights rights) throws IOException {
-            Set<StandardOpenOption> options = Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
-            try (FileChannel file = FileChannel.open(path, options, withRights("rw-------"))) {
-                ByteBuffer bytes = ByteBuffer.wrap(content);
-                while (bytes.hasRemaining()) {
-                    file.write(bytes);
-                }
-                if (!rights.equals(Rights.OWN)) {
-                    grant(path, rights);
-                }
-                file.force(true);
-            }
-        }
-
-        private static void grant(Path path, Rights rights) throws IOException {
-            PosixFileAttributeView view = Files.getFileAttributeView(path, PosixFileAttributeView.class,
-                LinkOption.NOFOLLOW_LINKS);
-            if (view == null) {
-                throw new IOException("this file system knows neither owners nor modes");
-            }
-            UserPrincipalLookupService users = path.getFileSystem().getUserPrincipalLookupService();
-            if (rights.group().isPresent()) {
-                view.setGroup(known("group", rights.group().get(), users::lookupPrincipalByGroupName));
-            }
-            view.setPermissions(PosixFilePermissions.fromString(rights.mode()));
-            if (rights.owner().isPresent()) {
-                view.setOwner(known("user", rights.owner().get(), users::lookupPrincipalByName));
-            }
-        }
-
-        private interface Lookup<T> {
-            T of(String name) throws IOException;
-        }
-
-        /** Looks a user or group up. That there is none is said here, since newer JDKs leave the name out of what they say. */
-        private static <T> T known(String kind, String name, Lookup<T> lookup) throws IOException {
-            try {
-                return lookup.of(name);
-            } catch (UserPrincipalNotFoundException e) {
-                throw new IOException("no such " + kind + ": " + name, e);
-            }
-        }
     }
 
     // ==== 23. Reporter: the story to the user, as text and as JSON ====
@@ -11404,6 +12474,7 @@ public final class TokenRequest {
         private Optional<String> requestId = Optional.empty();
         private Optional<String> resumption = Optional.empty();
         private boolean lineShown;
+        private boolean begun;
         private boolean ending;
         private boolean over;
 
@@ -11570,27 +12641,41 @@ public final class TokenRequest {
         }
 
         /**
-         * What stdout gets of a token: itself, or the event that holds it.
-         *
-         * @param trouble why it is not in a file, if it was for one
+         * What stdout gets of a token: itself, or the event that holds it, as far as that can be told at once. Its line is
+         * ended by {@link #issued}.
          */
-        synchronized byte[] onStdout(Event.Issued event, Optional<String> trouble) {
+        synchronized byte[] onStdout(Event.Issued event) {
             erase();
-            return (json ? Json.line(fields(event, trouble)) : event.token().reveal() + "\n").getBytes(UTF_8);
+            if (!json) {
+                return (event.token().reveal() + "\n").getBytes(UTF_8);
+            }
+            begun = true;
+            String line = Json.line(fields(event));
+            return line.substring(0, line.length() - "}\n".length()).getBytes(UTF_8);
         }
 
-        /** Tells of a token that has been delivered. */
-        synchronized void issued(Event.Issued event, Optional<Path> file) {
+        /**
+         * Tells of a token that has been delivered.
+         *
+         * @param trouble why it is not where it was to go
+         */
+        synchronized void issued(Event.Issued event, Review review, Optional<Failure> trouble) {
             if (detail == Detail.VERBOSE) {
-                notice("The token's signature is " + (event.review().verified() ? "verified."
+                notice("The token's signature is " + (review.verified() ? "verified."
                     : "not verified: the pool's signing key is not at hand."));
             }
-            if (file.isPresent()) {
-                tell(fields(event.in(file), Optional.empty()));
+            Map<String, Object> rest = rest(review.verified(), Stream.of(trouble.map(Failure::getMessage).stream(),
+                warned.stream().map(TokenRequest::printable), review.warnings().stream()).flatMap(texts -> texts));
+            if (begun) {
+                end(rest);
+            } else if (event.file().isPresent()) {
+                Map<String, Object> fields = fields(event);
+                fields.putAll(rest);
+                tell(fields);
             }
         }
 
-        private Map<String, Object> fields(Event.Issued event, Optional<String> trouble) {
+        private Map<String, Object> fields(Event.Issued event) {
             Map<String, Object> fields = Json.event("issued", host.clock().instant());
             fields.put("request_id", event.requestId().orElse(null));
             event.file().ifPresentOrElse(file -> fields.put("file", file.toString()),
@@ -11599,11 +12684,22 @@ public final class TokenRequest {
             fields.put("session", event.login().kind().word());
             fields.putAll(event.server().fields());
             fields.put("credentials", List.copyOf(credentials));
-            fields.put("claims", event.review().claims());
-            fields.put("signature", event.review().verified() ? "verified" : "unverified");
-            fields.put("warnings", Stream.of(trouble.stream(), warned.stream().map(TokenRequest::printable),
-                event.review().warnings().stream()).flatMap(warnings -> warnings).distinct().toList());
+            fields.put("claims", IssuedToken.claims(event.token()).orElse(null));
             return fields;
+        }
+
+        private static Map<String, Object> rest(boolean verified, Stream<String> warnings) {
+            Map<String, Object> fields = new LinkedHashMap<>();
+            fields.put("signature", verified ? "verified" : "unverified");
+            fields.put("warnings", warnings.distinct().toList());
+            return fields;
+        }
+
+        /** Ends the line of the event that is begun. */
+        private void end(Map<String, Object> rest) {
+            begun = false;
+            host.out().print("," + Json.line(rest).substring("{".length()));
+            host.out().flush();
         }
 
         synchronized void verified(Optional<String> requestId, Target target, Login login) {
@@ -11682,6 +12778,9 @@ public final class TokenRequest {
 
         private void tell(Map<String, Object> event) {
             if (json && !over) {
+                if (begun) {
+                    end(rest(false, Stream.of("the token was not looked at.")));
+                }
                 host.out().print(Json.line(event));
                 host.out().flush();
             }

@@ -213,7 +213,7 @@ issued_to() {
   pool_of --approve-on "$PWD/approved"
   REQUEST_MAIN=TokenRequest
   begin_process -json -pool "$HERE" -identity alice@own.test -file doomed/token
-  rmdir doomed
+  rm -r doomed
   touch approved
   finish
   assert_status 7
@@ -238,6 +238,18 @@ issued_to() {
   assert_transcript enqueued-into-full
   output=
   asked -resume "$(state_files)" || :
+}
+
+@test "status 6: another run waits for the same destination" {
+  pool_of --auto-approve
+  hold_lock .token.lock 'condor_token_request: process 4242 on build7.example since 2026-01-01T00:00:00.000Z'
+  asked -file token
+  release_lock
+  assert_status 6
+  assert_transcript destination-busy
+  [[ ! -e token ]]
+  asked -file token
+  assert_status 0
 }
 
 @test "every code has its golden" {

@@ -65,6 +65,25 @@ start_tool() {
   esac 2>"$dir/stderr" <"${input:-/dev/null}" || status=$?
 }
 
+# hold_lock FILE TEXT: another process locks the file as Java does (flock(1) has locks of another kind); release_lock ends it
+hold_lock() {
+  coproc HOLDER { exec python3 -c 'import fcntl, sys
+file = open(sys.argv[1], "a+")
+fcntl.lockf(file, fcntl.LOCK_EX)
+print(sys.argv[2], file=file, flush=True)
+print("locked", flush=True)
+sys.stdin.read()' "$@" 3>&-; }
+  local line
+  read -r line <&"${HOLDER[0]}"
+  [[ $line == locked ]]
+}
+
+release_lock() {
+  local holder=$HOLDER_PID stdin=${HOLDER[1]}
+  exec {stdin}>&-
+  wait "$holder"
+}
+
 # validate STATUS FILE: the file is what -json may print, when the exit status is that
 validate() {
   local answer
@@ -124,6 +143,8 @@ normalise() {
     # The system picks a port, of four or five digits; 9618 stays.
     's/(127\.0\.0\.1|localhost|\[::1\]):([0-9]{5}|[1-8][0-9]{3}|9[0-57-9][0-9]{2}|96[02-9][0-9]|961[0-79])\b/\1:<PORT>/g'
     's/(\brequest |request_id"?[:=] ?"?)[0-9]{7}\b/\1<ID>/g'    # a pool draws request IDs at random
+    # Its name has the pool's, with the port, and a hash of a secret.
+    's/pending-token-request-[A-Za-z0-9._-]+-([0-9]{7})-[0-9a-f]{12}\.json/pending-token-request-<POOL>-\1-<HASH>.json/g'
   )
   sed -E "${rules[@]/#/-e}"
 }

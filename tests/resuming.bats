@@ -165,7 +165,9 @@ refused_unasked() {
   asking
   begin_process -json "${asking[@]}"
   await_event '"enqueued"' "$BATS_TEST_TMPDIR/stdout"
-  local file=$HOME/.condor/pending-token-request-6108900.json
+  local file
+  file=$(state_files)
+  [[ $file == "$HOME"/.condor/pending-token-request-localhost_*-6108900-*.json ]]
   [[ $(stat -c %a "$file") == 600 && $(stat -c %a "$HOME/.condor") == 700 ]]
   cmp "$file" "$BATS_TEST_TMPDIR/stdout"
   touch approved
@@ -187,7 +189,7 @@ refused_unasked() {
   done
 }
 
-@test "a file that cannot be kept is a warning, and the wait goes on" {
+@test "a request that cannot be saved at home is saved where the command runs" {
   harness
   pool_of
   asking
@@ -205,7 +207,7 @@ refused_unasked() {
   assert_transcript no-file
 }
 
-@test "a home that does not exist, or cannot be written to, keeps no file" {
+@test "without a home that can be written to, the request is saved where the command runs" {
   harness
   pool_of
   asking

@@ -10,6 +10,7 @@ setup_file() {
 
 teardown() {
   stop_loopback_pool
+  cd / || return
   [[ -z ${full-} ]] || umount "$full"
   [[ -z ${elsewhere-} ]] || rm -rf "$elsewhere"
 }
@@ -102,7 +103,7 @@ only() { diff <(printf '%s\n' "$@") <(ls -A); }
   printf '%s\n' "$TOKEN" | cmp - old
   [[ $(mode old) == '600 old' ]]
   grep -q 'longer text' other-name
-  only old other-name
+  only .old.lock old other-name
 }
 
 @test "a destination that cannot be is refused before anything is asked" {
@@ -149,28 +150,27 @@ only() { diff <(printf '%s\n' "$@") <(ls -A); }
   [[ -z $(ls -A full) ]]
 }
 
-@test "a device and a pipe are written to" {
+@test "/dev/null and a pipe that is given as an open file are written to" {
   ask -pool "$HERE" -identity alice@own.test -file /dev/null
   assert_transcript device
   [[ -c /dev/null ]]
-  mkfifo pipe
-  cat pipe >came &
-  request -pool "$HERE" -identity alice@own.test -file pipe
-  wait "$!"
+  request -pool "$HERE" -identity alice@own.test -file >(cat >came)
   assert_status 0
+  [[ ! -s $BATS_TEST_TMPDIR/stdout && ! -s $BATS_TEST_TMPDIR/stderr ]]
+  await_event . came
   printf '%s\n' "$TOKEN" | cmp - came
-  [[ -p pipe ]]
 }
 
-@test "if the directory disappears meanwhile, the token goes to stdout" {
+@test "if the directory disappears meanwhile, the token is saved at home" {
   pool_with --methods CLAIMTOBE --token "$TOKEN" --approve-on "$PWD/approved"
   mkdir doomed
   begin -pool "$HERE" -identity alice@own.test -file doomed/token
-  rmdir doomed
+  rm -r doomed
   touch approved
   finish
   assert_status 7
   assert_transcript directory-gone
+  printf '%s\n' "$TOKEN" | cmp - "$HOME"/.condor/rescued-token-*
 }
 
 @test "if stdout is full, the token is saved at home" {
@@ -201,12 +201,39 @@ only() { diff <(printf '%s\n' "$@") <(ls -A); }
   only rescued-token-*
 }
 
-@test "if neither the file nor stdout takes it, the token is saved at home" {
-  output=/dev/full
-  ask -pool "$HERE" -identity alice@own.test -file /dev/full
+@test "if neither a file nor the place for it takes it, the token is on stdout" {
+  rmdir "$HOME"
+  touch "$HOME"
+  mkdir elsewhere
+  mount -t tmpfs -o size=64k tmpfs elsewhere 2>/dev/null || skip "needs the right to mount"
+  full=$PWD/elsewhere
+  pool_with --methods CLAIMTOBE --token "$TOKEN" --approve-on "$BATS_TEST_TMPDIR/approved"
+  cd elsewhere
+  begin -pool "$HERE" -identity alice@own.test -file token
+  head -c 1M /dev/zero >rest 2>/dev/null || :
+  touch "$BATS_TEST_TMPDIR/approved"
+  finish
   assert_status 7
   assert_transcript all-full
-  printf '%s\n' "$TOKEN" | cmp - "$HOME"/.condor/rescued-token-*
+  printf '%s\n' "$TOKEN" | cmp - "$BATS_TEST_TMPDIR/stdout"
+}
+
+@test "if nothing at all takes it, the token is lost, and the message says so" {
+  rmdir "$HOME"
+  touch "$HOME"
+  mkdir elsewhere
+  mount -t tmpfs -o size=64k tmpfs elsewhere 2>/dev/null || skip "needs the right to mount"
+  full=$PWD/elsewhere
+  pool_with --methods CLAIMTOBE --token "$TOKEN" --auto-approve
+  pushd elsewhere
+  head -c 1M /dev/zero >rest 2>/dev/null || :
+  exec 9>/dev/full
+  output=/dev/full
+  ask -pool "$HERE" -identity alice@own.test -file /dev/fd/9
+  exec 9>&-
+  popd
+  assert_status 7
+  assert_transcript nothing-left
 }
 
 @test "a file with a long or odd name is written" {
