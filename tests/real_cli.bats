@@ -9,6 +9,7 @@ setup_file() { every_pool auto-approve off; } # requests of somebody before us a
 # side_by_side RELEASE ROW...: both do what the rows say, and it comes to the same
 side_by_side() {
   on "$1"
+  allow_fs
   export _CONDOR_COLLECTOR_HOST=$HERE _CONDOR_UID_DOMAIN=$POOL_DOMAIN
   unset _CONDOR_AUTH_SSL_CLIENT_CAFILE # the table's client trusts no CA
   local wanted
