@@ -10636,6 +10636,7 @@ public final class TokenRequest {
         private final Set<Integer> trusted;
         private final Host host;
 
+        @SuppressWarnings("StreamResourceLeak") // open as long as the folder is
         private Folder(Path path, Path opened, Host host) throws IOException {
             this.path = path;
             this.key = Files.readAttributes(path, BasicFileAttributes.class).fileKey();
