@@ -11366,10 +11366,11 @@ public final class TokenRequest {
         private final Set<Integer> trusted;
         private final Host host;
 
-        private Folder(Path path, Object key, DirectoryStream<Path> stream, Host host) {
+        @SuppressWarnings("StreamResourceLeak") // open as long as the folder is
+        private Folder(Path path, Path opened, Host host) throws IOException {
             this.path = path;
-            this.key = key;
-            this.stream = stream;
+            this.key = Files.readAttributes(path, BasicFileAttributes.class).fileKey();
+            this.stream = Files.newDirectoryStream(opened);
             this.secure = stream instanceof SecureDirectoryStream<Path> safe ? Optional.of(safe) : Optional.empty();
             this.trusted = new HashSet<>(host.trusted());
             this.host = host;
@@ -11388,8 +11389,7 @@ public final class TokenRequest {
                 throws IOException {
             Path path = directory.toRealPath();
             boolean here = directory.toString().isEmpty() || directory.equals(Path.of("."));
-            Object key = Files.readAttributes(path, BasicFileAttributes.class).fileKey();
-            Folder folder = new Folder(path, key, Files.newDirectoryStream(here ? directory : path), host);
+            Folder folder = new Folder(path, here ? directory : path, host);
             try {
                 if (PathTrust.isPossible()) {
                     folder.check(here ? path : directory, here, owner, warnings);

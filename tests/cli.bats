@@ -159,7 +159,7 @@ check_stderr() {
   fi
   local rest=${actual:${#expected}}
   if differs resume; then
-    [[ $rest == 'The request stays pending; to go on waiting:  '*" -resume $HOME/.condor/pending-token-request-6108900.json⏎" ]] \
+    [[ $rest == 'The request stays pending; to go on waiting:  '*" -resume $HOME/.condor/pending-token-request-"*-6108900-*.json⏎ ]] \
       || equal 'the hint' 'how to resume' "$rest"
   elif ((ours == 0)); then
     equal 'the rest of stderr' '' "$rest"
@@ -174,7 +174,8 @@ check_stderr() {
 # check_files: those there are, and each holds one token, for its owner only
 check_files() {
   local expected=${files//<ID>/6108900} file
-  equal 'what is left' "$expected" "$(find "$HOME" "$PWD" -type f -printf '%P\n' | sort | paste -sd ' ')"
+  equal 'what is left' "$expected" "$(find "$HOME" "$PWD" -type f ! -name '.*.lock' -printf '%P\n' |
+    sed -E 's/(request)-.*-([0-9]{7})-[0-9a-f]{12}\.json/\1-\2.json/' | sort | paste -sd ' ')"
   for file in $expected; do
     [[ $file == */* ]] && file=$HOME/$file
     [[ -e $file ]] || continue
