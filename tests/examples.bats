@@ -121,7 +121,7 @@ ASK=(-identity alice@pool.test -authz READ)
   script two-step.sh ask request token -pool "$HERE" "${ASK[@]}"
   script two-step.sh take request token
   assert_status 5
-  [[ -z $(ls -A) ]]
+  [[ -z $(ls -A -I ".*.lock") ]]
   assert_script_transcript two-step-gone
 }
 
@@ -164,7 +164,7 @@ node_with() {
   script node-bootstrap.sh "$HERE" -mode 400
   assert_status 0
   [[ $(stat -c %a etc/tokens.d) == 700 && $(stat -c %a "etc/tokens.d/localhost_$LOOPBACK_PORT") == 400 ]]
-  [[ $(ls -A etc/tokens.d) == "localhost_$LOOPBACK_PORT" ]]
+  [[ $(ls -A -I ".*.lock" etc/tokens.d) == "localhost_$LOOPBACK_PORT" ]]
   script node-bootstrap.sh "$HERE" -mode 400
   assert_status 0
   [[ $(events '^start client_id=yes identity=condor@pool\.test authz=ADVERTISE_STARTD,ADVERTISE_MASTER ') == 1 ]]
@@ -185,6 +185,6 @@ node_with() {
   pool_with --refuse-poll '4:Failed to generate token.'
   script node-bootstrap.sh "$HERE" -quiet
   assert_status 5
-  [[ -z $(ls -A tokens.d) ]]
+  [[ -z $(ls -A -I ".*.lock" tokens.d) ]]
   assert_script_transcript node-bootstrap-refused
 }
