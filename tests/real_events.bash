@@ -68,9 +68,8 @@ await_told() {
 # await_state: until the waiting request is on disk; sets state to the file
 await_state() {
   local deadline=$((SECONDS + EVENTUALLY))
-  state=$HOME/.condor/pending-token-request-$id.json
-  until [[ -e $state ]]; do
-    ((SECONDS < deadline)) || { echo "no $state" && return 1; }
+  until state=$(compgen -G "$HOME/.condor/pending-token-request-*-$id-*.json"); do
+    ((SECONDS < deadline)) || { echo "request $id is not saved" && return 1; }
     sleep 0.02
   done
 }
@@ -124,7 +123,7 @@ assert_events_golden() {
     's/"token":"[^".]+\.[^".]+\.[^".]+"/"token":"<TOKEN>"/'           # its claims are told, and checked
     's/"(iat|exp)":[0-9]+/"\1":<\U\1>/g'                            # their difference is checked
     's/"jti":"[0-9a-f]+"/"jti":"<JTI>"/'                              # random
-    's/((-reqid |pending-token-request-)|"replaces":")[0-9]{7}\b/\1<ID>/g' # random
+    's/((-reqid |pending-token-request-<POOL>-)|"replaces":")[0-9]{7}\b/\1<ID>/g' # random
   )
   sed -Ei "${rules[@]/#/-e}" "$BATS_TEST_TMPDIR/record"
   assert_pool_golden "$1"

@@ -53,7 +53,7 @@ pending_by() {
   [[ ! -s $out && $(stat -c %a here) == 600 ]]
   assert_is_token here
   assert_pending_claims here
-  [[ $(ls -A) == here ]] # and nothing is left beside it
+  [[ $(ls -A) == $'.here.lock\nhere' ]] # and nothing else is left beside it
 }
 
 approved_by_rule() {

@@ -29,7 +29,7 @@ at() {
 assert_trust_golden() {
   local rules=(
     "s/\b(host|certificate of|CERTIFICATE OF|not for|matching|with) (!?)$POOL_HOST\b/\1 \2<HOST>/g" # the machine's name
-    's/(pending-token-request-)[0-9]{7}\b/\1<ID>/g'                                             # random
+    's/(pending-token-request-<POOL>-)[0-9]{7}\b/\1<ID>/g'                                      # random
     's/(expired \().*\)/\1<TIME>)/'                                                             # yesterday
   )
   sed -Ei "${rules[@]/#/-e}" "$BATS_TEST_TMPDIR/record"

@@ -86,9 +86,9 @@ interrupted() {
   assert_status "$3"
   ((${EPOCHREALTIME/./} - ${began/./} < 2000000))
   [[ ! -s $BATS_TEST_TMPDIR/stdout ]]
-  diff - <(sed -E "s/[0-9]{7}/ID/" "$BATS_TEST_TMPDIR/stderr") <<EOF
+  diff - <(sed -E "s/[0-9]{7}/ID/; s/-request-[^ ]*-ID-[0-9a-f]{12}/-request-POOL-ID-HASH/" "$BATS_TEST_TMPDIR/stderr") <<EOF
 Token request enqueued.  Ask an administrator to please approve request ID.
-The request stays pending; to go on waiting:  condor_token_request -resume $HOME/.condor/pending-token-request-ID.json
+The request stays pending; to go on waiting:  condor_token_request -resume $HOME/.condor/pending-token-request-POOL-ID-HASH.json
 EOF
 }
 
