@@ -99,6 +99,15 @@ statuses() { help | sed -nE 's/^  ([0-9, ]*[0-9])  (.*)/\1 \2/p'; }
     <(tr -d '\140' <README.md | sed -nE 's/^\| ([a-z_]+) \| ([0-9]+) \| [^|]+ \| [^|]+ \|$/\2 \1/p' | sort)
 }
 
+@test "every test that README.md names is there" {
+  local file name count=0
+  while IFS=$'\t' read -r file name; do
+    grep -qF "@test \"$name\"" "tests/$file.bats" || { echo "no test $name in tests/$file.bats" && return 1; }
+    ((++count))
+  done < <(grep -oE '`(real_)?[a-z_]+` "[^"]+"' README.md | sed -E 's/^`([a-z_]+)` "(.*)"$/\1\t\2/')
+  ((count >= 25))
+}
+
 @test "README.md shows the help as it is" {
   grep -qx '<!-- help -->' README.md
   diff <(help) <(sed '1,/^<!-- help -->$/d; /^<!-- \/help -->$/,$d' README.md | sed '/^```/d')
