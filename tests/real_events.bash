@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # variables for the files that load this
 # shellcheck disable=SC2154 # status, which request sets
 # What the real_*.bats share that follow a request by its events. Load it with `load real_events`.
 load real
