@@ -7815,6 +7815,13 @@ public final class TokenRequest {
             return chosen.toArray(String[]::new);
         }
 
+        /** What went wrong with TLS, in Java's words; some versions of Java put the alert's name before them. */
+        static String reason(SSLException e) {
+            String words = String.valueOf(e.getMessage());
+            int end = words.startsWith("(") ? words.indexOf(") ") : -1;
+            return printable(end < 0 ? words : words.substring(end + 2));
+        }
+
         /** What a server lacks with which nothing could be agreed on: a line to follow the message, or none. */
         static String advice(SSLException e) {
             String alert = String.valueOf(e.getMessage());
@@ -8701,7 +8708,7 @@ public final class TokenRequest {
                         }
                     }
                 } catch (SSLException e) {
-                    throw new MethodFailed("TLS failed: " + printable(e.getMessage()));
+                    throw new MethodFailed("TLS failed: " + ServerTrust.reason(e));
                 }
                 stream.send(stream.message().number(Wire.SSL_HOLDING).counted(toServer.toByteArray()));
                 MessageReader verdict = stream.receive("answer to a bearer token");
@@ -8726,7 +8733,7 @@ public final class TokenRequest {
                 if (status == Wire.SSL_QUITTING || status == Wire.SSL_ERROR) {
                     advance();
                     throw new MethodFailed("the pool broke off the " + what + broken.map(e -> " ("
-                        + printable(String.valueOf(e.getMessage())) + ")" + ServerTrust.advice(e))
+                        + ServerTrust.reason(e) + ")" + ServerTrust.advice(e))
                         .orElse("; perhaps it wants a client certificate"));
                 }
                 return status;
@@ -8793,7 +8800,7 @@ public final class TokenRequest {
             }
 
             private String explain(SSLException e) {
-                return trust.rejection().orElseGet(() -> "TLS failed: " + printable(e.getMessage()));
+                return trust.rejection().orElseGet(() -> "TLS failed: " + ServerTrust.reason(e));
             }
         }
     }

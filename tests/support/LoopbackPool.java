@@ -29,6 +29,7 @@ import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.nio.file.attribute.UserPrincipal;
@@ -1198,7 +1199,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         }
 
         private static void replace(Path directory, String with) throws IOException {
-            Files.move(directory, Path.of(directory + ".away"));
+            Files.move(directory, Path.of(directory + ".away"), StandardCopyOption.ATOMIC_MOVE);
             switch (with.split(":")[0]) {
                 case "file" -> Files.createFile(directory);
                 case "directory" -> Files.createDirectory(directory);
