@@ -7816,7 +7816,7 @@ public final class TokenRequest {
         }
 
         /** What went wrong with TLS, in Java's words; some versions of Java put the alert's name before them. */
-        static String reason(SSLException e) {
+        static String reasonOfTls(SSLException e) {
             String words = String.valueOf(e.getMessage());
             int end = words.startsWith("(") ? words.indexOf(") ") : -1;
             return printable(end < 0 ? words : words.substring(end + 2));
@@ -8708,7 +8708,7 @@ public final class TokenRequest {
                         }
                     }
                 } catch (SSLException e) {
-                    throw new MethodFailed("TLS failed: " + ServerTrust.reason(e));
+                    throw new MethodFailed("TLS failed: " + ServerTrust.reasonOfTls(e));
                 }
                 stream.send(stream.message().number(Wire.SSL_HOLDING).counted(toServer.toByteArray()));
                 MessageReader verdict = stream.receive("answer to a bearer token");
@@ -8733,7 +8733,7 @@ public final class TokenRequest {
                 if (status == Wire.SSL_QUITTING || status == Wire.SSL_ERROR) {
                     advance();
                     throw new MethodFailed("the pool broke off the " + what + broken.map(e -> " ("
-                        + ServerTrust.reason(e) + ")" + ServerTrust.advice(e))
+                        + ServerTrust.reasonOfTls(e) + ")" + ServerTrust.advice(e))
                         .orElse("; perhaps it wants a client certificate"));
                 }
                 return status;
@@ -8800,7 +8800,7 @@ public final class TokenRequest {
             }
 
             private String explain(SSLException e) {
-                return trust.rejection().orElseGet(() -> "TLS failed: " + ServerTrust.reason(e));
+                return trust.rejection().orElseGet(() -> "TLS failed: " + ServerTrust.reasonOfTls(e));
             }
         }
     }
