@@ -226,72 +226,78 @@ import picocli.CommandLine.Model.PositionalParamSpec;
 public final class TokenRequest {
 
     /*
-     * Overview, for those who change this file.
+     * Overview, for maintainers.
      *
-     * Goals, in this order: a token that the pool has issued is never lost; nobody but the pool and the user reads it;
-     * whoever calls the command from a script needs no tricks.
+     * Goals, in this order:
+     * 1. Never lose a token that the pool has issued.
+     * 2. Show the token to nobody but the pool and the user.
+     * 3. Need no tricks from the scripts that call this command.
      *
-     * How a request goes. The daemon is found: by its address, in this machine's files, or in the list of its collector,
-     * which is asked like any daemon. One TCP connection carries one command; where a daemon takes none, its broker is
-     * asked, again by a command, to have it connect to us. On the first, the two sides exchange policies, agree
-     * on a method of authentication and run it, and come to a session key; everything after is AES-256-GCM. Then comes
-     * the request; its answer is a request ID, or, if a rule of the pool approves it, the token. Each poll is a
-     * connection of its own that resumes the session, one round trip. The poll that returns the token makes the pool
-     * forget it, so from the sending of a poll to the end of the writing, signals wait (Handover). While a request waits,
-     * a file holds what it takes to go on, so whatever ends the program, it can be resumed (Writer.keep).
+     * A request in twelve lines:
+     *   ArgumentParser reads the command line, Configuration reads HTCondor's settings.
+     *   TokenWriter checks and locks the destination before the pool is contacted.
+     *   Location finds the daemon: by its address, in this machine's files, or with a CollectorQuery.
+     *   A Connector opens a TCP connection, directly or through a CCB broker. One connection carries one command.
+     *   Security sends our policy, receives the daemon's, and runs the first method that both accept.
+     *   Both sides derive a session key; AES-256-GCM encrypts all later messages.
+     *   NetworkClient sends the token request. The reply is a request ID, or the token if a rule auto-approves it.
+     *   TokenWriter saves the request, then ConsoleWriter shows its ID.
+     *   Poller resumes the session, one round trip per poll, until an administrator approves the request.
+     *   The pool sends the token once and forgets it, so ShutdownGuard delays signals during each poll.
+     *   TokenWriter writes the token; if it cannot, it tries a rescue file, then stdout.
+     *   TokenInspector compares the token with the request, and ConsoleWriter prints the result.
      *
-     * Whom the session key belongs to. HTCondor's ECDH exchange is not tied to the authentication after it: somebody
-     * between the two sides can swap the keys, pass the authentication on, and read the session, certificate or not. So
-     * there are two kinds of connection, chosen before anything is negotiated (Security.plan):
-     *   bound     without ECDH. The server sends the session key through the authenticated channel; only methods that
-     *             have one (SSL, SCITOKENS, PASSWORD) are offered, and every deviation ends the connection.
-     *   unbound   with ECDH, for the methods that have no such channel (IDTOKENS, FS, CLAIMTOBE, ANONYMOUS).
+     * Bound and unbound sessions. HTCondor's ECDH key exchange is not tied to the authentication that follows it: a man
+     * in the middle can replace the keys, relay the authentication, and read the session, even over a verified
+     * certificate. So there are two kinds of connection, and AuthenticationPlan chooses before any negotiation:
+     *   bound     without ECDH. The server sends the session key through the authenticated channel. Only methods that
+     *             have such a channel (SSL, SCITOKENS, PASSWORD) are offered, and any deviation ends the connection.
+     *   unbound   with ECDH, for methods without such a channel (IDTOKENS, FS, CLAIMTOBE, ANONYMOUS).
      *
-     * Packages. picocli reads the command line (ArgumentParser, nowhere else); jackson-databind reads and writes JSON
-     * (Json, nowhere else); jjwt, with its help, reads tokens and checks their signatures (IssuedToken, nowhere else).
-     * Rejected: a TLS library or a JSON writer of our own; HTTP.
+     * Packages: picocli in ArgumentParser, jackson-databind in Json, jjwt in IssuedToken, and nowhere else.
+     * Rejected: a TLS library; HTTP.
      *
-     * The order is that of the data. A room calls those above it in the lists of vocabulary (2 to 5, 9 to 11) and those
-     * below it that it is given; no room knows one that is used later in the story, only Program knows them all.
+     * Sections follow the data. A section uses the vocabulary (2 to 5, 9 to 11), and otherwise only what it is given; a
+     * lower layer never refers to a higher one. Only Program knows them all.
      *
      *    1. Program: from arguments to an exit status
-     *    2. Host: the world outside, replaceable in tests
-     *    3. Failure: the ways to end badly, and their exit statuses
-     *    4. Values: what the rooms hand to each other
-     *    5. Json: its text, there and back
+     *    2. Host: clock, streams, environment and signals, replaceable in tests
+     *    3. Errors: error codes and exit statuses
+     *    4. Values: the types that sections exchange
+     *    5. Json: reads and writes JSON
      *    6. ArgumentParser: the command line
      *    7. Configuration: HTCondor's settings
-     *    8. Location: from the name of a pool to addresses
-     *    9. Wire: every number, name and limit of the protocol, with its source
-     *   10. ClassAd: the attribute lists that requests and replies consist of
-     *   11. Message: integers, strings and ads, to and from bytes
-     *   12. CedarStream: messages over a connection, in the clear and then sealed
-     *   13. Keys: how the two sides come to a session key
-     *   14. Trust: whose certificate is believed
-     *   15. Authenticator: the methods, one class each
-     *   16. Security: policies, the choice of a method, sessions and their resumption
-     *   17. Broker: daemons that call back
-     *   18. Directory: a daemon's address, asked of the collector
+     *    8. Location: from a pool or daemon name to addresses
+     *    9. Protocol: numbers, names and limits, each with its source
+     *   10. ClassAd: attribute lists, the content of requests and replies
+     *   11. Message: integers, strings and ads as bytes
+     *   12. CedarStream: messages over TCP, first in the clear, then encrypted
+     *   13. KeyDerivation: session keys
+     *   14. ServerTrust: which server certificates are accepted
+     *   15. Authenticator: authentication methods, one class each
+     *   16. Security: policies, choice of a method, sessions
+     *   17. CcbConnector: daemons that connect back to us (CCB)
+     *   18. CollectorQuery: a daemon's address from the collector
      *   19. NetworkClient: the two token commands
-     *   20. Poller: ask, wait, ask again
-     *   21. Reviewer: what was issued beside what was asked for
-     *   22. Writer: the token, and what it takes to wait for it, to their places
-     *   23. Reporter: the story to the user, as text and as JSON
+     *   20. Poller: waits for approval
+     *   21. TokenInspector: compares the token with the request
+     *   22. TokenWriter: the token file, its lock, the saved request
+     *   23. ConsoleWriter: stdout and stderr, as text and as JSON
      */
 
     // ==== 1. Program: from arguments to an exit status ====
 
-    /** Of this program; what it is to the pool says {@link Wire#VERSION}. */
+    /** Of this program; what it is to the pool says {@link Protocol#VERSION}. */
     static final String VERSION = "1.0.0";
 
     public static void main(String... args) {
-        LastWords lastWords = new LastWords();
+        CrashReporter lastWords = new CrashReporter();
         int status;
         try {
-            Handover handover = new Handover();
+            ShutdownGuard guard = new ShutdownGuard();
             Host host = Host.real();
-            handover.guard();
-            status = run(args, host, handover);
+            guard.guard();
+            status = run(args, host, guard);
         } catch (Throwable e) {
             lastWords.say(e);
             status = lastWords.exitStatus;
@@ -299,87 +305,87 @@ public final class TokenRequest {
         System.exit(status);
     }
 
-    /** Runs the command and returns its exit status, one of {@link Reason}, or 0. */
-    static int run(String[] args, Host host, Handover handover) {
-        LastWords lastWords = new LastWords();
-        Reporter reporter = new Reporter(host, ArgumentParser.wantsJson(args));
-        handover.onSignal(reporter::ending, reporter::interrupted);
+    /** Runs the command and returns its exit status, one of {@link ErrorCode}, or 0. */
+    static int run(String[] args, Host host, ShutdownGuard guard) {
+        CrashReporter lastWords = new CrashReporter();
+        ConsoleWriter console = new ConsoleWriter(host, ArgumentParser.wantsJson(args));
+        guard.onSignal(console::ending, console::interrupted);
         try {
             Action action = new ArgumentParser().parse(args);
             if (action instanceof Action.Show show) {
-                reporter.show(show.text());
+                console.show(show.text());
             } else if (action instanceof Action.Configured configured) {
-                reporter.tellAs(configured.json(), Detail.NORMAL);
+                console.tellAs(configured.json(), Verbosity.NORMAL);
                 Configuration configuration = Configuration.read(host, new Deadline(host.clock(), Duration.ZERO));
-                configuration.warnings().forEach(reporter::line);
-                configuration.shown(configured.names()).forEach(reporter::configured);
+                configuration.warnings().forEach(console::line);
+                configuration.shown(configured.names()).forEach(console::configured);
             } else {
                 Options options = ((Action.Request) action).options();
-                reporter.tellAs(options.json(), options.detail());
-                try (Errand errand = new Errand(options, host, handover, reporter)) {
-                    errand.run();
+                console.tellAs(options.json(), options.detail());
+                try (RequestCommand command = new RequestCommand(options, host, guard, console)) {
+                    command.run();
                 }
             }
             return 0;
-        } catch (Failure failure) {
-            return reporter.failed(failure);
+        } catch (CommandException failure) {
+            return console.failed(failure);
         } catch (RuntimeException | Error e) {
-            handover.rescue();
-            return reporter.broken(e, lastWords);
+            guard.rescue();
+            return console.broken(e, lastWords);
         } finally {
-            handover.end();
+            guard.end();
         }
     }
 
     /**
      * One run of the command: check where the token is to go, ask for it or take up an earlier request, wait, deliver.
      */
-    private static final class Errand implements Closeable {
+    private static final class RequestCommand implements Closeable {
         private final Options options;
         private final Host host;
-        private final Handover handover;
-        private final Reporter reporter;
+        private final ShutdownGuard guard;
+        private final ConsoleWriter console;
         private final Configuration configuration;
-        private final Circumstances circumstances;
-        private final Writer writer;
+        private final Context context;
+        private final TokenWriter writer;
         private final Destination destination;
         private final StateStore states;
-        private final Optional<Kept> resumed;
+        private final Optional<SavedRequest> resumed;
         private final Location location;
         private final Instant deadline;
 
         /** What can be wrong on this machine, above all where the token is to go, is wrong before anybody is asked. */
-        Errand(Options options, Host host, Handover handover, Reporter reporter) throws Failure {
+        RequestCommand(Options options, Host host, ShutdownGuard guard, ConsoleWriter console) throws CommandException {
             this.options = options;
             this.host = host;
-            this.handover = handover;
-            this.reporter = reporter;
-            Deadline answer = new Deadline(host.clock(), options.patience().timeout());
+            this.guard = guard;
+            this.console = console;
+            Deadline answer = new Deadline(host.clock(), options.waitOptions().timeout());
             this.configuration = Configuration.read(host, answer);
             answer.multiply(configuration);
-            configuration.warnings().forEach(reporter::line);
-            this.circumstances = new Circumstances(configuration, host, Trace.of(options.debug(), configuration,
-                reporter::line, host.clock()), options.anchors(), answer,
-                new InputFiles(host, answer, reporter::warn), reporter);
-            this.writer = new Writer(host, answer, reporter::warn);
+            configuration.warnings().forEach(console::line);
+            this.context = new Context(configuration, host, DebugLog.of(options.debug(), configuration,
+                console::line, host.clock()), options.trustOptions(), answer,
+                new InputFiles(host, answer, console::warn), console);
+            this.writer = new TokenWriter(host, answer, console::warn);
             this.resumed = options.resume().isPresent()
-                ? Optional.of(writer.readKept(options.resume().get(), circumstances.files())) : Optional.empty();
-            handover.enter(); // a signal leaves no file behind that was made to try
+                ? Optional.of(writer.readSaved(options.resume().get(), context.files())) : Optional.empty();
+            guard.enter(); // a signal leaves no file behind that was made to try
             try {
                 this.destination = writer.prepare(options.output(), TokenDirectory.of(configuration, host));
             } finally {
-                handover.leave();
+                guard.leave();
             }
             this.states = new StateStore(options.state(), options.resume(), destination, host);
-            handover.lastResort(this::salvage);
-            this.location = new Location(circumstances);
+            guard.lastResort(this::salvage);
+            this.location = new Location(context);
             this.deadline = answer.lastPoll();
         }
 
         /** Gives the destination free for others. A token that something has kept from being delivered is saved before. */
         @Override
         public void close() {
-            handover.rescue();
+            guard.rescue();
             destination.close();
         }
 
@@ -387,7 +393,7 @@ public final class TokenRequest {
         private void salvage(Secret token) {
             Optional<Path> file = states.rescue(token);
             if (file.isPresent()) {
-                reporter.line("The token has come, but was not delivered. It is in " + file.get() + ".");
+                console.line("The token has come, but was not delivered. It is in " + file.get() + ".");
             } else {
                 writer.print((token.reveal() + "\n").getBytes(US_ASCII)); // whatever stdout is for
             }
@@ -395,66 +401,66 @@ public final class TokenRequest {
 
         /** Whether the request is on stdout when it is left, for whoever reads that to keep. */
         private boolean isHandedOver() {
-            return options.json() && options.patience().nowait();
+            return options.json() && options.waitOptions().nowait();
         }
 
-        void run() throws Failure {
+        void run() throws CommandException {
             if (!isHandedOver() || options.state().isPresent()) {
-                handover.enter();
+                guard.enter();
                 try {
-                    states.check(options.patience().nowait() && !isHandedOver(), reporter::warn);
+                    states.check(options.waitOptions().nowait() && !isHandedOver(), console::warn);
                 } finally {
-                    handover.leave();
+                    guard.leave();
                 }
             }
             if (resumed.isPresent()) {
-                Pending pending = resumed.get().pending();
+                PendingRequest pending = resumed.get().pending();
                 // The address of a daemon that was looked up was in an ad, whoever gave its name.
-                GivenBy origin = pending.wanted().type() == DaemonType.COLLECTOR || !pending.server().from().isTrusted()
-                    ? pending.server().from() : GivenBy.COLLECTOR;
+                NameSource origin = pending.query().type() == DaemonType.COLLECTOR || !pending.server().from().isTrusted()
+                    ? pending.server().from() : NameSource.COLLECTOR;
                 Target target = location.at(pending.address(), "the request to be resumed", origin,
                     Optional.of(pending.server()));
-                resumed.get().doubt().ifPresent(doubt -> reporter.notice(doubt + ", so no credential is used for it."));
-                new Request(new Found(target, pending.wanted())).resume(pending, resumed.get().line());
+                resumed.get().doubt().ifPresent(doubt -> console.notice(doubt + ", so no credential is used for it."));
+                new Request(new LocatedDaemon(target, pending.query())).resume(pending, resumed.get().line());
             } else {
-                Begun begun = firstOf(daemons(), daemon -> {
+                SubmittedRequest begun = firstOf(daemons(), daemon -> {
                     Request request = new Request(daemon);
-                    return new Begun(request, request.start());
+                    return new SubmittedRequest(request, request.start());
                 });
                 begun.request().run(begun.started());
             }
         }
 
         /** A request and what the daemon said to it. */
-        private record Begun(Request request, Started started) { }
+        private record SubmittedRequest(Request request, SubmitResult started) { }
 
         /** The daemons to ask, of which one is as good as the other. */
-        private List<Found> daemons() throws Failure {
-            Place place = location.find(options.wanted());
-            if (place instanceof Place.Known known) {
+        private List<LocatedDaemon> daemons() throws CommandException {
+            LocateResult place = location.find(options.query());
+            if (place instanceof LocateResult.Resolved known) {
                 return known.daemons();
             }
-            Place.Listed listed = (Place.Listed) place;
-            Found found = firstOf(listed.collectors(), collector -> new Directory(collector, listed,
-                security(collector), location, circumstances).find());
+            LocateResult.NeedsCollector listed = (LocateResult.NeedsCollector) place;
+            LocatedDaemon found = firstOf(listed.collectors(), collector -> new CollectorQuery(collector, listed,
+                security(collector), location, context).find());
             return List.of(found);
         }
 
         private interface Task<T> {
-            T of(Found daemon) throws Failure;
+            T of(LocatedDaemon daemon) throws CommandException;
         }
 
         /** What comes of the first that can be used. Each has its share of the time. The user hears of those that cannot. */
-        private <T> T firstOf(List<Found> daemons, Task<T> task) throws Failure {
-            Deadline answer = circumstances.deadline();
+        private <T> T firstOf(List<LocatedDaemon> daemons, Task<T> task) throws CommandException {
+            Deadline answer = context.deadline();
             List<String> complaints = new ArrayList<>();
-            for (Found daemon : daemons) {
+            for (LocatedDaemon daemon : daemons) {
                 int left = daemons.size() - complaints.size();
                 try {
                     T result = left == 1 ? task.of(daemon) : answer.share(left, () -> task.of(daemon));
-                    complaints.forEach(reporter::notice);
+                    complaints.forEach(console::notice);
                     return result;
-                } catch (Failure failure) {
+                } catch (CommandException failure) {
                     if (left == 1 || (answer.isOver() && failure.reason.isOfOneServer())) {
                         throw failure.after(complaints);
                     }
@@ -467,87 +473,88 @@ public final class TokenRequest {
             throw new AssertionError("there is always one to ask");
         }
 
-        private Security security(Found daemon) throws Failure {
+        private Security security(LocatedDaemon daemon) throws CommandException {
             Target target = daemon.target();
-            GivenBy pool = resumed.isPresent()
-                ? resumed.get().pending().server().from() == GivenBy.OTHERS_FILE ? GivenBy.OTHERS_FILE : GivenBy.COMMAND_LINE
-                : options.wanted().pool().isPresent() ? GivenBy.COMMAND_LINE : GivenBy.CONFIGURATION;
-            return new Security(target, target.brokers().isEmpty() ? new Straight(target, circumstances)
-                : new Broker(target, location, broker -> location.collectorAt(broker, daemon.wanted().pool(), pool),
-                    circumstances), circumstances);
+            NameSource pool = resumed.isPresent()
+                ? resumed.get().pending().server().from() == NameSource.OTHERS_FILE ? NameSource.OTHERS_FILE
+                : NameSource.COMMAND_LINE
+                : options.query().pool().isPresent() ? NameSource.COMMAND_LINE : NameSource.CONFIGURATION;
+            return new Security(target, target.brokers().isEmpty() ? new DirectConnector(target, context)
+                : new CcbConnector(target, location, broker -> location.collectorAt(broker, daemon.query().pool(), pool),
+                    context), context);
         }
 
         /** The request at one daemon: asked, waited for, delivered. */
         private final class Request {
-            private final Found daemon;
+            private final LocatedDaemon daemon;
             private final Target target;
             private final TokenService pool;
 
-            Request(Found daemon) throws Failure {
+            Request(LocatedDaemon daemon) throws CommandException {
                 this.daemon = daemon;
                 this.target = daemon.target();
                 Security security = security(daemon);
                 if (resumed.isPresent()) {
-                    security.demand(resumed.get().pending().login());
+                    security.demand(resumed.get().pending().auth());
                 }
-                this.pool = new NetworkClient(security, target, circumstances, handover);
+                this.pool = new NetworkClient(security, target, context, guard);
             }
 
-            Started start() throws Failure {
-                return pool.start(options.order());
+            SubmitResult start() throws CommandException {
+                return pool.start(options.spec());
             }
 
-            void resume(Pending pending, String line) throws Failure {
-                reporter.notice("Going on to wait for request " + pending.ticket().requestId() + ".");
-                handover.enter();
+            void resume(PendingRequest pending, String line) throws CommandException {
+                console.notice("Going on to wait for request " + pending.handle().requestId() + ".");
+                guard.enter();
                 try {
                     if (!save(pending, line)) {
-                        reporter.warn(states.trouble());
+                        console.warn(states.problem());
                     }
                     states.settle();
                 } finally {
-                    handover.leave();
+                    guard.leave();
                 }
                 await(pending, Duration.ZERO);
             }
 
-            void run(Started started) throws Failure {
-                if (started.answer() instanceof Answer.Issued issued) {
-                    deliver(issued, started.order(), started.login(), Optional.empty());
+            void run(SubmitResult started) throws CommandException {
+                if (started.answer() instanceof TokenReply.Issued issued) {
+                    deliver(issued, started.spec(), started.auth(), Optional.empty());
                     return;
                 }
-                Pending pending = announce(started, Optional.empty());
-                if (!options.patience().nowait()) {
+                PendingRequest pending = announce(started, Optional.empty());
+                if (!options.waitOptions().nowait()) {
                     await(pending, Poller.FIRST_PAUSE);
                 }
             }
 
             /** Saves our part and tells the administrator's, in this order, before a signal can end the program. */
-            private Pending announce(Started started, Optional<String> replaces) throws Failure {
-                Pending pending = new Pending(((Answer.Enqueued) started.answer()).ticket(), daemon.wanted(),
-                    started.address(), target.expected(), started.order(), started.login(), deadline);
+            private PendingRequest announce(SubmitResult started, Optional<String> replaces) throws CommandException {
+                PendingRequest pending = new PendingRequest(((TokenReply.Enqueued) started.answer()).handle(), daemon.query(),
+                    started.address(), target.expected(), started.spec(), started.auth(), deadline);
                 Event.Enqueued event = new Event.Enqueued(host.clock().instant(), pending, approveWith(pending),
-                    options.approvalUrl().map(url -> url.replace("{request_id}", pending.ticket().requestId())), replaces);
-                String line = Json.line(reporter.fields(event));
+                    options.approvalUrl().map(url -> url.replace("{request_id}", pending.handle().requestId())), replaces);
+                String line = Json.line(console.fields(event));
                 boolean saved = isHandedOver() || save(pending, line);
                 boolean told = !options.json() || writer.print(line.getBytes(UTF_8));
                 if (isHandedOver()) {
                     saved = told || save(pending, line);
-                    reporter.waitingFor(pending.ticket().requestId(), told ? Optional.empty() : reporter.wayToResume());
+                    console.waitingFor(pending.handle().requestId(), told ? Optional.empty() : console.wayToResume());
                 }
-                reporter.enqueued(event);
+                console.enqueued(event);
                 if (!saved && !(told && options.json())) {
-                    reporter.warn(states.trouble());
-                    reporter.line("Nothing but this line can resume the request; keep it to yourself: " + line.strip());
+                    console.warn(states.problem());
+                    console.line("Nothing but this line can resume the request; keep it to yourself: " + line.strip());
                 }
                 states.settle();
-                handover.leave();
+                guard.leave();
                 if (!told) {
-                    throw new Failure(Reason.NOT_WRITTEN, "Request " + pending.ticket().requestId()
-                        + " is enqueued, but stdout cannot be written to.", reporter.wayToResume().orElse(""));
+                    throw new CommandException(ErrorCode.NOT_WRITTEN, "Request " + pending.handle().requestId()
+                        + " is enqueued, but stdout cannot be written to.", console.wayToResume().orElse(""));
                 }
-                if (options.patience().nowait()) {
-                    reporter.leaving();
+                if (options.waitOptions().nowait()) {
+                    console.leaving();
                 }
                 return pending;
             }
@@ -557,12 +564,12 @@ public final class TokenRequest {
              * list of its own. A collector may be named as we named it; other names mean different things on different
              * machines, so there the address stands (seen with condor_token_request_approve of both releases).
              */
-            private String approveWith(Pending pending) {
-                String command = "condor_token_request_approve -reqid " + pending.ticket().requestId();
-                Wanted wanted = daemon.wanted();
-                return wanted.type() == DaemonType.COLLECTOR
-                    ? command + wanted.pool().map(name -> " -pool " + quoted(name)).orElse("")
-                    : command + " -type " + wanted.type().word() + " -name " + quoted(pending.address());
+            private String approveWith(PendingRequest pending) {
+                String command = "condor_token_request_approve -reqid " + pending.handle().requestId();
+                DaemonQuery query = daemon.query();
+                return query.type() == DaemonType.COLLECTOR
+                    ? command + query.pool().map(name -> " -pool " + quoted(name)).orElse("")
+                    : command + " -type " + query.type().word() + " -name " + quoted(pending.address());
             }
 
             /**
@@ -571,53 +578,53 @@ public final class TokenRequest {
              * @param line of JSON, with which to resume it
              * @return whether that was possible
              */
-            private boolean save(Pending pending, String line) {
+            private boolean save(PendingRequest pending, String line) {
                 Optional<Path> file = states.save(pending, line);
-                reporter.waitingFor(pending.ticket().requestId(), file.map(path -> Stream.concat(
+                console.waitingFor(pending.handle().requestId(), file.map(path -> Stream.concat(
                     Stream.of("-resume", path.toString()), options.repeated().stream()).map(TokenRequest::quoted)
                     .collect(Collectors.joining(" ", host.invocation() + " ", ""))));
                 return file.isPresent();
             }
 
             /** Waits for a request, and, if that is wished, for the one that takes the place of a forgotten one. */
-            private void await(Pending first, Duration pause) throws Failure {
-                Pending pending = first;
-                Optional<Answer.Issued> token = wait(pending, pause);
+            private void await(PendingRequest first, Duration pause) throws CommandException {
+                PendingRequest pending = first;
+                Optional<TokenReply.Issued> token = wait(pending, pause);
                 while (token.isEmpty()) {
-                    circumstances.deadline().renew();
-                    Started again = pool.start(pending.order());
-                    if (again.answer() instanceof Answer.Issued issued) {
+                    context.deadline().renew();
+                    SubmitResult again = pool.start(pending.spec());
+                    if (again.answer() instanceof TokenReply.Issued issued) {
                         token = Optional.of(issued);
                     } else {
-                        pending = announce(again, Optional.of(pending.ticket().requestId()));
+                        pending = announce(again, Optional.of(pending.handle().requestId()));
                         token = wait(pending, Poller.FIRST_PAUSE);
                     }
                 }
-                deliver(token.get(), pending.order(), pending.login(), Optional.of(pending));
+                deliver(token.get(), pending.spec(), pending.auth(), Optional.of(pending));
             }
 
             /** The token; empty if the pool has forgotten the request and it is to be made again. */
-            private Optional<Answer.Issued> wait(Pending pending, Duration pause) throws Failure {
-                Sleeper sleeper = reporter.sleeper(host.sleeper(), deadline);
+            private Optional<TokenReply.Issued> wait(PendingRequest pending, Duration pause) throws CommandException {
+                Sleeper sleeper = console.sleeper(host.sleeper(), deadline);
                 Poller poller = new Poller(pool, host.clock(), pauseBefore -> {
                     sleeper.sleep(pauseBefore);
-                    circumstances.deadline().renew();
-                }, host.random(), options.patience(), reporter::waiting);
+                    context.deadline().renew();
+                }, host.random(), options.waitOptions(), console::waiting);
                 try {
-                    if (options.patience().timeout().isZero() && !pause.isZero()) {
-                        throw poller.timedOut(pending.ticket());
+                    if (options.waitOptions().timeout().isZero() && !pause.isZero()) {
+                        throw poller.timedOut(pending.handle());
                     }
-                    return Optional.of(poller.await(pending.ticket(), pause, deadline));
-                } catch (Failure failure) {
-                    if (failure.reason == Reason.TIMED_OUT) {
-                        throw failure.hint(reporter.wayToResume().orElse(""));
+                    return Optional.of(poller.await(pending.handle(), pause, deadline));
+                } catch (CommandException failure) {
+                    if (failure.reason == ErrorCode.TIMED_OUT) {
+                        throw failure.hint(console.wayToResume().orElse(""));
                     }
                     if (failure.reason.endsRequest()) {
                         states.forget(pending);
-                        reporter.waitingForNothing();
+                        console.waitingForNothing();
                     }
-                    if (failure.reason == Reason.REQUEST_UNKNOWN && options.patience().resubmit()) {
-                        reporter.notice(failure.getMessage() + " Asking anew.");
+                    if (failure.reason == ErrorCode.REQUEST_UNKNOWN && options.waitOptions().resubmit()) {
+                        console.notice(failure.getMessage() + " Asking anew.");
                         return Optional.empty();
                     }
                     throw failure;
@@ -625,49 +632,52 @@ public final class TokenRequest {
             }
 
             /** The token is put where it belongs before anything else is done with it. */
-            private void deliver(Answer.Issued answer, Order order, Login login, Optional<Pending> request) throws Failure {
+            private void deliver(TokenReply.Issued answer, TokenSpec spec, AuthResult auth, Optional<PendingRequest> request)
+                throws CommandException {
                 Secret token = answer.token();
-                Event.Issued issued = new Event.Issued(request.map(pending -> pending.ticket().requestId()), token,
-                    Optional.empty(), answer.login(), target.expected());
-                Writer.Delivery delivery;
+                Event.Issued issued = new Event.Issued(request.map(pending -> pending.handle().requestId()), token,
+                    Optional.empty(), answer.auth(), target.expected());
+                TokenWriter.Delivery delivery;
                 try {
-                    delivery = writer.deliver(token, destination, states, trouble -> reporter.onStdout(issued));
-                    handover.delivered();
-                } catch (Failure failure) {
-                    handover.delivered(); // to nobody: everything was tried
+                    delivery = writer.deliver(token, destination, states, problem -> console.onStdout(issued));
+                    guard.delivered();
+                } catch (CommandException failure) {
+                    guard.delivered(); // to nobody: everything was tried
                     throw failure;
                 } finally {
                     request.ifPresent(states::forget);
-                    reporter.waitingForNothing();
+                    console.waitingForNothing();
                 }
-                Review review = new Reviewer(SigningKeys.of(configuration, circumstances.files()), host.clock().instant())
-                    .review(token, order, login, target.isLocal());
-                reporter.issued(issued.in(delivery.file()), review, delivery.trouble());
-                handover.leave();
+                TokenInspection review = new TokenInspector(SigningKeys.of(configuration, context.files()),
+                    host.clock().instant())
+                    .review(token, spec, auth, target.isLocal());
+                console.issued(issued.in(delivery.file()), review, delivery.problem());
+                guard.leave();
                 List<String> objections = new ArrayList<>(review.warnings());
-                if (!answer.login().insteadOf().isEmpty()) {
-                    objections.add(String.join(" and ", answer.login().insteadOf()) + " did not succeed, so it came by "
-                        + answer.login().method() + ", over a session that somebody in between can read.");
+                if (!answer.auth().insteadOf().isEmpty()) {
+                    objections.add(String.join(" and ", answer.auth().insteadOf()) + " did not succeed, so it came by "
+                        + answer.auth().method() + ", over a session that somebody in between can read.");
                 }
-                if (!options.strict() || delivery.trouble().isPresent()) {
-                    review.warnings().forEach(reporter::warn);
+                if (!options.strict() || delivery.problem().isPresent()) {
+                    review.warnings().forEach(console::warn);
                 }
-                if (delivery.trouble().isPresent()) {
-                    throw delivery.trouble().get();
+                if (delivery.problem().isPresent()) {
+                    throw delivery.problem().get();
                 }
                 if (options.strict() && !objections.isEmpty()) {
-                    throw new Failure(Reason.NOT_AS_REQUESTED, "The token is delivered, but is not what was asked for.",
+                    throw new CommandException(ErrorCode.NOT_AS_REQUESTED,
+                        "The token is delivered, but is not what was asked for.",
                         objections, "Without -strict, this is only a warning.");
                 }
                 if (options.verify()) {
-                    circumstances.deadline().renew();
-                    reporter.verified(issued.requestId(), target, pool.verify(token));
+                    context.deadline().renew();
+                    console.verified(issued.requestId(), target, pool.verify(token));
                 }
             }
         }
     }
 
-    // ==== 2. Host: the world outside, replaceable in tests ====
+    // ==== 2. Host: clock, streams, environment and signals, replaceable in tests ====
 
     /**
      * What the program takes from the machine it runs on.
@@ -802,7 +812,7 @@ public final class TokenRequest {
      * Keeps a signal from ending the program while a token may be on its way: held from the moment a request for it is
      * sent until the answer proves to hold none, or the token is where it belongs.
      */
-    static final class Handover {
+    static final class ShutdownGuard {
         /** How long a signal waits beyond the end of an exchange: for the writing of the token. */
         private static final Duration WRITING = Duration.ofSeconds(5);
         private static final Duration FAREWELL = Duration.ofSeconds(2);
@@ -953,11 +963,11 @@ public final class TokenRequest {
      * What is said when the program cannot go on for want of memory, stack or file descriptors. It is made ready at the start,
      * since then there may be neither memory for another text nor a descriptor for another class.
      */
-    static final class LastWords {
+    static final class CrashReporter {
         private final OutputStream err = new FileOutputStream(FileDescriptor.err);
         private static final int CAUSES_MAX = 10;
         /** Taken while classes can still be loaded. */
-        final int exitStatus = Reason.INTERNAL.exitStatus;
+        final int exitStatus = ErrorCode.INTERNAL.exitStatus;
         private final byte[] memory = line("Internal error: Java has too little memory; give it more with -Xmx.");
         private final byte[] stack = line("Internal error: Java has too little stack, or something is nested without end.");
         private final byte[] classes = line("Internal error: a part of the program or of Java cannot be loaded; are there too "
@@ -1007,22 +1017,22 @@ public final class TokenRequest {
     }
 
     /** What {@code -debug} shows: one line a step, on stderr, in the form of HTCondor's own logs. Never a secret. */
-    static final class Trace {
+    static final class DebugLog {
         static final String HOSTNAME = "D_HOSTNAME";
         static final String NETWORK = "D_NETWORK";
         static final String SECURITY = "D_SECURITY";
         static final String COMMAND = "D_COMMAND";
         /** Shows nothing. */
-        static final Trace OFF = new Trace(category -> false, line -> { }, InstantSource.system());
+        static final DebugLog OFF = new DebugLog(category -> false, line -> { }, InstantSource.system());
 
         private static final DateTimeFormatter STAMP =
             DateTimeFormatter.ofPattern("MM/dd/yy HH:mm:ss", Locale.ROOT).withZone(ZoneId.systemDefault());
-        private final Predicate<String> wanted;
+        private final Predicate<String> query;
         private final Consumer<String> lines;
         private final InstantSource clock;
 
-        private Trace(Predicate<String> wanted, Consumer<String> lines, InstantSource clock) {
-            this.wanted = wanted;
+        private DebugLog(Predicate<String> query, Consumer<String> lines, InstantSource clock) {
+            this.query = query;
             this.lines = lines;
             this.clock = clock;
         }
@@ -1033,7 +1043,7 @@ public final class TokenRequest {
          * @param flags empty for none at all; otherwise the text after {@code -debug:}, which is blank for a plain
          *              {@code -debug}: then TOOL_DEBUG or DEFAULT_DEBUG say what is shown, else everything is
          */
-        static Trace of(Optional<String> flags, Configuration configuration, Consumer<String> lines,
+        static DebugLog of(Optional<String> flags, Configuration configuration, Consumer<String> lines,
                 InstantSource clock) {
             if (flags.isEmpty()) {
                 return OFF;
@@ -1044,11 +1054,11 @@ public final class TokenRequest {
             Set<String> categories = Arrays.stream(words.split("[,|\\s]+"))
                 .map(word -> word.replaceFirst(":[0-9]$", "")).collect(Collectors.toSet());
             boolean all = !Collections.disjoint(categories, Set.of("D_ALL", "D_ANY", "D_FULLDEBUG"));
-            return new Trace(category -> all || categories.contains(category), lines, clock);
+            return new DebugLog(category -> all || categories.contains(category), lines, clock);
         }
 
         void log(String category, Supplier<String> text) {
-            if (wanted.test(category)) {
+            if (query.test(category)) {
                 lines.accept(STAMP.format(clock.instant()) + " (" + category + ") " + oneLine(text.get()));
             }
         }
@@ -1330,9 +1340,9 @@ public final class TokenRequest {
     }
 
     /** Attributes with which a file or directory is created, so that it has its rights from the start; none where unknown. */
-    static FileAttribute<?>[] withRights(String rights) {
+    static FileAttribute<?>[] withRights(String permissions) {
         return FileSystems.getDefault().supportedFileAttributeViews().contains("posix")
-            ? new FileAttribute<?>[] {PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString(rights))}
+            ? new FileAttribute<?>[] {PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString(permissions))}
             : new FileAttribute<?>[0];
     }
 
@@ -1381,10 +1391,10 @@ public final class TokenRequest {
         return both;
     }
 
-    // ==== 3. Failure: the ways to end badly, and their exit statuses ====
+    // ==== 3. Errors: error codes and exit statuses ====
 
     /** Why the command ended without a token where it was wanted. The codes are promises to scripts: never renamed. */
-    enum Reason {
+    enum ErrorCode {
         INTERNAL(1, "internal"),
         REFUSED(1, "refused"),
         BUSY(1, "busy"),
@@ -1410,7 +1420,7 @@ public final class TokenRequest {
         final int exitStatus;
         final String code;
 
-        Reason(int exitStatus, String code) {
+        ErrorCode(int exitStatus, String code) {
             this.exitStatus = exitStatus;
             this.code = code;
         }
@@ -1437,21 +1447,21 @@ public final class TokenRequest {
     /**
      * The end of the command, in words for the user: one line that says what and where, then details, then what to do.
      */
-    static final class Failure extends Exception {
+    static final class CommandException extends Exception {
         private static final long serialVersionUID = 1L;
         /** Lines that people read; a server can be the cause of many more. */
         private static final int DETAILS_MAX = 50;
-        final Reason reason;
+        final ErrorCode reason;
         private final transient List<String> details;
         private final String hint;
 
         /** @param hint what to do now; blank if there is nothing to say */
-        Failure(Reason reason, String message, String hint) {
+        CommandException(ErrorCode reason, String message, String hint) {
             this(reason, message, List.of(), hint);
         }
 
         /** @param details facts, a line each */
-        Failure(Reason reason, String message, List<String> details, String hint) {
+        CommandException(ErrorCode reason, String message, List<String> details, String hint) {
             super(message);
             this.reason = reason;
             int more = details.size() - DETAILS_MAX;
@@ -1461,22 +1471,22 @@ public final class TokenRequest {
         }
 
         /** What ought not to happen: in which lines it did is for those who mend it. */
-        static Failure bug(Throwable e) {
+        static CommandException bug(Throwable e) {
             String lines = Arrays.stream(e.getStackTrace()).filter(frame -> frame.getClassName().startsWith("tokenrequest."))
                 .limit(5).map(frame -> Integer.toString(frame.getLineNumber())).collect(Collectors.joining(", "));
-            return new Failure(Reason.INTERNAL, "Internal error: " + printable(e.getClass().getSimpleName() + " ("
+            return new CommandException(ErrorCode.INTERNAL, "Internal error: " + printable(e.getClass().getSimpleName() + " ("
                 + e.getMessage() + ")") + ", lines " + lines + " of version " + VERSION
                 + ". This is a mistake in the program; please report it.", "");
         }
 
         /** The same with another hint. */
-        Failure hint(String hint) {
-            return new Failure(reason, getMessage(), details, hint);
+        CommandException hint(String hint) {
+            return new CommandException(reason, getMessage(), details, hint);
         }
 
         /** The same with more details in front. */
-        Failure after(List<String> earlier) {
-            return new Failure(reason, getMessage(), Stream.concat(earlier.stream(), details.stream()).toList(), hint);
+        CommandException after(List<String> earlier) {
+            return new CommandException(reason, getMessage(), Stream.concat(earlier.stream(), details.stream()).toList(), hint);
         }
 
         List<String> details() {
@@ -1494,7 +1504,7 @@ public final class TokenRequest {
         }
     }
 
-    // ==== 4. Values: what the rooms hand to each other ====
+    // ==== 4. Values: the types that sections exchange ====
 
     /** What the command line asks for. */
     sealed interface Action {
@@ -1523,8 +1533,10 @@ public final class TokenRequest {
      * @param repeated    the words of the command line that belong to the resumption of its request, too
      * @param debug       empty for no trace, else the flags after {@code -debug:}, perhaps blank
      */
-    record Options(Order order, Wanted wanted, Anchors anchors, Optional<String> resume, Optional<String> state, Output output,
-                   Patience patience, boolean json, Detail detail, Optional<String> approvalUrl, boolean strict, boolean verify,
+    record Options(TokenSpec spec, DaemonQuery query, TrustOptions trustOptions, Optional<String> resume,
+                   Optional<String> state, Output output,
+                   WaitOptions waitOptions, boolean json, Verbosity detail, Optional<String> approvalUrl, boolean strict,
+                   boolean verify,
                    List<String> repeated, Optional<String> debug) { }
 
     /**
@@ -1534,9 +1546,9 @@ public final class TokenRequest {
      * @param authorizations  levels that limit the token; none for no limit
      * @param lifetimeSeconds positive; empty for no limit of ours
      */
-    record Order(Optional<String> identity, List<String> authorizations, OptionalInt lifetimeSeconds) {
-        Order as(String fullIdentity) {
-            return new Order(Optional.of(fullIdentity), authorizations, lifetimeSeconds);
+    record TokenSpec(Optional<String> identity, List<String> authorizations, OptionalInt lifetimeSeconds) {
+        TokenSpec as(String fullIdentity) {
+            return new TokenSpec(Optional.of(fullIdentity), authorizations, lifetimeSeconds);
         }
     }
 
@@ -1544,7 +1556,7 @@ public final class TokenRequest {
      * Where a server's name or address comes from, by the word that JSON has for it. Who gets a credential, and what a
      * server without a certificate may do, depends on whose word it is.
      */
-    enum GivenBy {
+    enum NameSource {
         COMMAND_LINE("command line"),
         CONFIGURATION("configuration"),
         /** A file in which a daemon of this machine wrote down its address; the configuration says where it is. */
@@ -1556,11 +1568,11 @@ public final class TokenRequest {
 
         final String word;
 
-        GivenBy(String word) {
+        NameSource(String word) {
             this.word = word;
         }
 
-        static Optional<GivenBy> named(String word) {
+        static Optional<NameSource> named(String word) {
             return Arrays.stream(values()).filter(one -> one.word.equals(word)).findFirst();
         }
 
@@ -1583,18 +1595,18 @@ public final class TokenRequest {
      * @param elsewhere whether a person gave it a name that is not this machine's, so that an address of this machine is
      *                  only the near end of a way to it, as of {@code ssh -L}
      */
-    record Expected(Optional<String> name, GivenBy from, boolean elsewhere) {
-        Expected(Optional<String> name, GivenBy from) {
+    record ExpectedServer(Optional<String> name, NameSource from, boolean elsewhere) {
+        ExpectedServer(Optional<String> name, NameSource from) {
             this(name, from, false);
         }
 
-        Expected from(GivenBy other) {
-            return new Expected(name, other, elsewhere);
+        ExpectedServer from(NameSource other) {
+            return new ExpectedServer(name, other, elsewhere);
         }
 
         /** The same in a pool that is, or is not, elsewhere. */
-        Expected in(Expected pool) {
-            return new Expected(name, from, elsewhere || pool.elsewhere);
+        ExpectedServer in(ExpectedServer pool) {
+            return new ExpectedServer(name, from, elsewhere || pool.elsewhere);
         }
 
         /** As JSON. */
@@ -1607,7 +1619,7 @@ public final class TokenRequest {
     }
 
     /** The daemon wanted, as typed; or, once it is found, by its own name and with its pool as typed or configured. */
-    record Wanted(DaemonType type, Optional<String> name, Optional<String> pool) { }
+    record DaemonQuery(DaemonType type, Optional<String> name, Optional<String> pool) { }
 
     /** Kinds of daemon, by the names that the original's {@code -type} takes. condor_utils/daemon_types.cpp */
     enum DaemonType {
@@ -1635,20 +1647,20 @@ public final class TokenRequest {
      * @param nowait   not to wait, but leave the request to a later resumption
      * @param resubmit to make the request again if the pool has forgotten it
      */
-    record Patience(Duration timeout, Optional<Duration> interval, boolean nowait, boolean resubmit) { }
+    record WaitOptions(Duration timeout, Optional<Duration> interval, boolean nowait, boolean resubmit) { }
 
     /** How much is told beside the token. */
-    enum Detail { QUIET, NORMAL, VERBOSE }
+    enum Verbosity { QUIET, NORMAL, VERBOSE }
 
     /** Where the token is to go, as the user said it. */
     sealed interface Output {
         record Stdout() implements Output { }
 
         /** A file of this name in the token directory. */
-        record Token(String name, Rights rights) implements Output { }
+        record Token(String name, FilePermissions permissions) implements Output { }
 
         /** A file anywhere. */
-        record File(String path, Rights rights) implements Output { }
+        record File(String path, FilePermissions permissions) implements Output { }
     }
 
     /**
@@ -1657,8 +1669,8 @@ public final class TokenRequest {
      * @param owner empty to leave it to the user who runs this
      * @param mode  of nine characters, such as {@code rw-r-----}
      */
-    record Rights(Optional<String> owner, Optional<String> group, String mode) {
-        static final Rights OWN = new Rights(Optional.empty(), Optional.empty(), "rw-------");
+    record FilePermissions(Optional<String> owner, Optional<String> group, String mode) {
+        static final FilePermissions OWN = new FilePermissions(Optional.empty(), Optional.empty(), "rw-------");
 
         /** Whether a file has these rights from the start. (A record's equals takes long to set up.) */
         boolean areUsual() {
@@ -1730,7 +1742,7 @@ public final class TokenRequest {
      *
      * @param requestId seven digits, leading zeros included, as the pool sent them
      */
-    record Ticket(String requestId, Secret clientId) {
+    record RequestHandle(String requestId, Secret clientId) {
         private static final Pattern REQUEST_ID = Pattern.compile("[A-Za-z0-9]{1,32}");
 
         /** Whether a text can be a request ID: it is shown, and becomes part of a file's name. */
@@ -1742,7 +1754,7 @@ public final class TokenRequest {
     /**
      * Whether the session key came through the authentication (bound) or through an ECDH exchange beside it (unbound).
      */
-    enum Kind {
+    enum ChannelBinding {
         BOUND, UNBOUND;
 
         String word() {
@@ -1759,14 +1771,14 @@ public final class TokenRequest {
      * @param trustDomain   as it announces it
      * @param insteadOf     methods that would have protected the session, and were tried before without success
      */
-    record Login(String method, Kind kind, String user, String serverVersion, Optional<String> trustDomain,
+    record AuthResult(String method, ChannelBinding kind, String user, String serverVersion, Optional<String> trustDomain,
                  List<String> insteadOf) {
-        Login insteadOf(List<String> others) {
-            return new Login(method, kind, user, serverVersion, trustDomain, List.copyOf(others));
+        AuthResult insteadOf(List<String> others) {
+            return new AuthResult(method, kind, user, serverVersion, trustDomain, List.copyOf(others));
         }
 
         Assurance assurance() {
-            return kind == Kind.BOUND ? Assurance.SESSION
+            return kind == ChannelBinding.BOUND ? Assurance.SESSION
                 : AuthMethod.named(method).filter(AuthMethod::provesServer).isPresent() ? Assurance.SERVER
                 : Assurance.NONE;
         }
@@ -1781,34 +1793,35 @@ public final class TokenRequest {
     /**
      * A request that waits for an administrator: all that is needed to go on waiting for it, elsewhere and later.
      *
-     * @param wanted  the daemon that has it; a collector has no name but its pool's
+     * @param query  the daemon that has it; a collector has no name but its pool's
      * @param address of that daemon, a sinful string
      * @param server  that is expected there
      */
-    record Pending(Ticket ticket, Wanted wanted, String address, Expected server, Order order, Login login,
+    record PendingRequest(RequestHandle handle, DaemonQuery query, String address, ExpectedServer server, TokenSpec spec,
+                          AuthResult auth,
                    Instant deadline) {
 
         /** As JSON, in the order of the documentation. */
         Map<String, Object> fields() {
             Map<String, Object> daemon = new LinkedHashMap<>();
-            daemon.put("type", wanted.type().word());
-            daemon.put("name", wanted.name().or(() -> Sinful.parse(address).flatMap(it -> it.parameter("alias")))
+            daemon.put("type", query.type().word());
+            daemon.put("name", query.name().or(() -> Sinful.parse(address).flatMap(it -> it.parameter("alias")))
                 .orElse(null));
             Map<String, Object> fields = new LinkedHashMap<>();
-            fields.put("request_id", ticket.requestId());
-            fields.put("client_id", ticket.clientId().reveal());
-            fields.put("pool", wanted.pool().orElse(null));
+            fields.put("request_id", handle.requestId());
+            fields.put("client_id", handle.clientId().reveal());
+            fields.put("pool", query.pool().orElse(null));
             fields.put("address", address);
             fields.putAll(server.fields());
             fields.put("daemon", daemon);
-            fields.put("identity", order.identity().orElse(null));
-            fields.put("authz", order.authorizations());
-            fields.put("lifetime", order.lifetimeSeconds().isPresent() ? order.lifetimeSeconds().getAsInt() : null);
-            fields.put("method", login.method());
+            fields.put("identity", spec.identity().orElse(null));
+            fields.put("authz", spec.authorizations());
+            fields.put("lifetime", spec.lifetimeSeconds().isPresent() ? spec.lifetimeSeconds().getAsInt() : null);
+            fields.put("method", auth.method());
             fields.put("encryption", "AES");
-            fields.put("session", login.kind().word());
-            fields.put("server_version", login.serverVersion());
-            fields.put("trust_domain", login.trustDomain().orElse(null));
+            fields.put("session", auth.kind().word());
+            fields.put("server_version", auth.serverVersion());
+            fields.put("trust_domain", auth.trustDomain().orElse(null));
             fields.put("deadline", Json.time(deadline));
             return fields;
         }
@@ -1819,34 +1832,34 @@ public final class TokenRequest {
          *
          * @throws IllegalArgumentException if a field is missing or is not what it should be; the message names it
          */
-        static Pending of(Json.Fields fields) {
+        static PendingRequest of(Json.Fields fields) {
             DaemonType type = fields.object("daemon").text("type").flatMap(DaemonType::named).orElseThrow(missing("type"));
             Optional<String> name = fields.object("daemon").text("name").filter(text -> type != DaemonType.COLLECTOR);
-            Ticket ticket = new Ticket(fields.text("request_id").filter(Ticket::isRequestId)
+            RequestHandle handle = new RequestHandle(fields.text("request_id").filter(RequestHandle::isRequestId)
                 .orElseThrow(missing("request_id")), new Secret(fields.required("client_id")));
-            Kind kind = Arrays.stream(Kind.values())
+            ChannelBinding kind = Arrays.stream(ChannelBinding.values())
                 .filter(one -> fields.text("session").equals(Optional.of(one.word()))).findFirst()
                 .orElseThrow(missing("session"));
             Sinful address = Sinful.parse(fields.required("address")).filter(Sinful::isComplete)
                 .orElseThrow(missing("address"));
             Optional<String> from = fields.text("certificate_name_from");
             Optional<String> host = from.isPresent() ? fields.text("certificate_name") : address.parameter("alias");
-            Expected server = new Expected(host.filter(Numeric::isHostName), from.isEmpty()
-                ? type == DaemonType.COLLECTOR ? GivenBy.COMMAND_LINE : GivenBy.COLLECTOR
-                : GivenBy.named(from.get()).orElseThrow(missing("certificate_name_from")));
+            ExpectedServer server = new ExpectedServer(host.filter(NumericAddress::isHostName), from.isEmpty()
+                ? type == DaemonType.COLLECTOR ? NameSource.COMMAND_LINE : NameSource.COLLECTOR
+                : NameSource.named(from.get()).orElseThrow(missing("certificate_name_from")));
             if (from.isPresent() && !host.equals(server.name())) {
                 throw missing("certificate_name").get();
             }
-            return new Pending(ticket, new Wanted(type, name, fields.text("pool")), address.toString(), server,
-                new Order(Optional.of(fields.required("identity")), fields.texts("authz"), fields.positive("lifetime")),
-                new Login(fields.required("method"), kind, "", fields.text("server_version").orElse(""),
+            return new PendingRequest(handle, new DaemonQuery(type, name, fields.text("pool")), address.toString(), server,
+                new TokenSpec(Optional.of(fields.required("identity")), fields.texts("authz"), fields.positive("lifetime")),
+                new AuthResult(fields.required("method"), kind, "", fields.text("server_version").orElse(""),
                     fields.text("trust_domain"), List.of()),
                 fields.time("deadline"));
         }
 
         /** The same, as somebody's word. */
-        Pending from(GivenBy origin) {
-            return new Pending(ticket, wanted, address, server.from(origin), order, login, deadline);
+        PendingRequest from(NameSource origin) {
+            return new PendingRequest(handle, query, address, server.from(origin), spec, auth, deadline);
         }
 
         private static Supplier<IllegalArgumentException> missing(String field) {
@@ -1860,40 +1873,40 @@ public final class TokenRequest {
      * @param line  the JSON that it was read from
      * @param doubt why others can have written it; empty if they cannot
      */
-    record Kept(Pending pending, String line, Optional<String> doubt) { }
+    record SavedRequest(PendingRequest pending, String line, Optional<String> doubt) { }
 
     /** What the pool says. */
-    sealed interface Answer {
+    sealed interface TokenReply {
         /** Wait for an administrator. */
-        record Enqueued(Ticket ticket) implements Answer { }
+        record Enqueued(RequestHandle handle) implements TokenReply { }
 
         /** Here it is, over the session of this login. The pool has forgotten it by now. */
-        record Issued(Secret token, Login login) implements Answer { }
+        record Issued(Secret token, AuthResult auth) implements TokenReply { }
 
         /** Not approved yet. */
-        record Pending() implements Answer { }
+        record Pending() implements TokenReply { }
 
         /** Asked too often. */
-        record RateLimited() implements Answer { }
+        record RateLimited() implements TokenReply { }
 
         /** The pool does not know the request, or says so because it is asked too often (the two look alike). */
-        record Unknown(String words) implements Answer { }
+        record Unknown(String words) implements TokenReply { }
     }
 
     /**
      * What became of an order.
      *
-     * @param order   with the identity in full, as it was sent
+     * @param spec   with the identity in full, as it was sent
      * @param address of the daemon, by which it was reached: a sinful string
-     * @param answer  {@link Answer.Enqueued} or {@link Answer.Issued}
+     * @param answer  {@link TokenReply.Enqueued} or {@link TokenReply.Issued}
      */
-    record Started(Order order, Login login, String address, Answer answer) { }
+    record SubmitResult(TokenSpec spec, AuthResult auth, String address, TokenReply answer) { }
 
     /** The connection broke after a command was sent: the answer, and whatever it held, did not reach us. */
-    static final class AnswerLost extends IOException {
+    static final class ResponseLostException extends IOException {
         private static final long serialVersionUID = 1L;
 
-        AnswerLost(IOException cause) {
+        ResponseLostException(IOException cause) {
             super(cause.getMessage(), cause);
         }
     }
@@ -1901,26 +1914,26 @@ public final class TokenRequest {
     /** A daemon that issues tokens. */
     interface TokenService {
         /** Asks for a token. */
-        Started start(Order order) throws Failure;
+        SubmitResult start(TokenSpec spec) throws CommandException;
 
         /**
-         * Asks whether it is approved: any answer but {@link Answer.Enqueued}.
+         * Asks whether it is approved: any answer but {@link TokenReply.Enqueued}.
          *
-         * @throws IOException if the pool could not be asked; the request stands as it was, unless it is AnswerLost
-         * @throws Failure     if there is no point in asking again
+         * @throws IOException if the pool could not be asked; the request stands as it was, unless it is ResponseLostException
+         * @throws CommandException     if there is no point in asking again
          */
-        Answer poll(Ticket ticket) throws IOException, Failure;
+        TokenReply poll(RequestHandle handle) throws IOException, CommandException;
 
         /**
          * Logs in with a token and with nothing else.
          *
-         * @throws Failure TOKEN_REJECTED, UNREACHABLE
+         * @throws CommandException TOKEN_REJECTED, UNREACHABLE
          */
-        Login verify(Secret token) throws Failure;
+        AuthResult verify(Secret token) throws CommandException;
     }
 
     /** What was found out about a token after it was delivered: where it is not what was asked for, and its signature. */
-    record Review(boolean verified, List<String> warnings) { }
+    record TokenInspection(boolean verified, List<String> warnings) { }
 
     /**
      * What the command line says of the server's certificate.
@@ -1928,7 +1941,7 @@ public final class TokenRequest {
      * @param caFile       the CAs that may vouch for it, in place of the configured ones and the system's
      * @param fingerprints if there are any, its chain must hold one of these, and nothing else is trusted
      */
-    record Anchors(Optional<String> caFile, Set<String> fingerprints) {
+    record TrustOptions(Optional<String> caFile, Set<String> fingerprints) {
         /** The option that says so; empty if none does. */
         Optional<String> option() {
             return !fingerprints.isEmpty() ? Optional.of("-fingerprint") : caFile.map(file -> "-cafile");
@@ -1936,7 +1949,7 @@ public final class TokenRequest {
     }
 
     /** How rooms tell the user something, and ask, without knowing how that is done. */
-    interface Listener {
+    interface UserInterface {
         /** Something that can be done without. */
         void notice(String line);
 
@@ -2001,8 +2014,8 @@ public final class TokenRequest {
             this.due = start.plus(ANSWER);
         }
 
-        /** @throws Failure CONFIGURATION */
-        void multiply(Configuration configuration) throws Failure {
+        /** @throws CommandException CONFIGURATION */
+        void multiply(Configuration configuration) throws CommandException {
             int ofTools = configuration.number("TOOL_TIMEOUT_MULTIPLIER", 0, 0, 1000);
             multiplier = Math.max(1, ofTools > 0 ? ofTools : configuration.number("TIMEOUT_MULTIPLIER", 0, 0, 1000));
             due = start.plus(ANSWER.multipliedBy(multiplier));
@@ -2077,15 +2090,15 @@ public final class TokenRequest {
          * minute is all there is, so it does not stand still.
          *
          * @param remedy the options that make the question needless
-         * @throws Failure     NOT_AUTHENTICATED if nobody answers in time
+         * @throws CommandException     NOT_AUTHENTICATED if nobody answers in time
          * @throws IOException what the call throws
          */
-        <T> T question(Blocking<T> call, String remedy) throws IOException, Failure {
+        <T> T question(Blocking<T> call, String remedy) throws IOException, CommandException {
             Instant asked = clock.instant();
             try {
                 return await("the question", call, end.orElse(moment()), clock);
             } catch (InterruptedIOException e) {
-                throw new Failure(Reason.NOT_AUTHENTICATED, "ERROR: nobody answered the question within "
+                throw new CommandException(ErrorCode.NOT_AUTHENTICATED, "ERROR: nobody answered the question within "
                     + (end.isPresent() ? "the " + timeout.toSeconds() + " seconds of -timeout."
                         : ANSWER.multipliedBy(multiplier).toSeconds() + " seconds."), remedy);
             } finally {
@@ -2136,11 +2149,11 @@ public final class TokenRequest {
     }
 
     /** What every conversation of this run has in common. */
-    record Circumstances(Configuration configuration, Host host, Trace trace, Anchors anchors, Deadline deadline,
-                         InputFiles files, Listener listener) { }
+    record Context(Configuration configuration, Host host, DebugLog trace, TrustOptions trustOptions, Deadline deadline,
+                         InputFiles files, UserInterface ui) { }
 
     /** Who says that a file is to be read. */
-    enum Origin {
+    enum FileOrigin {
         /** Nobody: the program looks for a file of that name in a place that others share. */
         FOUND,
         /** The program: it is the usual place of the user or the system. */
@@ -2152,7 +2165,7 @@ public final class TokenRequest {
     }
 
     /** What a file holds, which says whose it may be. */
-    enum Content {
+    enum FilePurpose {
         /** Settings: HTCondor includes anybody's files. What root does for their sake, {@link Sources} decides. */
         SETTINGS,
         /** What says who is trusted: root's or the user's. */
@@ -2201,10 +2214,10 @@ public final class TokenRequest {
         }
 
         /** A file is there, and is not used. The reason is a clause without a subject, such as "belongs to mallory". */
-        static final class Refused extends FileSystemException {
+        static final class RefusedFileException extends FileSystemException {
             private static final long serialVersionUID = 1L;
 
-            Refused(Path file, String reason) {
+            RefusedFileException(Path file, String reason) {
                 super(file.toString(), null, reason);
             }
         }
@@ -2220,9 +2233,9 @@ public final class TokenRequest {
          * Reads a whole file. One that is no regular file is read once, and remembered.
          *
          * @throws NoSuchFileException if there is none
-         * @throws Refused             if it is not to be used
+         * @throws RefusedFileException             if it is not to be used
          */
-        Input read(Path file, Origin origin, Content content, int maxBytes) throws IOException {
+        Input read(Path file, FileOrigin origin, FilePurpose content, int maxBytes) throws IOException {
             if (streams.containsKey(file)) {
                 return streams.get(file);
             }
@@ -2265,7 +2278,7 @@ public final class TokenRequest {
         /**
          * Where a file is or will be that is to be written to, without links on the way.
          *
-         * @throws Refused for root, who writes nothing where others can lead it elsewhere
+         * @throws RefusedFileException for root, who writes nothing where others can lead it elsewhere
          */
         Path place(Path file) throws IOException {
             if (!PathTrust.isPossible()) {
@@ -2273,17 +2286,17 @@ public final class TokenRequest {
             }
             PathTrust directory = PathTrust.of(file.toAbsolutePath().getParent(), host.trusted());
             if (host.isRoot() && directory.weakness().isPresent()) {
-                throw new Refused(file, "can be led elsewhere by others (" + directory.weakness().get() + ")");
+                throw new RefusedFileException(file, "can be led elsewhere by others (" + directory.weakness().get() + ")");
             }
             return PathTrust.of(file, host.trusted()).path();
         }
 
-        private PathTrust look(Path file, Origin origin, Content content) throws IOException {
-            if (origin == Origin.FOUND) {
+        private PathTrust look(Path file, FileOrigin origin, FilePurpose content) throws IOException {
+            if (origin == FileOrigin.FOUND) {
                 return PathTrust.of(file, host.trusted(), LinkOption.NOFOLLOW_LINKS);
             }
             PathTrust trust = PathTrust.of(file, host.trusted());
-            if (content != Content.LISTED || trust.thing().isEmpty()) {
+            if (content != FilePurpose.LISTED || trust.thing().isEmpty()) {
                 return trust;
             }
             // Where everybody can make a directory, its owner is just anybody.
@@ -2295,53 +2308,55 @@ public final class TokenRequest {
             return PathTrust.of(file, owners);
         }
 
-        private static void checkType(Path file, PathTrust trust, PathTrust.Stat stat, Origin origin, Content content)
+        private static void checkType(Path file, PathTrust trust, PathTrust.Stat stat, FileOrigin origin, FilePurpose content)
                 throws IOException {
-            boolean isNamed = origin != Origin.FOUND && content != Content.TOKEN;
+            boolean isNamed = origin != FileOrigin.FOUND && content != FilePurpose.TOKEN;
             switch (stat.type()) {
                 case REGULAR -> { }
                 case DIRECTORY -> throw new FileSystemException(file.toString(), null, "Is a directory");
-                case LINK -> throw new Refused(file, origin == Origin.FOUND ? "is a symbolic link" : "leads over "
+                case LINK -> throw new RefusedFileException(file, origin == FileOrigin.FOUND ? "is a symbolic link"
+                    : "leads over "
                     + printable(trust.path().toString()) + ", a link that " + PathTrust.owner(trust.path())
                     + " put into a directory that others can write");
                 default -> {
                     // /dev/null is what people name to have nothing; a pipe that nobody writes to would be waited for.
                     if (!isNamed || !(stat.type() == PathTrust.Type.CHARACTERS
-                            || (stat.type() == PathTrust.Type.PIPE && origin == Origin.USER))) {
-                        throw new Refused(file, "is " + stat.type().words() + ", not a regular file");
+                            || (stat.type() == PathTrust.Type.PIPE && origin == FileOrigin.USER))) {
+                        throw new RefusedFileException(file, "is " + stat.type().words() + ", not a regular file");
                     }
                 }
             }
         }
 
-        private void checkOwner(Path file, PathTrust trust, PathTrust.Stat stat, Origin origin, Content content)
+        private void checkOwner(Path file, PathTrust trust, PathTrust.Stat stat, FileOrigin origin, FilePurpose content)
                 throws IOException {
             Optional<PathTrust.Weakness> thing = trust.thing().filter(weakness -> weakness.owned()
                 || stat.type() != PathTrust.Type.CHARACTERS); // everybody can write to /dev/null
-            if (content == Content.SETTINGS) {
+            if (content == FilePurpose.SETTINGS) {
                 return;
-            } else if (content == Content.TOKEN) {
+            } else if (content == FilePurpose.TOKEN) {
                 if (!isOurs(stat) || (stat.mode() & 0077) != 0) {
-                    throw new Refused(file, "is not this user's alone");
+                    throw new RefusedFileException(file, "is not this user's alone");
                 }
-            } else if (origin == Origin.FOUND) {
+            } else if (origin == FileOrigin.FOUND) {
                 if (!isOurs(stat) || thing.isPresent() || stat.links() != 1) {
-                    throw new Refused(file, !isOurs(stat) ? "belongs to " + PathTrust.owner(trust.path())
+                    throw new RefusedFileException(file, !isOurs(stat) ? "belongs to " + PathTrust.owner(trust.path())
                         : thing.isPresent() ? thing.get().reason() : "has another name");
                 }
             } else if (thing.filter(PathTrust.Weakness::owned).isPresent()) {
-                throw new Refused(file, thing.get().reason() + ", not to root or this user"
-                    + (content == Content.LISTED ? "" : ": copy it if you trust it"));
+                throw new RefusedFileException(file, thing.get().reason() + ", not to root or this user"
+                    + (content == FilePurpose.LISTED ? "" : ": copy it if you trust it"));
             } else {
                 // Of a usual place, and of a directory's owner's, the way is not the user's to mend.
-                warn(file, origin == Origin.DEFAULT || content == Content.LISTED || trust.way().isEmpty() ? thing
+                warn(file, origin == FileOrigin.DEFAULT || content == FilePurpose.LISTED || trust.way().isEmpty() ? thing
                     : trust.way(), origin, content);
             }
         }
 
-        private void warn(Path file, Optional<PathTrust.Weakness> weakness, Origin origin, Content content) throws Refused {
-            if (weakness.isPresent() && content == Content.SECRET && origin != Origin.USER) {
-                throw new Refused(file, "can be changed by others (" + weakness.get() + ")");
+        private void warn(Path file, Optional<PathTrust.Weakness> weakness, FileOrigin origin, FilePurpose content)
+            throws RefusedFileException {
+            if (weakness.isPresent() && content == FilePurpose.SECRET && origin != FileOrigin.USER) {
+                throw new RefusedFileException(file, "can be changed by others (" + weakness.get() + ")");
             } else if (weakness.isPresent() && warned.add(file)) {
                 warnings.accept(printable(file.toString()) + " is used, though others can change it: " + weakness.get() + ".");
             }
@@ -2361,7 +2376,7 @@ public final class TokenRequest {
             int before = trust.way().isEmpty() ? 0 : openings(looked);
             try (InputStream in = Files.newInputStream(trust.path(), options)) {
                 if (trust.way().isPresent() && openings(looked) <= before) {
-                    throw new Refused(trust.path(), "was replaced while it was being opened");
+                    throw new RefusedFileException(trust.path(), "was replaced while it was being opened");
                 }
                 return bounded(in, trust.path(), maxBytes);
             }
@@ -2398,8 +2413,8 @@ public final class TokenRequest {
             return all.toByteArray();
         }
 
-        private static Refused tooLong(Path file, int maxBytes) {
-            return new Refused(file, "is larger than " + maxBytes + " bytes");
+        private static RefusedFileException tooLong(Path file, int maxBytes) {
+            return new RefusedFileException(file, "is larger than " + maxBytes + " bytes");
         }
     }
 
@@ -2411,7 +2426,7 @@ public final class TokenRequest {
          * @param approveWith what the administrator types
          * @param replaces    the ID of the request that it takes the place of
          */
-        record Enqueued(Instant time, Pending pending, String approveWith, Optional<String> approvalUrl,
+        record Enqueued(Instant time, PendingRequest pending, String approveWith, Optional<String> approvalUrl,
                         Optional<String> replaces) implements Event { }
 
         /**
@@ -2421,22 +2436,22 @@ public final class TokenRequest {
          * @param detail   more about that, for people
          * @param repeated whether the last but one brought the same
          */
-        record Waiting(String requestId, State reason, Optional<String> detail, boolean repeated, Duration nextPoll)
+        record Waiting(String requestId, PollState reason, Optional<String> detail, boolean repeated, Duration nextPoll)
             implements Event { }
 
         /** The token, from this server, over the session of this login. A file, if it is in one. */
-        record Issued(Optional<String> requestId, Secret token, Optional<Path> file, Login login, Expected server)
+        record Issued(Optional<String> requestId, Secret token, Optional<Path> file, AuthResult auth, ExpectedServer server)
             implements Event {
             Issued in(Optional<Path> place) {
-                return new Issued(requestId, token, place, login, server);
+                return new Issued(requestId, token, place, auth, server);
             }
         }
     }
 
     /** Why there is no token yet. */
-    enum State { PENDING, UNREACHABLE, RATE_LIMITED, UNKNOWN }
+    enum PollState { PENDING, UNREACHABLE, RATE_LIMITED, UNKNOWN }
 
-    // ==== 5. Json: its text, there and back ====
+    // ==== 5. Json: reads and writes JSON ====
 
     /** The one door to Jackson, which reads what others wrote. */
     static final class Json {
@@ -2640,8 +2655,8 @@ public final class TokenRequest {
                 return peek() == end || (take(',') && peek() == '"');
             }
 
-            private boolean take(char wanted) {
-                boolean there = peek() == wanted;
+            private boolean take(char query) {
+                boolean there = peek() == query;
                 at += there ? 1 : 0;
                 return there;
             }
@@ -2716,26 +2731,26 @@ public final class TokenRequest {
      * least the least length, or two dashes and the whole name; the value is the next argument, whatever it looks like.
      * Options that the original does not have are taken by their whole name only.
      *
-     * <p>To add an option: a line in {@link Flag}, a case in {@link Draft#take}.
+     * <p>To add an option: a line in {@link Option}, a case in {@link OptionsBuilder#take}.
      */
     static final class ArgumentParser {
         /** What messages begin with. The original uses the name it was called by; we are not told ours. */
         static final String PROGRAM = "condor_token_request";
         /** What stands between {@code -debug} and its flags. */
         private static final String SEPARATOR = ":";
-        private static final Duration USUAL_TIMEOUT = Duration.ofHours(1);
+        private static final Duration DEFAULT_TIMEOUT = Duration.ofHours(1);
         /** A fingerprint, alone or as openssl and condor_ssl_fingerprint print it: with its kind, or with a host. */
         private static final Pattern FINGERPRINT = Pattern.compile(
             "(?:SHA-256: |(?i:sha256 Fingerprint=)|[^!\\s]\\S* SSL )?([0-9A-Fa-f]{2}(?::?[0-9A-Fa-f]{2}){31})");
 
         /** The parts of the help. */
-        private enum Section {
+        private enum HelpSection {
             REQUEST("What to ask for:"), DAEMON("Whom to ask:"), TRUST("Whom to trust:"), TOKEN("What becomes of the token:"),
-            WAIT("How to wait:"), STORY("What is told:"), HELP("Help:");
+            WAIT("How to wait:"), LOGGING("What is told:"), HELP("Help:");
 
             private final String heading;
 
-            Section(String heading) {
+            HelpSection(String heading) {
                 this.heading = heading;
             }
         }
@@ -2744,82 +2759,82 @@ public final class TokenRequest {
          * An option: its part of the help, its least prefix (the whole name, where there is none), its value and the
          * complaint when that is missing, and its help.
          */
-        private enum Flag {
-            IDENTITY(Section.REQUEST, "i", "USER@DOMAIN", "an argument.",
+        private enum Option {
+            IDENTITY(HelpSection.REQUEST, "i", "USER@DOMAIN", "an argument.",
                 "Identity in the token. Default: condor@UID_DOMAIN, or, if no UID_DOMAIN is configured, condor at the "
                     + "pool's trust domain."),
-            AUTHZ(Section.REQUEST, "a", "LEVEL", "an authorization name argument",
+            AUTHZ(HelpSection.REQUEST, "a", "LEVEL", "an authorization name argument",
                 "Limits the token to this authorization level, such as READ or ADVERTISE_STARTD. May be repeated. "
                     + "Default: no limit."),
-            LIFETIME(Section.REQUEST, "l", "SECONDS", "an integer in seconds.",
+            LIFETIME(HelpSection.REQUEST, "l", "SECONDS", "an integer in seconds.",
                 "Lifetime of the token. Default: as the pool decides."),
-            POOL(Section.DAEMON, "p", "HOST", "a pool name argument.",
+            POOL(HelpSection.DAEMON, "p", "HOST", "a pool name argument.",
                 "The pool's collector: HOST, HOST:PORT, an address, or a sinful string in quotes. "
                     + "Default: COLLECTOR_HOST."),
-            NAME(Section.DAEMON, "n", "NAME", "a daemon name argument.",
+            NAME(HelpSection.DAEMON, "n", "NAME", "a daemon name argument.",
                 "The daemon of this name, which the pool's collector knows; or its address."),
-            TYPE(Section.DAEMON, "t", "TYPE", "a daemon type argument.",
+            TYPE(HelpSection.DAEMON, "t", "TYPE", "a daemon type argument.",
                 "Its type: collector, schedd, startd, master, negotiator, credd, ... Default: collector."),
-            CAFILE(Section.TRUST, "", "FILE", "a file name argument.",
+            CAFILE(HelpSection.TRUST, "", "FILE", "a file name argument.",
                 "The CAs that may vouch for the pool's certificate, and no others; only methods that check it are used. "
                     + "Default: those of the settings and of the system; at a terminal you are asked about others."),
-            FINGERPRINT(Section.TRUST, "", "SHA256", "a fingerprint.",
+            FINGERPRINT(HelpSection.TRUST, "", "SHA256", "a fingerprint.",
                 "The fingerprint of the pool's certificate, or of its CA's, as condor_ssl_fingerprint prints it; no other "
                     + "is trusted, and only methods that check it are used. May be repeated."),
-            TOKEN(Section.TOKEN, "to", "NAME", "a file name argument.",
+            TOKEN(HelpSection.TOKEN, "to", "NAME", "a file name argument.",
                 "Writes the token to this file in the token directory instead of stdout."),
-            FILE(Section.TOKEN, "f", "PATH", "a file name argument.",
+            FILE(HelpSection.TOKEN, "f", "PATH", "a file name argument.",
                 "Writes the token to this file instead of stdout."),
-            OWNER(Section.TOKEN, "", "USER[:GROUP]", "a user.",
+            OWNER(HelpSection.TOKEN, "", "USER[:GROUP]", "a user.",
                 "Whose the file is to be. Default: the user who runs this."),
-            MODE(Section.TOKEN, "", "OCTAL", "an octal number.",
+            MODE(HelpSection.TOKEN, "", "OCTAL", "an octal number.",
                 "The file's permissions, such as 640, with none for others. Default: 600."),
-            STRICT(Section.TOKEN, "", "", "",
+            STRICT(HelpSection.TOKEN, "", "", "",
                 "Fails if the token is not what was asked for, or came over an unprotected session after SSL failed; "
                     + "otherwise these are warnings."),
-            VERIFY(Section.TOKEN, "", "", "",
+            VERIFY(HelpSection.TOKEN, "", "", "",
                 "Tries the token at once: logs in with it to the daemon that issued it."),
-            TIMEOUT(Section.WAIT, "", "SECONDS", "an integer in seconds.",
+            TIMEOUT(HelpSection.WAIT, "", "SECONDS", "an integer in seconds.",
                 "How long to wait in all; 0 for nothing beyond the first answer. Default: 3600."),
-            POLL(Section.WAIT, "", "SECONDS", "an integer in seconds.",
+            POLL(HelpSection.WAIT, "", "SECONDS", "an integer in seconds.",
                 "How often to ask. Default: every second in the first minute, every two until ten minutes, then every "
                     + "five."),
-            NOWAIT(Section.WAIT, "", "", "",
+            NOWAIT(HelpSection.WAIT, "", "", "",
                 "Does not wait: leaves the request with the pool, for -resume."),
-            RESUME(Section.WAIT, "", "FILE", "a file name argument.",
+            RESUME(HelpSection.WAIT, "", "FILE", "a file name argument.",
                 "Goes on waiting for an earlier request: FILE, or stdin if it is -, holds the \"enqueued\" line of -json."),
-            STATE(Section.WAIT, "", "DIR", "a directory name argument.",
+            STATE(HelpSection.WAIT, "", "DIR", "a directory name argument.",
                 "Saves the request, while it waits, in this directory. Default: the first that can be written of ~/.condor, "
                     + "the token's directory and the working directory."),
-            RESUBMIT(Section.WAIT, "", "", "",
+            RESUBMIT(HelpSection.WAIT, "", "", "",
                 "Asks anew if the pool has forgotten the request, as a restarted one has."),
-            JSON(Section.STORY, "", "", "",
+            JSON(HelpSection.LOGGING, "", "", "",
                 "Prints JSON Lines, and only those, on stdout."),
-            APPROVAL_URL(Section.STORY, "", "URL", "a URL with {request_id} in it.",
+            APPROVAL_URL(HelpSection.LOGGING, "", "URL", "a URL with {request_id} in it.",
                 "Prints this link for the administrator, with the request's ID for {request_id}."),
-            QUIET(Section.STORY, "", "", "",
+            QUIET(HelpSection.LOGGING, "", "", "",
                 "Tells only errors, warnings and, without -json, the request's ID."),
-            VERBOSE(Section.STORY, "", "", "",
+            VERBOSE(HelpSection.LOGGING, "", "", "",
                 "Tells what each poll brought that is new."),
-            DEBUG(Section.STORY, "d", "", "",
+            DEBUG(HelpSection.LOGGING, "d", "", "",
                 "Shows each step on stderr. -debug:FLAGS selects: D_HOSTNAME, D_NETWORK, D_SECURITY, D_COMMAND."),
-            CONFIG(Section.HELP, "", "[NAME]", "",
+            CONFIG(HelpSection.HELP, "", "[NAME]", "",
                 "Shows the value of a setting and where it comes from, or, without NAME, of all that are used. May be "
                     + "repeated."),
-            HELP(Section.HELP, "h", "", "",
+            HELP(HelpSection.HELP, "h", "", "",
                 "Shows this text."),
-            VERSION(Section.HELP, "", "", "",
+            VERSION(HelpSection.HELP, "", "", "",
                 "Shows the version, and the version of HTCondor that it is to the pool."),
-            COMPLETION(Section.HELP, "", "", "",
+            COMPLETION(HelpSection.HELP, "", "", "",
                 "Prints a script that lets bash and zsh complete the options.");
 
-            private final Section section;
+            private final HelpSection section;
             private final String leastPrefix;
             private final String value;
             private final String missing;
             private final String description;
 
-            Flag(Section section, String leastPrefix, String value, String missing, String description) {
+            Option(HelpSection section, String leastPrefix, String value, String missing, String description) {
                 this.section = section;
                 this.leastPrefix = leastPrefix;
                 this.value = value;
@@ -2850,48 +2865,50 @@ public final class TokenRequest {
         }
 
         /** What a resumed request has settled already. */
-        private static final Set<Flag> SETTLED =
-            EnumSet.of(Flag.IDENTITY, Flag.AUTHZ, Flag.LIFETIME, Flag.POOL, Flag.NAME, Flag.TYPE, Flag.NOWAIT);
-        private static final Set<Flag> RIGHTS = EnumSet.of(Flag.OWNER, Flag.MODE);
+        private static final Set<Option> CONFLICTS_WITH_RESUME =
+            EnumSet.of(Option.IDENTITY, Option.AUTHZ, Option.LIFETIME, Option.POOL, Option.NAME, Option.TYPE, Option.NOWAIT);
+        private static final Set<Option> PERMISSION_OPTIONS = EnumSet.of(Option.OWNER, Option.MODE);
         /** What the resumption of this request is to do as well. */
-        private static final Set<Flag> REPEATED = EnumSet.of(Flag.CAFILE, Flag.FINGERPRINT, Flag.TOKEN, Flag.FILE, Flag.OWNER,
-            Flag.MODE, Flag.STRICT, Flag.VERIFY, Flag.POLL, Flag.STATE, Flag.RESUBMIT, Flag.JSON, Flag.APPROVAL_URL, Flag.QUIET,
-            Flag.VERBOSE);
+        private static final Set<Option> CARRIED_OVER = EnumSet.of(Option.CAFILE, Option.FINGERPRINT, Option.TOKEN, Option.FILE,
+            Option.OWNER,
+            Option.MODE, Option.STRICT, Option.VERIFY, Option.POLL, Option.STATE, Option.RESUBMIT, Option.JSON,
+            Option.APPROVAL_URL, Option.QUIET,
+            Option.VERBOSE);
 
         /** The options while they are being read. */
-        private static final class Draft {
-            private final Set<Flag> given = EnumSet.noneOf(Flag.class);
-            private final Map<Flag, String> texts = new EnumMap<>(Flag.class);
+        private static final class OptionsBuilder {
+            private final Set<Option> given = EnumSet.noneOf(Option.class);
+            private final Map<Option, String> texts = new EnumMap<>(Option.class);
             private final List<String> authorizations = new ArrayList<>();
             private final List<String> repeated = new ArrayList<>();
             private final List<String> configured = new ArrayList<>();
             private final Set<String> fingerprints = new LinkedHashSet<>();
             private OptionalInt lifetimeSeconds = OptionalInt.empty();
             private DaemonType type = DaemonType.COLLECTOR;
-            private Duration timeout = USUAL_TIMEOUT;
+            private Duration timeout = DEFAULT_TIMEOUT;
             private Optional<Duration> interval = Optional.empty();
-            private Function<Rights, Output> output = rights -> new Output.Stdout();
-            private Rights rights = Rights.OWN;
+            private Function<FilePermissions, Output> output = permissions -> new Output.Stdout();
+            private FilePermissions permissions = FilePermissions.OWN;
 
             /**
              * Takes an option with its value; an empty one counts as not given, as in the original. Of two destinations
              * the last wins.
              */
-            void take(Flag flag, String value) throws Failure {
+            void take(Option flag, String value) throws CommandException {
                 switch (flag) {
                     case AUTHZ -> Arrays.stream(value.split(",")).map(String::strip).filter(text -> !text.isEmpty())
                         .forEach(authorizations::add);
                     case LIFETIME -> lifetimeSeconds = lifetime(value);
                     case FINGERPRINT -> fingerprints.add(fingerprint(value));
                     case CONFIG -> Stream.of(value).filter(name -> !name.isEmpty()).forEach(configured::add);
-                    case TYPE -> type = DaemonType.named(value).orElseThrow(() -> new Failure(Reason.USAGE,
+                    case TYPE -> type = DaemonType.named(value).orElseThrow(() -> new CommandException(ErrorCode.USAGE,
                         "ERROR: unrecognized daemon type: " + printable(value), "It takes " + DaemonType.ASKABLE + "."));
-                    case TOKEN -> output = rights -> value.isEmpty() ? new Output.Stdout()
-                        : new Output.Token(value, rights);
-                    case FILE -> output = rights -> value.isEmpty() ? new Output.Stdout()
-                        : new Output.File(value, rights);
-                    case OWNER -> rights = owned(value);
-                    case MODE -> rights = new Rights(rights.owner(), rights.group(), mode(value));
+                    case TOKEN -> output = permissions -> value.isEmpty() ? new Output.Stdout()
+                        : new Output.Token(value, permissions);
+                    case FILE -> output = permissions -> value.isEmpty() ? new Output.Stdout()
+                        : new Output.File(value, permissions);
+                    case OWNER -> permissions = owned(value);
+                    case MODE -> permissions = new FilePermissions(permissions.owner(), permissions.group(), mode(value));
                     case TIMEOUT -> timeout = Duration.ofSeconds(seconds(flag, value, 0, 365 * 86_400));
                     case POLL -> interval = Optional.of(Duration.ofSeconds(seconds(flag, value, 1, 3600)));
                     case APPROVAL_URL -> check(value.contains("{request_id}"), flag, value,
@@ -2900,9 +2917,9 @@ public final class TokenRequest {
                 }
                 given.add(flag);
                 texts.put(flag, value);
-                if (REPEATED.contains(flag)) {
+                if (CARRIED_OVER.contains(flag)) {
                     repeated.add(flag.fullName());
-                    Stream.of(flag == Flag.FINGERPRINT ? fingerprint(value) : value).filter(text -> flag.takesValue())
+                    Stream.of(flag == Option.FINGERPRINT ? fingerprint(value) : value).filter(text -> flag.takesValue())
                         .forEach(repeated::add);
                 }
             }
@@ -2910,16 +2927,16 @@ public final class TokenRequest {
             /**
              * A number as C's strtol reads it: blanks and a sign before, anything after. Not positive means no limit.
              */
-            private static OptionalInt lifetime(String value) throws Failure {
+            private static OptionalInt lifetime(String value) throws CommandException {
                 Matcher digits = Pattern.compile("\\s*([+-]?[0-9]+).*", Pattern.DOTALL).matcher(value);
                 BigInteger seconds = digits.matches() ? new BigInteger(digits.group(1))
                     : BigInteger.ONE.shiftLeft(Long.SIZE);
-                check(seconds.bitLength() < Integer.SIZE, Flag.LIFETIME, value,
+                check(seconds.bitLength() < Integer.SIZE, Option.LIFETIME, value,
                     "It takes seconds, at most " + Integer.MAX_VALUE + ".");
                 return seconds.signum() > 0 ? OptionalInt.of(seconds.intValue()) : OptionalInt.empty();
             }
 
-            private static int seconds(Flag flag, String value, int min, int max) throws Failure {
+            private static int seconds(Option flag, String value, int min, int max) throws CommandException {
                 boolean valid = value.matches("[0-9]{1,9}") && Integer.parseInt(value) >= min
                     && Integer.parseInt(value) <= max;
                 check(valid, flag, value, "It takes seconds, from " + min + " to " + max + ".");
@@ -2927,69 +2944,69 @@ public final class TokenRequest {
             }
 
             /** A fingerprint in its usual form; HTCondor's tools print words before it. */
-            private static String fingerprint(String value) throws Failure {
+            private static String fingerprint(String value) throws CommandException {
                 Matcher form = FINGERPRINT.matcher(value.strip());
-                check(form.matches(), Flag.FINGERPRINT, value,
+                check(form.matches(), Option.FINGERPRINT, value,
                     "It takes a SHA-256 fingerprint, 32 bytes in hex, such as 8a:ad:4e:..., which condor_ssl_fingerprint"
                     + " prints.");
                 return form.group(1).toLowerCase(Locale.ROOT).replace(":", "").replaceAll("(..)(?!$)", "$1:");
             }
 
-            private Rights owned(String value) throws Failure {
+            private FilePermissions owned(String value) throws CommandException {
                 String[] parts = value.split(":", -1);
-                check(value.matches("[^:-][^:]*(:[^:-][^:]*)?"), Flag.OWNER, value,
+                check(value.matches("[^:-][^:]*(:[^:-][^:]*)?"), Option.OWNER, value,
                     "It takes USER or USER:GROUP.");
-                return new Rights(Optional.of(parts[0]), Optional.of(parts[parts.length - 1])
-                    .filter(group -> parts.length == 2), rights.mode());
+                return new FilePermissions(Optional.of(parts[0]), Optional.of(parts[parts.length - 1])
+                    .filter(group -> parts.length == 2), permissions.mode());
             }
 
-            private static String mode(String value) throws Failure {
-                check(value.matches("0?[0-7]{3}") && value.endsWith("0"), Flag.MODE, value,
+            private static String mode(String value) throws CommandException {
+                check(value.matches("0?[0-7]{3}") && value.endsWith("0"), Option.MODE, value,
                     "It takes three octal digits, the last of them 0: a token is not for others to read.");
                 int bits = Integer.parseInt(value, 8);
                 return IntStream.range(0, 9).mapToObj(i -> (bits >> (8 - i) & 1) == 1 ? "rwx".charAt(i % 3) + "" : "-")
                     .collect(Collectors.joining());
             }
 
-            private static void check(boolean valid, Flag flag, String value, String takes) throws Failure {
+            private static void check(boolean valid, Option flag, String value, String takes) throws CommandException {
                 if (!valid) {
-                    throw new Failure(Reason.USAGE, PROGRAM + ": Invalid argument for " + flag.fullName() + ": "
+                    throw new CommandException(ErrorCode.USAGE, PROGRAM + ": Invalid argument for " + flag.fullName() + ": "
                         + printable(value) + ".", takes);
                 }
             }
 
-            private Optional<String> text(Flag flag) {
+            private Optional<String> text(Option flag) {
                 return Optional.ofNullable(texts.get(flag)).filter(text -> !text.isEmpty());
             }
 
-            Options finish() throws Failure {
-                if (given.contains(Flag.RESUME)) {
-                    exclude(Flag.RESUME, SETTLED, "The request is what it was when it was made.");
+            Options finish() throws CommandException {
+                if (given.contains(Option.RESUME)) {
+                    exclude(Option.RESUME, CONFLICTS_WITH_RESUME, "The request is what it was when it was made.");
                 }
-                if (given.contains(Flag.QUIET)) {
-                    exclude(Flag.QUIET, Set.of(Flag.VERBOSE), "Give one of them.");
+                if (given.contains(Option.QUIET)) {
+                    exclude(Option.QUIET, Set.of(Option.VERBOSE), "Give one of them.");
                 }
-                Output destination = output.apply(rights);
-                if (destination instanceof Output.Stdout && !Collections.disjoint(given, RIGHTS)) {
-                    throw new Failure(Reason.USAGE, PROGRAM + ": -owner and -mode are for a file.",
+                Output destination = output.apply(permissions);
+                if (destination instanceof Output.Stdout && !Collections.disjoint(given, PERMISSION_OPTIONS)) {
+                    throw new CommandException(ErrorCode.USAGE, PROGRAM + ": -owner and -mode are for a file.",
                         "Say which one with -token NAME or -file PATH.");
                 }
-                Detail detail = given.contains(Flag.QUIET) ? Detail.QUIET
-                    : given.contains(Flag.VERBOSE) ? Detail.VERBOSE : Detail.NORMAL;
-                return new Options(new Order(text(Flag.IDENTITY), List.copyOf(authorizations), lifetimeSeconds),
-                    new Wanted(type, text(Flag.NAME), text(Flag.POOL)), new Anchors(text(Flag.CAFILE),
+                Verbosity detail = given.contains(Option.QUIET) ? Verbosity.QUIET
+                    : given.contains(Option.VERBOSE) ? Verbosity.VERBOSE : Verbosity.NORMAL;
+                return new Options(new TokenSpec(text(Option.IDENTITY), List.copyOf(authorizations), lifetimeSeconds),
+                    new DaemonQuery(type, text(Option.NAME), text(Option.POOL)), new TrustOptions(text(Option.CAFILE),
                         Collections.unmodifiableSet(fingerprints)),
-                    given.contains(Flag.RESUME) ? Optional.of(texts.get(Flag.RESUME)) : Optional.empty(), text(Flag.STATE),
+                    given.contains(Option.RESUME) ? Optional.of(texts.get(Option.RESUME)) : Optional.empty(), text(Option.STATE),
                     destination,
-                    new Patience(timeout, interval, given.contains(Flag.NOWAIT), given.contains(Flag.RESUBMIT)),
-                    given.contains(Flag.JSON), detail, text(Flag.APPROVAL_URL), given.contains(Flag.STRICT),
-                    given.contains(Flag.VERIFY), List.copyOf(repeated), Optional.ofNullable(texts.get(Flag.DEBUG)));
+                    new WaitOptions(timeout, interval, given.contains(Option.NOWAIT), given.contains(Option.RESUBMIT)),
+                    given.contains(Option.JSON), detail, text(Option.APPROVAL_URL), given.contains(Option.STRICT),
+                    given.contains(Option.VERIFY), List.copyOf(repeated), Optional.ofNullable(texts.get(Option.DEBUG)));
             }
 
-            private void exclude(Flag flag, Set<Flag> others, String why) throws Failure {
-                Optional<Flag> other = others.stream().filter(given::contains).sorted().findFirst();
+            private void exclude(Option flag, Set<Option> others, String why) throws CommandException {
+                Optional<Option> other = others.stream().filter(given::contains).sorted().findFirst();
                 if (other.isPresent()) {
-                    throw new Failure(Reason.USAGE, PROGRAM + ": " + flag.fullName() + " does not go with "
+                    throw new CommandException(ErrorCode.USAGE, PROGRAM + ": " + flag.fullName() + " does not go with "
                         + other.get().fullName() + ".", why);
                 }
             }
@@ -3000,18 +3017,18 @@ public final class TokenRequest {
          * told in JSON, too.
          */
         static boolean wantsJson(String... args) {
-            return Arrays.stream(args).anyMatch(argument -> Set.of(Flag.JSON.spellings()).contains(argument));
+            return Arrays.stream(args).anyMatch(argument -> Set.of(Option.JSON.spellings()).contains(argument));
         }
 
         /**
          * Reads the arguments.
          *
-         * @throws Failure USAGE
+         * @throws CommandException USAGE
          */
-        Action parse(String... args) throws Failure {
-            Draft draft = new Draft();
+        Action parse(String... args) throws CommandException {
+            OptionsBuilder draft = new OptionsBuilder();
             CommandSpec spec = CommandSpec.create().name(PROGRAM);
-            for (Flag flag : Flag.values()) {
+            for (Option flag : Option.values()) {
                 spec.addOption(OptionSpec.builder(flag.spellings()).arity(flag.arity())
                     .type(String.class)
                     .preprocessor((rest, command, option, info) -> read(flag, rest, info.get("separator"), draft))
@@ -3030,67 +3047,68 @@ public final class TokenRequest {
                         throw refusal.failure;
                     }
                 }
-                throw new Failure(Reason.USAGE, PROGRAM + ": " + printable(e.getMessage()), "Try -help.");
+                throw new CommandException(ErrorCode.USAGE, PROGRAM + ": " + printable(e.getMessage()), "Try -help.");
             }
-            return draft.given.contains(Flag.HELP) ? new Action.Show(help())
-                : draft.given.contains(Flag.VERSION) ? new Action.Show("TokenRequest " + VERSION + "\n" + Wire.VERSION
+            return draft.given.contains(Option.HELP) ? new Action.Show(help())
+                : draft.given.contains(Option.VERSION) ? new Action.Show("TokenRequest " + VERSION + "\n" + Protocol.VERSION
                     + "\n")
-                : draft.given.contains(Flag.COMPLETION) ? new Action.Show(AutoComplete.bash(PROGRAM,
-                    new CommandLine(described(Flag.values()))))
-                : draft.given.contains(Flag.CONFIG) ? new Action.Configured(List.copyOf(draft.configured),
-                    draft.given.contains(Flag.JSON))
+                : draft.given.contains(Option.COMPLETION) ? new Action.Show(AutoComplete.bash(PROGRAM,
+                    new CommandLine(described(Option.values()))))
+                : draft.given.contains(Option.CONFIG) ? new Action.Configured(List.copyOf(draft.configured),
+                    draft.given.contains(Option.JSON))
                 : new Action.Request(draft.finish());
         }
 
         /** Carries a failure through picocli, which lets only unchecked exceptions pass. */
         private static final class Refusal extends RuntimeException {
             private static final long serialVersionUID = 1L;
-            private final transient Failure failure;
+            private final transient CommandException failure;
 
-            Refusal(Failure failure) {
+            Refusal(CommandException failure) {
                 super(failure);
                 this.failure = failure;
             }
         }
 
         /** Reads one option off the rest; of `-debug:FLAGS` picocli has put the flags first. Help ends the reading. */
-        private static boolean read(Flag flag, Stack<String> rest, Object separator, Draft draft) {
+        private static boolean read(Option flag, Stack<String> rest, Object separator, OptionsBuilder draft) {
             boolean attached = SEPARATOR.equals(separator);
-            if (attached && flag != Flag.DEBUG) {
+            if (attached && flag != Option.DEBUG) {
                 return refuse(flag.fullName() + SEPARATOR + rest.peek());
             }
             try {
-                if (flag == Flag.CONFIG && (rest.isEmpty() || rest.peek().startsWith("-"))) {
+                if (flag == Option.CONFIG && (rest.isEmpty() || rest.peek().startsWith("-"))) {
                     draft.take(flag, "");
                     return true;
                 }
                 if (flag.takesValue() && rest.isEmpty()) {
-                    throw new Failure(Reason.USAGE, PROGRAM + ": " + flag.fullName() + " requires " + flag.missing, "");
+                    throw new CommandException(ErrorCode.USAGE, PROGRAM + ": " + flag.fullName() + " requires " + flag.missing,
+                        "");
                 }
                 draft.take(flag, attached || flag.takesValue() ? rest.pop() : "");
-            } catch (Failure failure) {
+            } catch (CommandException failure) {
                 throw new Refusal(failure);
             }
-            if (flag.section == Section.HELP && flag != Flag.CONFIG) {
+            if (flag.section == HelpSection.HELP && flag != Option.CONFIG) {
                 rest.clear();
             }
             return true;
         }
 
         private static boolean refuse(String argument) {
-            throw new Refusal(new Failure(Reason.USAGE,
+            throw new Refusal(new CommandException(ErrorCode.USAGE,
                 PROGRAM + ": Invalid command line argument: " + printable(argument), "Try -help."));
         }
 
         /** Options as they are shown. */
-        private static CommandSpec described(Flag... flags) {
+        private static CommandSpec described(Option... flags) {
             CommandSpec spec = CommandSpec.create().name(PROGRAM);
-            for (Flag flag : flags) {
+            for (Option flag : flags) {
                 Class<?> type = !flag.takesValue() ? boolean.class
-                    : EnumSet.of(Flag.FILE, Flag.RESUME, Flag.CAFILE, Flag.STATE).contains(flag) ? File.class
-                    : flag == Flag.TYPE ? DaemonType.class : String.class;
+                    : EnumSet.of(Option.FILE, Option.RESUME, Option.CAFILE, Option.STATE).contains(flag) ? File.class
+                    : flag == Option.TYPE ? DaemonType.class : String.class;
                 spec.addOption(OptionSpec.builder(flag.fullName()).paramLabel(flag.value).description(flag.description)
-                    .arity(flag == Flag.CONFIG ? "1" : flag.arity()).type(type)
+                    .arity(flag == Option.CONFIG ? "1" : flag.arity()).type(type)
                     .completionCandidates(type == DaemonType.class ? List.of(DaemonType.ASKABLE.split(", "))
                         : null).build());
             }
@@ -3110,9 +3128,9 @@ public final class TokenRequest {
                 Requests a token from an HTCondor pool, waits until an administrator approves it,
                 and prints it to stdout. Everything else goes to stderr.
                 """);
-            for (Section section : Section.values()) {
-                Flag[] flags = Arrays.stream(Flag.values()).filter(flag -> flag.section == section)
-                    .toArray(Flag[]::new);
+            for (HelpSection section : HelpSection.values()) {
+                Option[] flags = Arrays.stream(Option.values()).filter(flag -> flag.section == section)
+                    .toArray(Option[]::new);
                 help.append('\n').append(section.heading).append('\n')
                     .append(new CommandLine.Help(described(flags), CommandLine.Help.defaultColorScheme(
                         CommandLine.Help.Ansi.OFF)).optionList());
@@ -3309,8 +3327,8 @@ public final class TokenRequest {
             }
 
             /** Who names the file that it names. */
-            Origin origin() {
-                return source.startsWith(ENVIRONMENT) ? Origin.USER : isSet() ? Origin.CONFIGURATION : Origin.DEFAULT;
+            FileOrigin origin() {
+                return source.startsWith(ENVIRONMENT) ? FileOrigin.USER : isSet() ? FileOrigin.CONFIGURATION : FileOrigin.DEFAULT;
             }
 
             /** The file that it names. */
@@ -3337,14 +3355,14 @@ public final class TokenRequest {
         /**
          * Reads the configuration of this machine and user. That there is none is no error.
          *
-         * @throws Failure CONFIGURATION
+         * @throws CommandException CONFIGURATION
          */
-        static Configuration read(Host host, Deadline deadline) throws Failure {
+        static Configuration read(Host host, Deadline deadline) throws CommandException {
             return read(host, "", deadline);
         }
 
         /** The same for a daemon of that local name, which goes before TOOL; this command has none. */
-        static Configuration read(Host host, String localName, Deadline deadline) throws Failure {
+        static Configuration read(Host host, String localName, Deadline deadline) throws CommandException {
             Sources sources = new Sources(host, localName, deadline);
             sources.read();
             return new Configuration(sources.macros(), sources.wishes(), sources.said());
@@ -3359,7 +3377,7 @@ public final class TokenRequest {
         Optional<Setting> find(String name) {
             try {
                 return macros.value(name);
-            } catch (Failure cycle) {
+            } catch (CommandException cycle) {
                 throw new IllegalStateException(name + " is not in Parameters, which are checked when read", cycle);
             }
         }
@@ -3376,7 +3394,7 @@ public final class TokenRequest {
         String wish(String name) {
             try {
                 return wishes.value(name).map(Setting::value).orElse("");
-            } catch (Failure cycle) {
+            } catch (CommandException cycle) {
                 throw new IllegalStateException(name + " refers to itself only where nobody looks", cycle);
             }
         }
@@ -3389,7 +3407,7 @@ public final class TokenRequest {
         boolean isMentioned(String name) {
             try {
                 return macros.lookup(name).filter(Setting::isSet).isPresent();
-            } catch (Failure cycle) {
+            } catch (CommandException cycle) {
                 throw new IllegalStateException(name + " is not looked up without being expanded", cycle);
             }
         }
@@ -3404,7 +3422,7 @@ public final class TokenRequest {
         }
 
         /** Also yes, no, t and f are understood, which HTCondor takes in some places only, and numbers. */
-        boolean flag(String name, boolean otherwise) throws Failure {
+        boolean flag(String name, boolean otherwise) throws CommandException {
             Optional<Setting> setting = find(name);
             if (setting.isEmpty()) {
                 return otherwise;
@@ -3412,7 +3430,7 @@ public final class TokenRequest {
             return Expression.truth(setting.get().value()).orElseThrow(() -> invalid(setting.get(), "true or false"));
         }
 
-        int number(String name, int otherwise, int min, int max) throws Failure {
+        int number(String name, int otherwise, int min, int max) throws CommandException {
             Optional<Setting> setting = find(name);
             if (setting.isEmpty()) {
                 return otherwise;
@@ -3432,27 +3450,27 @@ public final class TokenRequest {
         }
 
         /** What is found in the names of files that a directory's reader leaves out; it holds for tokens, too. */
-        Pattern excluded() throws Failure {
+        Pattern excluded() throws CommandException {
             return Sources.excluded(macros);
         }
 
         /** The complaint about a setting that cannot be used. */
-        static String complaint(Setting setting, String wanted) {
+        static String complaint(Setting setting, String expected) {
             return setting.name() + " = " + printable(setting.value()) + " (" + setting.source()
-                + ") is invalid: it must be " + wanted + ".";
+                + ") is invalid: it must be " + expected + ".";
         }
 
-        static Failure invalid(Setting setting, String wanted) {
-            return new Failure(Reason.CONFIGURATION, "ERROR: " + complaint(setting, wanted), "");
+        static CommandException invalid(Setting setting, String expected) {
+            return new CommandException(ErrorCode.CONFIGURATION, "ERROR: " + complaint(setting, expected), "");
         }
 
         /**
          * What {@code -config} shows.
          *
          * @param names any names; none for all that this command uses
-         * @throws Failure CONFIGURATION, if one refers to itself
+         * @throws CommandException CONFIGURATION, if one refers to itself
          */
-        List<Parameter> shown(List<String> names) throws Failure {
+        List<Parameter> shown(List<String> names) throws CommandException {
             List<Parameter> entries = new ArrayList<>();
             for (String name : names.isEmpty() ? Parameters.NAMES : names) {
                 String source = macros.lookup(name).map(Setting::source).orElse(DEFAULT);
@@ -3484,7 +3502,7 @@ public final class TokenRequest {
         private final InputFiles files;
         /** The first file that others can change, and how. */
         private Optional<Doubtful> doubtful = Optional.empty();
-        private final Machine machine;
+        private final HostFacts machine;
         private final Macros macros;
         /** The same settings, as they would be if templates and what is built in were blank: what somebody wrote here. */
         private final Map<String, Configuration.Setting> wished = new HashMap<>();
@@ -3500,7 +3518,7 @@ public final class TokenRequest {
             this.localName = localName;
             this.deadline = deadline;
             this.files = new InputFiles(host, deadline, this::say);
-            this.machine = new Machine(host, localName, deadline);
+            this.machine = new HostFacts(host, localName, deadline);
             this.macros = new Macros(defined, Parameters::builtIn, localName, machine, host, said);
             this.wishes = new Macros(wished, name -> Optional.empty(), localName, machine, host, said);
         }
@@ -3523,8 +3541,8 @@ public final class TokenRequest {
             said.add(line);
         }
 
-        /** @throws Failure CONFIGURATION */
-        void read() throws Failure {
+        /** @throws CommandException CONFIGURATION */
+        void read() throws CommandException {
             if (!"ONLY_ENV".equalsIgnoreCase(host.environment().get(ROOT_VARIABLE))) {
                 readRoot();
                 String directories = text("LOCAL_CONFIG_DIR");
@@ -3543,12 +3561,13 @@ public final class TokenRequest {
 
         // ---- The sources, in order ----
 
-        private void readRoot() throws Failure {
+        private void readRoot() throws CommandException {
             Optional<String> named = Optional.ofNullable(host.environment().get(ROOT_VARIABLE));
             if (named.isPresent() && !named.get().endsWith("|")) {
                 boolean isDirectory = !named.get().isEmpty() && Files.isDirectory(Path.of(named.get()));
                 if (isDirectory || named.get().isEmpty() || Files.notExists(Path.of(named.get()))) {
-                    throw new Failure(Reason.CONFIGURATION, "File specified in CONDOR_CONFIG environment variable:\n\""
+                    throw new CommandException(ErrorCode.CONFIGURATION,
+                        "File specified in CONDOR_CONFIG environment variable:\n\""
                         + named.get() + (isDirectory ? "\" is a directory.  Please specify a file."
                             : "\" does not exist."), "");
                 }
@@ -3557,7 +3576,7 @@ public final class TokenRequest {
             if (!root.equals("/dev/null")) {
                 int slash = root.lastIndexOf('/');
                 define("CONFIG_ROOT", slash < 0 ? "." : root.substring(0, Math.max(1, slash)), Configuration.DETECTED);
-                read("global config source", root, named.isPresent() ? Origin.USER : Origin.DEFAULT, 0);
+                read("global config source", root, named.isPresent() ? FileOrigin.USER : FileOrigin.DEFAULT, 0);
             }
         }
 
@@ -3572,7 +3591,7 @@ public final class TokenRequest {
             return "/dev/null";
         }
 
-        private void readDirectories(String list) throws Failure {
+        private void readDirectories(String list) throws CommandException {
             for (String directory : Configuration.items(list)) {
                 Pattern excluded = excluded(macros);
                 String[] names = Objects.requireNonNullElse(Path.of(directory).toFile().list(), new String[0]);
@@ -3580,14 +3599,14 @@ public final class TokenRequest {
                 for (String name : names) {
                     Path file = Path.of(directory, name);
                     if (!excluded.matcher(name).find() && !Files.isDirectory(file)) {
-                        read("config source", file.toString(), Origin.CONFIGURATION, 1);
+                        read("config source", file.toString(), FileOrigin.CONFIGURATION, 1);
                     }
                 }
             }
         }
 
         /** What is found in the names of files that a directory's reader leaves out, such as an editor's backups. */
-        static Pattern excluded(Macros macros) throws Failure {
+        static Pattern excluded(Macros macros) throws CommandException {
             Optional<Configuration.Setting> expression = macros.value("LOCAL_CONFIG_DIR_EXCLUDE_REGEXP");
             try {
                 return Pattern.compile(expression.isEmpty() ? "(?!)" : expression.get().value());
@@ -3597,13 +3616,13 @@ public final class TokenRequest {
         }
 
         /** A file may change the list; then the new one counts, without what was read from the old one. */
-        private void readLocalFiles() throws Failure {
+        private void readLocalFiles() throws CommandException {
             List<String> done = new ArrayList<>();
             String list = text("LOCAL_CONFIG_FILE");
             Deque<String> next = new ArrayDeque<>(localFiles(list));
             while (!next.isEmpty()) {
                 done.add(next.element());
-                read("config source", next.remove(), Origin.CONFIGURATION, 1);
+                read("config source", next.remove(), FileOrigin.CONFIGURATION, 1);
                 String changed = text("LOCAL_CONFIG_FILE");
                 if (!changed.isEmpty() && !changed.equals(list)) {
                     list = changed;
@@ -3618,18 +3637,18 @@ public final class TokenRequest {
             return list.contains("|") ? List.of(list) : Configuration.items(list);
         }
 
-        private void readUserFile() throws Failure {
+        private void readUserFile() throws CommandException {
             String name = text("USER_CONFIG_FILE");
             if (!name.isEmpty() && !host.isRoot() && (name.startsWith("/") || host.home().isPresent())) {
                 Path file = name.startsWith("/") ? Path.of(name) : host.home().get().resolve(".condor").resolve(name);
                 if (Files.isReadable(file)) {
-                    read("user_config source", file.toString(), Origin.DEFAULT, 1);
+                    read("user_config source", file.toString(), FileOrigin.DEFAULT, 1);
                 }
             }
         }
 
         /** In a fixed order, since names can be the same but for their case. */
-        private void readEnvironment() throws Failure {
+        private void readEnvironment() throws CommandException {
             for (Map.Entry<String, String> variable : new TreeMap<>(host.environment()).entrySet()) {
                 String name = variable.getKey();
                 if (name.length() > PREFIX.length() && name.regionMatches(true, 0, PREFIX, 0, PREFIX.length())) {
@@ -3640,7 +3659,7 @@ public final class TokenRequest {
         }
 
         /** AUTO_USE_CATEGORY_TEMPLATE, where it is true, stands for a {@code use} at the very end. */
-        private void useTriggered() throws Failure {
+        private void useTriggered() throws CommandException {
             for (Configuration.Setting trigger : List.copyOf(defined.values())) {
                 String name = trigger.name();
                 int end = name.regionMatches(true, 0, TRIGGER, 0, TRIGGER.length())
@@ -3648,17 +3667,17 @@ public final class TokenRequest {
                 String value = end < 0 ? "" : text(name);
                 try {
                     if (!value.isEmpty() && Conditions.test(value, macros)) {
-                        new Statements(this, name, "use " + name.substring(TRIGGER.length(), end) + " : "
+                        new ConfigParser(this, name, "use " + name.substring(TRIGGER.length(), end) + " : "
                             + name.substring(end + 1) + "\n", 1, Optional.of(name)).perform();
                     }
-                } catch (Rejected e) {
+                } catch (ConfigSyntaxException e) {
                     say("Configuration error while interpreting " + name + " : " + e.getMessage());
                 }
             }
         }
 
         /** What only the whole shows: circles, domains that must not be blank, values that cannot be meant. */
-        private void check() throws Failure {
+        private void check() throws CommandException {
             if (defined.isEmpty()) {
                 return;
             }
@@ -3678,13 +3697,13 @@ public final class TokenRequest {
             }
         }
 
-        private String text(String name) throws Failure {
+        private String text(String name) throws CommandException {
             Optional<Configuration.Setting> setting = macros.value(name);
             return setting.isEmpty() ? "" : setting.get().value();
         }
 
         /** References of a value to itself mean the value before, and are resolved at once. */
-        void define(String name, String value, String source) throws Failure {
+        void define(String name, String value, String source) throws CommandException {
             define(name, Optional.empty(), value, source, false);
         }
 
@@ -3693,7 +3712,7 @@ public final class TokenRequest {
          * @param template  whether a template says so, and so nobody here
          */
         void define(String name, Optional<String> separator, String value, String source, boolean template)
-                throws Failure {
+                throws CommandException {
             String key = name.toUpperCase(Locale.ROOT);
             Configuration.Setting setting = setting(name, separator, value, source, macros);
             wished.put(key, !template && separator.isEmpty() && value.indexOf('$') < 0 ? setting
@@ -3702,7 +3721,7 @@ public final class TokenRequest {
         }
 
         private static Configuration.Setting setting(String name, Optional<String> separator, String value, String source,
-                Macros before) throws Failure {
+                Macros before) throws CommandException {
             String prefix = "";
             if (separator.isPresent()) {
                 prefix = before.lookup(name).map(Configuration.Setting::value).filter(old -> !old.isEmpty())
@@ -3714,32 +3733,32 @@ public final class TokenRequest {
         // ---- One source ----
 
         /** @param kind what messages call it */
-        private void read(String kind, String name, Origin origin, int depth) throws Failure {
+        private void read(String kind, String name, FileOrigin origin, int depth) throws CommandException {
             if (!name.contains("|") && !Files.isReadable(Path.of(name))) {
                 if (depth == 0 || Expression.truth(text("REQUIRE_LOCAL_CONFIG_FILE")).orElse(true)) {
-                    throw new Failure(Reason.CONFIGURATION, "ERROR: Can't read " + kind + " " + name, "");
+                    throw new CommandException(ErrorCode.CONFIGURATION, "ERROR: Can't read " + kind + " " + name, "");
                 }
                 return;
             }
-            Statements statements = new Statements(this, name, "", depth, Optional.empty());
+            ConfigParser statements = new ConfigParser(this, name, "", depth, Optional.empty());
             try {
                 Text source = open(name, origin);
-                statements = new Statements(this, name, source.text(), depth, Optional.empty());
+                statements = new ConfigParser(this, name, source.text(), depth, Optional.empty());
                 statements.perform();
                 if (source.exitStatus() != 0) {
                     say("Error \"" + name + "\": command terminated with exit code " + (source.exitStatus() << 8));
-                    throw new Rejected("");
+                    throw new ConfigSyntaxException("");
                 }
-            } catch (IOException | Rejected e) {
+            } catch (IOException | ConfigSyntaxException e) {
                 say("Configuration Error Line " + statements.line() + " while reading " + kind + " " + name);
                 say(e.getMessage());
-                throw new Failure(Reason.CONFIGURATION, said.stream().filter(line -> !line.isEmpty())
+                throw new CommandException(ErrorCode.CONFIGURATION, said.stream().filter(line -> !line.isEmpty())
                     .collect(Collectors.joining("\n")), "");
             }
         }
 
         /** A file, or what a command writes if the name ends in a bar. */
-        Text open(String name, Origin origin) throws IOException, Failure {
+        Text open(String name, FileOrigin origin) throws IOException, CommandException {
             if (name.contains("|")) {
                 if (!name.endsWith("|")) {
                     throw new IOException("not a valid command, | must be at the end");
@@ -3748,7 +3767,7 @@ public final class TokenRequest {
             }
             try {
                 Path file = Path.of(name);
-                InputFiles.Input input = files.read(file, origin, Content.SETTINGS, MAX_BYTES);
+                InputFiles.Input input = files.read(file, origin, FilePurpose.SETTINGS, MAX_BYTES);
                 if (doubtful.isEmpty() && input.weakness().isPresent()) {
                     doubtful = Optional.of(new Doubtful(file, input.weakness().get()));
                 }
@@ -3767,9 +3786,9 @@ public final class TokenRequest {
          * Runs a command; blanks part its words, and no character means anything to a shell. Root runs none if somebody else
          * can have written its words, which can come from any file read so far.
          */
-        Text run(String command) throws IOException, Failure {
+        Text run(String command) throws IOException, CommandException {
             if (host.isRoot() && doubtful.isPresent()) {
-                throw new Failure(Reason.CONFIGURATION, "ERROR: root does not run " + printable(command)
+                throw new CommandException(ErrorCode.CONFIGURATION, "ERROR: root does not run " + printable(command)
                     + " for the configuration in " + doubtful.get().file() + ".", doubtful.get().weakness() + ".");
             }
             ProcessBuilder builder = new ProcessBuilder(command.strip().split("\\s+"))
@@ -3824,7 +3843,7 @@ public final class TokenRequest {
         }
 
         /** What a command has once written into a file, or writes into it now. */
-        Text runInto(Path cache, String command) throws IOException, Failure {
+        Text runInto(Path cache, String command) throws IOException, CommandException {
             if (!Files.isReadable(cache)) {
                 Text output = run(command);
                 if (output.exitStatus() != 0) {
@@ -3833,24 +3852,24 @@ public final class TokenRequest {
                 // A new file, so no link is followed that somebody else has put there.
                 Files.writeString(place(cache), output.text(), StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
             }
-            return open(cache.toString(), Origin.CONFIGURATION);
+            return open(cache.toString(), FileOrigin.CONFIGURATION);
         }
 
-        private Path place(Path cache) throws IOException, Failure {
+        private Path place(Path cache) throws IOException, CommandException {
             try {
                 return files.place(cache);
-            } catch (InputFiles.Refused e) {
-                throw new Failure(Reason.CONFIGURATION, "ERROR: root does not write " + printable(cache.toString())
+            } catch (InputFiles.RefusedFileException e) {
+                throw new CommandException(ErrorCode.CONFIGURATION, "ERROR: root does not write " + printable(cache.toString())
                     + " for the configuration.", "It " + reason(e) + ".");
             }
         }
     }
 
     /** A source cannot be read on. The message is a reason that is still to be said, or empty. */
-    static final class Rejected extends Exception {
+    static final class ConfigSyntaxException extends Exception {
         private static final long serialVersionUID = 1L;
 
-        Rejected(String reason) {
+        ConfigSyntaxException(String reason) {
             super(reason);
         }
     }
@@ -3919,9 +3938,9 @@ public final class TokenRequest {
      * @param operator {@code = : @= += +,= +&&=} and so on; empty if there is none
      * @param rest     behind the operator
      */
-    record Statement(String keyword, String words, String operator, String rest) {
+    record ConfigLine(String keyword, String words, String operator, String rest) {
 
-        static Statement of(String line) {
+        static ConfigLine of(String line) {
             int end = 0;
             while (end < line.length() && "=: \t\f".indexOf(line.charAt(end)) < 0) {
                 end++;
@@ -3931,7 +3950,7 @@ public final class TokenRequest {
                 start++;
             }
             String operator = operator(line, start);
-            return new Statement(line.substring(0, end), line.substring(end, start).strip(), operator,
+            return new ConfigLine(line.substring(0, end), line.substring(end, start).strip(), operator,
                 line.substring(start + operator.length()).stripLeading());
         }
 
@@ -3951,7 +3970,7 @@ public final class TokenRequest {
     }
 
     /** Does what the lines of one source say. condor_utils/config.cpp, Parse_macros */
-    static final class Statements {
+    static final class ConfigParser {
         private static final int DEPTH_MAX = 20;
         private final Sources sources;
         private final Macros macros;
@@ -3972,7 +3991,7 @@ public final class TokenRequest {
          * @param name   what messages call the source
          * @param origin what settings of a template have as their source, which is not the line
          */
-        Statements(Sources sources, String name, String text, int depth, Optional<String> origin) {
+        ConfigParser(Sources sources, String name, String text, int depth, Optional<String> origin) {
             this.sources = sources;
             this.macros = sources.macros();
             this.name = name;
@@ -3986,7 +4005,7 @@ public final class TokenRequest {
             return lines.number();
         }
 
-        void perform() throws Rejected, Failure {
+        void perform() throws ConfigSyntaxException, CommandException {
             for (Optional<String> next = lines.next(); next.isPresent(); next = lines.next()) {
                 String line = next.get();
                 if (line.startsWith("#") || line.isBlank()) {
@@ -3998,22 +4017,22 @@ public final class TokenRequest {
                 } else {
                     String uncovered = uncovered(line);
                     if (!isBranching(uncovered) && counts()) {
-                        perform(Statement.of(uncovered));
+                        perform(ConfigLine.of(uncovered));
                     }
                 }
             }
             if (document.isPresent()) {
                 sources.say("Config source Found end-of-file while scanning for '@" + document.get().end() + "' in "
                     + name);
-                throw new Rejected("");
+                throw new ConfigSyntaxException("");
             }
             if (!branches.isEmpty()) {
                 say("Error", "");
-                throw new Rejected("endif(s) not found before end-of-file");
+                throw new ConfigSyntaxException("endif(s) not found before end-of-file");
             }
         }
 
-        private void takeLine(HereDocument here, String line) throws Failure {
+        private void takeLine(HereDocument here, String line) throws CommandException {
             if (line.equals("@" + here.end())) {
                 document = Optional.empty();
                 sources.define(here.name(), Optional.empty(), String.join("\n", here.lines()), origin(), origin.isPresent());
@@ -4040,7 +4059,7 @@ public final class TokenRequest {
                 && !branches.contains(Branch.PASSED_ELSE));
         }
 
-        private boolean isBranching(String line) throws Rejected, Failure {
+        private boolean isBranching(String line) throws ConfigSyntaxException, CommandException {
             if (is("if", line)) {
                 branches.push(!counts() ? Branch.PASSED : branch(line, "if"));
             } else if (is("elif", line)) {
@@ -4049,7 +4068,7 @@ public final class TokenRequest {
                 branches.push(leave("else") == Branch.SOUGHT ? Branch.TAKEN_ELSE : Branch.PASSED_ELSE);
             } else if (is("endif", line)) {
                 if (branches.isEmpty()) {
-                    throw new Rejected("endif without matching if");
+                    throw new ConfigSyntaxException("endif without matching if");
                 }
                 branches.pop();
             } else {
@@ -4058,32 +4077,33 @@ public final class TokenRequest {
             return true;
         }
 
-        private Branch leave(String keyword) throws Rejected {
+        private Branch leave(String keyword) throws ConfigSyntaxException {
             if (branches.isEmpty()) {
-                throw new Rejected(keyword + " without matching if");
+                throw new ConfigSyntaxException(keyword + " without matching if");
             }
             if (branches.element() == Branch.TAKEN_ELSE || branches.element() == Branch.PASSED_ELSE) {
-                throw new Rejected(keyword + " is not allowed after else");
+                throw new ConfigSyntaxException(keyword + " is not allowed after else");
             }
             return branches.pop();
         }
 
-        private Branch branch(String line, String keyword) throws Rejected, Failure {
+        private Branch branch(String line, String keyword) throws ConfigSyntaxException, CommandException {
             String condition = line.substring(keyword.length()).strip();
             try {
                 return Conditions.test(condition, macros) ? Branch.TAKEN : Branch.SOUGHT;
-            } catch (Rejected e) {
-                throw new Rejected(condition + " is not a valid " + keyword + " condition because " + e.getMessage());
+            } catch (ConfigSyntaxException e) {
+                throw new ConfigSyntaxException(condition + " is not a valid " + keyword + " condition because "
+                    + e.getMessage());
             }
         }
 
         // ---- The other statements ----
 
-        private void perform(Statement statement) throws Rejected, Failure {
+        private void perform(ConfigLine statement) throws ConfigSyntaxException, CommandException {
             if (statement.operator().isEmpty()) {
                 // Headings like [this] are left to installers of another system.
                 if (!statement.keyword().startsWith("[") || !(statement.words() + statement.rest()).isEmpty()) {
-                    throw new Rejected("");
+                    throw new ConfigSyntaxException("");
                 }
                 return;
             }
@@ -4095,19 +4115,19 @@ public final class TokenRequest {
                 case "warning" -> say("Warning", macros.expand(statement.rest()));
                 case "error" -> {
                     say("Error", macros.expand(statement.rest()));
-                    throw new Rejected("");
+                    throw new ConfigSyntaxException("");
                 }
                 default -> assign(statement);
             }
         }
 
-        private void use(Statement statement) throws Rejected, Failure {
+        private void use(ConfigLine statement) throws ConfigSyntaxException, CommandException {
             String category = macros.expand(statement.words());
             boolean known = Templates.isCategory(category);
             for (Templates.Call call : Templates.calls(statement.rest())) {
                 Optional<String> text = Templates.find(category, call);
                 if (text.isPresent()) {
-                    new Statements(sources, name, text.get(), depth, Optional.of(origin())).perform();
+                    new ConfigParser(sources, name, text.get(), depth, Optional.of(origin())).perform();
                 } else if (known) {
                     sources.say("Error: use " + category + ":" + statement.rest() + ": does not recognise "
                         + call.template());
@@ -4116,11 +4136,11 @@ public final class TokenRequest {
             }
             if (!known) {
                 say("Error", "at use " + category + ":" + statement.rest() + ":" + statement.rest());
-                throw new Rejected("");
+                throw new ConfigSyntaxException("");
             }
         }
 
-        private void include(Statement statement) throws Rejected, Failure {
+        private void include(ConfigLine statement) throws ConfigSyntaxException, CommandException {
             Deque<String> words = new ArrayDeque<>(Configuration.items(statement.words()));
             boolean optional = words.removeFirstOccurrence("ifexist") || words.removeFirstOccurrence("ifexists");
             boolean command = words.removeFirstOccurrence("command") || words.removeFirstOccurrence("output");
@@ -4128,29 +4148,29 @@ public final class TokenRequest {
                 ? Optional.of(macros.expand(words.remove())) : Optional.empty();
             if (!words.isEmpty()) {
                 say("Error", "unexpected keyword(s) '" + statement.words() + "' after include ");
-                throw new Rejected("");
+                throw new ConfigSyntaxException("");
             }
             String target = macros.expand(statement.rest());
-            Statements inner = new Statements(sources, target, "", depth + 1, Optional.empty());
+            ConfigParser inner = new ConfigParser(sources, target, "", depth + 1, Optional.empty());
             try {
                 Sources.Text text = cache.isPresent() ? sources.runInto(Path.of(cache.get()), target)
                     : command && !target.contains("|") ? sources.run(target)
-                    : sources.open(target, Origin.CONFIGURATION);
+                    : sources.open(target, FileOrigin.CONFIGURATION);
                 if (depth + 1 >= DEPTH_MAX) {
-                    throw new Rejected("includes nested too deep");
+                    throw new ConfigSyntaxException("includes nested too deep");
                 }
-                inner = new Statements(sources, target, text.text(), depth + 1, Optional.empty());
+                inner = new ConfigParser(sources, target, text.text(), depth + 1, Optional.empty());
                 inner.perform();
-            } catch (IOException | Rejected e) {
-                if (e instanceof Rejected || !optional) {
+            } catch (IOException | ConfigSyntaxException e) {
+                if (e instanceof ConfigSyntaxException || !optional) {
                     sources.say("Config source Error \"" + target + "\", Line " + inner.line() + ", Include Depth "
                         + (depth + 1) + ": " + e.getMessage());
-                    throw new Rejected("");
+                    throw new ConfigSyntaxException("");
                 }
             }
         }
 
-        private void assign(Statement statement) throws Rejected, Failure {
+        private void assign(ConfigLine statement) throws ConfigSyntaxException, CommandException {
             if (statement.operator().equals(":") && !statement.keyword().equalsIgnoreCase("RunBenchmarks")) {
                 say("Warning", "obsolete use of ':' for parameter assignment at " + statement.keyword() + " : "
                     + statement.rest());
@@ -4158,7 +4178,7 @@ public final class TokenRequest {
             String parameter = macros.expand(statement.keyword());
             if (!Macros.isName(parameter)) {
                 say("Error", "Illegal Identifier: <" + parameter + ">");
-                throw new Rejected("");
+                throw new ConfigSyntaxException("");
             }
             if (statement.operator().equals("@=")) {
                 document = Optional.of(new HereDocument(parameter, statement.rest(), new ArrayList<>()));
@@ -4183,8 +4203,8 @@ public final class TokenRequest {
         private static final List<Integer> VERSION = List.of(25, 14, 1);
         private static final String COMPLEX = "complex conditionals are not supported";
 
-        /** @throws Rejected with the reason why the text is no condition */
-        static boolean test(String text, Macros macros) throws Rejected, Failure {
+        /** @throws ConfigSyntaxException with the reason why the text is no condition */
+        static boolean test(String text, Macros macros) throws ConfigSyntaxException, CommandException {
             String expanded = macros.expand(text).strip();
             boolean negated = expanded.startsWith("!");
             String condition = negated ? expanded.substring(1).strip() : expanded;
@@ -4192,7 +4212,7 @@ public final class TokenRequest {
             return negated != (!(condition.isEmpty() && text.contains("$")) && holds(condition, macros));
         }
 
-        private static boolean holds(String condition, Macros macros) throws Rejected, Failure {
+        private static boolean holds(String condition, Macros macros) throws ConfigSyntaxException, CommandException {
             if (isNumber(condition)) {
                 return Double.parseDouble(condition) != 0;
             }
@@ -4207,7 +4227,7 @@ public final class TokenRequest {
                 && consistsOf(condition, c -> Character.isWhitespace(c) || c == ':' || Macros.isNameCharacter(c))) {
                 return isDefined(condition.substring(7).strip(), macros);
             }
-            throw new Rejected(Macros.isName(condition) || condition.isEmpty() ? "expression is not a conditional"
+            throw new ConfigSyntaxException(Macros.isName(condition) || condition.isEmpty() ? "expression is not a conditional"
                 : COMPLEX);
         }
 
@@ -4220,7 +4240,7 @@ public final class TokenRequest {
             };
         }
 
-        private static boolean isDefined(String what, Macros macros) throws Rejected, Failure {
+        private static boolean isDefined(String what, Macros macros) throws ConfigSyntaxException, CommandException {
             if (what.isEmpty()) {
                 return false;
             }
@@ -4229,22 +4249,22 @@ public final class TokenRequest {
                     || macros.lookup(what).filter(setting -> !setting.value().isEmpty()).isPresent();
             }
             if (!startsWith("use", what)) {
-                throw new Rejected("defined argument must be param name, boolean, or number");
+                throw new ConfigSyntaxException("defined argument must be param name, boolean, or number");
             }
             String[] parts = what.substring(3).strip().split(":", 2);
             if (!consistsOf(what.substring(3).strip(), c -> !Character.isWhitespace(c))) {
-                throw new Rejected("defined use meta argument with internal spaces will never match");
+                throw new ConfigSyntaxException("defined use meta argument with internal spaces will never match");
             }
             return (parts.length < 2 || parts[1].isEmpty()) ? Templates.isCategory(parts[0])
                 : Templates.find(parts[0], new Templates.Call(parts[1], "")).isPresent();
         }
 
         /** A comparison with our version; its third number, where it is missing, is ours. */
-        private static boolean isVersion(String condition) throws Rejected {
+        private static boolean isVersion(String condition) throws ConfigSyntaxException {
             Matcher parts = Pattern.compile("version\\s+(!?)([<=>])(=?)\\s*v?([0-9]{1,9})\\.([0-9]{1,9})"
                 + "(?:\\.([0-9]{1,9}))?", Pattern.CASE_INSENSITIVE).matcher(condition);
             if (!parts.matches()) {
-                throw new Rejected(condition.chars().anyMatch(Character::isDigit) ? "the version literal is invalid"
+                throw new ConfigSyntaxException(condition.chars().anyMatch(Character::isDigit) ? "the version literal is invalid"
                     : COMPLEX);
             }
             int difference = 0;
@@ -4453,9 +4473,9 @@ public final class TokenRequest {
     }
 
     /** What the program finds out by itself, for names that stand without a prefix. */
-    interface Detector {
+    interface MacroSource {
         /** Empty if it does not know the name, which is in capitals. */
-        Optional<String> value(String name, Macros macros) throws Failure;
+        Optional<String> value(String name, Macros macros) throws CommandException;
     }
 
     /**
@@ -4469,7 +4489,7 @@ public final class TokenRequest {
         private final Map<String, Configuration.Setting> defined;
         private final Function<String, Optional<String>> builtIns;
         private final List<String> prefixes;
-        private final Detector detector;
+        private final MacroSource detector;
         private final Host host;
         private final Set<String> complaints;
 
@@ -4496,7 +4516,7 @@ public final class TokenRequest {
 
         /** @param builtIns the built-in value of a name in capitals */
         Macros(Map<String, Configuration.Setting> defined, Function<String, Optional<String>> builtIns, String localName,
-            Detector detector, Host host, Set<String> complaints) {
+            MacroSource detector, Host host, Set<String> complaints) {
             this.defined = defined;
             this.builtIns = builtIns;
             this.prefixes = localName.isEmpty() ? List.of(SUBSYSTEM + ".", "")
@@ -4520,12 +4540,12 @@ public final class TokenRequest {
         }
 
         /** The value as it is written; a blank one hides what would come after it. */
-        Optional<Configuration.Setting> lookup(String name) throws Failure {
+        Optional<Configuration.Setting> lookup(String name) throws CommandException {
             String key = name.toUpperCase(Locale.ROOT);
             for (String prefix : prefixes) {
                 String prefixed = prefix.concat(key);
                 Configuration.Setting setting = defined.get(prefixed);
-                if (prefix.isEmpty() && (setting == null || Machine.ALWAYS.contains(key))) {
+                if (prefix.isEmpty() && (setting == null || HostFacts.ALWAYS.contains(key))) {
                     Optional<String> detected = detector.value(key, this);
                     if (detected.isPresent()) {
                         return Optional.of(new Configuration.Setting(name, detected.get(), Configuration.DETECTED));
@@ -4542,13 +4562,13 @@ public final class TokenRequest {
             return Optional.empty();
         }
 
-        private String raw(String name) throws Failure {
+        private String raw(String name) throws CommandException {
             Optional<Configuration.Setting> setting = lookup(name);
             return setting.isEmpty() ? "" : setting.get().value();
         }
 
         /** The value, expanded; empty if it is blank. */
-        Optional<Configuration.Setting> value(String name) throws Failure {
+        Optional<Configuration.Setting> value(String name) throws CommandException {
             Optional<Configuration.Setting> raw = lookup(name);
             if (raw.isEmpty()) {
                 return raw;
@@ -4558,13 +4578,13 @@ public final class TokenRequest {
                 : Optional.of(new Configuration.Setting(raw.get().name(), value, raw.get().source()));
         }
 
-        /** @throws Failure CONFIGURATION, if a parameter refers to itself */
-        String expand(String text) throws Failure {
+        /** @throws CommandException CONFIGURATION, if a parameter refers to itself */
+        String expand(String text) throws CommandException {
             return expand(text, List.of());
         }
 
         /** Expands references to the parameter itself, or to it without its prefix, and leaves the others. */
-        String expandSelf(String name, String text) throws Failure {
+        String expandSelf(String name, String text) throws CommandException {
             if (text.indexOf('$') < 0) {
                 return text;
             }
@@ -4575,7 +4595,7 @@ public final class TokenRequest {
                 && (found.name().equalsIgnoreCase(name) || found.name().equalsIgnoreCase(bare)));
         }
 
-        private String expand(String text, List<String> within) throws Failure {
+        private String expand(String text, List<String> within) throws CommandException {
             if (text.indexOf('$') < 0) {
                 return text;
             }
@@ -4593,10 +4613,10 @@ public final class TokenRequest {
          *
          * @param within parameters that the whole text has come from
          */
-        private String replace(String text, List<String> within, Predicate<Reference> wanted) throws Failure {
+        private String replace(String text, List<String> within, Predicate<Reference> query) throws CommandException {
             StringBuilder result = new StringBuilder(text);
             Deque<Region> regions = new ArrayDeque<>();
-            for (Optional<Reference> found = next(text, wanted); found.isPresent(); found = next(result.toString(), wanted)) {
+            for (Optional<Reference> found = next(text, query); found.isPresent(); found = next(result.toString(), query)) {
                 Reference reference = found.get();
                 int following = result.length() - reference.end();
                 List<String> names = new ArrayList<>(within);
@@ -4617,7 +4637,7 @@ public final class TokenRequest {
             return result.toString();
         }
 
-        private void checkCircle(String name, List<String> names) throws Failure {
+        private void checkCircle(String name, List<String> names) throws CommandException {
             int first = 0;
             while (first < names.size() && !names.get(first).equalsIgnoreCase(name)) {
                 first++;
@@ -4628,7 +4648,7 @@ public final class TokenRequest {
                     lookup(member).ifPresent(setting -> circle.add(setting.name() + " = " + setting.value() + "  ("
                         + setting.source() + ")"));
                 }
-                throw new Failure(Reason.CONFIGURATION, "ERROR: the configuration of " + name
+                throw new CommandException(ErrorCode.CONFIGURATION, "ERROR: the configuration of " + name
                     + " refers to itself:", circle, "");
             }
         }
@@ -4647,7 +4667,7 @@ public final class TokenRequest {
             return references.toString();
         }
 
-        private static Optional<Reference> next(String text, Predicate<Reference> wanted) {
+        private static Optional<Reference> next(String text, Predicate<Reference> query) {
             int at = text.indexOf('$');
             while (at >= 0) {
                 int open = at + (text.startsWith("$", at + 1) ? 2 : 1);
@@ -4662,7 +4682,7 @@ public final class TokenRequest {
                         : text.indexOf(')', open);
                     if (close > 0) {
                         Reference reference = new Reference(at, close + 1, function, text.substring(open + 1, close));
-                        if (wanted.test(reference)) {
+                        if (query.test(reference)) {
                             return Optional.of(reference);
                         }
                     }
@@ -4699,7 +4719,7 @@ public final class TokenRequest {
 
         // ---- Functions ----
 
-        private String evaluate(Reference reference, List<String> within) throws Failure {
+        private String evaluate(Reference reference, List<String> within) throws CommandException {
             String body = reference.body();
             return switch (reference.function()) {
                 case "" -> raw(reference.name()).isEmpty() ? reference.otherwise() : raw(reference.name());
@@ -4726,7 +4746,7 @@ public final class TokenRequest {
         }
 
         /** The value of the parameter of that name, else the text itself; expanded. */
-        private String argument(String text, List<String> within) throws Failure {
+        private String argument(String text, List<String> within) throws CommandException {
             Optional<Configuration.Setting> setting = lookup(text);
             if (setting.isEmpty()) {
                 return text;
@@ -4742,7 +4762,7 @@ public final class TokenRequest {
             return "";
         }
 
-        private String randomChoice(String body, List<String> within) throws Failure {
+        private String randomChoice(String body, List<String> within) throws CommandException {
             List<String> items = body.contains(",") ? list(body) : Configuration.items(argument(body, within));
             return items.isEmpty() ? complain("$RANDOM_CHOICE() macro is empty!")
                 : items.get(host.random().nextInt(items.size()));
@@ -4769,7 +4789,7 @@ public final class TokenRequest {
         }
 
         /** $CHOICE(index,list) or $CHOICE(index,item,item,...) */
-        private String choice(String body, List<String> within) throws Failure {
+        private String choice(String body, List<String> within) throws CommandException {
             String[] arguments = body.split(",", 2);
             Optional<Long> index = Expression.integer(argument(arguments[0].strip(), within));
             List<String> items = arguments.length < 2 ? List.of() : list(arguments[1]);
@@ -4781,7 +4801,7 @@ public final class TokenRequest {
         }
 
         /** $SUBSTR(name,start) or $SUBSTR(name,start,length); what is negative counts from the end. */
-        private String substring(String body, List<String> within) throws Failure {
+        private String substring(String body, List<String> within) throws CommandException {
             String[] arguments = body.split(",", 3);
             String text = lookup(arguments[0]).isEmpty() ? "" : argument(arguments[0], within);
             Optional<Long> start = Expression.integer(arguments.length < 2 ? "" : argument(arguments[1], within));
@@ -4800,7 +4820,7 @@ public final class TokenRequest {
 
         /** A value in a format of C's printf. A real number in a format has a decimal point, whatever that says. */
         private String formatted(String body, List<String> within, String otherwise,
-            Function<String, Optional<?>> evaluation, String kind) throws Failure {
+            Function<String, Optional<?>> evaluation, String kind) throws CommandException {
             String[] arguments = body.split(",", 2);
             String text = argument(arguments[0], within);
             Optional<?> value = evaluation.apply(text);
@@ -4861,7 +4881,7 @@ public final class TokenRequest {
      *
      * <p>Nothing is asked of the machine, let alone of the network, before somebody asks for the name.
      */
-    static final class Machine implements Detector {
+    static final class HostFacts implements MacroSource {
         /** What no source can change. */
         static final Set<String> ALWAYS = Set.of("TILDE", "HOSTNAME", "FULL_HOSTNAME", "SUBSYSTEM", "LOCALNAME",
             "USERNAME", "REAL_UID", "REAL_GID", "PID", "PPID", "IP_ADDRESS", "IPV4_ADDRESS", "IPV6_ADDRESS");
@@ -4872,19 +4892,19 @@ public final class TokenRequest {
         private final Deadline deadline;
         private Optional<String> fullName = Optional.empty();
 
-        Machine(Host host, String localName, Deadline deadline) {
+        HostFacts(Host host, String localName, Deadline deadline) {
             this.host = host;
             this.localName = localName;
             this.deadline = deadline;
         }
 
         /** One for trials, which does not ask the network. */
-        Detector offline() {
+        MacroSource offline() {
             return (name, macros) -> OF_THE_NETWORK.contains(name) ? Optional.of(host.name()) : value(name, macros);
         }
 
         @Override
-        public Optional<String> value(String name, Macros macros) throws Failure {
+        public Optional<String> value(String name, Macros macros) throws CommandException {
             return switch (name) {
                 case "SUBSYSTEM" -> Optional.of(Macros.SUBSYSTEM);
                 case "LOCALNAME" -> Optional.of(localName.isEmpty() ? Macros.SUBSYSTEM : localName);
@@ -4919,7 +4939,7 @@ public final class TokenRequest {
         }
 
         /** NETWORK_HOSTNAME, or what the name service makes of the machine's name; with a domain, if one is known. */
-        private String fullName(Macros macros) throws Failure {
+        private String fullName(Macros macros) throws CommandException {
             if (fullName.isEmpty()) {
                 fullName = Optional.of(host.name()); // for settings that refer to it in turn
                 Optional<String> named = macros.value("NETWORK_HOSTNAME").map(Configuration.Setting::value);
@@ -5191,18 +5211,18 @@ public final class TokenRequest {
         }
     }
 
-    // ==== 8. Location: from the name of a pool to addresses ====
+    // ==== 8. Location: from a pool or daemon name to addresses ====
 
     /**
      * Addresses and numbers in texts that somebody else wrote. No name service is asked, and nothing here takes longer, or a
      * deeper stack, than one pass over the text.
      */
-    static final class Numeric {
+    static final class NumericAddress {
         private static final String HEX = "0123456789abcdefABCDEF";
         /** The longest IPv6 address, characters. */
         private static final int IPV6_MAX_CHARACTERS = 45;
 
-        private Numeric() { }
+        private NumericAddress() { }
 
         /** Whether the text is decimal digits, at least one and not more than so many. */
         static boolean isNumber(String text, int maxDigits) {
@@ -5310,9 +5330,9 @@ public final class TokenRequest {
             String host = bracket > 0 ? place.substring(1, bracket) : colon < 0 ? place : place.substring(0, colon);
             String port = colon < 0 ? "" : place.substring(colon + 1);
             boolean hasForm = bracket >= 0 && !host.isEmpty()
-                && (bracket > 0 ? Numeric.isIpv6(host) && (colon < 0 ? place.length() : colon) == bracket + 1
+                && (bracket > 0 ? NumericAddress.isIpv6(host) && (colon < 0 ? place.length() : colon) == bracket + 1
                     : host.indexOf('[') < 0 && host.indexOf(']') < 0)
-                && (colon < 0 || Numeric.isNumber(port, 5));
+                && (colon < 0 || NumericAddress.isNumber(port, 5));
             return hasForm ? parameters(query < 0 ? "" : text.substring(query + 1, text.length() - 1))
                 .map(parameters -> new Sinful(host, port.isEmpty() ? -1 : Integer.parseInt(port), parameters))
                 : Optional.empty();
@@ -5324,7 +5344,7 @@ public final class TokenRequest {
          */
         static boolean isSharedPortId(String text) {
             return !text.isEmpty() && text.length() <= SHARED_PORT_ID_MAX_CHARACTERS
-                && Numeric.consistsOf(text, SHARED_PORT_ID_CHARACTERS);
+                && NumericAddress.consistsOf(text, SHARED_PORT_ID_CHARACTERS);
         }
 
         /** Those of {@code key=value&key}; empty if there is a value without a key, or no ID behind {@code sock=}. */
@@ -5410,7 +5430,8 @@ public final class TokenRequest {
      * @param addresses to try in this order; none if it takes no connections
      * @param brokers   those that can have it connect to us, {@code ADDRESS#ID}; where there are any, only they are tried
      */
-    record Target(Sinful sinful, GivenBy from, Expected expected, List<InetSocketAddress> addresses, List<String> brokers) {
+    record Target(Sinful sinful, NameSource from, ExpectedServer expected, List<InetSocketAddress> addresses,
+                  List<String> brokers) {
 
         /** The endpoint behind a shared port, if the address names one. */
         Optional<String> sharedPortId() {
@@ -5418,7 +5439,7 @@ public final class TokenRequest {
         }
 
         /** The same address, with another server expected there. */
-        Target as(Expected other) {
+        Target as(ExpectedServer other) {
             return new Target(other.name().map(name -> sinful.with("alias", name)).orElse(sinful), from, other, addresses,
                 brokers);
         }
@@ -5482,12 +5503,12 @@ public final class TokenRequest {
     }
 
     /** A daemon that has been found. */
-    record Found(Target target, Wanted wanted) { }
+    record LocatedDaemon(Target target, DaemonQuery query) { }
 
     /** Where a daemon is to be found. */
-    sealed interface Place {
+    sealed interface LocateResult {
         /** At an address; of several, one is as good as the other, and the first that can be used is the one. */
-        record Known(List<Found> daemons) implements Place { }
+        record Resolved(List<LocatedDaemon> daemons) implements LocateResult { }
 
         /**
          * In the list of a collector, of which one is as good as the other.
@@ -5497,25 +5518,26 @@ public final class TokenRequest {
          * @param own    the name of such a daemon of this machine, which is asked for first if there is no other name
          * @param server that the name, typed or own, says; empty if it names no host
          */
-        record Listed(List<Found> collectors, DaemonType type, Optional<String> name, Optional<String> own,
-                      Optional<Expected> server) implements Place { }
+        record NeedsCollector(List<LocatedDaemon> collectors, DaemonType type, Optional<String> name, Optional<String> own,
+                      Optional<ExpectedServer> server) implements LocateResult { }
     }
 
     /** Which versions of IP are used, and in which order. condor_io/ipv6_hostname.cpp, condor_utils/condor_sinful.cpp */
-    record Families(boolean ipv4, boolean ipv6, boolean ipv4First, boolean asNamed) {
-        static Families of(Configuration configuration) throws Failure {
+    record AddressFamilyPreference(boolean ipv4, boolean ipv6, boolean ipv4First, boolean asNamed) {
+        static AddressFamilyPreference of(Configuration configuration) throws CommandException {
             boolean ipv4First = configuration.flag("PREFER_OUTBOUND_IPV4", true);
-            Families families = new Families(isOn(configuration, "ENABLE_IPV4"), isOn(configuration, "ENABLE_IPV6"), ipv4First,
+            AddressFamilyPreference familyPreference = new AddressFamilyPreference(isOn(configuration, "ENABLE_IPV4"),
+                isOn(configuration, "ENABLE_IPV6"), ipv4First,
                 !configuration.flag("IGNORE_DNS_PROTOCOL_PREFERENCE", true));
-            if (!families.ipv4() && !families.ipv6()) {
+            if (!familyPreference.ipv4() && !familyPreference.ipv6()) {
                 throw Configuration.invalid(configuration.find("ENABLE_IPV6").orElseThrow(),
                     "true, since ENABLE_IPV4 is false, too");
             }
-            return families;
+            return familyPreference;
         }
 
         /** What the system has, is used, unless it is switched off. */
-        private static boolean isOn(Configuration configuration, String name) throws Failure {
+        private static boolean isOn(Configuration configuration, String name) throws CommandException {
             return configuration.text(name).filter("auto"::equalsIgnoreCase).isPresent() || configuration.flag(name, true);
         }
 
@@ -5524,13 +5546,13 @@ public final class TokenRequest {
         }
 
         /** The better one first. */
-        Comparator<InetAddress> order() {
+        Comparator<InetAddress> spec() {
             return Comparator.comparing(address -> address instanceof Inet6Address == ipv4First);
         }
 
         /** The addresses of a name, of which the name service may know better. */
         Comparator<InetAddress> orderOfNames() {
-            return asNamed ? Comparator.comparingInt(unused -> 0) : order();
+            return asNamed ? Comparator.comparingInt(unused -> 0) : spec();
         }
     }
 
@@ -5549,73 +5571,74 @@ public final class TokenRequest {
         /** Of an address file, or of the ad of a daemon. */
         private static final int MAX_BYTES = 1 << 20;
         private final Configuration configuration;
-        private final Families families;
+        private final AddressFamilyPreference familyPreference;
         private final Host host;
         private final Deadline deadline;
-        private final Trace trace;
+        private final DebugLog trace;
         private final InputFiles files;
-        private final Listener listener;
+        private final UserInterface ui;
 
-        /** @throws Failure CONFIGURATION */
-        Location(Circumstances circumstances) throws Failure {
-            this.configuration = circumstances.configuration();
-            this.families = Families.of(configuration);
-            this.host = circumstances.host();
-            this.deadline = circumstances.deadline();
-            this.trace = circumstances.trace();
-            this.files = circumstances.files();
-            this.listener = circumstances.listener();
+        /** @throws CommandException CONFIGURATION */
+        Location(Context context) throws CommandException {
+            this.configuration = context.configuration();
+            this.familyPreference = AddressFamilyPreference.of(configuration);
+            this.host = context.host();
+            this.deadline = context.deadline();
+            this.trace = context.trace();
+            this.files = context.files();
+            this.ui = context.ui();
         }
 
         /**
          * The place of the daemon wanted.
          *
-         * @throws Failure USAGE, CONFIGURATION, NOT_FOUND
+         * @throws CommandException USAGE, CONFIGURATION, NOT_FOUND
          */
-        Place find(Wanted wanted) throws Failure {
-            return switch (wanted.type()) {
-                case COLLECTOR, VIEW_COLLECTOR -> new Place.Known(collectors(wanted));
-                case ANY -> found(wanted, wanted.name()
-                    .orElseThrow(() -> new Failure(Reason.UNREACHABLE, "Failed to request a new token: "
+        LocateResult find(DaemonQuery query) throws CommandException {
+            return switch (query.type()) {
+                case COLLECTOR, VIEW_COLLECTOR -> new LocateResult.Resolved(collectors(query));
+                case ANY -> found(query, query.name()
+                    .orElseThrow(() -> new CommandException(ErrorCode.UNREACHABLE, "Failed to request a new token: "
                         + "DAEMON:1:Failed to connect to remote daemon at ''",
                         "-type any takes the daemon's address: -name '<IP:PORT?alias=HOST>'.")),
-                    "-name", GivenBy.COMMAND_LINE);
-                case DAGMAN, SHADOW, STARTER, GRIDMANAGER, LEASE_MANAGER -> throw new Failure(Reason.USAGE,
-                    "ERROR: Unknown daemon type (" + wanted.type().word() + ") in Daemon::locate",
+                    "-name", NameSource.COMMAND_LINE);
+                case DAGMAN, SHADOW, STARTER, GRIDMANAGER, LEASE_MANAGER -> throw new CommandException(ErrorCode.USAGE,
+                    "ERROR: Unknown daemon type (" + query.type().word() + ") in Daemon::locate",
                     "Daemons of this type cannot be asked for a token.");
-                case KBDD, GENERIC, CLUSTER_SERVER -> throw nowhere(wanted.name(), Reason.USAGE,
-                    "Daemons of type " + wanted.type().word() + " cannot be looked up; -type any -name '<IP:PORT>' "
+                case KBDD, GENERIC, CLUSTER_SERVER -> throw nowhere(query.name(), ErrorCode.USAGE,
+                    "Daemons of type " + query.type().word() + " cannot be looked up; -type any -name '<IP:PORT>' "
                     + "goes to any address.");
-                default -> daemon(wanted);
+                default -> daemon(query);
             };
         }
 
         /** What the original says when a daemon is not found. */
-        static Failure nowhere(Optional<String> name, Reason reason, String hint) {
-            return new Failure(reason, name.map(text -> "ERROR: couldn't locate daemon " + printable(text) + "!")
+        static CommandException nowhere(Optional<String> name, ErrorCode reason, String hint) {
+            return new CommandException(reason, name.map(text -> "ERROR: couldn't locate daemon " + printable(text) + "!")
                 .orElse("ERROR: couldn't locate default daemon type."), hint);
         }
 
         // ---- Collectors ----
 
         /** Of a collector, a name means the same as a pool. */
-        private List<Found> collectors(Wanted wanted) throws Failure {
-            if (wanted.pool().isPresent() && wanted.name().isPresent()) {
-                throw new Failure(Reason.USAGE, "ERROR: Daemon: pool (" + printable(wanted.pool().get()) + ") and name ("
-                    + printable(wanted.name().get()) + ") conflict for COLLECTOR",
+        private List<LocatedDaemon> collectors(DaemonQuery query) throws CommandException {
+            if (query.pool().isPresent() && query.name().isPresent()) {
+                throw new CommandException(ErrorCode.USAGE, "ERROR: Daemon: pool (" + printable(query.pool().get())
+                    + ") and name ("
+                    + printable(query.name().get()) + ") conflict for COLLECTOR",
                     "A collector is its pool: give one of them.");
             }
-            if (wanted.name().isPresent()) {
+            if (query.name().isPresent()) {
                 try {
-                    return List.of(collector(wanted.name().get(), "-name", GivenBy.COMMAND_LINE));
-                } catch (Failure failure) {
-                    throw new Failure(failure.reason, nowhere(wanted.name(), failure.reason, "").getMessage(),
+                    return List.of(collector(query.name().get(), "-name", NameSource.COMMAND_LINE));
+                } catch (CommandException failure) {
+                    throw new CommandException(failure.reason, nowhere(query.name(), failure.reason, "").getMessage(),
                         List.of(failure.getMessage()), failure.hint().orElse(""));
                 }
             }
-            Optional<Configuration.Setting> view = wanted.type() == DaemonType.VIEW_COLLECTOR && wanted.pool().isEmpty()
+            Optional<Configuration.Setting> view = query.type() == DaemonType.VIEW_COLLECTOR && query.pool().isEmpty()
                 ? configuration.find("CONDOR_VIEW_HOST") : Optional.empty();
-            return view.isPresent() ? collectors(view.get()) : pool(wanted.pool());
+            return view.isPresent() ? collectors(view.get()) : pool(query.pool());
         }
 
         /**
@@ -5623,9 +5646,9 @@ public final class TokenRequest {
          *
          * @param pool what the user typed after {@code -pool}; empty for the configured ones
          */
-        private List<Found> pool(Optional<String> pool) throws Failure {
+        private List<LocatedDaemon> pool(Optional<String> pool) throws CommandException {
             if (pool.isPresent()) {
-                return List.of(collector(pool.get(), "-pool", GivenBy.COMMAND_LINE));
+                return List.of(collector(pool.get(), "-pool", NameSource.COMMAND_LINE));
             }
             return collectors(configuredPool().orElseThrow(this::noPool));
         }
@@ -5640,7 +5663,7 @@ public final class TokenRequest {
          * @param pool   as typed or configured; empty for the configured one
          * @param origin whose word that is
          */
-        Optional<Target> collectorAt(Target address, Optional<String> pool, GivenBy origin) {
+        Optional<Target> collectorAt(Target address, Optional<String> pool, NameSource origin) {
             List<String> names = pool.map(List::of).or(() -> configuredPool()
                 .map(setting -> Configuration.items(setting.value()))).orElse(List.of());
             for (String name : names) {
@@ -5652,92 +5675,93 @@ public final class TokenRequest {
                                 && !collector.sharedPortId().equals(Optional.of(id))).isEmpty()) {
                         return Optional.of(collector);
                     }
-                } catch (Failure failure) {
-                    trace.log(Trace.HOSTNAME, () -> "Is " + address + " at " + printable(name) + "? " + failure.getMessage());
+                } catch (CommandException failure) {
+                    trace.log(DebugLog.HOSTNAME, () -> "Is " + address + " at " + printable(name) + "? " + failure.getMessage());
                 }
             }
             return Optional.empty();
         }
 
         /** Who has no configuration at all, does not know the original's words. */
-        private Failure noPool() {
+        private CommandException noPool() {
             String remedy = "give -pool HOST, or set _CONDOR_COLLECTOR_HOST.";
             return COLLECTORS.stream().noneMatch(configuration::isMentioned)
-                ? new Failure(Reason.USAGE, "ERROR: no pool is named, and none is configured here: " + remedy, "")
-                : nowhere(Optional.empty(), Reason.USAGE, "No pool is configured: " + remedy);
+                ? new CommandException(ErrorCode.USAGE, "ERROR: no pool is named, and none is configured here: " + remedy, "")
+                : nowhere(Optional.empty(), ErrorCode.USAGE, "No pool is configured: " + remedy);
         }
 
         /** Those of a list that are found; of the others the user is told. */
-        private List<Found> collectors(Configuration.Setting setting) throws Failure {
-            List<Found> found = new ArrayList<>();
+        private List<LocatedDaemon> collectors(Configuration.Setting setting) throws CommandException {
+            List<LocatedDaemon> found = new ArrayList<>();
             List<String> complaints = new ArrayList<>();
             List<String> names = Configuration.items(setting.value());
             for (String name : names) {
                 try {
                     // One share for each name that is still to be looked up, and one for asking.
                     found.add(deadline.share(names.size() - found.size() - complaints.size() + 1,
-                        () -> collector(name, setting.name() + ", " + setting.source(), GivenBy.CONFIGURATION)));
-                } catch (Failure failure) {
+                        () -> collector(name, setting.name() + ", " + setting.source(), NameSource.CONFIGURATION)));
+                } catch (CommandException failure) {
                     complaints.add(failure.getMessage());
                 }
             }
             if (found.isEmpty()) {
-                throw new Failure(Reason.NOT_FOUND, nowhere(Optional.empty(), Reason.NOT_FOUND, "").getMessage(),
+                throw new CommandException(ErrorCode.NOT_FOUND, nowhere(Optional.empty(), ErrorCode.NOT_FOUND, "").getMessage(),
                     complaints, "None of the hosts in " + setting.name() + " (" + setting.source() + ") can be found.");
             }
-            complaints.forEach(complaint -> listener.notice(complaint.replaceFirst("^ERROR: ", "Passed over: ")));
+            complaints.forEach(complaint -> ui.notice(complaint.replaceFirst("^ERROR: ", "Passed over: ")));
             return found;
         }
 
-        private Found collector(String text, String source, GivenBy origin) throws Failure {
+        private LocatedDaemon collector(String text, String source, NameSource origin) throws CommandException {
             String name = text.strip();
-            Wanted wanted = new Wanted(DaemonType.COLLECTOR, Optional.empty(), Optional.of(name));
+            DaemonQuery query = new DaemonQuery(DaemonType.COLLECTOR, Optional.empty(), Optional.of(name));
             // Of a pool on one machine nobody knows the port but its collector, which writes it down.
-            Optional<Found> own = name.endsWith(":0") ? own(wanted, configuration.text("FULL_HOSTNAME"),
-                Optional.of(name.substring(0, name.length() - 2)).filter(host -> !Numeric.isIpv4(host))
-                    .filter(Numeric::isHostName).map(host -> new Expected(Optional.of(host), origin))) : Optional.empty();
-            return own.isPresent() ? own.get() : new Found(at(name, source, origin, Optional.empty()), wanted);
+            Optional<LocatedDaemon> own = name.endsWith(":0") ? own(query, configuration.text("FULL_HOSTNAME"),
+                Optional.of(name.substring(0, name.length() - 2)).filter(host -> !NumericAddress.isIpv4(host))
+                    .filter(NumericAddress::isHostName).map(host -> new ExpectedServer(Optional.of(host), origin)))
+                    : Optional.empty();
+            return own.isPresent() ? own.get() : new LocatedDaemon(at(name, source, origin, Optional.empty()), query);
         }
 
         // ---- Other daemons ----
 
         /** On this machine, at an address that was typed, or in the collector's list. */
-        private Place daemon(Wanted wanted) throws Failure {
-            String prefix = wanted.type().name() + "_";
-            Optional<Configuration.Setting> setting = wanted.name().isPresent() || wanted.pool().isPresent()
+        private LocateResult daemon(DaemonQuery query) throws CommandException {
+            String prefix = query.type().name() + "_";
+            Optional<Configuration.Setting> setting = query.name().isPresent() || query.pool().isPresent()
                 ? Optional.empty() : configuration.find(prefix + "HOST");
-            Optional<String> typed = wanted.name().or(() -> setting.map(Configuration.Setting::value));
-            GivenBy origin = wanted.name().isPresent() ? GivenBy.COMMAND_LINE : GivenBy.CONFIGURATION;
+            Optional<String> typed = query.name().or(() -> setting.map(Configuration.Setting::value));
+            NameSource origin = query.name().isPresent() ? NameSource.COMMAND_LINE : NameSource.CONFIGURATION;
             if (typed.filter(name -> name.startsWith("<") || name.contains(":")).isPresent()) {
-                return found(wanted, typed.get(), setting.map(one -> one.name() + ", " + one.source()).orElse("-name"),
+                return found(query, typed.get(), setting.map(one -> one.name() + ", " + one.source()).orElse("-name"),
                     origin);
             }
             Optional<String> name = typed.map(this::inFull);
-            Optional<Expected> server = server(typed, origin);
+            Optional<ExpectedServer> server = server(typed, origin);
             // There is one negotiator in a pool, wherever; and of another pool's daemons none is this machine's.
-            Optional<String> own = wanted.pool().isPresent() || (name.isEmpty() && wanted.type() == DaemonType.NEGOTIATOR)
+            Optional<String> own = query.pool().isPresent() || (name.isEmpty() && query.type() == DaemonType.NEGOTIATOR)
                 ? Optional.empty() : Optional.of(ownName(prefix));
-            Optional<Found> here = own.isPresent() && own.get().equalsIgnoreCase(name.orElse(own.get()))
-                ? own(new Wanted(wanted.type(), own, wanted.pool()), own, server) : Optional.empty();
-            return here.isPresent() ? new Place.Known(List.of(here.get()))
-                : new Place.Listed(pool(wanted.pool()), wanted.type(), name, own,
-                    typed.isPresent() ? server : server(own.filter(this::isConfigured), GivenBy.CONFIGURATION));
+            Optional<LocatedDaemon> here = own.isPresent() && own.get().equalsIgnoreCase(name.orElse(own.get()))
+                ? own(new DaemonQuery(query.type(), own, query.pool()), own, server) : Optional.empty();
+            return here.isPresent() ? new LocateResult.Resolved(List.of(here.get()))
+                : new LocateResult.NeedsCollector(pool(query.pool()), query.type(), name, own,
+                    typed.isPresent() ? server : server(own.filter(this::isConfigured), NameSource.CONFIGURATION));
         }
 
         /**
          * The server that a daemon's name says: a host stands behind the last @, and what has no @ is a host if it has a dot,
          * in full or by the configuration, or if the name service knows it.
          */
-        private Optional<Expected> server(Optional<String> daemon, GivenBy origin) {
+        private Optional<ExpectedServer> server(Optional<String> daemon, NameSource origin) {
             Optional<String> name = daemon.map(text -> text.substring(text.lastIndexOf('@') + 1))
-                .filter(Numeric::isHostName);
+                .filter(NumericAddress::isHostName);
             if (name.isEmpty()) {
                 return Optional.empty();
             }
             boolean isShort = !daemon.get().contains("@") && !name.get().contains(".");
             Optional<String> host = !isShort ? name.map(text -> text.replaceFirst("\\.$", ""))
                 : domain().map(name.get()::concat).or(() -> name.filter(this::isKnown));
-            return host.map(text -> new Expected(Optional.of(text), origin));
+            return host.map(text -> new ExpectedServer(Optional.of(text), origin));
         }
 
         /** What the configuration puts behind a short name, with its dot. */
@@ -5777,13 +5801,13 @@ public final class TokenRequest {
             try {
                 String canonical = deadline.share(3, () -> deadline.await("the look-up of " + name,
                     () -> InetAddress.getByName(name).getCanonicalHostName()));
-                if (canonical.contains(".") && !Numeric.isIpv4(canonical)) {
+                if (canonical.contains(".") && !NumericAddress.isIpv4(canonical)) {
                     return canonical;
                 }
             } catch (UnknownHostException e) {
-                trace.log(Trace.HOSTNAME, () -> name + " is known to no name service.");
+                trace.log(DebugLog.HOSTNAME, () -> name + " is known to no name service.");
             } catch (IOException e) {
-                trace.log(Trace.HOSTNAME, e::getMessage);
+                trace.log(DebugLog.HOSTNAME, e::getMessage);
             }
             return name + domain().orElse("");
         }
@@ -5793,8 +5817,9 @@ public final class TokenRequest {
          *
          * @param server that was typed; empty if none was
          */
-        private Optional<Found> own(Wanted wanted, Optional<String> name, Optional<Expected> server) throws Failure {
-            String prefix = wanted.type().name() + "_";
+        private Optional<LocatedDaemon> own(DaemonQuery query, Optional<String> name, Optional<ExpectedServer> server)
+            throws CommandException {
+            String prefix = query.type().name() + "_";
             boolean superPort = host.isRoot() || configuration.flag("USE_SUPER_PORT", false);
             for (String kind : List.of("SUPER_ADDRESS_FILE", "DAEMON_AD_FILE", "ADDRESS_FILE")) {
                 Optional<Configuration.Setting> file = configuration.find(prefix + kind)
@@ -5804,8 +5829,9 @@ public final class TokenRequest {
                     boolean aliased = address.get().parameter("alias").isPresent() || name.isEmpty();
                     Sinful sinful = aliased ? address.get()
                         : address.get().with("alias", name.get().substring(name.get().lastIndexOf('@') + 1));
-                    return Optional.of(new Found(at(sinful.toString(), file.get().path().toString(), GivenBy.ADDRESS_FILE,
-                        server), wanted));
+                    return Optional.of(new LocatedDaemon(at(sinful.toString(), file.get().path().toString(),
+                        NameSource.ADDRESS_FILE,
+                        server), query));
                 }
             }
             return Optional.empty();
@@ -5813,10 +5839,10 @@ public final class TokenRequest {
 
         private Optional<Sinful> firstAddress(Configuration.Setting setting) {
             try {
-                return files.read(setting.path(), setting.origin(), Content.LISTED, MAX_BYTES).lines().map(ADDRESS::matcher)
+                return files.read(setting.path(), setting.origin(), FilePurpose.LISTED, MAX_BYTES).lines().map(ADDRESS::matcher)
                     .filter(Matcher::matches).findFirst().flatMap(address -> Sinful.parse(address.group(1)));
-            } catch (InputFiles.Refused e) {
-                listener.notice("Passed over: " + e.getFile() + ", which " + reason(e) + ".");
+            } catch (InputFiles.RefusedFileException e) {
+                ui.notice("Passed over: " + e.getFile() + ", which " + reason(e) + ".");
                 return Optional.empty();
             } catch (IOException e) {
                 return Optional.empty();
@@ -5824,8 +5850,9 @@ public final class TokenRequest {
         }
 
         /** A daemon whose address is given, as a sinful string or HOST:PORT. */
-        private Place found(Wanted wanted, String address, String source, GivenBy origin) throws Failure {
-            return new Place.Known(List.of(new Found(at(address.strip(), source, origin, Optional.empty()), wanted)));
+        private LocateResult found(DaemonQuery query, String address, String source, NameSource origin) throws CommandException {
+            return new LocateResult.Resolved(List.of(new LocatedDaemon(at(address.strip(), source, origin, Optional.empty()),
+                query)));
         }
 
         // ---- Addresses ----
@@ -5837,13 +5864,13 @@ public final class TokenRequest {
          * @param origin whose word the address is
          * @param server that is expected there; empty for the one that the address itself names
          */
-        Target at(String text, String source, GivenBy origin, Optional<Expected> server) throws Failure {
+        Target at(String text, String source, NameSource origin, Optional<ExpectedServer> server) throws CommandException {
             boolean bare = !text.startsWith("<");
-            boolean bareIpv6 = bare && Numeric.isIpv6(text) && text.indexOf(':') != text.lastIndexOf(':');
+            boolean bareIpv6 = bare && NumericAddress.isIpv6(text) && text.indexOf(':') != text.lastIndexOf(':');
             Sinful typed = Sinful.parse(bare ? "<" + (bareIpv6 ? "[" + text + "]" : text) + ">" : text)
                 .orElseThrow(() -> unreadable(text, source));
             Sinful sinful = typed.port() >= 0 ? typed
-                : typed.at(typed.host(), configuration.number("COLLECTOR_PORT", Wire.COLLECTOR_PORT, 1, 65535));
+                : typed.at(typed.host(), configuration.number("COLLECTOR_PORT", Protocol.COLLECTOR_PORT, 1, 65535));
             if (!sinful.isComplete()) {
                 throw unreadable(text, source);
             }
@@ -5852,19 +5879,19 @@ public final class TokenRequest {
         }
 
         /** The server that an address names. */
-        private Expected named(Sinful sinful, boolean bare, GivenBy origin) {
+        private ExpectedServer named(Sinful sinful, boolean bare, NameSource origin) {
             // A name as typed is what the certificate must carry; it outdoes an alias in a bare text, as in the original.
             // The dot that ends a fully qualified name stands in no certificate.
             Optional<String> host = Optional.of(sinful.host()).filter(name -> isName(sinful));
             Optional<String> alias = sinful.parameter("alias").filter(name -> !bare || host.isEmpty());
-            return new Expected(alias.or(() -> host).filter(Numeric::isHostName) // a server can have sent it
+            return new ExpectedServer(alias.or(() -> host).filter(NumericAddress::isHostName) // a server can have sent it
                 .map(name -> name.replaceFirst("\\.$", "")), origin,
                 origin.isTyped() && alias.filter(name -> !name.equals(sinful.host()) && !isOurs(name)).isPresent());
         }
 
         /** Whether a host is named, not addressed. */
         private static boolean isName(Sinful sinful) {
-            return !sinful.host().contains(":") && !Numeric.isIpv4(sinful.host());
+            return !sinful.host().contains(":") && !NumericAddress.isIpv4(sinful.host());
         }
 
         /** Whether a name is this machine's. That it leads here would prove nothing: a tunnel begins here, too. */
@@ -5885,49 +5912,51 @@ public final class TokenRequest {
             return Optional.of(sinful.parameter("alias").map(alias -> inside.with("alias", alias)).orElse(inside));
         }
 
-        private Target target(Sinful sinful, Expected expected, GivenBy origin, String text, String source) throws Failure {
+        private Target target(Sinful sinful, ExpectedServer expected, NameSource origin, String text, String source)
+            throws CommandException {
             List<String> brokers = first(sinful.parameter("CCBID").orElse(""), " ");
             List<InetSocketAddress> addresses = !brokers.isEmpty() ? List.of() : addresses(sinful, text, source);
             Sinful canonical = addresses.isEmpty() ? sinful
                 : sinful.at(Target.text(addresses.get(0).getAddress()), addresses.get(0).getPort());
             Target target = new Target(expected.name().map(name -> canonical.with("alias", name)).orElse(canonical),
                 origin, expected, addresses, brokers);
-            trace.log(Trace.HOSTNAME, () -> printable(text) + " is " + target + ", to be tried "
+            trace.log(DebugLog.HOSTNAME, () -> printable(text) + " is " + target + ", to be tried "
                 + (brokers.isEmpty() ? "at " + String.join(", ", printable(addresses.stream().map(Target::text).toList()))
                     : "through its brokers " + printable(brokers)) + ".");
             return target;
         }
 
         /** What can be connected to: the list of addresses counts before the one in front of it. */
-        private List<InetSocketAddress> addresses(Sinful sinful, String text, String source) throws Failure {
+        private List<InetSocketAddress> addresses(Sinful sinful, String text, String source) throws CommandException {
             List<InetSocketAddress> listed = sinful.parameter("addrs").map(Location::listed).orElse(List.of());
             List<InetSocketAddress> all = !listed.isEmpty() ? listed : lookUp(sinful, source);
-            List<InetSocketAddress> usable = all.stream().filter(address -> families.includes(address.getAddress()))
+            List<InetSocketAddress> usable = all.stream().filter(address -> familyPreference.includes(address.getAddress()))
                 .sorted(Comparator.comparing(InetSocketAddress::getAddress,
-                    listed.isEmpty() ? families.orderOfNames() : families.order())).toList();
+                    listed.isEmpty() ? familyPreference.orderOfNames() : familyPreference.spec())).toList();
             if (usable.isEmpty()) {
-                throw new Failure(Reason.UNREACHABLE, "ERROR: " + printable(text) + " (" + source + ") has only IPv"
-                    + (families.ipv4() ? 6 : 4) + " addresses.", "ENABLE_IPV" + (families.ipv4() ? 6 : 4) + " is false here.");
+                throw new CommandException(ErrorCode.UNREACHABLE, "ERROR: " + printable(text) + " (" + source + ") has only IPv"
+                    + (familyPreference.ipv4() ? 6 : 4) + " addresses.", "ENABLE_IPV" + (familyPreference.ipv4() ? 6 : 4)
+                    + " is false here.");
             }
             return usable;
         }
 
-        private List<InetSocketAddress> lookUp(Sinful sinful, String source) throws Failure {
+        private List<InetSocketAddress> lookUp(Sinful sinful, String source) throws CommandException {
             String host = sinful.host();
             boolean isName = isName(sinful);
             try {
-                if (isName && !Numeric.isHostName(host)) {
+                if (isName && !NumericAddress.isHostName(host)) {
                     throw new UnknownHostException();
                 }
                 InetAddress[] addresses = isName
                     ? deadline.await("the look-up of " + host, () -> InetAddress.getAllByName(host))
-                    : new InetAddress[] {Numeric.address(host).orElseThrow(UnknownHostException::new)};
+                    : new InetAddress[] {NumericAddress.address(host).orElseThrow(UnknownHostException::new)};
                 return Arrays.stream(addresses).map(address -> new InetSocketAddress(address, sinful.port())).toList();
             } catch (UnknownHostException e) {
-                throw new Failure(Reason.NOT_FOUND, "ERROR: unknown host " + printable(host), "It comes from "
+                throw new CommandException(ErrorCode.NOT_FOUND, "ERROR: unknown host " + printable(host), "It comes from "
                     + source + ": check the spelling, and that this machine's name service knows it.");
             } catch (IOException e) {
-                throw new Failure(Reason.UNREACHABLE, "ERROR: the name service did not answer in time when asked for "
+                throw new CommandException(ErrorCode.UNREACHABLE, "ERROR: the name service did not answer in time when asked for "
                     + printable(host), "It comes from " + source + ": check this machine's name servers, or give an address.");
             }
         }
@@ -5940,12 +5969,12 @@ public final class TokenRequest {
         private static Optional<InetSocketAddress> listedOne(String item) {
             int dash = item.lastIndexOf('-');
             String port = item.substring(dash + 1);
-            if (dash < 0 || !Numeric.isNumber(port, 5) || Integer.parseInt(port) > 65535) {
+            if (dash < 0 || !NumericAddress.isNumber(port, 5) || Integer.parseInt(port) > 65535) {
                 return Optional.empty();
             }
             boolean bracketed = item.startsWith("[") && item.startsWith("]", dash - 1);
             String host = bracketed ? item.substring(1, dash - 1).replace('-', ':') : item.substring(0, dash);
-            return Optional.of(host).filter(text -> bracketed == text.contains(":")).flatMap(Numeric::address)
+            return Optional.of(host).filter(text -> bracketed == text.contains(":")).flatMap(NumericAddress::address)
                 .map(address -> new InetSocketAddress(address, Integer.parseInt(port)));
         }
 
@@ -5959,22 +5988,22 @@ public final class TokenRequest {
             return items;
         }
 
-        private static Failure unreadable(String text, String source) {
-            return new Failure(Reason.USAGE, "ERROR: COLLECTOR address or hostname not specified in config file",
+        private static CommandException unreadable(String text, String source) {
+            return new CommandException(ErrorCode.USAGE, "ERROR: COLLECTOR address or hostname not specified in config file",
                 "'" + printable(text) + "' (" + source + ") is not the address of a pool: it takes HOST, HOST:PORT, an IP"
                 + " address, or a sinful string such as '<192.0.2.7:9618?alias=HOST>'" + (text.contains("sock=")
                 ? "; sock= is followed by letters, digits, '.', '-' and '_' only." : "."));
         }
     }
 
-    // ==== 9. Wire: every number, name and limit of the protocol, with its source ====
+    // ==== 9. Protocol: numbers, names and limits, each with its source ====
 
     /**
      * The vocabulary of the protocol. File names are those of HTCondor's own source, below {@code src/}; "seen" means
      * seen on live pools of 23.9.6 and 25.14.1.
      */
-    static final class Wire {
-        private Wire() { }
+    static final class Protocol {
+        private Protocol() { }
 
         /** TCP port of a collector when none is named. condor_includes/condor_network.h, COLLECTOR_PORT */
         static final int COLLECTOR_PORT = 9618;
@@ -6137,7 +6166,7 @@ public final class TokenRequest {
         }
     }
 
-    // ==== 10. ClassAd: the attribute lists that requests and replies consist of ====
+    // ==== 10. ClassAd: attribute lists, the content of requests and replies ====
 
     /**
      * The part of the ClassAd language that the token commands exchange: attributes whose values are one literal.
@@ -6204,7 +6233,7 @@ public final class TokenRequest {
         /** The value of an integer attribute; empty if it is missing or not an integer of 64 bits. */
         OptionalLong integer(String name) {
             Optional<String> digits = expression(name)
-                .filter(text -> Numeric.isNumber(text.startsWith("-") ? text.substring(1) : text, 18));
+                .filter(text -> NumericAddress.isNumber(text.startsWith("-") ? text.substring(1) : text, 18));
             return digits.isPresent() ? OptionalLong.of(Long.parseLong(digits.get())) : OptionalLong.empty();
         }
 
@@ -6236,7 +6265,7 @@ public final class TokenRequest {
         }
     }
 
-    // ==== 11. Message: integers, strings and ads, to and from bytes ====
+    // ==== 11. Message: integers, strings and ads as bytes ====
 
     /**
      * Builds one message. The form of a string depends on whether the stream encrypts at the moment of writing
@@ -6326,7 +6355,7 @@ public final class TokenRequest {
          */
         String string() throws ProtocolViolation {
             int length = encrypted ? number(1, bytes.remaining()) : 0;
-            if (bytes.hasRemaining() && bytes.get(bytes.position()) == (byte) Wire.NULL_STRING && length <= 1) {
+            if (bytes.hasRemaining() && bytes.get(bytes.position()) == (byte) Protocol.NULL_STRING && length <= 1) {
                 raw(1);
                 return "";
             }
@@ -6361,7 +6390,7 @@ public final class TokenRequest {
         }
 
         ClassAd ad() throws ProtocolViolation {
-            int count = number(0, Wire.AD_MAX_ATTRIBUTES);
+            int count = number(0, Protocol.AD_MAX_ATTRIBUTES);
             ClassAd ad = new ClassAd();
             for (int i = 0; i < count; i++) {
                 String assignment = string();
@@ -6391,7 +6420,7 @@ public final class TokenRequest {
         }
     }
 
-    // ==== 12. CedarStream: messages over a connection, in the clear and then sealed ====
+    // ==== 12. CedarStream: messages over TCP, first in the clear, then encrypted ====
 
     /** A TCP connection in which no read or write outlasts one fixed moment. */
     static final class Connection implements Closeable {
@@ -6414,7 +6443,7 @@ public final class TokenRequest {
         /** Connects to one address, or to the first of several that takes it. */
         static Connection open(List<InetSocketAddress> addresses, InstantSource clock, Deadline deadline) throws IOException {
             Socket socket = addresses.size() == 1 ? open(addresses.get(0), deadline.within(Deadline.CONNECTION), clock)
-                : new Race(addresses, clock, deadline).run();
+                : new HappyEyeballs(addresses, clock, deadline).run();
             return accepted(socket, clock, deadline.moment());
         }
 
@@ -6531,7 +6560,7 @@ public final class TokenRequest {
      * Connects to several addresses of one daemon, as in RFC 8305: the next attempt begins when the last one has had 250 ms
      * or one has failed. The first that succeeds wins; the others are closed.
      */
-    private static final class Race {
+    private static final class HappyEyeballs {
         private static final int PAUSE_MILLIS = 250;
         private final List<InetSocketAddress> addresses;
         private final InstantSource clock;
@@ -6541,7 +6570,7 @@ public final class TokenRequest {
         /** An attempt that has ended; a complaint if it has failed. */
         private record Arrival(Socket socket, Optional<String> complaint) { }
 
-        Race(List<InetSocketAddress> addresses, InstantSource clock, Deadline deadline) {
+        HappyEyeballs(List<InetSocketAddress> addresses, InstantSource clock, Deadline deadline) {
             this.addresses = addresses;
             this.clock = clock;
             this.deadline = deadline;
@@ -6616,13 +6645,13 @@ public final class TokenRequest {
         private final InputStream in;
         private final OutputStream out;
         private final SecureRandom random;
-        private final Trace trace;
+        private final DebugLog trace;
         private final Transcript sent = new Transcript();
         private final Transcript received = new Transcript();
-        private Optional<Sealing> sealing = Optional.empty();
-        private Optional<Sealing> opening = Optional.empty();
+        private Optional<AesGcmCipher> cipher = Optional.empty();
+        private Optional<AesGcmCipher> opening = Optional.empty();
 
-        CedarStream(InputStream in, OutputStream out, SecureRandom random, Trace trace) {
+        CedarStream(InputStream in, OutputStream out, SecureRandom random, DebugLog trace) {
             this.in = in;
             this.out = out;
             this.random = random;
@@ -6631,7 +6660,7 @@ public final class TokenRequest {
 
         /** Whether messages are sealed by now. */
         boolean encrypted() {
-            return sealing.isPresent();
+            return cipher.isPresent();
         }
 
         /** A new message, in the form that the stream has now. */
@@ -6647,10 +6676,10 @@ public final class TokenRequest {
         void encrypt(byte[] key) {
             byte[] ours = sent.digest();
             byte[] theirs = received.digest();
-            byte[] iv = new byte[Wire.IV_BYTES];
+            byte[] iv = new byte[Protocol.IV_BYTES];
             random.nextBytes(iv);
-            sealing = Optional.of(new Sealing(key, iv, concat(ours, theirs)));
-            opening = Optional.of(new Sealing(key, new byte[0], concat(theirs, ours)));
+            cipher = Optional.of(new AesGcmCipher(key, iv, concat(ours, theirs)));
+            opening = Optional.of(new AesGcmCipher(key, new byte[0], concat(theirs, ours)));
         }
 
         /**
@@ -6663,19 +6692,19 @@ public final class TokenRequest {
 
         /** Sends a packet of a message; the end is 1 if it is the last, else 0. */
         void send(byte[] plain, int end) throws IOException {
-            int length = plain.length + (sealing.isPresent() ? sealing.get().overhead() : 0);
-            if (length > Wire.BODY_MAX_BYTES) {
+            int length = plain.length + (cipher.isPresent() ? cipher.get().overhead() : 0);
+            if (length > Protocol.BODY_MAX_BYTES) {
                 throw new ProtocolViolation("a message of " + length + " bytes is longer than HTCondor takes");
             }
-            byte[] header = ByteBuffer.allocate(Wire.HEADER_BYTES).put((byte) end).putInt(length).array();
-            byte[] body = sealing.isPresent() ? sealing.get().seal(header, plain) : plain;
+            byte[] header = ByteBuffer.allocate(Protocol.HEADER_BYTES).put((byte) end).putInt(length).array();
+            byte[] body = cipher.isPresent() ? cipher.get().seal(header, plain) : plain;
             byte[] packet = concat(header, body);
-            if (sealing.isEmpty()) {
+            if (cipher.isEmpty()) {
                 sent.add(packet);
             }
             out.write(packet);
             out.flush();
-            trace.log(Trace.NETWORK, () -> ">> " + plain.length + " bytes" + (encrypted() ? ", sealed" : ""));
+            trace.log(DebugLog.NETWORK, () -> ">> " + plain.length + " bytes" + (encrypted() ? ", sealed" : ""));
         }
 
         /**
@@ -6689,11 +6718,11 @@ public final class TokenRequest {
             int total = 0; // what travels counts, for a sealed packet need not hold anything
             boolean last;
             do {
-                byte[] header = read(Wire.HEADER_BYTES, what);
+                byte[] header = read(Protocol.HEADER_BYTES, what);
                 int end = header[0];
                 int length = ByteBuffer.wrap(header, 1, Integer.BYTES).getInt();
-                if (end < 0 || end > Wire.END_FLAG_MAX || length < 1 || length > Wire.BODY_MAX_BYTES
-                        || (total += header.length + length) > Wire.MESSAGE_MAX_BYTES) {
+                if (end < 0 || end > Protocol.END_FLAG_MAX || length < 1 || length > Protocol.BODY_MAX_BYTES
+                        || (total += header.length + length) > Protocol.MESSAGE_MAX_BYTES) {
                     throw new ProtocolViolation("the server does not speak HTCondor's protocol (a packet's header: "
                         + HexFormat.of().formatHex(header) + ", while we waited for its " + what + ")");
                 }
@@ -6707,7 +6736,7 @@ public final class TokenRequest {
                 }
                 last = end != 0;
             } while (!last);
-            trace.log(Trace.NETWORK, () -> "<< " + message.size() + " bytes" + (encrypted() ? ", sealed" : "") + ": "
+            trace.log(DebugLog.NETWORK, () -> "<< " + message.size() + " bytes" + (encrypted() ? ", sealed" : "") + ": "
                 + what);
             return new MessageReader(message.toByteArray(), encrypted(), what);
         }
@@ -6729,7 +6758,7 @@ public final class TokenRequest {
 
         /** The digest of what one direction carried in the clear. */
         private static final class Transcript {
-            private final MessageDigest digest = Keys.sha256();
+            private final MessageDigest digest = KeyDerivation.sha256();
             private boolean silent = true;
 
             void add(byte[] bytes) {
@@ -6739,33 +6768,33 @@ public final class TokenRequest {
 
             /** 32 bytes; zeros, not the digest of nothing, for a direction that carried nothing. */
             byte[] digest() {
-                return silent ? new byte[Wire.KEY_BYTES] : digest.digest();
+                return silent ? new byte[Protocol.KEY_BYTES] : digest.digest();
             }
         }
     }
 
     /** The way to one daemon. */
-    interface Dialer {
+    interface Connector {
         /**
          * A connection on which nothing has been said to the daemon yet.
          *
          * @throws IOException if there is no way to it
-         * @throws Failure     if somebody on the way refuses
+         * @throws CommandException     if somebody on the way refuses
          */
-        Connection connect() throws IOException, Failure;
+        Connection connect() throws IOException, CommandException;
 
         /**
          * Leads a connection on to the daemon, if it is one of those behind a shared port: endpoint, who we are, no
          * deadline, no further arguments. There is no answer, and the daemon never sees this, so it is said on a stream of
          * its own. condor_io/shared_port_client.cpp
          */
-        static Connection lead(Connection connection, Target target, Circumstances circumstances) throws IOException {
+        static Connection lead(Connection connection, Target target, Context context) throws IOException {
             Optional<String> endpoint = target.sharedPortId();
             if (endpoint.isPresent()) {
                 try {
                     CedarStream stream = new CedarStream(connection.input(), connection.output(),
-                        circumstances.host().random(), circumstances.trace());
-                    stream.send(stream.message().number(Wire.SHARED_PORT_CONNECT).string(endpoint.get())
+                        context.host().random(), context.trace());
+                    stream.send(stream.message().number(Protocol.SHARED_PORT_CONNECT).string(endpoint.get())
                         .string("TokenRequest").number(-1).number(0));
                 } catch (IOException e) {
                     connection.close();
@@ -6777,26 +6806,26 @@ public final class TokenRequest {
     }
 
     /** The way to a daemon that takes connections. The address that took one is tried first the next time. */
-    static final class Straight implements Dialer {
+    static final class DirectConnector implements Connector {
         private final Target target;
-        private final Circumstances circumstances;
+        private final Context context;
         private List<InetSocketAddress> addresses;
 
-        Straight(Target target, Circumstances circumstances) {
+        DirectConnector(Target target, Context context) {
             this.target = target;
-            this.circumstances = circumstances;
+            this.context = context;
             this.addresses = target.addresses();
         }
 
         @Override
         public Connection connect() throws IOException {
             try {
-                Connection connection = Connection.open(addresses, circumstances.host().clock(), circumstances.deadline());
+                Connection connection = Connection.open(addresses, context.host().clock(), context.deadline());
                 if (addresses.size() > 1) {
                     addresses = Stream.concat(Stream.of(connection.peer()), addresses.stream()).distinct().toList();
                 }
-                circumstances.trace().log(Trace.NETWORK, () -> "Connected to " + Target.text(connection.peer()) + ".");
-                return Dialer.lead(connection, target, circumstances);
+                context.trace().log(DebugLog.NETWORK, () -> "Connected to " + Target.text(connection.peer()) + ".");
+                return Connector.lead(connection, target, context);
             } catch (ConnectException e) {
                 throw new ConnectException("cannot connect to " + e.getMessage());
             }
@@ -6807,7 +6836,7 @@ public final class TokenRequest {
      * AES-256-GCM for one direction of a connection. Packet k uses the base IV with k added to its first four bytes;
      * the base travels in the clear in front of packet 0, whose associated data also hold both transcripts' digests.
      */
-    static final class Sealing {
+    static final class AesGcmCipher {
         private final SecretKeySpec key;
         private final byte[] handshake;
         private byte[] baseIv;
@@ -6817,7 +6846,7 @@ public final class TokenRequest {
          * @param baseIv    16 bytes to seal with; none to learn them from the first packet
          * @param handshake the digest of what the sender of this direction had sent, then of what it had received
          */
-        Sealing(byte[] key, byte[] baseIv, byte[] handshake) {
+        AesGcmCipher(byte[] key, byte[] baseIv, byte[] handshake) {
             this.key = new SecretKeySpec(key, "AES");
             this.baseIv = baseIv.clone();
             this.handshake = handshake.clone();
@@ -6825,7 +6854,7 @@ public final class TokenRequest {
 
         /** By how much the next packet's body is longer than its text, bytes. */
         int overhead() {
-            return Wire.TAG_BYTES + (counter == 0 ? Wire.IV_BYTES : 0);
+            return Protocol.TAG_BYTES + (counter == 0 ? Protocol.IV_BYTES : 0);
         }
 
         /** The body of the next packet. */
@@ -6840,12 +6869,12 @@ public final class TokenRequest {
 
         /** The text of the next packet. */
         byte[] open(byte[] header, byte[] body, String what) throws ProtocolViolation {
-            int prefix = counter == 0 ? Wire.IV_BYTES : 0;
-            if (body.length < prefix + Wire.TAG_BYTES) {
+            int prefix = counter == 0 ? Protocol.IV_BYTES : 0;
+            if (body.length < prefix + Protocol.TAG_BYTES) {
                 throw new ProtocolViolation("the server's " + what + " is too short to be encrypted");
             }
             if (counter == 0) {
-                baseIv = Arrays.copyOf(body, Wire.IV_BYTES);
+                baseIv = Arrays.copyOf(body, Protocol.IV_BYTES);
             }
             try {
                 return cipher(Cipher.DECRYPT_MODE, header).doFinal(body, prefix, body.length - prefix);
@@ -6862,7 +6891,7 @@ public final class TokenRequest {
             byte[] iv = baseIv.clone();
             ByteBuffer.wrap(iv).putInt(ByteBuffer.wrap(baseIv).getInt() + (int) counter);
             Cipher cipher = Cipher.getInstance("AES/GCM/NoPadding");
-            cipher.init(mode, key, new GCMParameterSpec(Wire.TAG_BYTES * Byte.SIZE, iv));
+            cipher.init(mode, key, new GCMParameterSpec(Protocol.TAG_BYTES * Byte.SIZE, iv));
             if (counter == 0) {
                 cipher.updateAAD(handshake);
             }
@@ -6872,11 +6901,11 @@ public final class TokenRequest {
         }
     }
 
-    // ==== 13. Keys: how the two sides come to a session key ====
+    // ==== 13. KeyDerivation: session keys ====
 
     /** Key agreement and derivation. Pure functions, checked against recorded exchanges. */
-    static final class Keys {
-        private Keys() { }
+    static final class KeyDerivation {
+        private KeyDerivation() { }
 
         /** Our half of an ECDH exchange over P-256. */
         static KeyPair ephemeral(SecureRandom random) {
@@ -6978,7 +7007,7 @@ public final class TokenRequest {
         static byte[] unscramble(byte[] scrambled) {
             byte[] key = scrambled.clone();
             for (int i = 0; i < key.length; i++) {
-                key[i] ^= Wire.SCRAMBLE[i % Wire.SCRAMBLE.length];
+                key[i] ^= Protocol.SCRAMBLE[i % Protocol.SCRAMBLE.length];
             }
             return key;
         }
@@ -6996,7 +7025,7 @@ public final class TokenRequest {
         }
     }
 
-    // ==== 14. Trust: whose certificate is believed ====
+    // ==== 14. ServerTrust: which server certificates are accepted ====
 
     /**
      * What people have said of certificates that no CA vouches for, in the original's file and in its form
@@ -7007,12 +7036,12 @@ public final class TokenRequest {
      * terminal, forbids the question for good. Here only lines about SSL count, that of the certificate at hand before
      * the others; and only an answer is written, or what BOOTSTRAP_SSL_SERVER_TRUST allows.
      */
-    record KnownHosts(Path file, Origin origin, InputFiles files) {
+    record KnownHosts(Path file, FileOrigin origin, InputFiles files) {
         private static final String METHOD = "SSL";
         private static final int MAX_BYTES = 1 << 23;
 
         /** What the file says of a certificate; CHANGED is where it trusts another one of the same host. */
-        enum Opinion { ACCEPTED, REFUSED, CHANGED, NONE }
+        enum Verdict { ACCEPTED, REFUSED, CHANGED, NONE }
 
         /** @param info a certificate, or {@code @trusted} */
         private record Line(int number, boolean refused, String info) {
@@ -7028,39 +7057,39 @@ public final class TokenRequest {
          * @param place FILE:LINE; the file, where no line is about the host
          * @param other the certificate that is trusted instead; empty where it is not known
          */
-        record Finding(Opinion opinion, String place, Optional<X509Certificate> other) { }
+        record KnownHostsEntry(Verdict opinion, String place, Optional<X509Certificate> other) { }
 
         static KnownHosts of(Configuration configuration, Host host, InputFiles files) {
             Optional<Configuration.Setting> named = configuration.find("SEC_KNOWN_HOSTS");
             Optional<Path> own = host.home().filter(home -> !host.isRoot() && named.isEmpty())
                 .map(home -> home.resolve(".condor").resolve("known_hosts"));
-            return own.map(file -> new KnownHosts(file, Origin.DEFAULT, files))
+            return own.map(file -> new KnownHosts(file, FileOrigin.DEFAULT, files))
                 .orElseGet(() -> named.or(() -> configuration.find("SEC_SYSTEM_KNOWN_HOSTS"))
                     .map(setting -> new KnownHosts(setting.path(), setting.origin(), files))
-                    .orElseGet(() -> new KnownHosts(Path.of("/etc/condor/known_hosts"), Origin.DEFAULT, files)));
+                    .orElseGet(() -> new KnownHosts(Path.of("/etc/condor/known_hosts"), FileOrigin.DEFAULT, files)));
         }
 
         /** @throws IOException if the file is there and cannot be read: then nobody knows what it forbids */
-        Finding find(String alias, X509Certificate certificate) throws IOException, CertificateException {
+        KnownHostsEntry find(String alias, X509Certificate certificate) throws IOException, CertificateException {
             List<String> lines = text().lines().toList();
-            String wanted = encoded(certificate);
+            String ours = encoded(certificate);
             Optional<Line> accepted = Optional.empty();
             for (int i = 0; i < lines.size(); i++) {
                 Optional<Line> line = Line.of(i + 1, lines.get(i), alias);
-                if (line.isPresent() && line.get().info().equals(wanted)) {
-                    return new Finding(line.get().refused() ? Opinion.REFUSED : Opinion.ACCEPTED, place(line.get()),
+                if (line.isPresent() && line.get().info().equals(ours)) {
+                    return new KnownHostsEntry(line.get().refused() ? Verdict.REFUSED : Verdict.ACCEPTED, place(line.get()),
                         Optional.empty());
                 }
                 accepted = accepted.or(() -> line.filter(one -> !one.refused()));
             }
-            return accepted.isEmpty() ? new Finding(Opinion.NONE, file.toString(), Optional.empty())
-                : new Finding(Opinion.CHANGED, place(accepted.get()), decoded(accepted.get().info()));
+            return accepted.isEmpty() ? new KnownHostsEntry(Verdict.NONE, file.toString(), Optional.empty())
+                : new KnownHostsEntry(Verdict.CHANGED, place(accepted.get()), decoded(accepted.get().info()));
         }
 
         /** What the file holds; nothing if it is not there. */
         private String text() throws IOException {
             try {
-                return new String(files.read(file, origin, Content.TRUST, MAX_BYTES).bytes(), ISO_8859_1);
+                return new String(files.read(file, origin, FilePurpose.TRUST, MAX_BYTES).bytes(), ISO_8859_1);
             } catch (NoSuchFileException | NotDirectoryException e) {
                 return "";
             }
@@ -7101,13 +7130,13 @@ public final class TokenRequest {
     }
 
     /** Why a path of certificates is not valid, in words that follow "the certificate is not trusted: ", and what helps. */
-    static final class InvalidPath extends CertificateException {
+    static final class InvalidCertificatePath extends CertificateException {
         private static final long serialVersionUID = 1L;
         private static final String REPLACE = "to be replaced by the pool's administrator";
         private final transient List<X509Certificate> path;
         private final String remedy;
 
-        InvalidPath(List<X509Certificate> path, String why, String remedy) {
+        InvalidCertificatePath(List<X509Certificate> path, String why, String remedy) {
             super(why);
             this.path = List.copyOf(path);
             this.remedy = remedy;
@@ -7118,7 +7147,7 @@ public final class TokenRequest {
      * The certificates that a server shows: its own, and others in any order, which may be of no use. As a hostile server
      * chooses them, there is a limit to them and to the signatures that are checked before anything is known of them.
      */
-    static final class ShownCertificates {
+    static final class PresentedCertificates {
         /** Java's own limit, too, unless somebody has set jdk.tls.maxCertificateChainLength. */
         private static final int MAX_CERTIFICATES = 10;
         /** Of one: enough for several hundred names. */
@@ -7132,17 +7161,18 @@ public final class TokenRequest {
         private int checked;
 
         /** @param chain at least one, the server's own first */
-        ShownCertificates(X509Certificate... chain) throws CertificateException {
+        PresentedCertificates(X509Certificate... chain) throws CertificateException {
             this.certificates = List.of(chain);
             if (chain.length > MAX_CERTIFICATES) {
-                throw new InvalidPath(certificates.subList(0, 1), "the server shows " + chain.length + " certificates; at most "
+                throw new InvalidCertificatePath(certificates.subList(0, 1), "the server shows " + chain.length
+                    + " certificates; at most "
                     + MAX_CERTIFICATES + " are looked at", SHORTEN);
             }
             for (X509Certificate certificate : chain) {
                 int bytes = certificate.getEncoded().length;
                 if (bytes > MAX_BYTES) {
-                    throw new InvalidPath(certificates.subList(0, 1), "one of the certificates has " + bytes
-                        + " bytes; the limit is " + MAX_BYTES, InvalidPath.REPLACE);
+                    throw new InvalidCertificatePath(certificates.subList(0, 1), "one of the certificates has " + bytes
+                        + " bytes; the limit is " + MAX_BYTES, InvalidCertificatePath.REPLACE);
                 }
             }
         }
@@ -7166,12 +7196,12 @@ public final class TokenRequest {
          * The shortest valid path from the server's own certificate to one that is trusted; empty if there is no path at all.
          * A trusted CA whose issuer is trusted, too, is not the end of a path: OpenSSL goes on as well.
          *
-         * @throws InvalidPath what is wrong with the shortest path, if there are some, and none is valid
+         * @throws InvalidCertificatePath what is wrong with the shortest path, if there are some, and none is valid
          */
         Optional<CertificatePath> pathTo(Set<X509Certificate> trusted) throws CertificateException {
             Set<X509Certificate> known = new LinkedHashSet<>(trusted);
             known.addAll(certificates);
-            Optional<InvalidPath> objection = Optional.empty();
+            Optional<InvalidCertificatePath> objection = Optional.empty();
             // Breadth first, and every certificate once, so this ends soon, whatever has signed what.
             Set<X509Certificate> seen = new HashSet<>(certificates.subList(0, 1));
             Deque<List<X509Certificate>> paths = new ArrayDeque<>(List.of(certificates.subList(0, 1)));
@@ -7184,7 +7214,7 @@ public final class TokenRequest {
                         CertificatePath complete = new CertificatePath(path, isSelfSigned(last));
                         complete.check();
                         return Optional.of(complete);
-                    } catch (InvalidPath e) {
+                    } catch (InvalidCertificatePath e) {
                         objection = objection.or(() -> Optional.of(e));
                     }
                 }
@@ -7229,7 +7259,8 @@ public final class TokenRequest {
             List<X509Certificate> pair = List.of(issuer, certificate);
             if (!signatures.containsKey(pair)) {
                 if (certificates.contains(issuer) && ++checked > MAX_SIGNATURES) {
-                    throw new InvalidPath(certificates.subList(0, 1), "the server shows too many certificates of one name",
+                    throw new InvalidCertificatePath(certificates.subList(0, 1),
+                        "the server shows too many certificates of one name",
                         SHORTEN);
                 }
                 signatures.put(pair, verifies(issuer.getPublicKey(), certificate));
@@ -7317,8 +7348,8 @@ public final class TokenRequest {
             }
         }
 
-        /** @throws InvalidPath if a rule is broken: the first one, from the server's own certificate upwards */
-        void check() throws InvalidPath {
+        /** @throws InvalidCertificatePath if a rule is broken: the first one, from the server's own certificate upwards */
+        void check() throws InvalidCertificatePath {
             int top = certificates.size() - 1;
             int cas = 0;
             for (int i = 0; i <= top; i++) {
@@ -7336,7 +7367,7 @@ public final class TokenRequest {
                         checkAuthority(i, cas);
                     }
                 } catch (CertificateParsingException e) {
-                    throw invalid(i, MALFORMED, InvalidPath.REPLACE);
+                    throw invalid(i, MALFORMED, InvalidCertificatePath.REPLACE);
                 }
                 boolean isSelfIssued = certificate.getSubjectX500Principal().equals(certificate.getIssuerX500Principal());
                 cas += i > 0 && !isSelfIssued ? 1 : 0;
@@ -7350,8 +7381,8 @@ public final class TokenRequest {
             checkWithJava(certificates.get(top), isWhole && isConstrained ? certificates : certificates.subList(0, top));
         }
 
-        private InvalidPath invalid(int at, String what, String remedy) {
-            return new InvalidPath(certificates, (at == 0 ? "it " : "its CA " + subject(certificates.get(at)) + " ")
+        private InvalidCertificatePath invalid(int at, String what, String remedy) {
+            return new InvalidCertificatePath(certificates, (at == 0 ? "it " : "its CA " + subject(certificates.get(at)) + " ")
                 + what, remedy);
         }
 
@@ -7367,7 +7398,7 @@ public final class TokenRequest {
             }
         }
 
-        private void checkValidity(int at) throws InvalidPath {
+        private void checkValidity(int at) throws InvalidCertificatePath {
             try {
                 certificates.get(at).checkValidity();
             } catch (CertificateExpiredException e) {
@@ -7382,10 +7413,10 @@ public final class TokenRequest {
          * Java passes over what it cannot read, unless it is critical. So that what limits a certificate is not lost in this
          * way, such extensions must be readable.
          */
-        private void checkExtensions(int at) throws CertificateParsingException, InvalidPath {
+        private void checkExtensions(int at) throws CertificateParsingException, InvalidCertificatePath {
             X509Certificate certificate = certificates.get(at);
             if (certificate.hasUnsupportedCriticalExtension()) {
-                throw invalid(at, "has a critical extension that is not known here", InvalidPath.REPLACE);
+                throw invalid(at, "has a critical extension that is not known here", InvalidCertificatePath.REPLACE);
             }
             boolean isReadable = (certificate.getKeyUsage() != null || extension(certificate, KEY_USAGE).isEmpty())
                 && (certificate.getExtendedKeyUsage() != null || extension(certificate, EXTENDED_KEY_USAGE).isEmpty())
@@ -7400,27 +7431,27 @@ public final class TokenRequest {
                 isReadable = false;
             }
             if (!isReadable) {
-                throw invalid(at, MALFORMED, InvalidPath.REPLACE);
+                throw invalid(at, MALFORMED, InvalidCertificatePath.REPLACE);
             }
         }
 
-        private void checkKey(int at) throws InvalidPath {
+        private void checkKey(int at) throws InvalidCertificatePath {
             PublicKey key = certificates.get(at).getPublicKey();
             // Of other kinds Java knows no weak ones: the smallest EC key has 256 bits.
             int bits = key instanceof RSAKey rsa ? rsa.getModulus().bitLength()
                 : key instanceof DSAKey dsa ? dsa.getParams() == null ? 0 : dsa.getParams().getP().bitLength() : MIN_BITS;
             if (bits < MIN_BITS) {
                 throw invalid(at, "has a key of " + bits + " bits (" + key.getAlgorithm() + "); at least " + MIN_BITS
-                    + " are needed", InvalidPath.REPLACE);
+                    + " are needed", InvalidCertificatePath.REPLACE);
             }
         }
 
         /** Of what is trusted without its issuer, too: stricter than OpenSSL, which does not look at that signature. */
-        private void checkHash(int at) throws InvalidPath {
+        private void checkHash(int at) throws InvalidCertificatePath {
             String algorithm = signatureAlgorithm(certificates.get(at));
             if (isBroken(algorithm)) {
                 throw invalid(at, "is signed with " + algorithm + ", which can be forged; SHA-256 or better is needed",
-                    InvalidPath.REPLACE);
+                    InvalidCertificatePath.REPLACE);
             }
         }
 
@@ -7452,42 +7483,44 @@ public final class TokenRequest {
          * Extended key usage limits a CA's certificate, too, and "any" is not enough. The server's own key signs: TLS with
          * forward secrecy wants nothing else of it.
          */
-        private void checkPurpose(int at) throws InvalidPath, CertificateParsingException {
+        private void checkPurpose(int at) throws InvalidCertificatePath, CertificateParsingException {
             X509Certificate certificate = certificates.get(at);
             List<String> purposes = certificate.getExtendedKeyUsage();
             if (purposes != null && !purposes.contains(SERVER_AUTH)) {
-                throw invalid(at, "is not for TLS servers: its extended key usage lacks serverAuth", InvalidPath.REPLACE);
+                throw invalid(at, "is not for TLS servers: its extended key usage lacks serverAuth",
+                    InvalidCertificatePath.REPLACE);
             }
             boolean[] usage = certificate.getKeyUsage();
             if (at == 0 && usage != null && !usage[DIGITAL_SIGNATURE]) {
-                throw invalid(at, "is not for TLS servers: its key usage lacks digitalSignature", InvalidPath.REPLACE);
+                throw invalid(at, "is not for TLS servers: its key usage lacks digitalSignature", InvalidCertificatePath.REPLACE);
             }
             for (Der type : at == 0 ? extension(certificate, NETSCAPE_TYPE) : List.<Der>of()) {
                 if (type.value().length < 2 || (type.value()[1] & NETSCAPE_SERVER) == 0) {
-                    throw invalid(at, "is not for TLS servers: its Netscape certificate type is another", InvalidPath.REPLACE);
+                    throw invalid(at, "is not for TLS servers: its Netscape certificate type is another",
+                        InvalidCertificatePath.REPLACE);
                 }
             }
         }
 
         /** @param cas how many CAs are below it, not counting those that only give themselves another key */
-        private void checkAuthority(int at, int cas) throws InvalidPath {
+        private void checkAuthority(int at, int cas) throws InvalidCertificatePath {
             X509Certificate certificate = certificates.get(at);
             int length = certificate.getBasicConstraints();
             if (length < 0) {
-                throw invalid(at, "is not a CA (basicConstraints)", InvalidPath.REPLACE);
+                throw invalid(at, "is not a CA (basicConstraints)", InvalidCertificatePath.REPLACE);
             }
             if (cas > length) {
                 throw invalid(at, "allows " + length + " CAs below it, and there are " + cas + " (pathLenConstraint)",
-                    InvalidPath.REPLACE);
+                    InvalidCertificatePath.REPLACE);
             }
             boolean[] usage = certificate.getKeyUsage();
             if (usage != null && !usage[KEY_CERT_SIGN]) {
-                throw invalid(at, "may not sign certificates (keyUsage)", InvalidPath.REPLACE);
+                throw invalid(at, "may not sign certificates (keyUsage)", InvalidCertificatePath.REPLACE);
             }
         }
 
         /** Signatures, name constraints, and all that RFC 5280 says besides. */
-        private void checkWithJava(X509Certificate trusted, List<X509Certificate> checked) throws InvalidPath {
+        private void checkWithJava(X509Certificate trusted, List<X509Certificate> checked) throws InvalidCertificatePath {
             if (checked.isEmpty()) {
                 return;
             }
@@ -7500,13 +7533,14 @@ public final class TokenRequest {
                 CertPathValidator.getInstance("PKIX").validate(CertificateFactory.getInstance("X.509").generateCertPath(checked),
                     parameters);
             } catch (CertPathValidatorException e) {
-                throw new InvalidPath(certificates,
+                throw new InvalidCertificatePath(certificates,
                     e.getReason() == PKIXReason.INVALID_NAME ? "the name constraints of its CAs do not allow its names"
                     : e.getReason() == PKIXReason.INVALID_POLICY ? "its CAs demand a policy that it does not have"
-                    : "its chain is not valid: " + e.getMessage(), InvalidPath.REPLACE);
+                    : "its chain is not valid: " + e.getMessage(), InvalidCertificatePath.REPLACE);
             } catch (GeneralSecurityException | RuntimeException e) { // which Java throws at an empty name in constraints
-                throw new InvalidPath(certificates, "Java cannot check its chain (" + e.getClass().getSimpleName() + ")",
-                    InvalidPath.REPLACE);
+                throw new InvalidCertificatePath(certificates, "Java cannot check its chain (" + e.getClass().getSimpleName()
+                + ")",
+                    InvalidCertificatePath.REPLACE);
             }
         }
 
@@ -7605,7 +7639,7 @@ public final class TokenRequest {
             String last = host.substring(host.lastIndexOf('.') + 1);
             boolean isNumber = last.startsWith("0x") || last.chars().allMatch(c -> c >= '0' && c <= '9');
             return host.contains(":") || isNumber
-                ? Optional.of(Numeric.address(host).map(InetAddress::getAddress).orElse(new byte[0])) : Optional.empty();
+                ? Optional.of(NumericAddress.address(host).map(InetAddress::getAddress).orElse(new byte[0])) : Optional.empty();
         }
 
         private static String addressText(byte[] bytes) {
@@ -7680,9 +7714,9 @@ public final class TokenRequest {
         private static final String SKIP_HOST_CHECK = "SSL_SKIP_HOST_CHECK";
         private final Configuration configuration;
         private final Map<String, String> environment;
-        private final Anchors anchors;
+        private final TrustOptions trustOptions;
         private final Deadline deadline;
-        private final Listener listener;
+        private final UserInterface ui;
         private final InputFiles files;
         private final KnownHosts knownHosts;
         private final boolean useSystemCas;
@@ -7691,14 +7725,14 @@ public final class TokenRequest {
         private final boolean skipsHostCheck;
         private final List<String> sources = new ArrayList<>();
         private String hostName = "";
-        private Use use = Use.LOGIN;
+        private CertificateUse use = CertificateUse.LOGIN;
         private Optional<Rejection> rejection = Optional.empty();
         /** Whom to ask about; nobody is asked about the same one twice. */
-        private Optional<Stranger> stranger = Optional.empty();
+        private Optional<UntrustedCertificate> stranger = Optional.empty();
         private Optional<X509Certificate> confirmed = Optional.empty();
 
         /** What the connection is for: a login proves the server to us, a bearer token must not reach a wrong one. */
-        enum Use { LOGIN, BEARER_TOKEN }
+        enum CertificateUse { LOGIN, BEARER_TOKEN }
 
         /** The server is not trusted. The message is for people, a line and further ones with particulars. */
         private static final class Rejection extends CertificateException {
@@ -7706,9 +7740,9 @@ public final class TokenRequest {
             /** Whether nothing else is to be tried with this server. */
             private final boolean isFinal;
             /** The certificate that a person can accept, if there is no other objection. */
-            private final transient Optional<Stranger> stranger;
+            private final transient Optional<UntrustedCertificate> stranger;
 
-            Rejection(List<String> lines, boolean isFinal, Optional<Stranger> stranger, CertificateException cause) {
+            Rejection(List<String> lines, boolean isFinal, Optional<UntrustedCertificate> stranger, CertificateException cause) {
                 super(String.join("\n", lines), cause);
                 this.isFinal = isFinal;
                 this.stranger = stranger;
@@ -7716,48 +7750,49 @@ public final class TokenRequest {
         }
 
         /** A certificate that nobody vouches for: the last one of a chain. */
-        private record Stranger(X509Certificate certificate, boolean isCa) { }
+        private record UntrustedCertificate(X509Certificate certificate, boolean isCa) { }
 
-        /** @throws Failure CONFIGURATION; USAGE if the CAs that the command line names are not there */
-        ServerTrust(Circumstances circumstances) throws Failure {
-            this.configuration = circumstances.configuration();
-            this.environment = circumstances.host().environment();
-            this.anchors = circumstances.anchors();
-            this.deadline = circumstances.deadline();
-            this.listener = circumstances.listener();
-            this.files = circumstances.files();
-            this.knownHosts = KnownHosts.of(configuration, circumstances.host(), circumstances.files());
+        /** @throws CommandException CONFIGURATION; USAGE if the CAs that the command line names are not there */
+        ServerTrust(Context context) throws CommandException {
+            this.configuration = context.configuration();
+            this.environment = context.host().environment();
+            this.trustOptions = context.trustOptions();
+            this.deadline = context.deadline();
+            this.ui = context.ui();
+            this.files = context.files();
+            this.knownHosts = KnownHosts.of(configuration, context.host(), context.files());
             this.useSystemCas = configuration.flag("AUTH_SSL_CLIENT_USE_DEFAULT_CAS", true);
             this.bootstrap = configuration.flag(BOOTSTRAP, false);
             this.asks = configuration.flag(PROMPT, true);
             this.skipsHostCheck = configuration.flag(SKIP_HOST_CHECK, false);
-            if (anchors.caFile().isPresent()) {
-                checkCaFile(anchors.caFile().get());
+            if (trustOptions.caFile().isPresent()) {
+                checkCaFile(trustOptions.caFile().get());
             }
         }
 
-        private void checkCaFile(String name) throws Failure {
+        private void checkCaFile(String name) throws CommandException {
             String objection = "this one has none that can be read";
             try {
-                if (!parse(files.read(Path.of(name), Origin.USER, Content.TRUST, MAX_BYTES)).isEmpty()) {
+                if (!parse(files.read(Path.of(name), FileOrigin.USER, FilePurpose.TRUST, MAX_BYTES)).isEmpty()) {
                     return;
                 }
             } catch (NoSuchFileException | InvalidPathException e) {
                 objection = "there is no such file";
-            } catch (InputFiles.Refused e) {
+            } catch (InputFiles.RefusedFileException e) {
                 objection = "this one " + reason(e);
             } catch (InterruptedIOException e) {
                 objection = reason(e);
             } catch (IOException e) {
                 // a directory, or unreadable
             }
-            throw new Failure(Reason.USAGE, ArgumentParser.PROGRAM + ": Invalid argument for -cafile: " + printable(name)
+            throw new CommandException(ErrorCode.USAGE, ArgumentParser.PROGRAM + ": Invalid argument for -cafile: "
+                + printable(name)
                 + ".", "It takes a file with certificates of CAs (PEM); " + objection + ".");
         }
 
         /** Whether a host's name is needed for the check. */
-        boolean needsName(Use purpose) {
-            return !skipsHostCheck || purpose == Use.BEARER_TOKEN;
+        boolean needsName(CertificateUse purpose) {
+            return !skipsHostCheck || purpose == CertificateUse.BEARER_TOKEN;
         }
 
         /** Makes ready for another login. */
@@ -7776,7 +7811,7 @@ public final class TokenRequest {
         }
 
         /** A TLS engine for one connection to this host. */
-        SSLEngine engine(String hostName, Use use) {
+        SSLEngine engine(String hostName, CertificateUse use) {
             try {
                 this.hostName = hostName;
                 this.use = use;
@@ -7852,44 +7887,46 @@ public final class TokenRequest {
                 throws CertificateException {
             List<X509Certificate> path = List.of(chain[0]);
             try {
-                ShownCertificates shown = new ShownCertificates(chain);
+                PresentedCertificates shown = new PresentedCertificates(chain);
                 path = shown.path();
-                Judgement judgement = judge(shown, path, keyType);
+                TrustDecision judgement = judge(shown, path, keyType);
                 identify(judgement.path());
-                if (judgement.ground() == Ground.STRANGER) {
+                if (judgement.ground() == Trust.UNVERIFIED) {
                     askMemory(path);
                 }
                 if (!needsName(use)) {
-                    listener.warn(SKIP_HOST_CHECK + " is on (" + source(SKIP_HOST_CHECK)
+                    ui.warn(SKIP_HOST_CHECK + " is on (" + source(SKIP_HOST_CHECK)
                         + "): the certificate may be another host's.");
                 }
             } catch (Rejection e) {
                 rejection = Optional.of(e);
                 stranger = e.stranger.or(() -> stranger); // SCITOKENS, which asks nobody, may come after SSL
                 throw e;
-            } catch (InvalidPath e) {
+            } catch (InvalidCertificatePath e) {
                 rejection = Optional.of(untrusted(e.path, e.getMessage(), List.of(e.remedy), Optional.empty()));
                 throw e;
             } catch (CertificateException e) {
-                rejection = Optional.of(untrusted(path, e.getMessage(), List.of(InvalidPath.REPLACE), Optional.empty()));
+                rejection = Optional.of(untrusted(path, e.getMessage(), List.of(InvalidCertificatePath.REPLACE),
+                    Optional.empty()));
                 throw e;
             }
         }
 
         /** What a chain leads to: something that vouches for it, or only to its own last certificate. */
-        private enum Ground { VOUCHED, STRANGER }
+        private enum Trust { VERIFIED, UNVERIFIED }
 
         /** The valid path that was found, and what stands at its end. */
-        private record Judgement(CertificatePath path, Ground ground) { }
+        private record TrustDecision(CertificatePath path, Trust ground) { }
 
         /** @param path as far as it is shown */
-        private Judgement judge(ShownCertificates shown, List<X509Certificate> path, String keyType) throws CertificateException {
-            if (!anchors.fingerprints().isEmpty()) {
-                return new Judgement(expected(shown, path), Ground.VOUCHED);
+        private TrustDecision judge(PresentedCertificates shown, List<X509Certificate> path, String keyType)
+            throws CertificateException {
+            if (!trustOptions.fingerprints().isEmpty()) {
+                return new TrustDecision(expected(shown, path), Trust.VERIFIED);
             }
             Optional<CertificatePath> vouched = byCas(shown, keyType);
-            return vouched.isPresent() ? new Judgement(vouched.get(), Ground.VOUCHED)
-                : new Judgement(byItself(shown, path), Ground.STRANGER);
+            return vouched.isPresent() ? new TrustDecision(vouched.get(), Trust.VERIFIED)
+                : new TrustDecision(byItself(shown, path), Trust.UNVERIFIED);
         }
 
         private void identify(CertificatePath path) throws CertificateException {
@@ -7909,10 +7946,10 @@ public final class TokenRequest {
         // ---- What the chain may lead to ----
 
         /** Where certificates are expected by their fingerprints, the path must lead to one of them. */
-        private CertificatePath expected(ShownCertificates shown, List<X509Certificate> path) throws CertificateException {
+        private CertificatePath expected(PresentedCertificates shown, List<X509Certificate> path) throws CertificateException {
             Set<X509Certificate> expected = new LinkedHashSet<>();
             for (X509Certificate certificate : shown.all()) {
-                if (anchors.fingerprints().contains(fingerprint(certificate))) {
+                if (trustOptions.fingerprints().contains(fingerprint(certificate))) {
                     expected.add(certificate);
                 }
             }
@@ -7922,7 +7959,7 @@ public final class TokenRequest {
             }
             List<String> lines = new ArrayList<>(List.of("the certificate is not the expected one"));
             lines.addAll(description(path));
-            lines.add("expected: SHA-256 " + String.join(" or ", anchors.fingerprints()));
+            lines.add("expected: SHA-256 " + String.join(" or ", trustOptions.fingerprints()));
             lines.add("somebody may sit in between; or the pool has a new certificate, which its administrator can confirm");
             throw new Rejection(lines, true, Optional.empty(), new CertificateException());
         }
@@ -7931,18 +7968,18 @@ public final class TokenRequest {
          * The path to one of our CAs; the system's are not read unless needed. A chain that leads to one of the user's CAs, and
          * is wrong in another way, is not the system's to forgive.
          */
-        private Optional<CertificatePath> byCas(ShownCertificates shown, String keyType) throws CertificateException {
+        private Optional<CertificatePath> byCas(PresentedCertificates shown, String keyType) throws CertificateException {
             sources.clear();
             Optional<CertificatePath> path = shown.pathTo(new LinkedHashSet<>(ownCas()));
-            return path.isPresent() || !useSystemCas || anchors.caFile().isPresent() ? path : bySystemCas(shown, keyType);
+            return path.isPresent() || !useSystemCas || trustOptions.caFile().isPresent() ? path : bySystemCas(shown, keyType);
         }
 
-        private Optional<CertificatePath> bySystemCas(ShownCertificates shown, String keyType) throws CertificateException {
+        private Optional<CertificatePath> bySystemCas(PresentedCertificates shown, String keyType) throws CertificateException {
             Optional<String> named = Optional.ofNullable(environment.get("SSL_CERT_FILE"));
             Optional<Path> bundle = Stream.concat(named.stream(), SYSTEM_BUNDLES.stream()).map(Path::of)
                 .filter(Files::isReadable).findFirst();
             List<X509Certificate> cas = bundle.map(file -> read(file,
-                named.filter(file.toString()::equals).isPresent() ? Origin.USER : Origin.DEFAULT)).orElse(List.of());
+                named.filter(file.toString()::equals).isPresent() ? FileOrigin.USER : FileOrigin.DEFAULT)).orElse(List.of());
             if (!cas.isEmpty()) {
                 return shown.pathTo(new LinkedHashSet<>(cas));
             }
@@ -7966,13 +8003,13 @@ public final class TokenRequest {
         }
 
         /** Looks away from what the chain leads to, and from nothing else. */
-        private CertificatePath byItself(ShownCertificates shown, List<X509Certificate> path) throws CertificateException {
-            if (use == Use.BEARER_TOKEN) {
+        private CertificatePath byItself(PresentedCertificates shown, List<X509Certificate> path) throws CertificateException {
+            if (use == CertificateUse.BEARER_TOKEN) {
                 throw untrusted(path, sources.isEmpty() ? "no CA is known" : "its CA is not known here", List.of("a bearer token"
                     + " goes only to a server for which a CA vouches, or -fingerprint: whoever has it, can use it"),
                     Optional.empty());
             }
-            if (anchors.caFile().isPresent()) {
+            if (trustOptions.caFile().isPresent()) {
                 throw untrusted(path, "its CA is not in the file of -cafile", List.of("to trust it: -cafile FILE with the"
                     + " certificate of the pool's CA; or without -cafile, by an answer"), Optional.empty());
             }
@@ -7986,10 +8023,10 @@ public final class TokenRequest {
                 return;
             }
             try {
-                KnownHosts.Finding finding = knownHosts.find(hostName, last);
-                switch (finding.opinion()) {
-                    case REFUSED -> throw refused(path, finding.place());
-                    case CHANGED -> throw changed(path, finding);
+                KnownHosts.KnownHostsEntry knownHostsEntry = knownHosts.find(hostName, last);
+                switch (knownHostsEntry.opinion()) {
+                    case REFUSED -> throw refused(path, knownHostsEntry.place());
+                    case CHANGED -> throw changed(path, knownHostsEntry);
                     case ACCEPTED -> warnOfBootstrap(last);
                     case NONE -> {
                         if (!bootstrap) {
@@ -8007,7 +8044,7 @@ public final class TokenRequest {
 
         private void warnOfBootstrap(X509Certificate certificate) throws CertificateException {
             if (bootstrap) {
-                listener.warn(BOOTSTRAP + " is on (" + source(BOOTSTRAP) + "): the certificate of " + hostName
+                ui.warn(BOOTSTRAP + " is on (" + source(BOOTSTRAP) + "): the certificate of " + hostName
                     + " (SHA-256 " + fingerprint(certificate) + ") is trusted, though nobody vouches for it.");
             }
         }
@@ -8020,10 +8057,10 @@ public final class TokenRequest {
          * Asks the user whether the certificate that was rejected is to be trusted, and remembers the answer.
          *
          * @return whether it is; false, too, if there is nobody to ask, or another objection
-         * @throws Failure NOT_AUTHENTICATED if nobody answers in time
+         * @throws CommandException NOT_AUTHENTICATED if nobody answers in time
          */
-        boolean confirm() throws Failure {
-            Optional<Stranger> asked = stranger.filter(one -> asks);
+        boolean confirm() throws CommandException {
+            Optional<UntrustedCertificate> asked = stranger.filter(one -> asks);
             stranger = Optional.empty();
             if (asked.isEmpty()) {
                 return false;
@@ -8031,7 +8068,7 @@ public final class TokenRequest {
             X509Certificate certificate = asked.get().certificate();
             try {
                 List<String> question = question(asked.get());
-                Optional<Boolean> answer = deadline.question(() -> listener.confirm(question), "-fingerprint "
+                Optional<Boolean> answer = deadline.question(() -> ui.confirm(question), "-fingerprint "
                     + fingerprint(certificate) + ", or -cafile FILE with the certificate of the pool's CA, answers it.");
                 if (answer.isPresent()) {
                     confirmed = answer.filter(yes -> yes).map(yes -> certificate);
@@ -8039,7 +8076,7 @@ public final class TokenRequest {
                     knownHosts.add(hostName, certificate, answer.get());
                 }
             } catch (IOException e) {
-                listener.warn("the answer is not remembered: cannot write " + knownHosts.file() + ": "
+                ui.warn("the answer is not remembered: cannot write " + knownHosts.file() + ": "
                     + numbered(reason(e)));
             } catch (CertificateException e) {
                 throw new AssertionError("a certificate that was read cannot be written", e);
@@ -8048,7 +8085,7 @@ public final class TokenRequest {
         }
 
         /** In the original's words. condor_io/ca_utils.cpp, ask_cert_confirmation */
-        private List<String> question(Stranger stranger) throws CertificateException {
+        private List<String> question(UntrustedCertificate stranger) throws CertificateException {
             return List.of("The remote host " + hostName + " presented an untrusted " + (stranger.isCa() ? "CA " : "")
                 + "certificate with the following fingerprint:", "SHA-256: " + fingerprint(stranger.certificate()),
                 "Subject: " + CertificatePath.subject(stranger.certificate()),
@@ -8058,8 +8095,8 @@ public final class TokenRequest {
         // ---- CAs ----
 
         private List<X509Certificate> ownCas() {
-            if (anchors.caFile().isPresent()) {
-                return read(Path.of(anchors.caFile().get()), Origin.USER);
+            if (trustOptions.caFile().isPresent()) {
+                return read(Path.of(trustOptions.caFile().get()), FileOrigin.USER);
             }
             List<X509Certificate> cas = new ArrayList<>();
             // Of several files the last readable one counts, as in the original.
@@ -8078,7 +8115,7 @@ public final class TokenRequest {
             try (Stream<Path> entries = Files.list(directory)) {
                 for (Path entry : entries.filter(entry -> HASHED.matcher(entry.getFileName().toString()).matches()).sorted()
                         .toList()) {
-                    cas.addAll(read(entry, Origin.CONFIGURATION, Content.LISTED).orElse(List.of()));
+                    cas.addAll(read(entry, FileOrigin.CONFIGURATION, FilePurpose.LISTED).orElse(List.of()));
                 }
                 sources.add(directory + " (" + cas.size() + ")");
             } catch (IOException e) {
@@ -8087,20 +8124,20 @@ public final class TokenRequest {
             return cas;
         }
 
-        private List<X509Certificate> read(Path file, Origin origin) {
-            Optional<List<X509Certificate>> cas = read(file, origin, Content.TRUST);
+        private List<X509Certificate> read(Path file, FileOrigin origin) {
+            Optional<List<X509Certificate>> cas = read(file, origin, FilePurpose.TRUST);
             cas.ifPresent(certificates -> sources.add(file + " (" + certificates.size() + ")"));
             return cas.orElse(List.of());
         }
 
         /** The certificates of a file; empty if it cannot be read, which is then among the sources. */
-        private Optional<List<X509Certificate>> read(Path file, Origin origin, Content content) {
+        private Optional<List<X509Certificate>> read(Path file, FileOrigin origin, FilePurpose content) {
             try {
                 return Optional.of(parse(files.read(file, origin, content, MAX_BYTES)));
             } catch (NoSuchFileException e) {
                 sources.add(file + " (no such file)");
-            } catch (InputFiles.Refused e) {
-                listener.warn(printable(file.toString()) + " is not used: it " + reason(e) + ".");
+            } catch (InputFiles.RefusedFileException e) {
+                ui.warn(printable(file.toString()) + " is not used: it " + reason(e) + ".");
                 sources.add(file + " (not used: it " + reason(e) + ")");
             } catch (AccessDeniedException e) {
                 sources.add(file + " (not readable)");
@@ -8122,10 +8159,10 @@ public final class TokenRequest {
         // ---- Words ----
 
         private Rejection untrusted(List<X509Certificate> path, String why, List<String> remedies,
-                Optional<Stranger> stranger) {
+                Optional<UntrustedCertificate> stranger) {
             List<String> lines = new ArrayList<>(List.of("the certificate is not trusted: " + printable(why)));
             lines.addAll(description(path));
-            Set<String> expected = anchors.fingerprints();
+            Set<String> expected = trustOptions.fingerprints();
             lines.add("trusted are: " + (!expected.isEmpty() ? "SHA-256 " + String.join(" or ", expected)
                 : sources.isEmpty() ? "no CAs" : String.join(", ", sources)));
             lines.addAll(remedies);
@@ -8141,7 +8178,7 @@ public final class TokenRequest {
                 "or by the certificate of the pool's CA: -cafile FILE, or AUTH_SSL_CLIENT_CAFILE",
                 asks ? "or by an answer: at a terminal you are asked"
                     : "or by an answer: at a terminal you are asked, unless " + PROMPT + " is off, as it is ("
-                        + source(PROMPT) + ")"), Optional.of(new Stranger(last, isCa)));
+                        + source(PROMPT) + ")"), Optional.of(new UntrustedCertificate(last, isCa)));
         }
 
         private Rejection refused(List<X509Certificate> path, String place) {
@@ -8151,10 +8188,10 @@ public final class TokenRequest {
             return new Rejection(lines, true, Optional.empty(), new CertificateException());
         }
 
-        private Rejection changed(List<X509Certificate> path, KnownHosts.Finding finding) {
+        private Rejection changed(List<X509Certificate> path, KnownHosts.KnownHostsEntry knownHostsEntry) {
             List<String> lines = new ArrayList<>(List.of("THE CERTIFICATE OF " + hostName + " HAS CHANGED since it was "
-                + "trusted (" + finding.place() + ")",
-                "trusted is: " + finding.other().map(other -> "SHA-256 " + fingerprint(other))
+                + "trusted (" + knownHostsEntry.place() + ")",
+                "trusted is: " + knownHostsEntry.other().map(other -> "SHA-256 " + fingerprint(other))
                     .orElse("one for which a CA vouched"),
                 "shown was: SHA-256 " + fingerprint(path.get(path.size() - 1))));
             lines.addAll(description(path));
@@ -8183,7 +8220,7 @@ public final class TokenRequest {
         /** In the form of condor_ssl_fingerprint. */
         static String fingerprint(X509Certificate certificate) {
             try {
-                return HexFormat.ofDelimiter(":").formatHex(Keys.sha256().digest(certificate.getEncoded()));
+                return HexFormat.ofDelimiter(":").formatHex(KeyDerivation.sha256().digest(certificate.getEncoded()));
             } catch (CertificateException e) {
                 throw new AssertionError("a certificate that was read cannot be written", e);
             }
@@ -8223,13 +8260,13 @@ public final class TokenRequest {
         }
     }
 
-    // ==== 15. Authenticator: the methods, one class each ====
+    // ==== 15. Authenticator: authentication methods, one class each ====
 
     /** One method did not succeed; the conversation may go on with another. */
-    static final class MethodFailed extends Exception {
+    static final class AuthenticationException extends Exception {
         private static final long serialVersionUID = 1L;
 
-        MethodFailed(String why) {
+        AuthenticationException(String why) {
             super(why);
         }
     }
@@ -8238,7 +8275,8 @@ public final class TokenRequest {
      * A method of authentication, seen from the client. It knows the stream and nothing of policies or commands.
      *
      * <p>A method fails on both sides at the same point, so it always finishes its own exchange before it throws
-     * {@link MethodFailed}. To add one: its bit in {@link AuthMethod}, a class here, a line in {@link Security#offers}.
+     * {@link AuthenticationException}. To add one: its bit in {@link AuthMethod}, a class here, a line in {@link
+     * Security#offers}.
      */
     sealed interface Authenticator {
         AuthMethod method();
@@ -8248,7 +8286,7 @@ public final class TokenRequest {
          *
          * @return what it came to
          */
-        Authenticated authenticate(CedarStream stream) throws IOException, MethodFailed;
+        Authenticated authenticate(CedarStream stream) throws IOException, AuthenticationException;
     }
 
     /**
@@ -8281,11 +8319,11 @@ public final class TokenRequest {
         }
 
         @Override
-        public Authenticated authenticate(CedarStream stream) throws IOException, MethodFailed {
+        public Authenticated authenticate(CedarStream stream) throws IOException, AuthenticationException {
             stream.send(stream.message().number(1).string(name));
             MessageReader verdict = stream.receive("answer to CLAIMTOBE");
             if (verdict.number() != 1) {
-                throw new MethodFailed("the pool does not believe that we are " + name);
+                throw new AuthenticationException("the pool does not believe that we are " + name);
             }
             verdict.end();
             return new Authenticated(new byte[0], ServerName.unknown(method()));
@@ -8303,10 +8341,10 @@ public final class TokenRequest {
         }
 
         @Override
-        public Authenticated authenticate(CedarStream stream) throws IOException, MethodFailed {
+        public Authenticated authenticate(CedarStream stream) throws IOException, AuthenticationException {
             MessageReader verdict = stream.receive("answer to ANONYMOUS");
             if (verdict.number() != 1) {
-                throw new MethodFailed("the pool refused");
+                throw new AuthenticationException("the pool refused");
             }
             verdict.end();
             return new Authenticated(new byte[0], ServerName.unknown(method()));
@@ -8358,20 +8396,20 @@ public final class TokenRequest {
         record Requested(Path directory, Optional<String> extension) { }
 
         @Override
-        public Authenticated authenticate(CedarStream stream) throws IOException, MethodFailed {
+        public Authenticated authenticate(CedarStream stream) throws IOException, AuthenticationException {
             MessageReader message = stream.receive("FS directory name");
             String path = message.string();
             message.end();
             Optional<String> extension = Optional.empty();
-            Optional<OwnDirectory> created = Optional.empty();
+            Optional<TemporaryDirectory> created = Optional.empty();
             String complaint = "";
             try {
                 Requested requested = requested(path);
                 extension = requested.extension();
                 complaint = "cannot create the directory " + printable(requested.directory().toString())
                     + " that the pool asked for: ";
-                created = Optional.of(OwnDirectory.create(requested.directory(), user));
-            } catch (MethodFailed e) {
+                created = Optional.of(TemporaryDirectory.create(requested.directory(), user));
+            } catch (AuthenticationException e) {
                 complaint = e.getMessage();
             } catch (IOException e) {
                 complaint += reason(e);
@@ -8384,20 +8422,21 @@ public final class TokenRequest {
                 boolean granted = verdict.number() == 0;
                 verdict.end();
                 if (created.isEmpty() || !granted) {
-                    throw new MethodFailed(created.isEmpty() ? complaint : "the pool does not see, or does not accept, the"
+                    throw new AuthenticationException(created.isEmpty() ? complaint
+                        : "the pool does not see, or does not accept, the"
                         + " directory " + printable(created.get().path().toString())
                         + " that it asked for; FS needs a pool on this machine, with the same file system");
                 }
                 return new Authenticated(new byte[0], ServerName.unknown(method()));
             } finally {
-                created.ifPresent(OwnDirectory::close);
+                created.ifPresent(TemporaryDirectory::close);
             }
         }
 
-        /** @throws MethodFailed if it is not what a server may ask for */
-        Requested requested(String path) throws MethodFailed {
+        /** @throws AuthenticationException if it is not what a server may ask for */
+        Requested requested(String path) throws AuthenticationException {
             if (path.isEmpty()) {
-                throw new MethodFailed("the pool could not name a directory (its log says why)");
+                throw new AuthenticationException("the pool could not name a directory (its log says why)");
             }
             // A server of 23.x whose FS_LOCAL_DIR ends in a slash puts another one behind it.
             String plain = path.length() > PATH_MAX ? "" : plain(path);
@@ -8406,21 +8445,21 @@ public final class TokenRequest {
             boolean addressed = fits && name.group(1) != null;
             Optional<InetSocketAddress> address = addressed ? address(name.group(1), name.group(2)) : Optional.empty();
             if (!fits || addressed != address.isPresent()) {
-                throw new MethodFailed("the pool named " + printable(path)
+                throw new AuthenticationException("the pool named " + printable(path)
                     + ", which is not of the form that HTCondor uses below " + parent);
             }
             if (!binding) {
                 return new Requested(Path.of(plain), Optional.empty());
             }
             if (!addressed) {
-                throw new MethodFailed("the server's directory name does not contain its address" + RELAYED);
+                throw new AuthenticationException("the server's directory name does not contain its address" + RELAYED);
             }
             if (name.group(3) != null) {
                 String extension = endpoint();
                 return new Requested(Path.of(plain + extension), Optional.of(extension));
             }
             if (!address.get().equals(new InetSocketAddress(peer.getAddress(), peer.getPort()))) {
-                throw new MethodFailed("the server's directory name contains the address " + Target.text(address.get())
+                throw new AuthenticationException("the server's directory name contains the address " + Target.text(address.get())
                     + " and not " + Target.text(peer) + ", to which we are connected" + RELAYED);
             }
             return new Requested(Path.of(plain), Optional.empty());
@@ -8428,16 +8467,16 @@ public final class TokenRequest {
 
         private static Optional<InetSocketAddress> address(String ip, String port) {
             int number = Integer.parseInt(port);
-            return Numeric.address(ip).filter(it -> number >= 1 && number <= 65535)
+            return NumericAddress.address(ip).filter(it -> number >= 1 && number <= 65535)
                 .map(it -> new InetSocketAddress(it, number));
         }
 
         /** Our view of the server's address: {@code ip:port[?sock=id]}, without the name of an interface of ours. */
-        private String endpoint() throws MethodFailed {
+        private String endpoint() throws AuthenticationException {
             String ip = Target.text(peer.getAddress()).replaceFirst("%.*", "");
             // Nothing but one plain name may come of it.
             if (sharedPortId.filter(id -> !Sinful.isSharedPortId(id)).isPresent()) {
-                throw new MethodFailed("the pool's address has a sock= that is none");
+                throw new AuthenticationException("the pool's address has a sock= that is none");
             }
             return (ip.contains(":") ? "[" + ip + "]" : ip) + ":" + peer.getPort()
                 + sharedPortId.map(id -> "?sock=" + id).orElse("");
@@ -8458,7 +8497,7 @@ public final class TokenRequest {
      * the directory that was opened when it was made; staying open, that one keeps its number to itself. Where Java, or
      * the parent's rights, allow nothing relative to it, it goes by name.
      */
-    private static final class OwnDirectory implements Closeable {
+    private static final class TemporaryDirectory implements Closeable {
         private final Path path;
         private final Optional<SecureDirectoryStream<Path>> parent;
         private final Thread end = new Thread(this::remove, "own-directory");
@@ -8466,7 +8505,7 @@ public final class TokenRequest {
         private Optional<Object> number = Optional.empty();
         private boolean over;
 
-        private OwnDirectory(Path path) throws IOException {
+        private TemporaryDirectory(Path path) throws IOException {
             this.path = path;
             this.parent = open(path.getParent());
         }
@@ -8476,8 +8515,8 @@ public final class TokenRequest {
          *
          * @param user who must own it then; empty for anybody
          */
-        static OwnDirectory create(Path path, Optional<UserPrincipal> user) throws IOException {
-            OwnDirectory directory = new OwnDirectory(path);
+        static TemporaryDirectory create(Path path, Optional<UserPrincipal> user) throws IOException {
+            TemporaryDirectory directory = new TemporaryDirectory(path);
             try {
                 Runtime.getRuntime().addShutdownHook(directory.end);
                 directory.make(user);
@@ -8546,8 +8585,8 @@ public final class TokenRequest {
             } catch (IOException e) {
                 return; // somebody has taken it away, or put something into it
             } finally {
-                parent.ifPresent(OwnDirectory::close);
-                opened.ifPresent(OwnDirectory::close);
+                parent.ifPresent(TemporaryDirectory::close);
+                opened.ifPresent(TemporaryDirectory::close);
             }
         }
 
@@ -8596,16 +8635,16 @@ public final class TokenRequest {
         }
 
         @Override
-        public Authenticated authenticate(CedarStream stream) throws IOException, MethodFailed {
+        public Authenticated authenticate(CedarStream stream) throws IOException, AuthenticationException {
             MessageReader ready = stream.receive("SSL status");
             long status = ready.number();
             ready.end();
-            stream.send(stream.message().number(Wire.SSL_OK));
-            if (status != Wire.SSL_OK) {
-                throw new MethodFailed("the pool is not set up for it (status " + status + "; its log says why)");
+            stream.send(stream.message().number(Protocol.SSL_OK));
+            if (status != Protocol.SSL_OK) {
+                throw new AuthenticationException("the pool is not set up for it (status " + status + "; its log says why)");
             }
             Tunnel tunnel = new Tunnel(stream, trust.engine(hostName,
-                bearer.isPresent() ? ServerTrust.Use.BEARER_TOKEN : ServerTrust.Use.LOGIN));
+                bearer.isPresent() ? ServerTrust.CertificateUse.BEARER_TOKEN : ServerTrust.CertificateUse.LOGIN));
             tunnel.phase(Turn.OURS, tunnel::handshaken, "TLS handshake");
             tunnel.phase(Turn.THEIRS, tunnel::keyArrived, "passing of a key through TLS");
             if (bearer.isPresent()) {
@@ -8651,7 +8690,7 @@ public final class TokenRequest {
             }
 
             boolean keyArrived() {
-                return plain.size() >= Wire.SSL_KEY_BYTES;
+                return plain.size() >= Protocol.SSL_KEY_BYTES;
             }
 
             /** The server's own. */
@@ -8660,33 +8699,33 @@ public final class TokenRequest {
             }
 
             byte[] key() throws ProtocolViolation {
-                if (plain.size() != Wire.SSL_KEY_BYTES) {
+                if (plain.size() != Protocol.SSL_KEY_BYTES) {
                     throw new ProtocolViolation("the server sent " + plain.size() + " bytes of key through TLS, not "
-                        + Wire.SSL_KEY_BYTES);
+                        + Protocol.SSL_KEY_BYTES);
                 }
                 return plain.toByteArray();
             }
 
-            void phase(Turn first, BooleanSupplier done, String what) throws IOException, MethodFailed {
+            void phase(Turn first, BooleanSupplier done, String what) throws IOException, AuthenticationException {
                 Turn turn = first;
-                int ours = Wire.SSL_RECEIVING;
-                int theirs = Wire.SSL_RECEIVING;
-                for (int turns = 0; ours != Wire.SSL_HOLDING || theirs != Wire.SSL_HOLDING; turns++) {
+                int ours = Protocol.SSL_RECEIVING;
+                int theirs = Protocol.SSL_RECEIVING;
+                for (int turns = 0; ours != Protocol.SSL_HOLDING || theirs != Protocol.SSL_HOLDING; turns++) {
                     if (turns == TURNS_MAX) {
                         throw new ProtocolViolation("the server does not end the " + what);
                     }
-                    if (ours == Wire.SSL_RECEIVING) {
+                    if (ours == Protocol.SSL_RECEIVING) {
                         advance();
-                        ours = broken.isPresent() ? Wire.SSL_QUITTING : done.getAsBoolean() ? Wire.SSL_HOLDING : ours;
+                        ours = broken.isPresent() ? Protocol.SSL_QUITTING : done.getAsBoolean() ? Protocol.SSL_HOLDING : ours;
                     }
                     if (turn == Turn.OURS) {
-                        if (ours == Wire.SSL_RECEIVING && theirs == Wire.SSL_HOLDING && toServer.size() == 0) {
+                        if (ours == Protocol.SSL_RECEIVING && theirs == Protocol.SSL_HOLDING && toServer.size() == 0) {
                             throw new ProtocolViolation("the server ended the " + what + " before it was complete");
                         }
                         stream.send(stream.message().number(ours).counted(toServer.toByteArray()));
                         toServer.reset();
-                        if (ours == Wire.SSL_QUITTING) {
-                            throw new MethodFailed(explain(broken.get()));
+                        if (ours == Protocol.SSL_QUITTING) {
+                            throw new AuthenticationException(explain(broken.get()));
                         }
                         turn = Turn.THEIRS;
                     } else {
@@ -8697,7 +8736,7 @@ public final class TokenRequest {
             }
 
             /** Sends bytes through TLS, which the server takes or refuses. */
-            void pass(ByteBuffer text, String what) throws IOException, MethodFailed {
+            void pass(ByteBuffer text, String what) throws IOException, AuthenticationException {
                 try {
                     while (text.hasRemaining()) {
                         SSLEngineResult result = engine.wrap(text, outgoing);
@@ -8708,31 +8747,32 @@ public final class TokenRequest {
                         }
                     }
                 } catch (SSLException e) {
-                    throw new MethodFailed("TLS failed: " + ServerTrust.reasonOfTls(e));
+                    throw new AuthenticationException("TLS failed: " + ServerTrust.reasonOfTls(e));
                 }
-                stream.send(stream.message().number(Wire.SSL_HOLDING).counted(toServer.toByteArray()));
+                stream.send(stream.message().number(Protocol.SSL_HOLDING).counted(toServer.toByteArray()));
                 MessageReader verdict = stream.receive("answer to a bearer token");
-                if (verdict.number() != Wire.SSL_HOLDING) {
-                    throw new MethodFailed("the pool does not accept " + what + " (issuer, audience or mapping; its log says"
+                if (verdict.number() != Protocol.SSL_HOLDING) {
+                    throw new AuthenticationException("the pool does not accept " + what
+                        + " (issuer, audience or mapping; its log says"
                         + " which)");
                 }
                 verdict.counted();
                 verdict.end();
             }
 
-            private int listen(String what) throws IOException, MethodFailed {
+            private int listen(String what) throws IOException, AuthenticationException {
                 MessageReader message = stream.receive(what);
-                int status = message.number(Wire.SSL_ERROR, Wire.SSL_HOLDING);
+                int status = message.number(Protocol.SSL_ERROR, Protocol.SSL_HOLDING);
                 byte[] bytes = message.counted();
                 message.end();
-                if (fromServer.remaining() + bytes.length > Wire.BODY_MAX_BYTES) {
+                if (fromServer.remaining() + bytes.length > Protocol.BODY_MAX_BYTES) {
                     throw message.violation("brings more TLS than a handshake has");
                 }
                 fromServer = ByteBuffer.wrap(concat(Arrays.copyOfRange(fromServer.array(), fromServer.position(),
                     fromServer.limit()), bytes));
-                if (status == Wire.SSL_QUITTING || status == Wire.SSL_ERROR) {
+                if (status == Protocol.SSL_QUITTING || status == Protocol.SSL_ERROR) {
                     advance();
-                    throw new MethodFailed("the pool broke off the " + what + broken.map(e -> " ("
+                    throw new AuthenticationException("the pool broke off the " + what + broken.map(e -> " ("
                         + ServerTrust.reasonOfTls(e) + ")" + ServerTrust.advice(e))
                         .orElse("; perhaps it wants a client certificate"));
                 }
@@ -8780,7 +8820,7 @@ public final class TokenRequest {
                 SSLEngineResult result = engine.unwrap(fromServer, clear);
                 plain.write(clear.array(), 0, clear.position());
                 clear.clear();
-                if (plain.size() > Wire.SSL_KEY_BYTES) {
+                if (plain.size() > Protocol.SSL_KEY_BYTES) {
                     throw new ProtocolViolation("the server sent more than a key through TLS");
                 }
                 return result.bytesConsumed() > 0;
@@ -8831,8 +8871,8 @@ public final class TokenRequest {
         record Proved(byte[] rb, String name) { }
 
         /** Runs the exchange. */
-        Proved run(CedarStream stream) throws IOException, MethodFailed {
-            byte[] ra = new byte[Wire.AKEP2_RANDOM_BYTES];
+        Proved run(CedarStream stream) throws IOException, AuthenticationException {
+            byte[] ra = new byte[Protocol.AKEP2_RANDOM_BYTES];
             random.nextBytes(ra);
             Message first = stream.message().number(0).number(a.getBytes(UTF_8).length).string(a);
             t.ifPresent(first::string);
@@ -8848,10 +8888,10 @@ public final class TokenRequest {
             byte[] hkt = reply.counted();
             reply.end();
             boolean proved = status == 0 && echoedA.equals(a) && MessageDigest.isEqual(echoedRa, ra)
-                && rb.length == Wire.AKEP2_RANDOM_BYTES && MessageDigest.isEqual(hkt, serverProof(key, a, b, ra, rb));
+                && rb.length == Protocol.AKEP2_RANDOM_BYTES && MessageDigest.isEqual(hkt, serverProof(key, a, b, ra, rb));
             if (!proved) {
                 stream.send(stream.message().number(-1).number(0).string("").number(0).number(0));
-                throw new MethodFailed(status != 0
+                throw new AuthenticationException(status != 0
                     ? "the pool does not accept " + title + " (unknown key, expired or revoked)"
                     : "the pool could not prove that it knows the key of " + title);
             }
@@ -8861,11 +8901,11 @@ public final class TokenRequest {
         }
 
         static byte[] serverProof(byte[] key, String a, String b, byte[] ra, byte[] rb) {
-            return Keys.hmac("HmacSHA1", key, concat((a + " " + b + "\0").getBytes(UTF_8), concat(ra, rb)));
+            return KeyDerivation.hmac("HmacSHA1", key, concat((a + " " + b + "\0").getBytes(UTF_8), concat(ra, rb)));
         }
 
         static byte[] clientProof(byte[] key, String a, byte[] rb) {
-            return Keys.hmac("HmacSHA1", key, concat((a + "\0").getBytes(UTF_8), rb));
+            return KeyDerivation.hmac("HmacSHA1", key, concat((a + "\0").getBytes(UTF_8), rb));
         }
     }
 
@@ -8877,7 +8917,7 @@ public final class TokenRequest {
         }
 
         @Override
-        public Authenticated authenticate(CedarStream stream) throws IOException, MethodFailed {
+        public Authenticated authenticate(CedarStream stream) throws IOException, AuthenticationException {
             String a = token.authenticatesAs();
             Akep2.Proved server = new Akep2(a, Optional.of(token.signedPart()), sharedKey(token), "the token of " + a, random)
                 .run(stream);
@@ -8886,8 +8926,8 @@ public final class TokenRequest {
         }
 
         static byte[] sharedKey(IssuedToken token) {
-            return Keys.hkdf(token.signature(), concat(Base64.getMimeDecoder().decode(Wire.AKEP2_SEED_A),
-                Keys.ascii(token.signedPart())), Keys.ascii("master ka"));
+            return KeyDerivation.hkdf(token.signature(), concat(Base64.getMimeDecoder().decode(Protocol.AKEP2_SEED_A),
+                KeyDerivation.ascii(token.signedPart())), KeyDerivation.ascii("master ka"));
         }
     }
 
@@ -8906,37 +8946,39 @@ public final class TokenRequest {
         }
 
         @Override
-        public Authenticated authenticate(CedarStream stream) throws IOException, MethodFailed {
-            Akep2.Proved server = new Akep2(name, Optional.empty(), key(Wire.AKEP2_SEED_A, password), "the pool password",
+        public Authenticated authenticate(CedarStream stream) throws IOException, AuthenticationException {
+            Akep2.Proved server = new Akep2(name, Optional.empty(), key(Protocol.AKEP2_SEED_A, password), "the pool password",
                 random).run(stream);
-            return new Authenticated(Keys.hmac("HmacSHA1", key(Wire.AKEP2_SEED_B, password), server.rb()),
+            return new Authenticated(KeyDerivation.hmac("HmacSHA1", key(Protocol.AKEP2_SEED_B, password), server.rb()),
                 new ServerName(method(), server.name(), Optional.empty()));
         }
 
         /** K or K': the password counts twice. */
         static byte[] key(String seed, byte[] password) {
-            return Keys.hmac("HmacSHA1", Base64.getMimeDecoder().decode(seed), concat(password, password));
+            return KeyDerivation.hmac("HmacSHA1", Base64.getMimeDecoder().decode(seed), concat(password, password));
         }
 
         /**
          * The pool password, from its file. It ends at a NUL, both as it is scrambled and as it is not
          * (condor_utils/store_cred.cpp, read_password_from_filename).
          */
-        static byte[] read(Configuration configuration, InputFiles files) throws MethodFailed {
+        static byte[] read(Configuration configuration, InputFiles files) throws AuthenticationException {
             Path file = file(configuration);
-            Origin origin = configuration.find("SEC_PASSWORD_FILE").map(Configuration.Setting::origin).orElse(Origin.DEFAULT);
+            FileOrigin origin = configuration.find("SEC_PASSWORD_FILE").map(Configuration.Setting::origin)
+                .orElse(FileOrigin.DEFAULT);
             String objection = "";
             try {
-                byte[] password = toNul(Keys.unscramble(toNul(files.read(file, origin, Content.SECRET, MAX_BYTES).bytes())));
+                byte[] password = toNul(KeyDerivation.unscramble(toNul(files.read(file, origin, FilePurpose.SECRET,
+                    MAX_BYTES).bytes())));
                 if (password.length > 0) {
                     return password;
                 }
-            } catch (InputFiles.Refused e) {
+            } catch (InputFiles.RefusedFileException e) {
                 objection = ": it " + reason(e);
             } catch (IOException e) {
                 // most users cannot
             }
-            throw new MethodFailed("cannot read the pool password in " + file + objection);
+            throw new AuthenticationException("cannot read the pool password in " + file + objection);
         }
 
         /** Where it is, whether it can be read or not. */
@@ -8978,7 +9020,7 @@ public final class TokenRequest {
         }
 
         /** The first that is there. */
-        static BearerToken find(Configuration configuration, Host host, InputFiles files) throws MethodFailed {
+        static BearerToken find(Configuration configuration, Host host, InputFiles files) throws AuthenticationException {
             List<String> complaints = new ArrayList<>();
             Optional<Configuration.Setting> configured = configuration.find("SCITOKENS_FILE");
             Optional<BearerToken> found = Optional.empty();
@@ -8988,25 +9030,25 @@ public final class TokenRequest {
                 Map<String, String> environment = host.environment();
                 found = Optional.ofNullable(environment.get("BEARER_TOKEN")).flatMap(text -> of(text, "BEARER_TOKEN"));
                 if (found.isEmpty() && environment.containsKey("BEARER_TOKEN_FILE")) {
-                    found = inFile(environment.get("BEARER_TOKEN_FILE"), Origin.USER, files, complaints);
+                    found = inFile(environment.get("BEARER_TOKEN_FILE"), FileOrigin.USER, files, complaints);
                 }
                 for (String directory : new String[] {environment.getOrDefault("XDG_RUNTIME_DIR", ""), "/tmp"}) {
                     if (found.isEmpty() && !directory.isEmpty() && host.uid().isPresent()) {
-                        found = inFile(directory + "/bt_u" + Integer.toUnsignedString(host.uid().getAsInt()), Origin.FOUND,
+                        found = inFile(directory + "/bt_u" + Integer.toUnsignedString(host.uid().getAsInt()), FileOrigin.FOUND,
                             files, complaints);
                     }
                 }
             }
-            return found.orElseThrow(() -> new MethodFailed("no bearer token in SCITOKENS_FILE, BEARER_TOKEN,"
+            return found.orElseThrow(() -> new AuthenticationException("no bearer token in SCITOKENS_FILE, BEARER_TOKEN,"
                 + " BEARER_TOKEN_FILE, or a file bt_u of this user"
                 + (complaints.isEmpty() ? "" : " (" + String.join("; ", complaints) + ")")));
         }
 
-        private static Optional<BearerToken> inFile(String file, Origin origin, InputFiles files, List<String> complaints) {
+        private static Optional<BearerToken> inFile(String file, FileOrigin origin, InputFiles files, List<String> complaints) {
             try {
-                return files.read(Path.of(file), origin, Content.SECRET, MAX_BYTES).lines().findFirst()
+                return files.read(Path.of(file), origin, FilePurpose.SECRET, MAX_BYTES).lines().findFirst()
                     .flatMap(line -> of(line, file));
-            } catch (InputFiles.Refused e) {
+            } catch (InputFiles.RefusedFileException e) {
                 complaints.add(printable(file) + " is not used: it " + reason(e));
                 return Optional.empty();
             } catch (InterruptedIOException e) {
@@ -9032,7 +9074,7 @@ public final class TokenRequest {
     @SuppressWarnings("ArrayRecordComponent") // never compared
     record IssuedToken(Secret text, Optional<String> keyId, Claims claims, String signedPart, byte[] signature) {
         /** How far from its validity a token may be when it is only read. */
-        private static final Duration PATIENCE = Duration.ofDays(100 * 365);
+        private static final Duration MAX_CLOCK_SKEW = Duration.ofDays(100 * 365);
         /** base64url of {"alg":"none"}: jjwt reads the claims of an unsigned token without a key, and we have none. */
         private static final String UNSIGNED = "eyJhbGciOiJub25lIn0";
 
@@ -9044,7 +9086,7 @@ public final class TokenRequest {
             String[] parts = text.split("\\.");
             try {
                 // Whether it is expired is for the caller to see, so the parser is as patient as it can be.
-                Claims claims = Jwts.parser().unsecured().json(new JsonText()).clockSkewSeconds(PATIENCE.toSeconds())
+                Claims claims = Jwts.parser().unsecured().json(new JsonText()).clockSkewSeconds(MAX_CLOCK_SKEW.toSeconds())
                     .build().parseUnsecuredClaims(UNSIGNED + "." + parts[1] + ".").getPayload();
                 Object keyId = new JsonText().deserialize(new StringReader(
                     new String(Base64.getUrlDecoder().decode(parts[0]), UTF_8))).get("kid");
@@ -9066,7 +9108,7 @@ public final class TokenRequest {
          * @param trustDomain what the pool announces; empty if nothing
          * @param issuerKeys  IDs of the keys that the pool can check; none if it does not say
          */
-        Optional<String> misfit(Optional<String> trustDomain, List<String> issuerKeys, Instant now) {
+        Optional<String> unusableReason(Optional<String> trustDomain, List<String> issuerKeys, Instant now) {
             if (trustDomain.isPresent() && !trustDomain.get().equals(claims.getIssuer())) {
                 return Optional.of("is of trust domain " + claims.getIssuer());
             }
@@ -9117,7 +9159,7 @@ public final class TokenRequest {
         boolean isSignedWith(byte[] key) {
             try {
                 Jwts.parser().verifyWith(new SecretKeySpec(key, "HmacSHA256")).json(new JsonText())
-                    .clockSkewSeconds(PATIENCE.toSeconds()).build().parseSignedClaims(text.reveal());
+                    .clockSkewSeconds(MAX_CLOCK_SKEW.toSeconds()).build().parseSignedClaims(text.reveal());
                 return true;
             } catch (JwtException | IllegalArgumentException e) {
                 return false;
@@ -9178,8 +9220,8 @@ public final class TokenRequest {
     record TokenDirectory(Path path, Pattern excluded) {
         private static final int MAX_BYTES = 1 << 20;
 
-        /** @throws Failure CONFIGURATION, if there is no home to keep tokens in */
-        static TokenDirectory of(Configuration configuration, Host host) throws Failure {
+        /** @throws CommandException CONFIGURATION, if there is no home to keep tokens in */
+        static TokenDirectory of(Configuration configuration, Host host) throws CommandException {
             Path system = Path.of(configuration.text("SEC_TOKEN_SYSTEM_DIRECTORY").map(String::strip)
                 .orElse("/etc/condor/tokens.d"));
             Path own = host.isRoot() ? system
@@ -9209,10 +9251,10 @@ public final class TokenRequest {
 
         private static void read(Path file, InputFiles files, List<IssuedToken> tokens, List<String> complaints) {
             try {
-                files.read(file, Origin.CONFIGURATION, Content.TOKEN, MAX_BYTES).lines()
+                files.read(file, FileOrigin.CONFIGURATION, FilePurpose.TOKEN, MAX_BYTES).lines()
                     .forEach(line -> IssuedToken.read(line).ifPresentOrElse(tokens::add,
                         () -> complaints.add(file + " holds a line that is no token")));
-            } catch (InputFiles.Refused e) {
+            } catch (InputFiles.RefusedFileException e) {
                 complaints.add(file + " " + reason(e) + ", so it is not used");
             } catch (IOException e) {
                 complaints.add(file + ": " + reason(e));
@@ -9220,7 +9262,7 @@ public final class TokenRequest {
         }
     }
 
-    // ==== 16. Security: policies, the choice of a method, sessions and their resumption ====
+    // ==== 16. Security: policies, choice of a method, sessions ====
 
     /**
      * The methods in force, and which of them somebody wished for. What is built in, or comes from a template, which repeats
@@ -9230,13 +9272,13 @@ public final class TokenRequest {
      * @param wished  those that stand in a file or the environment
      * @param setting where the list is from, for messages
      */
-    record Methods(List<AuthMethod> inForce, Set<AuthMethod> wished, Optional<Configuration.Setting> setting) {
+    record MethodPolicy(List<AuthMethod> inForce, Set<AuthMethod> wished, Optional<Configuration.Setting> setting) {
         /** The original's client offers these, unless told otherwise. condor_io/condor_secman.cpp */
         private static final List<AuthMethod> BUILT_IN =
             List.of(AuthMethod.FS, AuthMethod.TOKEN, AuthMethod.KERBEROS, AuthMethod.SCITOKENS, AuthMethod.SSL);
 
-        /** @throws Failure CONFIGURATION */
-        static Methods of(Configuration configuration) throws Failure {
+        /** @throws CommandException CONFIGURATION */
+        static MethodPolicy of(Configuration configuration) throws CommandException {
             Optional<Configuration.Setting> setting = configuration.security("AUTHENTICATION_METHODS")
                 .filter(Configuration.Setting::isSet);
             List<AuthMethod> inForce = setting.map(list -> named(list.value())).orElse(BUILT_IN);
@@ -9244,7 +9286,7 @@ public final class TokenRequest {
                 throw Configuration.invalid(setting.orElseThrow(),
                     "a list of methods of authentication, such as SSL, IDTOKENS, FS");
             }
-            return new Methods(inForce, Set.copyOf(named(configuration.securityWish("AUTHENTICATION_METHODS"))), setting);
+            return new MethodPolicy(inForce, Set.copyOf(named(configuration.securityWish("AUTHENTICATION_METHODS"))), setting);
         }
 
         private static List<AuthMethod> named(String list) {
@@ -9263,9 +9305,9 @@ public final class TokenRequest {
     }
 
     /** One connection to try. */
-    record Attempt(Kind kind, List<AuthMethod> methods) {
+    record ConnectionAttempt(ChannelBinding kind, List<AuthMethod> methods) {
         Assurance assurance() {
-            return kind == Kind.BOUND ? Assurance.SESSION
+            return kind == ChannelBinding.BOUND ? Assurance.SESSION
                 : methods.stream().allMatch(AuthMethod::provesServer) ? Assurance.SERVER : Assurance.NONE;
         }
     }
@@ -9281,7 +9323,7 @@ public final class TokenRequest {
      *
      * @param leftOut with the reason, and what would allow it
      */
-    record Plan(List<Attempt> attempts, Map<AuthMethod, String> leftOut) {
+    record AuthenticationPlan(List<ConnectionAttempt> attempts, Map<AuthMethod, String> leftOut) {
         private static final Set<AuthMethod> SUPPORTED = EnumSet.of(AuthMethod.FS, AuthMethod.TOKEN, AuthMethod.SSL,
             AuthMethod.SCITOKENS, AuthMethod.PASSWORD, AuthMethod.CLAIMTOBE, AuthMethod.ANONYMOUS);
         /** Methods that check the server's certificate. */
@@ -9292,52 +9334,55 @@ public final class TokenRequest {
 
         /**
          * @param atHand whether there is on our side what a method takes
-         * @throws Failure CONFIGURATION, if a certificate is expected and no method in force looks at one
+         * @throws CommandException CONFIGURATION, if a certificate is expected and no method in force looks at one
          */
-        static Plan of(Methods methods, Target target, Anchors anchors, Predicate<AuthMethod> atHand) throws Failure {
-            if (anchors.option().isPresent() && Collections.disjoint(methods.inForce(), CERTIFIED)) {
+        static AuthenticationPlan of(MethodPolicy methods, Target target, TrustOptions trustOptions,
+            Predicate<AuthMethod> atHand) throws CommandException {
+            if (trustOptions.option().isPresent() && Collections.disjoint(methods.inForce(), CERTIFIED)) {
                 throw Configuration.invalid(methods.setting().orElseThrow(), "a list with SSL in it, since "
-                    + anchors.option().get() + " is about the certificate that this method checks");
+                    + trustOptions.option().get() + " is about the certificate that this method checks");
             }
             Map<AuthMethod, String> leftOut = new LinkedHashMap<>();
             List<AuthMethod> usable = new ArrayList<>();
             for (AuthMethod method : methods.inForce()) {
-                objection(method, methods, target, anchors).ifPresentOrElse(why -> leftOut.put(method, why),
+                objection(method, methods, target, trustOptions).ifPresentOrElse(why -> leftOut.put(method, why),
                     () -> usable.add(method));
             }
-            List<Attempt> attempts = new ArrayList<>();
+            List<ConnectionAttempt> attempts = new ArrayList<>();
             List<AuthMethod> unproving = usable.stream().filter(method -> !method.provesServer()).toList();
             if (usable.contains(AuthMethod.FS)) {
                 List<AuthMethod> better = usable.subList(0, usable.indexOf(AuthMethod.FS)).stream()
                     .filter(AuthMethod::provesServer).filter(atHand).toList();
                 if (!better.isEmpty()) {
-                    leftOut.put(AuthMethod.FS, "not used after " + Methods.listed(better.stream())
+                    leftOut.put(AuthMethod.FS, "not used after " + MethodPolicy.listed(better.stream())
                         + ", since it does not prove the server; to allow it, put it first in " + methods.place());
                     unproving = List.of();
                 }
             }
             if (!unproving.isEmpty()) {
-                attempts.add(new Attempt(Kind.UNBOUND, unproving));
+                attempts.add(new ConnectionAttempt(ChannelBinding.UNBOUND, unproving));
             }
             List<AuthMethod> certified = usable.stream().filter(CERTIFIED::contains).toList();
             for (AuthMethod method : usable) {
                 if (BINDING.contains(method) && (!certified.contains(method) || method == certified.get(0))) {
-                    attempts.add(new Attempt(Kind.BOUND, certified.contains(method) ? certified : List.of(method)));
+                    attempts.add(new ConnectionAttempt(ChannelBinding.BOUND, certified.contains(method) ? certified
+                        : List.of(method)));
                 }
             }
             usable.stream().filter(method -> method.provesServer() && !BINDING.contains(method))
-                .forEach(method -> attempts.add(new Attempt(Kind.UNBOUND, List.of(method))));
-            return new Plan(List.copyOf(attempts), leftOut);
+                .forEach(method -> attempts.add(new ConnectionAttempt(ChannelBinding.UNBOUND, List.of(method))));
+            return new AuthenticationPlan(List.copyOf(attempts), leftOut);
         }
 
         /** Why a method is not to be used with a server; empty if it may be. */
-        private static Optional<String> objection(AuthMethod method, Methods methods, Target target, Anchors anchors) {
-            Expected server = target.expected();
+        private static Optional<String> objection(AuthMethod method, MethodPolicy methods, Target target,
+            TrustOptions trustOptions) {
+            ExpectedServer server = target.expected();
             if (!SUPPORTED.contains(method)) {
                 return Optional.of("not among the methods of this command");
             }
-            if (anchors.option().isPresent() && !CERTIFIED.contains(method)) {
-                return Optional.of("not used, since it does not check the certificate that " + anchors.option().get()
+            if (trustOptions.option().isPresent() && !CERTIFIED.contains(method)) {
+                return Optional.of("not used, since it does not check the certificate that " + trustOptions.option().get()
                     + " is about");
             }
             if (!method.provesServer() && server.elsewhere()) {
@@ -9348,7 +9393,7 @@ public final class TokenRequest {
                 return target.isLocal() ? Optional.empty() : Optional.of("not used, since it is for servers on this machine");
             }
             if (!method.provesServer()) {
-                String better = Methods.listed(methods.inForce().stream().filter(AuthMethod::provesServer));
+                String better = MethodPolicy.listed(methods.inForce().stream().filter(AuthMethod::provesServer));
                 return !better.isEmpty() ? Optional.of("not used beside " + better + ", since it does not prove the server; to"
                         + " allow it, name no method that does in " + methods.place())
                     : methods.wished().contains(method) ? Optional.empty()
@@ -9362,13 +9407,13 @@ public final class TokenRequest {
             return method.credential().filter(one -> !server.from().isTrusted()).map(one -> "not used, since a " + one
                 + " goes only to a name from the command line or the configuration, and "
                 + server.name().map(name -> name + " is").orElse("this address is")
-                + (server.from() == GivenBy.COLLECTOR ? " the collector's word; to allow it, name the host: -name NAME@HOST"
+                + (server.from() == NameSource.COLLECTOR ? " the collector's word; to allow it, name the host: -name NAME@HOST"
                     : " from a file that others can have written"));
         }
 
         @Override
         public String toString() {
-            return attempts.stream().map(attempt -> Methods.listed(attempt.methods().stream()) + " ("
+            return attempts.stream().map(attempt -> MethodPolicy.listed(attempt.methods().stream()) + " ("
                 + attempt.kind().word() + ")").collect(Collectors.joining(", then "))
                 + leftOut.entrySet().stream().map(one -> "; " + one.getKey().label + " " + one.getValue())
                 .collect(Collectors.joining());
@@ -9384,7 +9429,7 @@ public final class TokenRequest {
      * @param lease  the longest gap between two uses; zero for any
      */
     @SuppressWarnings("ArrayRecordComponent") // never compared
-    record Session(String id, byte[] key, Login login, ServerName server, Instant end, Duration lease, Instant lastUse) {
+    record Session(String id, byte[] key, AuthResult auth, ServerName server, Instant end, Duration lease, Instant lastUse) {
         /** Sessions are not used in their last seconds, since the server's clock started earlier than ours. */
         private static final Duration MARGIN = Duration.ofSeconds(5);
 
@@ -9394,16 +9439,16 @@ public final class TokenRequest {
         }
 
         Session usedAt(Instant now) {
-            return new Session(id, key, login, server, end, lease, now);
+            return new Session(id, key, auth, server, end, lease, now);
         }
 
-        Session as(Login other) {
+        Session as(AuthResult other) {
             return new Session(id, key, other, server, end, lease, lastUse);
         }
     }
 
     /** A connection on which a command may be sent, all of it encrypted. */
-    record Channel(CedarStream stream, Session session, Connection connection) implements Closeable {
+    record SecureChannel(CedarStream stream, Session session, Connection connection) implements Closeable {
         @Override
         public void close() {
             connection.close();
@@ -9439,7 +9484,7 @@ public final class TokenRequest {
         /** The next number of a version; -1 if there is none. */
         private static int number(StringTokenizer numbers) {
             String text = numbers.hasMoreTokens() ? numbers.nextToken() : "";
-            return Numeric.isNumber(text, 4) ? Integer.parseInt(text) : -1;
+            return NumericAddress.isNumber(text, 4) ? Integer.parseInt(text) : -1;
         }
 
         List<String> issuerKeys() {
@@ -9456,22 +9501,22 @@ public final class TokenRequest {
         }
 
         /** Checks that the server decided for what we demand: its word is not enough, but its refusal is. */
-        void check(Kind kind) throws ProtocolViolation {
+        void check(ChannelBinding kind) throws ProtocolViolation {
             for (String name : List.of("Authentication", "Encryption")) {
                 require(name, "YES");
             }
             require("CryptoMethods", "AES");
-            if (kind == Kind.BOUND == ad.expression("ECDHPublicKey").isPresent()) {
-                throw new ProtocolViolation(kind == Kind.BOUND ? "the server sent an ECDH key though we sent none"
+            if (kind == ChannelBinding.BOUND == ad.expression("ECDHPublicKey").isPresent()) {
+                throw new ProtocolViolation(kind == ChannelBinding.BOUND ? "the server sent an ECDH key though we sent none"
                     : "the server sent no ECDH key");
             }
         }
 
-        private void require(String name, String wanted) throws ProtocolViolation {
+        private void require(String name, String expected) throws ProtocolViolation {
             String value = ad.string(name).orElse("nothing");
-            if (!value.equals(wanted)) {
+            if (!value.equals(expected)) {
                 throw new ProtocolViolation("the server answered " + name + " = " + printable(value) + " where we demand "
-                    + wanted);
+                    + expected);
             }
         }
     }
@@ -9490,7 +9535,7 @@ public final class TokenRequest {
         private static final String POOL = "condor_pool@";
         private static final String CONDOR = "condor@";
 
-        static AcceptedServers of(Configuration configuration) throws Failure {
+        static AcceptedServers of(Configuration configuration) throws CommandException {
             return new AcceptedServers(first(configuration, "ALLOW_"), first(configuration, "DENY_"),
                 configuration.flag("USE_POOL_USERNAME_EQUIVALENT", true));
         }
@@ -9558,7 +9603,7 @@ public final class TokenRequest {
             int at = entry.indexOf('@');
             boolean isUser = slash < 0 ? at >= 0 : entry.indexOf('/', slash + 1) >= 0 || (at >= 0 && at < slash)
                 || entry.startsWith("*") || Network.parse(entry).isEmpty();
-            if (slash >= 0 && isUser && Numeric.address(entry.substring(0, slash)).isPresent()) {
+            if (slash >= 0 && isUser && NumericAddress.address(entry.substring(0, slash)).isPresent()) {
                 throw new IOException(printable(entry) + " is no network");
             }
             String host = !isUser ? entry : slash < 0 ? "*" : entry.substring(slash + 1);
@@ -9584,7 +9629,7 @@ public final class TokenRequest {
             if (pattern.equalsIgnoreCase("{:local_ips:}")) {
                 return server.isLocal();
             }
-            boolean isName = Numeric.isHostName(pattern);
+            boolean isName = NumericAddress.isHostName(pattern);
             if (isName && server.addresses(pattern).contains(server.address())) {
                 return true;
             }
@@ -9627,13 +9672,13 @@ public final class TokenRequest {
                 int slash = text.indexOf('/');
                 if (slash >= 0) {
                     String mask = text.substring(slash + 1);
-                    return address(text.substring(0, slash)).flatMap(base -> (Numeric.isNumber(mask, 3)
+                    return address(text.substring(0, slash)).flatMap(base -> (NumericAddress.isNumber(mask, 3)
                         ? Optional.of(Math.min(Integer.parseInt(mask), 8 * base.length))
-                        : base.length == 4 ? Numeric.address(mask).flatMap(Network::length) : Optional.<Integer>empty())
+                        : base.length == 4 ? NumericAddress.address(mask).flatMap(Network::length) : Optional.<Integer>empty())
                         .map(bits -> new Network(base, bits)));
                 }
                 if (text.contains(":") && text.endsWith(":*")) {
-                    return Numeric.address(text.substring(0, text.length() - 1) + ":")
+                    return NumericAddress.address(text.substring(0, text.length() - 1) + ":")
                         .map(base -> new Network(base.getAddress(), 16 * (int) text.chars().filter(c -> c == ':').count()));
                 }
                 return text.contains(":") ? address(text).map(base -> new Network(base, 128)) : beginning(text);
@@ -9641,7 +9686,8 @@ public final class TokenRequest {
 
             private static Optional<byte[]> address(String text) {
                 boolean isBracketed = text.startsWith("[") && text.endsWith("]");
-                return Numeric.address(isBracketed ? text.substring(1, text.length() - 1) : text).map(InetAddress::getAddress);
+                return NumericAddress.address(isBracketed ? text.substring(1, text.length() - 1) : text)
+                    .map(InetAddress::getAddress);
             }
 
             /** How many bits a mask has, if they are the first. */
@@ -9657,7 +9703,7 @@ public final class TokenRequest {
                 String[] parts = (numbers.endsWith(".") ? numbers.substring(0, numbers.length() - 1) : numbers).split("\\.", -1);
                 byte[] base = new byte[4];
                 for (int i = 0; i < parts.length; i++) {
-                    if (i == base.length || !Numeric.isNumber(parts[i], 3) || Integer.parseInt(parts[i]) > 255) {
+                    if (i == base.length || !NumericAddress.isNumber(parts[i], 3) || Integer.parseInt(parts[i]) > 255) {
                         return Optional.empty();
                     }
                     base[i] = (byte) Integer.parseInt(parts[i]);
@@ -9681,10 +9727,10 @@ public final class TokenRequest {
          *
          * @param address its end of the connection
          */
-        record Server(ServerName name, InetAddress address, Circumstances circumstances) {
+        record Server(ServerName name, InetAddress address, Context context) {
             /** Its user, as the map of certificates has it. */
             String user() throws IOException {
-                return CertificateMap.of(circumstances).map(name);
+                return CertificateMap.of(context).map(name);
             }
 
             /** The addresses of a host; none if it is not known. */
@@ -9704,10 +9750,10 @@ public final class TokenRequest {
             }
 
             private <T> T lookUp(String what, Deadline.Blocking<T> call) throws IOException {
-                if (Expression.truth(circumstances.configuration().text("NO_DNS").orElse("")).orElse(false)) {
+                if (Expression.truth(context.configuration().text("NO_DNS").orElse("")).orElse(false)) {
                     throw new IOException("NO_DNS forbids to look up " + what);
                 }
-                return circumstances.deadline().await("the look-up of " + what, call);
+                return context.deadline().await("the look-up of " + what, call);
             }
 
             /** Whether it is on this machine. */
@@ -9729,14 +9775,14 @@ public final class TokenRequest {
      * @param file      empty if there is none
      * @param isLiteral whether only {@code /this/} is an expression, and all else a whole name
      */
-    record CertificateMap(Optional<Configuration.Setting> file, boolean isLiteral, Circumstances circumstances) {
+    record CertificateMap(Optional<Configuration.Setting> file, boolean isLiteral, Context context) {
         private static final int MAX_BYTES = 1024 * 1024;
 
-        static CertificateMap of(Circumstances circumstances) {
-            Configuration configuration = circumstances.configuration();
+        static CertificateMap of(Context context) {
+            Configuration configuration = context.configuration();
             return new CertificateMap(configuration.find("CERTIFICATE_MAPFILE").filter(file -> !file.value().isBlank()),
                 configuration.text("CERTIFICATE_MAPFILE_ASSUME_HASH_KEYS").flatMap(Expression::truth).orElse(false),
-                circumstances);
+                context);
         }
 
         /** @throws IOException if it cannot be said */
@@ -9750,14 +9796,14 @@ public final class TokenRequest {
             }
             Path path = file.get().path();
             try {
-                String text = new String(circumstances.files().read(path, file.get().origin(), Content.TRUST, MAX_BYTES).bytes(),
+                String text = new String(context.files().read(path, file.get().origin(), FilePurpose.TRUST, MAX_BYTES).bytes(),
                     UTF_8);
                 String mapped = subject;
-                Optional<String> user = circumstances.deadline().await("the search of " + path,
+                Optional<String> user = context.deadline().await("the search of " + path,
                     () -> find(text, isLiteral, server.method().label, mapped));
-                return user.map(it -> it.contains("@") ? it : it + "@" + circumstances.configuration().text("UID_DOMAIN")
+                return user.map(it -> it.contains("@") ? it : it + "@" + context.configuration().text("UID_DOMAIN")
                     .orElse("")).orElse(server.user());
-            } catch (InputFiles.Refused e) {
+            } catch (InputFiles.RefusedFileException e) {
                 throw new IOException(path + " " + reason(e), e);
             }
         }
@@ -9905,52 +9951,53 @@ public final class TokenRequest {
         private static final Duration SESSION_DURATION = Duration.ofMinutes(65);
 
         private final Target target;
-        private final Dialer dialer;
-        private final Circumstances circumstances;
+        private final Connector connector;
+        private final Context context;
         private final Configuration configuration;
         private final Host host;
-        private final Trace trace;
+        private final DebugLog trace;
         private final Supplier<TokenDirectory.Contents> tokens;
         private final Path tokenDirectory;
         private final ServerTrust trust;
-        private final Plan plan;
+        private final AuthenticationPlan plan;
         private Optional<Session> session = Optional.empty();
         private Assurance least = Assurance.NONE;
         private boolean admitted;
         private boolean noticed;
 
-        /** @throws Failure CONFIGURATION, if the settings contradict what a token request needs */
-        Security(Target target, Dialer dialer, Circumstances circumstances) throws Failure {
+        /** @throws CommandException CONFIGURATION, if the settings contradict what a token request needs */
+        Security(Target target, Connector connector, Context context) throws CommandException {
             this.target = target;
-            this.dialer = dialer;
-            this.circumstances = circumstances;
-            this.configuration = circumstances.configuration();
-            this.host = circumstances.host();
-            this.trace = circumstances.trace();
+            this.connector = connector;
+            this.context = context;
+            this.configuration = context.configuration();
+            this.host = context.host();
+            this.trace = context.trace();
             TokenDirectory directory = TokenDirectory.of(configuration, host);
-            this.tokens = () -> directory.read(circumstances.files());
+            this.tokens = () -> directory.read(context.files());
             this.tokenDirectory = directory.path();
-            this.trust = new ServerTrust(circumstances);
+            this.trust = new ServerTrust(context);
             for (String demand : List.of("AUTHENTICATION", "ENCRYPTION", "INTEGRITY", "NEGOTIATION")) {
                 checkLevel(demand);
             }
-            this.plan = Plan.of(Methods.of(configuration), target, circumstances.anchors(),
+            this.plan = AuthenticationPlan.of(MethodPolicy.of(configuration), target, context.trustOptions(),
                 method -> unusable(method).isEmpty());
-            trace.log(Trace.SECURITY, () -> "Methods for " + target + ": " + plan);
+            trace.log(DebugLog.SECURITY, () -> "Methods for " + target + ": " + plan);
         }
 
         /** As another, but with one token and no other method. */
         private Security(Security other, IssuedToken token) {
             this.target = other.target;
-            this.dialer = other.dialer;
-            this.circumstances = other.circumstances;
+            this.connector = other.connector;
+            this.context = other.context;
             this.configuration = other.configuration;
             this.host = other.host;
             this.trace = other.trace;
             this.tokens = () -> new TokenDirectory.Contents(List.of(token), List.of());
             this.tokenDirectory = other.tokenDirectory;
             this.trust = other.trust;
-            this.plan = new Plan(List.of(new Attempt(Kind.UNBOUND, List.of(AuthMethod.TOKEN))), Map.of());
+            this.plan = new AuthenticationPlan(List.of(new ConnectionAttempt(ChannelBinding.UNBOUND,
+                List.of(AuthMethod.TOKEN))), Map.of());
         }
 
         /** The same server, to be logged in to with this token and nothing else. */
@@ -9961,14 +10008,14 @@ public final class TokenRequest {
         /**
          * From now on, only logins that say as much of the server as that with which the request was made.
          *
-         * @throws Failure NOT_AUTHENTICATED, if there can be none
+         * @throws CommandException NOT_AUTHENTICATED, if there can be none
          */
-        void demand(Login first) throws Failure {
+        void demand(AuthResult first) throws CommandException {
             least = first.assurance();
             if (least != Assurance.NONE && plan.attempts().stream().noneMatch(this::suffices)) {
-                throw new Failure(Reason.NOT_AUTHENTICATED, failedToStart(target)
+                throw new CommandException(ErrorCode.NOT_AUTHENTICATED, failedToStart(target)
                     + "|SECMAN:2005:Protocol Error: No auth methods.", plan.leftOut().entrySet().stream()
-                    .map(one -> new Tried(one.getKey(), one.getValue(), Progress.LEFT_OUT).toString()).toList(),
+                    .map(one -> new MethodFailure(one.getKey(), one.getValue(), Progress.LEFT_OUT).toString()).toList(),
                     least == Assurance.SESSION
                     ? "The request was made over a bound session, and is gone on with over nothing less: allow SSL in"
                         + " SEC_CLIENT_AUTHENTICATION_METHODS."
@@ -9977,17 +10024,17 @@ public final class TokenRequest {
             }
         }
 
-        private boolean suffices(Attempt attempt) {
+        private boolean suffices(ConnectionAttempt attempt) {
             return attempt.assurance().compareTo(least) >= 0;
         }
 
         /** Levels are known by their first letter. What a token request cannot do without cannot be forbidden. */
-        private void checkLevel(String demand) throws Failure {
+        private void checkLevel(String demand) throws CommandException {
             Optional<Configuration.Setting> found = configuration.security(demand);
             String level = found.map(setting -> setting.value().strip().toUpperCase(Locale.ROOT)).orElse("REQUIRED");
             if (!level.matches("[RYTPO].*")) {
                 Configuration.Setting setting = found.orElseThrow();
-                throw new Failure(Reason.CONFIGURATION, level.matches("[NF].*")
+                throw new CommandException(ErrorCode.CONFIGURATION, level.matches("[NF].*")
                     ? failedToStart(target) + "|SECMAN:2002:Configuration Problem: The security policy is invalid."
                     : "ERROR: SECMAN: " + setting.name() + "=" + printable(setting.value()) + " is invalid!",
                     Configuration.complaint(setting,
@@ -10005,34 +10052,34 @@ public final class TokenRequest {
          * A channel for one command.
          *
          * @throws IOException if the server cannot be reached or breaks off
-         * @throws Failure     NOT_AUTHENTICATED if no method succeeds, REFUSED if we are not allowed to ask
+         * @throws CommandException     NOT_AUTHENTICATED if no method succeeds, REFUSED if we are not allowed to ask
          */
-        Channel open(int command) throws IOException, Failure {
+        SecureChannel open(int command) throws IOException, CommandException {
             Instant now = host.clock().instant();
             if (session.isPresent() && session.get().usableAt(now)) {
-                Optional<Channel> resumed = resume(session.get(), command);
+                Optional<SecureChannel> resumed = resume(session.get(), command);
                 if (resumed.isPresent()) {
                     session = Optional.of(session.get().usedAt(now));
                     return accepted(resumed.get());
                 }
-                trace.log(Trace.SECURITY, () -> "The server has forgotten our session; authenticating anew.");
+                trace.log(DebugLog.SECURITY, () -> "The server has forgotten our session; authenticating anew.");
             }
             session = Optional.empty();
-            Channel channel = accepted(negotiate(command));
+            SecureChannel channel = accepted(negotiate(command));
             session = Optional.of(channel.session());
             admitted = true;
-            least = channel.session().login().assurance();
+            least = channel.session().auth().assurance();
             return channel;
         }
 
         /** The channel, if it leads to a server that the settings let us use; nothing has been sent on it yet. */
-        private Channel accepted(Channel channel) throws Failure {
+        private SecureChannel accepted(SecureChannel channel) throws CommandException {
             AcceptedServers.Server server = new AcceptedServers.Server(channel.session().server(),
-                channel.connection().peer().getAddress(), circumstances);
+                channel.connection().peer().getAddress(), context);
             Optional<String> objection = AcceptedServers.of(configuration).objection(server);
             if (objection.isPresent()) {
                 channel.close();
-                throw new Failure(Reason.NOT_AUTHENTICATED, failedToStart(target)
+                throw new CommandException(ErrorCode.NOT_AUTHENTICATED, failedToStart(target)
                     + "|SECMAN:2009:DENIED authorization of server '" + printable(server.toString())
                     + "' (I am acting as the client).", List.of(objection.get()), "");
             }
@@ -10048,7 +10095,7 @@ public final class TokenRequest {
         private enum Progress { LEFT_OUT, OFFERED, RUN }
 
         /** A method that did not lead to a session. */
-        private record Tried(AuthMethod method, String why, Progress progress) {
+        private record MethodFailure(AuthMethod method, String why, Progress progress) {
             boolean wasRun() {
                 return progress == Progress.RUN;
             }
@@ -10060,40 +10107,40 @@ public final class TokenRequest {
             }
         }
 
-        private Channel negotiate(int command) throws IOException, Failure {
-            List<Tried> tried = new ArrayList<>();
+        private SecureChannel negotiate(int command) throws IOException, CommandException {
+            List<MethodFailure> tried = new ArrayList<>();
             trust.forget();
-            for (Attempt attempt : plan.attempts()) {
+            for (ConnectionAttempt attempt : plan.attempts()) {
                 if (!trust.isFinal() && suffices(attempt)) {
-                    Optional<Channel> channel = attempt(attempt, command, tried);
+                    Optional<SecureChannel> channel = attempt(attempt, command, tried);
                     if (channel.isPresent()) {
-                        return attempt.kind() == Kind.UNBOUND ? fallenBack(channel.get(), tried) : channel.get();
+                        return attempt.kind() == ChannelBinding.UNBOUND ? fallenBack(channel.get(), tried) : channel.get();
                     }
                 }
             }
-            plan.leftOut().forEach((method, why) -> tried.add(new Tried(method, why, Progress.LEFT_OUT)));
+            plan.leftOut().forEach((method, why) -> tried.add(new MethodFailure(method, why, Progress.LEFT_OUT)));
             throw notAuthenticated(tried);
         }
 
         /** Warns if bound connections should have come first, and marks the login if the server was in the way of one. */
-        private Channel fallenBack(Channel channel, List<Tried> tried) {
-            List<String> failed = tried.stream().filter(one -> Plan.BINDING.contains(one.method()))
+        private SecureChannel fallenBack(SecureChannel channel, List<MethodFailure> tried) {
+            List<String> failed = tried.stream().filter(one -> AuthenticationPlan.BINDING.contains(one.method()))
                 .filter(one -> one.progress() != Progress.LEFT_OUT).map(one -> one.method().label).distinct().toList();
             Session before = channel.session();
-            if (before.login().assurance() == Assurance.SERVER
-                    && plan.attempts().stream().anyMatch(attempt -> attempt.kind() == Kind.BOUND)) {
-                circumstances.listener().warn((failed.isEmpty() ? "No method that protects the session could be tried"
-                    : String.join(" and ", failed) + " did not succeed") + ", so " + before.login().method()
+            if (before.auth().assurance() == Assurance.SERVER
+                    && plan.attempts().stream().anyMatch(attempt -> attempt.kind() == ChannelBinding.BOUND)) {
+                context.ui().warn((failed.isEmpty() ? "No method that protects the session could be tried"
+                    : String.join(" and ", failed) + " did not succeed") + ", so " + before.auth().method()
                     + " is used: an active attacker between this machine and the pool can read the session.");
             }
-            return failed.isEmpty() ? channel : new Channel(channel.stream(), before.as(before.login().insteadOf(failed)),
+            return failed.isEmpty() ? channel : new SecureChannel(channel.stream(), before.as(before.auth().insteadOf(failed)),
                 channel.connection());
         }
 
         /** In the original's words, whose stack has the last method first, and then in ours. */
-        private Failure notAuthenticated(List<Tried> tried) {
+        private CommandException notAuthenticated(List<MethodFailure> tried) {
             StringBuilder stack = new StringBuilder(failedToStart(target));
-            List<Tried> run = new ArrayList<>(tried.stream().filter(Tried::wasRun).toList());
+            List<MethodFailure> run = new ArrayList<>(tried.stream().filter(MethodFailure::wasRun).toList());
             Collections.reverse(run);
             stack.append(run.isEmpty() ? "|SECMAN:2005:Protocol Error: No auth methods."
                 : "|AUTHENTICATE:1003:Failed to authenticate with any method");
@@ -10104,21 +10151,21 @@ public final class TokenRequest {
             if (!admitted) {
                 details.add(OFFERS + offered()); // later, it would be asked at every poll
             }
-            return new Failure(Reason.NOT_AUTHENTICATED, stack.toString(), details, "");
+            return new CommandException(ErrorCode.NOT_AUTHENTICATED, stack.toString(), details, "");
         }
 
         /** What the pool has to offer, asked of it: it names only methods that are asked for, so all of them are. */
         private String offered() {
-            try (Connection connection = dialer.connect()) {
+            try (Connection connection = connector.connect()) {
                 CedarStream stream = stream(connection);
-                Negotiation negotiation = new Negotiation(connection, Kind.UNBOUND, List.of(AuthMethod.values()),
+                Negotiation negotiation = new Negotiation(connection, ChannelBinding.UNBOUND, List.of(AuthMethod.values()),
                     new ArrayList<>());
-                stream.send(stream.message().number(Wire.DC_AUTHENTICATE).ad(negotiation.policy(
-                    Wire.DC_START_TOKEN_REQUEST, Optional.of(Keys.ephemeral(host.random())))));
+                stream.send(stream.message().number(Protocol.DC_AUTHENTICATE).ad(negotiation.policy(
+                    Protocol.DC_START_TOKEN_REQUEST, Optional.of(KeyDerivation.ephemeral(host.random())))));
                 List<AuthMethod> methods = new PolicyReply(stream.receive("security policy").ad()).methods();
                 return methods.isEmpty() ? "none." : methods.stream().map(method -> method.label)
                     .collect(Collectors.joining(", ", "", "."));
-            } catch (IOException | Failure e) {
+            } catch (IOException | CommandException e) {
                 return "unknown (" + e.getMessage() + ").";
             }
         }
@@ -10127,38 +10174,39 @@ public final class TokenRequest {
          * Tries one connection; and again if the user accepts the certificate that was in the way. The user is asked in
          * between, since a server does not wait for long.
          */
-        private Optional<Channel> attempt(Attempt attempt, int command, List<Tried> tried)
-                throws IOException, Failure {
-            List<Tried> now = new ArrayList<>();
-            Optional<Channel> channel = once(attempt, command, now);
+        private Optional<SecureChannel> attempt(ConnectionAttempt attempt, int command, List<MethodFailure> tried)
+                throws IOException, CommandException {
+            List<MethodFailure> now = new ArrayList<>();
+            Optional<SecureChannel> channel = once(attempt, command, now);
             if (channel.isEmpty() && !admitted && trust.confirm()) {
                 now.clear();
                 channel = once(attempt, command, now);
             }
             // After a no, that is the reason.
             now.stream().map(one -> one.method() == AuthMethod.SSL && one.wasRun()
-                ? new Tried(one.method(), trust.rejection().orElse(one.why()), Progress.RUN) : one).forEach(tried::add);
+                ? new MethodFailure(one.method(), trust.rejection().orElse(one.why()), Progress.RUN) : one).forEach(tried::add);
             return channel;
         }
 
-        private Optional<Channel> once(Attempt attempt, int command, List<Tried> tried) throws IOException, Failure {
+        private Optional<SecureChannel> once(ConnectionAttempt attempt, int command, List<MethodFailure> tried)
+            throws IOException, CommandException {
             List<AuthMethod> methods = new ArrayList<>();
             for (AuthMethod method : attempt.methods()) {
-                unusable(method).ifPresentOrElse(why -> tried.add(new Tried(method, why, Progress.LEFT_OUT)),
+                unusable(method).ifPresentOrElse(why -> tried.add(new MethodFailure(method, why, Progress.LEFT_OUT)),
                     () -> methods.add(method));
             }
             if (methods.isEmpty()) {
                 return Optional.empty();
             }
             noticeName(methods);
-            Connection connection = dialer.connect();
+            Connection connection = connector.connect();
             try {
-                Optional<Channel> channel = new Negotiation(connection, attempt.kind(), methods, tried).run(command);
+                Optional<SecureChannel> channel = new Negotiation(connection, attempt.kind(), methods, tried).run(command);
                 if (channel.isEmpty()) {
                     connection.close();
                 }
                 return channel;
-            } catch (IOException | Failure e) {
+            } catch (IOException | CommandException e) {
                 connection.close();
                 throw e;
             }
@@ -10166,11 +10214,11 @@ public final class TokenRequest {
 
         /** Says once that a certificate is judged by a name that nobody here has typed. */
         private void noticeName(List<AuthMethod> methods) {
-            Expected server = target.expected();
-            if (!noticed && server.from() == GivenBy.COLLECTOR && server.name().isPresent()
-                    && !Collections.disjoint(methods, Plan.CERTIFIED)) {
+            ExpectedServer server = target.expected();
+            if (!noticed && server.from() == NameSource.COLLECTOR && server.name().isPresent()
+                    && !Collections.disjoint(methods, AuthenticationPlan.CERTIFIED)) {
                 noticed = true;
-                circumstances.listener().notice("The certificate must carry " + server.name().get()
+                context.ui().notice("The certificate must carry " + server.name().get()
                     + ", which is the collector's word: neither the command line nor the configuration names the host.");
             }
         }
@@ -10179,17 +10227,17 @@ public final class TokenRequest {
         private Optional<String> unusable(AuthMethod method) {
             try {
                 if (method == AuthMethod.PASSWORD) {
-                    Password.read(configuration, circumstances.files());
+                    Password.read(configuration, context.files());
                 } else if (method == AuthMethod.SCITOKENS) {
-                    BearerToken token = BearerToken.find(configuration, host, circumstances.files());
+                    BearerToken token = BearerToken.find(configuration, host, context.files());
                     return token.unfit(host.clock().instant()).map(why -> "the bearer token in " + token + ", " + why);
                 }
-            } catch (MethodFailed e) {
+            } catch (AuthenticationException e) {
                 return Optional.of(e.getMessage());
             }
-            if (Plan.CERTIFIED.contains(method) && target.expected().name().isEmpty()
-                    && trust.needsName(method == AuthMethod.SCITOKENS ? ServerTrust.Use.BEARER_TOKEN
-                        : ServerTrust.Use.LOGIN)) {
+            if (AuthenticationPlan.CERTIFIED.contains(method) && target.expected().name().isEmpty()
+                    && trust.needsName(method == AuthMethod.SCITOKENS ? ServerTrust.CertificateUse.BEARER_TOKEN
+                        : ServerTrust.CertificateUse.LOGIN)) {
                 return Optional.of("a certificate carries a name, and only an address is known: give -pool HOST, or '"
                     + target.sinful().with("alias", "HOST") + "'");
             }
@@ -10210,28 +10258,28 @@ public final class TokenRequest {
         }
 
         /** Resumes a session; empty if the server has forgotten it. */
-        private Optional<Channel> resume(Session known, int command) throws IOException, Failure {
-            Connection connection = dialer.connect();
+        private Optional<SecureChannel> resume(Session known, int command) throws IOException, CommandException {
+            Connection connection = connector.connect();
             try {
                 CedarStream stream = stream(connection);
                 byte[] nonce = new byte[33];
                 host.random().nextBytes(nonce);
                 ClassAd ad = new ClassAd().put("UseSession", "YES").put("Sid", known.id()).put("Command", command)
                     .put("Nonce", Base64.getEncoder().encodeToString(nonce)).put("ResumeResponse", true)
-                    .put("CryptoMethods", "AES").put("RemoteVersion", Wire.VERSION)
+                    .put("CryptoMethods", "AES").put("RemoteVersion", Protocol.VERSION)
                     .put("ConnectSinful", target.sinful().toString());
-                stream.send(stream.message().number(Wire.DC_AUTHENTICATE).ad(ad));
+                stream.send(stream.message().number(Protocol.DC_AUTHENTICATE).ad(ad));
                 MessageReader reply = stream.receive("answer to the resumption of our session");
                 String verdict = reply.ad().string("ReturnCode").orElse("");
                 reply.end();
-                trace.log(Trace.SECURITY, () -> "Resuming the session for command " + command + ": " + printable(verdict));
+                trace.log(DebugLog.SECURITY, () -> "Resuming the session for command " + command + ": " + printable(verdict));
                 if (verdict.equals("AUTHORIZED")) {
                     stream.encrypt(known.key());
-                    return Optional.of(new Channel(stream, known, connection));
+                    return Optional.of(new SecureChannel(stream, known, connection));
                 }
             } catch (EOFException e) {
                 // Some servers close where they should say SID_NOT_FOUND.
-                trace.log(Trace.SECURITY, e::getMessage);
+                trace.log(DebugLog.SECURITY, e::getMessage);
             } catch (IOException e) {
                 connection.close();
                 throw e;
@@ -10243,11 +10291,11 @@ public final class TokenRequest {
         /** The negotiation of a session on one connection. */
         private final class Negotiation {
             private final Connection connection;
-            private final Kind kind;
+            private final ChannelBinding kind;
             private final List<AuthMethod> methods;
-            private final List<Tried> tried;
+            private final List<MethodFailure> tried;
 
-            Negotiation(Connection connection, Kind kind, List<AuthMethod> methods, List<Tried> tried) {
+            Negotiation(Connection connection, ChannelBinding kind, List<AuthMethod> methods, List<MethodFailure> tried) {
                 this.connection = connection;
                 this.kind = kind;
                 this.methods = methods;
@@ -10255,11 +10303,11 @@ public final class TokenRequest {
             }
 
             /** The channel; empty if no method succeeded. */
-            Optional<Channel> run(int command) throws IOException, Failure {
+            Optional<SecureChannel> run(int command) throws IOException, CommandException {
                 CedarStream stream = stream(connection);
-                Optional<KeyPair> ecdh = kind == Kind.UNBOUND ? Optional.of(Keys.ephemeral(host.random()))
+                Optional<KeyPair> ecdh = kind == ChannelBinding.UNBOUND ? Optional.of(KeyDerivation.ephemeral(host.random()))
                     : Optional.empty();
-                stream.send(stream.message().number(Wire.DC_AUTHENTICATE).ad(policy(command, ecdh)));
+                stream.send(stream.message().number(Protocol.DC_AUTHENTICATE).ad(policy(command, ecdh)));
                 MessageReader message = stream.receive("security policy");
                 PolicyReply reply = new PolicyReply(message.ad());
                 message.end();
@@ -10274,10 +10322,11 @@ public final class TokenRequest {
                 }
                 Optional<byte[]> wrapped = receiveKey(stream);
                 byte[] key = ecdh.isPresent()
-                    ? Keys.agree(ecdh.get().getPrivate(), reply.ad().string("ECDHPublicKey").orElse(""))
-                    : Keys.unwrap(wrapped.orElseThrow(), authenticated.get().key());
+                    ? KeyDerivation.agree(ecdh.get().getPrivate(), reply.ad().string("ECDHPublicKey").orElse(""))
+                    : KeyDerivation.unwrap(wrapped.orElseThrow(), authenticated.get().key());
                 stream.encrypt(key);
-                return Optional.of(new Channel(stream, admitted(stream, key, authenticated.get().server(), reply), connection));
+                return Optional.of(new SecureChannel(stream, admitted(stream, key, authenticated.get().server(), reply),
+                    connection));
             }
 
             private ClassAd policy(int command, Optional<KeyPair> ecdh) {
@@ -10292,45 +10341,47 @@ public final class TokenRequest {
                     .put("SessionDuration", Long.toString(SESSION_DURATION.toSeconds()))
                     .put("SessionLease", SESSION_DURATION.toSeconds()).put("NewSession", "YES")
                     .put("NegotiatedSession", true)
-                    .put("RemoteVersion", Wire.VERSION).put("ConnectSinful", target.sinful().toString()).put("Command", command);
-                if (command == Wire.DC_SEC_QUERY) {
-                    ad.put("AuthCommand", Wire.DC_NOP);
+                    .put("RemoteVersion", Protocol.VERSION).put("ConnectSinful", target.sinful().toString()).put("Command",
+                    command);
+                if (command == Protocol.DC_SEC_QUERY) {
+                    ad.put("AuthCommand", Protocol.DC_NOP);
                 }
                 configuration.set("TRUST_DOMAIN").or(() -> configuration.set("UID_DOMAIN"))
                     .ifPresent(domain -> ad.put("TrustDomain", domain.value()));
-                ecdh.ifPresent(pair -> ad.put("ECDHPublicKey", Keys.encodePoint(pair.getPublic())));
-                trace.log(Trace.SECURITY, () -> "Our policy (" + kind.name().toLowerCase(Locale.ROOT) + "): "
+                ecdh.ifPresent(pair -> ad.put("ECDHPublicKey", KeyDerivation.encodePoint(pair.getPublic())));
+                trace.log(DebugLog.SECURITY, () -> "Our policy (" + kind.name().toLowerCase(Locale.ROOT) + "): "
                     + ad.assignments());
                 return ad;
             }
 
             /** The methods that both sides have, ready to run. */
-            private Map<AuthMethod, Authenticator> offers(PolicyReply reply) throws Failure {
-                trace.log(Trace.SECURITY, () -> "The server's policy: " + reply.ad().shown());
+            private Map<AuthMethod, Authenticator> offers(PolicyReply reply) throws CommandException {
+                trace.log(DebugLog.SECURITY, () -> "The server's policy: " + reply.ad().shown());
                 Map<AuthMethod, Authenticator> offers = new EnumMap<>(AuthMethod.class);
                 for (AuthMethod method : methods) {
                     try {
                         if (!reply.methods().contains(method)) {
-                            throw new MethodFailed("the pool does not offer it");
+                            throw new AuthenticationException("the pool does not offer it");
                         }
                         offers.put(method, authenticator(method, reply));
-                    } catch (MethodFailed e) {
-                        tried.add(new Tried(method, e.getMessage(), Progress.OFFERED));
+                    } catch (AuthenticationException e) {
+                        tried.add(new MethodFailure(method, e.getMessage(), Progress.OFFERED));
                     }
                 }
                 return offers;
             }
 
-            private Authenticator authenticator(AuthMethod method, PolicyReply reply) throws MethodFailed, Failure {
+            private Authenticator authenticator(AuthMethod method, PolicyReply reply) throws AuthenticationException,
+                CommandException {
                 return switch (method) {
                     case SSL -> new Ssl(trust, hostName(), Optional.empty(), () -> { });
                     case SCITOKENS -> {
-                        BearerToken token = BearerToken.find(configuration, host, circumstances.files());
+                        BearerToken token = BearerToken.find(configuration, host, context.files());
                         yield new Ssl(trust, hostName(), Optional.of(token), () -> announce(method, "the bearer token in "
                             + token));
                     }
-                    case PASSWORD -> new Password(reply.isBefore(23, 9) ? Wire.OLD_PASSWORD_USER + reply.trustDomain()
-                        .orElse("") : Wire.PASSWORD_USER, Password.read(configuration, circumstances.files()), host.random());
+                    case PASSWORD -> new Password(reply.isBefore(23, 9) ? Protocol.OLD_PASSWORD_USER + reply.trustDomain()
+                        .orElse("") : Protocol.PASSWORD_USER, Password.read(configuration, context.files()), host.random());
                     case TOKEN -> new IdToken(fittingToken(reply), host.random());
                     // Servers before 25.14 do not expect the ID.
                     case FS -> new FileSystemAccess(configuration.text("FS_LOCAL_DIR").map(String::strip).orElse("/tmp"),
@@ -10349,26 +10400,26 @@ public final class TokenRequest {
 
             /** Tells of a credential; somebody who is in between a remote login with one can use the pool's side of it. */
             private void announce(AuthMethod method, String what) {
-                circumstances.listener().credential(method.credential().orElseThrow(), "Credential for " + hostName() + ": "
+                context.ui().credential(method.credential().orElseThrow(), "Credential for " + hostName() + ": "
                     + what + ".");
                 if (method == AuthMethod.PASSWORD && !target.isLocal()) {
-                    circumstances.listener().warn("PASSWORD protects this session, but not the pool's side of the login:"
+                    context.ui().warn("PASSWORD protects this session, but not the pool's side of the login:"
                         + " somebody between this machine and " + hostName() + " could go on there as the pool's own daemons.");
                 }
             }
 
-            private IssuedToken fittingToken(PolicyReply reply) throws MethodFailed {
+            private IssuedToken fittingToken(PolicyReply reply) throws AuthenticationException {
                 TokenDirectory.Contents contents = tokens.get();
                 List<String> complaints = new ArrayList<>(contents.complaints());
                 for (IssuedToken token : contents.tokens()) {
-                    Optional<String> misfit = token.misfit(reply.trustDomain(), reply.issuerKeys(), host.clock()
+                    Optional<String> unusableReason = token.unusableReason(reply.trustDomain(), reply.issuerKeys(), host.clock()
                         .instant());
-                    if (misfit.isEmpty()) {
+                    if (unusableReason.isEmpty()) {
                         return token;
                     }
-                    complaints.add("that of " + token.authenticatesAs() + " " + misfit.get());
+                    complaints.add("that of " + token.authenticatesAs() + " " + unusableReason.get());
                 }
-                throw new MethodFailed("no token for trust domain " + printable(reply.trustDomain().orElse("(none)"))
+                throw new AuthenticationException("no token for trust domain " + printable(reply.trustDomain().orElse("(none)"))
                     + " and keys " + printable(reply.issuerKeys().toString())
                     + noToken(complaints).substring("no token".length()));
             }
@@ -10382,22 +10433,22 @@ public final class TokenRequest {
                     long choice = message.number();
                     message.end();
                     if (choice == 0) {
-                        offers.keySet().forEach(method -> tried.add(new Tried(method,
+                        offers.keySet().forEach(method -> tried.add(new MethodFailure(method,
                             "the pool did not choose it (its log may say why)", Progress.OFFERED)));
                         return Optional.empty();
                     }
                     AuthMethod method = AuthMethod.fromWire(choice).filter(offers::containsKey)
                         .orElseThrow(() -> new ProtocolViolation("the server chose a method that we did not offer ("
                         + choice + ")"));
-                    trace.log(Trace.SECURITY, () -> "The server chose " + method.label + ".");
+                    trace.log(DebugLog.SECURITY, () -> "The server chose " + method.label + ".");
                     if (method == AuthMethod.PASSWORD) {
                         announce(method, "the pool password in " + Password.file(configuration));
                     }
                     try {
                         return Optional.of(offers.remove(method).authenticate(stream));
-                    } catch (MethodFailed e) {
-                        trace.log(Trace.SECURITY, () -> method.label + " failed: " + e.getMessage());
-                        tried.add(new Tried(method, e.getMessage(), Progress.RUN));
+                    } catch (AuthenticationException e) {
+                        trace.log(DebugLog.SECURITY, () -> method.label + " failed: " + e.getMessage());
+                        tried.add(new MethodFailure(method, e.getMessage(), Progress.RUN));
                         if (trust.isFinal()) {
                             return Optional.empty();
                         }
@@ -10414,7 +10465,7 @@ public final class TokenRequest {
                 MessageReader announcement = stream.receive("session key");
                 boolean follows = announcement.number(0, 1) == 1;
                 announcement.end();
-                if (follows != (kind == Kind.BOUND)) {
+                if (follows != (kind == ChannelBinding.BOUND)) {
                     throw new ProtocolViolation(follows ? "the server sent a session key though one was agreed by ECDH"
                         : "the server sent no session key though none was agreed");
                 }
@@ -10422,17 +10473,17 @@ public final class TokenRequest {
                     return Optional.empty();
                 }
                 MessageReader message = stream.receive("session key");
-                message.number(Wire.KEY_BYTES, Wire.KEY_BYTES);
-                message.number(Wire.CIPHER_AES, Wire.CIPHER_AES);
+                message.number(Protocol.KEY_BYTES, Protocol.KEY_BYTES);
+                message.number(Protocol.CIPHER_AES, Protocol.CIPHER_AES);
                 message.number();
-                byte[] wrapped = message.raw(message.number(Wire.KEY_BYTES, Wire.KEY_BYTES));
+                byte[] wrapped = message.raw(message.number(Protocol.KEY_BYTES, Protocol.KEY_BYTES));
                 message.end();
                 return Optional.of(wrapped);
             }
 
             /** The server's last word, the first under the new key: whether we may go on, and the session's ID. */
             private Session admitted(CedarStream stream, byte[] key, ServerName server, PolicyReply reply)
-                    throws IOException, Failure {
+                    throws IOException, CommandException {
                 AuthMethod method = server.method();
                 MessageReader message = stream.receive("admission");
                 ClassAd ad = message.ad();
@@ -10440,27 +10491,27 @@ public final class TokenRequest {
                 String user = ad.string("User").orElse("(nobody)");
                 String verdict = ad.string("ReturnCode").orElse("AUTHORIZED");
                 if (!verdict.equals("AUTHORIZED")) {
-                    throw new Failure(Reason.REFUSED, "Failed to request a new token: SECMAN:2010:Received \""
+                    throw new CommandException(ErrorCode.REFUSED, "Failed to request a new token: SECMAN:2010:Received \""
                         + printable(verdict) + "\" from server for user " + printable(user) + " using method "
                         + method.label + ".", List.of("Asked was " + target + "."),
                         "The pool's administrator allows it with ALLOW_DAEMON or ALLOW_WRITE, or denies it with DENY_*.");
                 }
                 Instant now = host.clock().instant();
-                long seconds = reply.ad().string("SessionDuration").filter(text -> Numeric.isNumber(text, 9))
+                long seconds = reply.ad().string("SessionDuration").filter(text -> NumericAddress.isNumber(text, 9))
                     .map(Long::parseLong).orElse(0L);
                 long lease = Math.max(0, Math.min(reply.ad().integer("SessionLease").orElse(0), Integer.MAX_VALUE));
-                trace.log(Trace.SECURITY, () -> "Authenticated with " + method.label + " as " + printable(user)
+                trace.log(DebugLog.SECURITY, () -> "Authenticated with " + method.label + " as " + printable(user)
                     + "; the session is "
                     + kind.name().toLowerCase(Locale.ROOT) + ", AES, for " + seconds + " s.");
-                Login login = new Login(method.label, kind, printable(user), printable(reply.version()),
+                AuthResult auth = new AuthResult(method.label, kind, printable(user), printable(reply.version()),
                     reply.trustDomain().map(TokenRequest::printable), List.of());
-                return new Session(ad.string("Sid").orElse(""), key, login, server, now.plusSeconds(seconds),
+                return new Session(ad.string("Sid").orElse(""), key, auth, server, now.plusSeconds(seconds),
                     Duration.ofSeconds(lease), now);
             }
         }
     }
 
-    // ==== 17. Broker: daemons that call back ====
+    // ==== 17. CcbConnector: daemons that connect back to us (CCB) ====
 
     /**
      * Reaches a daemon that takes no connections: its broker (CCB, mostly the pool's collector) passes our address on to
@@ -10473,14 +10524,14 @@ public final class TokenRequest {
      * daemon > us    int CCB_REVERSE_CONNECT, ad: ClaimId
      * </pre>
      */
-    static final class Broker implements Dialer {
+    static final class CcbConnector implements Connector {
         private static final int CONNECT_ID_BYTES = 20;
         /** How often we look whether the broker has said no, milliseconds. */
         private static final int LOOK_MILLIS = 100;
         /** How long a caller may take to say who it is. */
         private static final Duration HELLO_PATIENCE = Duration.ofSeconds(2);
         private final Target target;
-        private final Circumstances circumstances;
+        private final Context context;
         private final Location location;
         private final Function<Target, Optional<Target>> pool;
         private final Host host;
@@ -10488,12 +10539,12 @@ public final class TokenRequest {
         private final Map<String, Security> brokers = new HashMap<>();
 
         /** @param pool the pool's collector, if that is who is at an address */
-        Broker(Target target, Location location, Function<Target, Optional<Target>> pool, Circumstances circumstances) {
+        CcbConnector(Target target, Location location, Function<Target, Optional<Target>> pool, Context context) {
             this.pool = pool;
             this.target = target;
             this.location = location;
-            this.circumstances = circumstances;
-            this.host = circumstances.host();
+            this.context = context;
+            this.host = context.host();
         }
 
         private Optional<Target> at(String contact, List<String> complaints) {
@@ -10504,7 +10555,7 @@ public final class TokenRequest {
                     return Optional.of(broker);
                 }
                 complaints.add("its broker " + printable(contact) + " can itself be reached only through a broker.");
-            } catch (Failure failure) {
+            } catch (CommandException failure) {
                 complaints.add("its broker " + printable(contact) + ": " + failure.hint().orElse(failure.getMessage()));
             }
             return Optional.empty();
@@ -10512,11 +10563,11 @@ public final class TokenRequest {
 
         /** Each broker has its share of the time. */
         @Override
-        public Connection connect() throws IOException, Failure {
-            Deadline deadline = circumstances.deadline();
+        public Connection connect() throws IOException, CommandException {
+            Deadline deadline = context.deadline();
             List<String> contacts = target.brokers();
             List<String> complaints = new ArrayList<>();
-            List<Failure> refusals = new ArrayList<>();
+            List<CommandException> refusals = new ArrayList<>();
             for (int i = 0; i < contacts.size() && !deadline.isOver(); i++) {
                 String contact = contacts.get(i);
                 Optional<Connection> connection = deadline.share(contacts.size() - i,
@@ -10526,47 +10577,47 @@ public final class TokenRequest {
                 }
             }
             if (!refusals.isEmpty()) {
-                Failure last = refusals.get(refusals.size() - 1);
-                throw new Failure(last.reason, Security.failedToStart(target), complaints, last.hint().orElse(""));
+                CommandException last = refusals.get(refusals.size() - 1);
+                throw new CommandException(last.reason, Security.failedToStart(target), complaints, last.hint().orElse(""));
             }
             if (brokers.isEmpty()) {
-                throw new Failure(Reason.UNREACHABLE, Security.failedToStart(target), complaints, "");
+                throw new CommandException(ErrorCode.UNREACHABLE, Security.failedToStart(target), complaints, "");
             }
             throw new ConnectException("cannot be reached through " + String.join("; ", printable(complaints)));
         }
 
         /** A connection by this broker; empty, with a complaint and perhaps a refusal, if there is none. */
-        private Optional<Connection> through(String contact, List<String> complaints, List<Failure> refusals)
-                throws Failure {
+        private Optional<Connection> through(String contact, List<String> complaints, List<CommandException> refusals)
+                throws CommandException {
             if (!brokers.containsKey(contact)) {
                 Optional<Target> broker = at(contact, complaints)
                     .map(found -> pool.apply(found).map(collector -> found.as(collector.expected())).orElse(found));
                 if (broker.isEmpty()) {
                     return Optional.empty();
                 }
-                brokers.put(contact, new Security(broker.get(), new Straight(broker.get(), circumstances), circumstances));
+                brokers.put(contact, new Security(broker.get(), new DirectConnector(broker.get(), context), context));
             }
-            try (Channel channel = brokers.get(contact).open(Wire.CCB_REQUEST)) {
+            try (SecureChannel channel = brokers.get(contact).open(Protocol.CCB_REQUEST)) {
                 return Optional.of(callBack(channel, contact.substring(contact.indexOf('#') + 1)));
             } catch (IOException e) {
                 complaints.add("its broker " + printable(contact) + ": " + e.getMessage());
-            } catch (Failure failure) {
-                if (failure.reason == Reason.CONFIGURATION) {
+            } catch (CommandException failure) {
+                if (failure.reason == ErrorCode.CONFIGURATION) {
                     throw failure;
                 }
-                complaints.add("its broker " + printable(contact) + ": " + (failure.reason == Reason.REFUSED
+                complaints.add("its broker " + printable(contact) + ": " + (failure.reason == ErrorCode.REFUSED
                     ? failure.getMessage().replaceFirst("^Failed to request a new token: ", "") : failure.why()));
                 refusals.add(failure);
             }
             return Optional.empty();
         }
 
-        private Connection callBack(Channel broker, String id) throws IOException, Failure {
+        private Connection callBack(SecureChannel broker, String id) throws IOException, CommandException {
             InetAddress here = broker.connection().localAddress();
             try (ServerSocket listener = listen(here)) {
                 String connectId = host.randomHex(CONNECT_ID_BYTES);
                 String ours = Target.text(new InetSocketAddress(here, listener.getLocalPort()));
-                circumstances.trace().log(Trace.NETWORK, () -> "Asking the broker of " + target
+                context.trace().log(DebugLog.NETWORK, () -> "Asking the broker of " + target
                     + " to have it connect to " + ours + ".");
                 broker.stream().send(broker.stream().message().ad(new ClassAd().put("CCBID", id).put("ClaimId", connectId)
                     .put("Name", "TokenRequest").put("MyAddress", ours)));
@@ -10575,7 +10626,7 @@ public final class TokenRequest {
         }
 
         /** Where a firewall leaves only some ports open, these are set. */
-        private ServerSocket listen(InetAddress here) throws IOException, Failure {
+        private ServerSocket listen(InetAddress here) throws IOException, CommandException {
             int low = port("LOWPORT");
             int high = low == 0 ? 0 : port("HIGHPORT");
             for (int port = low; port < high; port++) {
@@ -10583,7 +10634,7 @@ public final class TokenRequest {
                     return new ServerSocket(port, 1, here);
                 } catch (BindException e) {
                     int taken = port;
-                    circumstances.trace().log(Trace.NETWORK, () -> "Port " + taken + ": " + e.getMessage());
+                    context.trace().log(DebugLog.NETWORK, () -> "Port " + taken + ": " + e.getMessage());
                 }
             }
             try {
@@ -10595,16 +10646,16 @@ public final class TokenRequest {
         }
 
         /** One end of the range of ports for those who connect to us; 0 for none. */
-        private int port(String end) throws Failure {
-            Configuration configuration = circumstances.configuration();
+        private int port(String end) throws CommandException {
+            Configuration configuration = context.configuration();
             int inward = configuration.number("IN_" + end, 0, 0, 65535);
             return inward > 0 ? inward : configuration.number(end, 0, 0, 65535);
         }
 
         /** The daemon may be here before the broker says that it is to come. */
-        private Connection await(Channel broker, ServerSocket listener, String connectId) throws IOException {
+        private Connection await(SecureChannel broker, ServerSocket listener, String connectId) throws IOException {
             listener.setSoTimeout(LOOK_MILLIS);
-            Instant deadline = circumstances.deadline().within(Deadline.EXCHANGE);
+            Instant deadline = context.deadline().within(Deadline.EXCHANGE);
             long looks = Duration.between(host.clock().instant(), deadline).toMillis() / LOOK_MILLIS;
             boolean answered = false;
             for (long look = 0; look < looks && host.clock().instant().isBefore(deadline); look++) {
@@ -10616,7 +10667,7 @@ public final class TokenRequest {
                     Connection caller = Connection.accepted(listener.accept(), host.clock(),
                         host.clock().instant().plus(HELLO_PATIENCE));
                     if (presents(connectId, caller)) {
-                        return Dialer.lead(caller.until(deadline), target, circumstances);
+                        return Connector.lead(caller.until(deadline), target, context);
                     }
                     caller.close();
                 } catch (SocketTimeoutException e) {
@@ -10640,20 +10691,20 @@ public final class TokenRequest {
         /** Whether a caller is the one that was asked for. Others are of no interest, nor is what goes wrong with them. */
         private boolean presents(String connectId, Connection caller) {
             try {
-                MessageReader hello = new CedarStream(caller.input(), caller.output(), host.random(), circumstances.trace())
+                MessageReader hello = new CedarStream(caller.input(), caller.output(), host.random(), context.trace())
                     .receive("introduction of a caller");
-                boolean calledBack = hello.number() == Wire.CCB_REVERSE_CONNECT;
+                boolean calledBack = hello.number() == Protocol.CCB_REVERSE_CONNECT;
                 String id = hello.ad().string("ClaimId").orElse("");
                 hello.end();
                 return calledBack && MessageDigest.isEqual(id.getBytes(UTF_8), connectId.getBytes(UTF_8));
             } catch (IOException e) {
-                circumstances.trace().log(Trace.NETWORK, () -> "Somebody connected: " + e.getMessage());
+                context.trace().log(DebugLog.NETWORK, () -> "Somebody connected: " + e.getMessage());
                 return false;
             }
         }
     }
 
-    // ==== 18. Directory: a daemon's address, asked of the collector ====
+    // ==== 18. CollectorQuery: a daemon's address from the collector ====
 
     /**
      * Looks daemons up in the collector's list. condor_daemon_client/daemon.cpp (Daemon::getDaemonInfo),
@@ -10662,29 +10713,29 @@ public final class TokenRequest {
      * <p>It asks as the original does. Where that gives up though the answer is unique (a type of which the pool has one
      * daemon, a short name that is an ad's Name or Machine), that daemon is taken, and the user is told which.
      */
-    static final class Directory {
+    static final class CollectorQuery {
         /** How many daemons a complaint lists. */
         private static final int SHOWN = 10;
         /** How many a collector is to name: more than one pool's daemons of a type, but not all the slots of a big one. */
         private static final int LIMIT = 4000;
         private static final String PROJECTION =
             "CondorVersion CondorPlatform MyAddress AddressV1 Name Machine ScheddIpAddr CredDIpAddr";
-        private final Found collector;
-        private final Place.Listed wanted;
+        private final LocatedDaemon collector;
+        private final LocateResult.NeedsCollector query;
         private final Security security;
         private final Location location;
-        private final Trace trace;
-        private final Listener listener;
+        private final DebugLog trace;
+        private final UserInterface ui;
 
         /** @param collector one of those wanted */
-        Directory(Found collector, Place.Listed wanted, Security security, Location location,
-                Circumstances circumstances) {
+        CollectorQuery(LocatedDaemon collector, LocateResult.NeedsCollector query, Security security, Location location,
+                Context context) {
             this.collector = collector;
-            this.wanted = wanted;
+            this.query = query;
             this.security = security;
             this.location = location;
-            this.trace = circumstances.trace();
-            this.listener = circumstances.listener();
+            this.trace = context.trace();
+            this.ui = context.ui();
         }
 
         /** What the collector knows of a daemon. Of a startd it knows the slots, whose names go before its own. */
@@ -10702,7 +10753,7 @@ public final class TokenRequest {
                 int at = name.indexOf('@');
                 boolean isSlot = at > SLOT.length() && at < name.length() - 1
                     && name.regionMatches(true, 0, SLOT, 0, SLOT.length())
-                    && Numeric.consistsOf(name.substring(SLOT.length(), at), "0123456789_");
+                    && NumericAddress.consistsOf(name.substring(SLOT.length(), at), "0123456789_");
                 return isSlot ? name.substring(at + 1) : name;
             }
 
@@ -10713,12 +10764,12 @@ public final class TokenRequest {
             }
         }
 
-        /** @throws Failure NOT_FOUND if there is none, or more than one; or what the collector's failure is */
-        Found find() throws Failure {
-            Optional<String> name = wanted.name().or(wanted::own);
+        /** @throws CommandException NOT_FOUND if there is none, or more than one; or what the collector's failure is */
+        LocatedDaemon find() throws CommandException {
+            Optional<String> name = query.name().or(query::own);
             List<Entry> fitting = name.isPresent() ? named(name.get()) : List.of();
             boolean isOwn = !fitting.isEmpty();
-            if (fitting.isEmpty() && wanted.name().isPresent()) {
+            if (fitting.isEmpty() && query.name().isPresent()) {
                 fitting = ask(equal("Name", name.get()) + " || " + equal("Machine", name.get()), List.of());
             } else if (fitting.isEmpty()) {
                 fitting = ask("true", List.of());
@@ -10732,42 +10783,43 @@ public final class TokenRequest {
             if (addresses.size() > 1 || fitting.size() == LIMIT) {
                 throw notFound(List.copyOf(addresses.values()), "More than one fits:");
             }
-            boolean named = wanted.name().isPresent() || isOwn;
-            return found(fitting.get(0), named ? wanted.server() : Optional.empty());
+            boolean named = query.name().isPresent() || isOwn;
+            return found(fitting.get(0), named ? query.server() : Optional.empty());
         }
 
         /** What the original would take; of several ads the first. */
-        private List<Entry> named(String name) throws Failure {
-            boolean byMachine = EnumSet.of(DaemonType.STARTD, DaemonType.HAD).contains(wanted.type()) && !name.contains("@");
+        private List<Entry> named(String name) throws CommandException {
+            boolean byMachine = EnumSet.of(DaemonType.STARTD, DaemonType.HAD).contains(query.type()) && !name.contains("@");
             return byMachine ? ask(equal("Machine", name), List.of("LimitResults = 1"))
                 : ask(equal("Name", name), List.of("LimitResults = 1", "LocationQuery = " + literal(name)));
         }
 
-        private Failure unknown() throws Failure {
-            List<Entry> others = wanted.name().isEmpty() ? List.of() : ask("true", List.of());
+        private CommandException unknown() throws CommandException {
+            List<Entry> others = query.name().isEmpty() ? List.of() : ask("true", List.of());
             return notFound(others, "The collector " + collector.target() + " knows "
-                + (others.isEmpty() ? "no " + wanted.type().word() + "." : "these of type " + wanted.type().word() + ":"));
+                + (others.isEmpty() ? "no " + query.type().word() + "." : "these of type " + query.type().word() + ":"));
         }
 
         /** @param server that the daemon's name says, as typed or as this machine's; without it the ad's word counts */
-        private Found found(Entry entry, Optional<Expected> server) throws Failure {
+        private LocatedDaemon found(Entry entry, Optional<ExpectedServer> server) throws CommandException {
             Sinful sinful = Sinful.parse(entry.address()).orElseThrow(() -> notFound(List.of(entry),
                 "The collector gives an address that is none:"));
-            if (Stream.of(entry.name(), entry.machine()).noneMatch(wanted.name().orElse("")::equalsIgnoreCase)) {
-                listener.notice("Asking the " + wanted.type().word() + " " + entry.shown() + ".");
+            if (Stream.of(entry.name(), entry.machine()).noneMatch(query.name().orElse("")::equalsIgnoreCase)) {
+                ui.notice("Asking the " + query.type().word() + " " + entry.shown() + ".");
             }
             boolean aliased = sinful.parameter("alias").isPresent() || entry.machine().isEmpty();
             Target listed = location.at((aliased ? sinful : sinful.with("alias", entry.machine())).toString(),
-                "the collector", GivenBy.COLLECTOR, server);
+                "the collector", NameSource.COLLECTOR, server);
             Target target = listed.as(listed.expected().in(collector.target().expected()));
-            return new Found(target, new Wanted(wanted.type(), Optional.of(entry.name()), collector.wanted().pool()));
+            return new LocatedDaemon(target, new DaemonQuery(query.type(), Optional.of(entry.name()), collector.query().pool()));
         }
 
-        private Failure notFound(List<Entry> entries, String what) {
+        private CommandException notFound(List<Entry> entries, String what) {
             List<String> lines = Stream.concat(Stream.of(what), entries.stream().map(entry -> "  " + entry.shown()).distinct()
                 .limit(SHOWN)).toList();
-            return new Failure(Reason.NOT_FOUND, Location.nowhere(wanted.name(), Reason.NOT_FOUND, "").getMessage(), lines,
-                (entries.size() < 2 && wanted.name().isEmpty()) || entries.isEmpty() ? "" : "Name one with -name.");
+            return new CommandException(ErrorCode.NOT_FOUND, Location.nowhere(query.name(), ErrorCode.NOT_FOUND,
+                "").getMessage(), lines,
+                (entries.size() < 2 && query.name().isEmpty()) || entries.isEmpty() ? "" : "Name one with -name.");
         }
 
         private static String equal(String attribute, String value) {
@@ -10783,43 +10835,43 @@ public final class TokenRequest {
          *
          * @param more attributes of the query, which otherwise is for all that fit
          */
-        private List<Entry> ask(String constraint, List<String> more) throws Failure {
-            ClassAd query = new ClassAd().put("MyType", "Query").put("TargetType", targetType(wanted.type()))
+        private List<Entry> ask(String constraint, List<String> more) throws CommandException {
+            ClassAd request = new ClassAd().put("MyType", "Query").put("TargetType", targetType(query.type()))
                 .putExpression("Requirements", constraint).put("Projection", PROJECTION).put("LimitResults", LIMIT);
-            try (Channel channel = security.open(command(wanted.type()))) {
+            try (SecureChannel channel = security.open(command(query.type()))) {
                 for (String assignment : more) {
-                    query.parse(assignment);
+                    request.parse(assignment);
                 }
-                trace.log(Trace.HOSTNAME, () -> "Asking " + collector.target() + ": " + query.assignments());
-                channel.stream().send(channel.stream().message().ad(query));
+                trace.log(DebugLog.HOSTNAME, () -> "Asking " + collector.target() + ": " + request.assignments());
+                channel.stream().send(channel.stream().message().ad(request));
                 MessageReader reply = channel.stream().receive("list of daemons");
                 List<Entry> entries = new ArrayList<>();
                 while (reply.number(0, 1) == 1) {
                     Entry.of(reply.ad()).filter(entry -> entries.size() < LIMIT).ifPresent(entries::add);
                 }
                 reply.end();
-                trace.log(Trace.HOSTNAME, () -> "It knows " + printable(entries.stream().map(Entry::toString).toList()) + ".");
+                trace.log(DebugLog.HOSTNAME, () -> "It knows " + printable(entries.stream().map(Entry::toString).toList()) + ".");
                 return entries;
-            } catch (Failure failure) {
-                throw new Failure(failure.reason, Location.nowhere(wanted.name(), failure.reason, "").getMessage(),
+            } catch (CommandException failure) {
+                throw new CommandException(failure.reason, Location.nowhere(query.name(), failure.reason, "").getMessage(),
                     Stream.concat(Stream.of("The collector " + collector.target() + " cannot be asked for it:"),
                         failure.details().isEmpty() ? Stream.of(failure.getMessage()) : failure.details().stream()).toList(),
                     failure.hint().orElse(""));
             } catch (IOException e) {
-                Reason reason = e instanceof ProtocolViolation ? Reason.VIOLATION : Reason.UNREACHABLE;
-                throw new Failure(reason, Location.nowhere(wanted.name(), reason, "").getMessage(),
+                ErrorCode reason = e instanceof ProtocolViolation ? ErrorCode.VIOLATION : ErrorCode.UNREACHABLE;
+                throw new CommandException(reason, Location.nowhere(query.name(), reason, "").getMessage(),
                     List.of("The collector " + collector.target() + " cannot be asked for it: " + e.getMessage() + "."), "");
             }
         }
 
         private static int command(DaemonType type) {
             return switch (type) {
-                case STARTD -> Wire.QUERY_STARTD_ADS;
-                case SCHEDD -> Wire.QUERY_SCHEDD_ADS;
-                case MASTER -> Wire.QUERY_MASTER_ADS;
-                case NEGOTIATOR -> Wire.QUERY_NEGOTIATOR_ADS;
-                case HAD -> Wire.QUERY_HAD_ADS;
-                default -> Wire.QUERY_GENERIC_ADS;
+                case STARTD -> Protocol.QUERY_STARTD_ADS;
+                case SCHEDD -> Protocol.QUERY_SCHEDD_ADS;
+                case MASTER -> Protocol.QUERY_MASTER_ADS;
+                case NEGOTIATOR -> Protocol.QUERY_NEGOTIATOR_ADS;
+                case HAD -> Protocol.QUERY_HAD_ADS;
+                default -> Protocol.QUERY_GENERIC_ADS;
             };
         }
 
@@ -10843,7 +10895,7 @@ public final class TokenRequest {
      * The conversation about one token. condor_daemon_core.V6/daemon_core_main.cpp, condor_daemon_client/daemon.cpp
      *
      * <p>From the sending of a command until its answer proves to hold nothing that can be lost, signals wait; after an
-     * answer that holds a token or a request ID, until whoever took it calls {@link Handover#leave}.
+     * answer that holds a token or a request ID, until whoever took it calls {@link ShutdownGuard#leave}.
      */
     static final class NetworkClient implements TokenService {
         private static final int CLIENT_ID_BYTES = 16;
@@ -10852,65 +10904,66 @@ public final class TokenRequest {
         private final Target target;
         private final Configuration configuration;
         private final Host host;
-        private final Handover handover;
+        private final ShutdownGuard guard;
         private final Deadline deadline;
-        private final Trace trace;
-        private final Listener listener;
+        private final DebugLog trace;
+        private final UserInterface ui;
         private boolean loggedIn;
 
-        NetworkClient(Security security, Target target, Circumstances circumstances, Handover handover) {
+        NetworkClient(Security security, Target target, Context context, ShutdownGuard guard) {
             this.security = security;
             this.target = target;
-            this.configuration = circumstances.configuration();
-            this.host = circumstances.host();
-            this.handover = handover;
-            this.deadline = circumstances.deadline();
-            this.trace = circumstances.trace();
-            this.listener = circumstances.listener();
+            this.configuration = context.configuration();
+            this.host = context.host();
+            this.guard = guard;
+            this.deadline = context.deadline();
+            this.trace = context.trace();
+            this.ui = context.ui();
         }
 
         @Override
-        public Started start(Order order) throws Failure {
+        public SubmitResult start(TokenSpec spec) throws CommandException {
             Secret clientId = new Secret(host.name() + "-" + host.randomHex(CLIENT_ID_BYTES));
-            try (Channel channel = open()) {
+            try (SecureChannel channel = open()) {
                 loggedIn = true;
-                Login login = channel.session().login();
-                Order whole = order.as(identity(order, login));
+                AuthResult auth = channel.session().auth();
+                TokenSpec whole = spec.as(identity(spec, auth));
                 ClassAd request = new ClassAd().put("ClientId", clientId.reveal())
                     .put("User", whole.identity().orElseThrow());
-                if (!order.authorizations().isEmpty()) {
-                    request.put("LimitAuthorization", String.join(",", order.authorizations()));
+                if (!spec.authorizations().isEmpty()) {
+                    request.put("LimitAuthorization", String.join(",", spec.authorizations()));
                 }
-                order.lifetimeSeconds().ifPresent(seconds -> request.put("TokenLifetime", seconds));
-                Answer answer = started(exchange(channel, request, "answer to the token request"), clientId, login);
-                return new Started(whole, login, target.reachedAt(channel.connection().peer()).toString(), settle(answer));
+                spec.lifetimeSeconds().ifPresent(seconds -> request.put("TokenLifetime", seconds));
+                TokenReply answer = started(exchange(channel, request, "answer to the token request"), clientId, auth);
+                return new SubmitResult(whole, auth, target.reachedAt(channel.connection().peer()).toString(), settle(answer));
             } catch (ProtocolViolation e) {
-                throw failedToStart(Reason.VIOLATION, e.getMessage(), NO_DAEMON);
+                throw failedToStart(ErrorCode.VIOLATION, e.getMessage(), NO_DAEMON);
             } catch (IOException e) {
-                throw failedToStart(Reason.UNREACHABLE, e.getMessage(),
+                throw failedToStart(ErrorCode.UNREACHABLE, e.getMessage(),
                     "The login had succeeded; a request that the pool has taken all the same expires there.");
             }
         }
 
-        private Channel open() throws ProtocolViolation, Failure {
+        private SecureChannel open() throws ProtocolViolation, CommandException {
             try {
-                return security.open(Wire.DC_START_TOKEN_REQUEST);
+                return security.open(Protocol.DC_START_TOKEN_REQUEST);
             } catch (ProtocolViolation e) {
                 throw e;
             } catch (ConnectException e) {
-                throw new Failure(Reason.UNREACHABLE, "Failed to request a new token: DAEMON:1:Failed to connect to remote "
+                throw new CommandException(ErrorCode.UNREACHABLE,
+                    "Failed to request a new token: DAEMON:1:Failed to connect to remote "
                     + "daemon at '" + target + "'", List.of(sentence(e.getMessage())), "");
             } catch (EOFException | SocketException e) {
-                throw failedToStart(Reason.UNREACHABLE, e.getMessage(),
+                throw failedToStart(ErrorCode.UNREACHABLE, e.getMessage(),
                     "A pool that closes without a word usually lacks AES encryption, forbids this host, or knows no such"
                     + " shared port endpoint; its daemon's log says which.");
             } catch (IOException e) {
-                throw failedToStart(Reason.UNREACHABLE, e.getMessage(), "");
+                throw failedToStart(ErrorCode.UNREACHABLE, e.getMessage(), "");
             }
         }
 
-        private Failure failedToStart(Reason reason, String why, String hint) {
-            return new Failure(reason, Security.failedToStart(target), List.of(sentence(why)), hint);
+        private CommandException failedToStart(ErrorCode reason, String why, String hint) {
+            return new CommandException(reason, Security.failedToStart(target), List.of(sentence(why)), hint);
         }
 
         private static String sentence(String words) {
@@ -10918,15 +10971,15 @@ public final class TokenRequest {
         }
 
         @Override
-        public Answer poll(Ticket ticket) throws IOException, Failure {
-            try (Channel channel = openAgain()) {
+        public TokenReply poll(RequestHandle handle) throws IOException, CommandException {
+            try (SecureChannel channel = openAgain()) {
                 loggedIn = true;
-                ClassAd request = new ClassAd().put("ClientId", ticket.clientId().reveal())
-                    .put("RequestId", ticket.requestId());
-                return settle(polled(exchange(channel, request, "answer to the poll"), ticket, channel.session().login()));
+                ClassAd request = new ClassAd().put("ClientId", handle.clientId().reveal())
+                    .put("RequestId", handle.requestId());
+                return settle(polled(exchange(channel, request, "answer to the poll"), handle, channel.session().auth()));
             } catch (ProtocolViolation e) {
                 if (!loggedIn) {
-                    throw failedToStart(Reason.VIOLATION, e.getMessage(), NO_DAEMON);
+                    throw failedToStart(ErrorCode.VIOLATION, e.getMessage(), NO_DAEMON);
                 }
                 security.forget();
                 throw new ProtocolViolation(e.getMessage() + " (does somebody interfere?)");
@@ -10934,16 +10987,16 @@ public final class TokenRequest {
         }
 
         /** A login that fails says nothing of the request; once there was one that did not, another may follow. */
-        private Channel openAgain() throws IOException, Failure {
+        private SecureChannel openAgain() throws IOException, CommandException {
             try {
-                return security.open(Wire.DC_FINISH_TOKEN_REQUEST);
-            } catch (Failure failure) {
-                if (failure.reason == Reason.REFUSED) {
+                return security.open(Protocol.DC_FINISH_TOKEN_REQUEST);
+            } catch (CommandException failure) {
+                if (failure.reason == ErrorCode.REFUSED) {
                     throw new IOException(failure.getMessage().replaceFirst("^Failed to request a new token: ", ""));
                 }
                 if (failure.reason.isOfOneServer() && loggedIn) {
                     // A pool that has forgotten the session may be short of its certificate, or of a broker, for a while.
-                    throw new IOException(failure.reason == Reason.NOT_AUTHENTICATED
+                    throw new IOException(failure.reason == ErrorCode.NOT_AUTHENTICATED
                         ? "no method of authentication succeeds with " + target + " (" + failure.why() + ")" : failure.why());
                 }
                 throw failure;
@@ -10951,24 +11004,24 @@ public final class TokenRequest {
         }
 
         /** The identity to ask for; without a configured UID_DOMAIN, the pool's trust domain completes it. */
-        private String identity(Order order, Login login) throws Failure {
-            String name = order.identity().orElse("condor");
+        private String identity(TokenSpec spec, AuthResult auth) throws CommandException {
+            String name = spec.identity().orElse("condor");
             if (name.contains("@")) {
                 return name;
             }
             Optional<String> configured = configuration.set("UID_DOMAIN").map(setting -> setting.value().strip());
-            String domain = configured.or(login::trustDomain).orElseThrow(() -> new Failure(Reason.USAGE,
+            String domain = configured.or(auth::trustDomain).orElseThrow(() -> new CommandException(ErrorCode.USAGE,
                 "ERROR: no domain for the identity " + printable(name) + ".",
                 "Give -identity NAME@DOMAIN, or set _CONDOR_UID_DOMAIN."));
             if (configured.isEmpty()) {
-                listener.notice("Requesting identity " + name + "@" + domain
+                ui.notice("Requesting identity " + name + "@" + domain
                     + " (no UID_DOMAIN is configured here; this is the pool's trust domain).");
             }
             return name + "@" + domain;
         }
 
-        private ClassAd exchange(Channel channel, ClassAd request, String what) throws IOException {
-            handover.enter(deadline.left());
+        private ClassAd exchange(SecureChannel channel, ClassAd request, String what) throws IOException {
+            guard.enter(deadline.left());
             try {
                 channel.stream().send(channel.stream().message().ad(request));
                 MessageReader reply = channel.stream().receive(what);
@@ -10976,100 +11029,101 @@ public final class TokenRequest {
                 reply.end();
                 return answer;
             } catch (IOException e) {
-                handover.leave();
-                throw e instanceof ProtocolViolation ? e : new AnswerLost(e);
+                guard.leave();
+                throw e instanceof ProtocolViolation ? e : new ResponseLostException(e);
             }
         }
 
-        private Answer settle(Answer answer) {
-            if (!(answer instanceof Answer.Issued || answer instanceof Answer.Enqueued)) {
-                handover.leave();
+        private TokenReply settle(TokenReply answer) {
+            if (!(answer instanceof TokenReply.Issued || answer instanceof TokenReply.Enqueued)) {
+                guard.leave();
             }
-            trace.log(Trace.COMMAND, () -> "The pool's answer: " + answer.getClass().getSimpleName());
+            trace.log(DebugLog.COMMAND, () -> "The pool's answer: " + answer.getClass().getSimpleName());
             return answer;
         }
 
         /** An error decides even if a request ID stands beside it; then a token, then a request ID. */
-        private Answer started(ClassAd answer, Secret clientId, Login login) throws Failure {
+        private TokenReply started(ClassAd answer, Secret clientId, AuthResult auth) throws CommandException {
             Optional<String> error = answer.string("ErrorString");
             if (error.isPresent() || answer.integer("ErrorCode").orElse(0) != 0) {
                 throw refusal(answer);
             }
             Optional<String> token = answer.string("Token").filter(text -> !text.isEmpty());
             if (token.isPresent()) {
-                return issued(token.get(), login);
+                return issued(token.get(), auth);
             }
             if (answer.isEmpty()) {
-                throw new Failure(Reason.BUSY, "Failed to request a new token: " + target
+                throw new CommandException(ErrorCode.BUSY, "Failed to request a new token: " + target
                     + " has too many requests waiting.", "Try again later.");
             }
-            String requestId = answer.string("RequestId").filter(Ticket::isRequestId)
-                .orElseThrow(() -> new Failure(Reason.UNEXPECTED, "Remote daemon did not provide a valid request ID.",
+            String requestId = answer.string("RequestId").filter(RequestHandle::isRequestId)
+                .orElseThrow(() -> new CommandException(ErrorCode.UNEXPECTED, "Remote daemon did not provide a valid request ID.",
                     "Asked was " + target + "; its log may say more."));
-            return new Answer.Enqueued(new Ticket(requestId, clientId));
+            return new TokenReply.Enqueued(new RequestHandle(requestId, clientId));
         }
 
-        private Answer polled(ClassAd answer, Ticket ticket, Login login) throws Failure {
+        private TokenReply polled(ClassAd answer, RequestHandle handle, AuthResult auth) throws CommandException {
             Optional<String> error = answer.string("ErrorString");
             if (error.isEmpty() && answer.integer("ErrorCode").orElse(0) == 0) {
-                String token = answer.string("Token").orElseThrow(() -> new Failure(Reason.UNEXPECTED,
+                String token = answer.string("Token").orElseThrow(() -> new CommandException(ErrorCode.UNEXPECTED,
                     "Failed to get a status update for token request: " + target
                     + " sent neither a token nor an error.", "Its log may say more."));
-                return token.isEmpty() ? new Answer.Pending() : issued(token, login);
+                return token.isEmpty() ? new TokenReply.Pending() : issued(token, auth);
             }
             String words = error.orElse("");
             if (words.startsWith("Request rate limit hit")) {
-                return new Answer.RateLimited();
+                return new TokenReply.RateLimited();
             }
             if (words.startsWith("Request ID is not known")) {
-                return new Answer.Unknown(printable(words));
+                return new TokenReply.Unknown(printable(words));
             }
             long code = answer.integer("ErrorCode").orElse(-1);
-            Reason reason = words.startsWith("Client ID is incorrect") ? Reason.REQUEST_UNKNOWN
-                : code == Wire.ERROR_EXPIRED ? Reason.REQUEST_EXPIRED
-                : code == Wire.ERROR_DISABLED ? Reason.REFUSED : Reason.REQUEST_FAILED;
-            throw new Failure(reason, "Failed to get a status update for token request: DAEMON:" + code + ":"
-                + printable(words), List.of("Request " + ticket.requestId() + " at " + target
-                + " has ended without a token."), reason == Reason.REFUSED ? remedy(code) : "Ask for a new one.");
+            ErrorCode reason = words.startsWith("Client ID is incorrect") ? ErrorCode.REQUEST_UNKNOWN
+                : code == Protocol.ERROR_EXPIRED ? ErrorCode.REQUEST_EXPIRED
+                : code == Protocol.ERROR_DISABLED ? ErrorCode.REFUSED : ErrorCode.REQUEST_FAILED;
+            throw new CommandException(reason, "Failed to get a status update for token request: DAEMON:" + code + ":"
+                + printable(words), List.of("Request " + handle.requestId() + " at " + target
+                + " has ended without a token."), reason == ErrorCode.REFUSED ? remedy(code) : "Ask for a new one.");
         }
 
-        private Answer issued(String text, Login login) throws Failure {
+        private TokenReply issued(String text, AuthResult auth) throws CommandException {
             if (!Jwt.hasForm(text)) {
-                throw new Failure(Reason.UNEXPECTED, "What " + target
+                throw new CommandException(ErrorCode.UNEXPECTED, "What " + target
                     + " sent as a token is none; it was thrown away.", "Its log may say more.");
             }
             Secret token = new Secret(text);
-            handover.holds(token);
-            return new Answer.Issued(token, login);
+            guard.holds(token);
+            return new TokenReply.Issued(token, auth);
         }
 
         @Override
-        public Login verify(Secret token) throws Failure {
-            IssuedToken issued = IssuedToken.read(token.reveal()).orElseThrow(() -> new Failure(Reason.TOKEN_REJECTED,
+        public AuthResult verify(Secret token) throws CommandException {
+            IssuedToken issued = IssuedToken.read(token.reveal()).orElseThrow(() -> new CommandException(ErrorCode.TOKEN_REJECTED,
                 "The token cannot be tried, since its claims cannot be read.", "It is delivered all the same."));
-            try (Channel channel = security.with(issued).open(Wire.DC_SEC_QUERY)) {
+            try (SecureChannel channel = security.with(issued).open(Protocol.DC_SEC_QUERY)) {
                 MessageReader reply = channel.stream().receive("answer to the trial of the token");
                 ClassAd answer = reply.ad();
                 reply.end();
-                trace.log(Trace.SECURITY, () -> "The pool on the token: " + answer.shown());
+                trace.log(DebugLog.SECURITY, () -> "The pool on the token: " + answer.shown());
                 if (answer.isFalse("AuthorizationSucceeded")) {
-                    throw new Failure(Reason.REFUSED, "", "");
+                    throw new CommandException(ErrorCode.REFUSED, "", "");
                 }
-                return channel.session().login();
-            } catch (Failure failure) {
-                List<String> why = failure.reason == Reason.REFUSED ? List.of("It knows the token, and allows it nothing.")
+                return channel.session().auth();
+            } catch (CommandException failure) {
+                List<String> why = failure.reason == ErrorCode.REFUSED ? List.of("It knows the token, and allows it nothing.")
                     : failure.details();
-                throw new Failure(Reason.TOKEN_REJECTED, "The token is delivered, but " + target + " does not accept it.",
+                throw new CommandException(ErrorCode.TOKEN_REJECTED, "The token is delivered, but " + target
+                    + " does not accept it.",
                     why, "");
             } catch (IOException e) {
-                Reason reason = e instanceof ProtocolViolation ? Reason.VIOLATION : Reason.UNREACHABLE;
-                throw new Failure(reason, "The token is delivered, but could not be tried: " + e.getMessage() + ".", "");
+                ErrorCode reason = e instanceof ProtocolViolation ? ErrorCode.VIOLATION : ErrorCode.UNREACHABLE;
+                throw new CommandException(reason, "The token is delivered, but could not be tried: " + e.getMessage() + ".", "");
             }
         }
 
-        private Failure refusal(ClassAd answer) {
+        private CommandException refusal(ClassAd answer) {
             long code = answer.integer("ErrorCode").orElse(-1);
-            return new Failure(Reason.REFUSED, "Failed to request a new token: DAEMON:" + code + ":"
+            return new CommandException(ErrorCode.REFUSED, "Failed to request a new token: DAEMON:" + code + ":"
                 + printable(answer.string("ErrorString").orElse("no reason given")),
                 List.of("Asked was " + target + "."), remedy(code));
         }
@@ -11077,18 +11131,18 @@ public final class TokenRequest {
         /** What to do about an error that the pool answered. */
         private static String remedy(long code) {
             return switch ((int) code) {
-                case Wire.ERROR_LIMITS -> "Ask for authorizations that the pool grants (its SEC_TOKEN_REQUEST_LIMITS).";
-                case Wire.ERROR_TOKEN_GENERATION -> "The pool's administrator has to create a signing key.";
-                case Wire.ERROR_NOT_PROTECTED ->
+                case Protocol.ERROR_LIMITS -> "Ask for authorizations that the pool grants (its SEC_TOKEN_REQUEST_LIMITS).";
+                case Protocol.ERROR_TOKEN_GENERATION -> "The pool's administrator has to create a signing key.";
+                case Protocol.ERROR_NOT_PROTECTED ->
                     "ANONYMOUS is good only for requests that a rule of the pool approves; use another method.";
-                case Wire.ERROR_DISABLED ->
+                case Protocol.ERROR_DISABLED ->
                     "The pool's administrator allows token requests with SEC_ENABLE_TOKEN_REQUEST.";
                 default -> "The log of the pool's daemon may say more.";
             };
         }
     }
 
-    // ==== 20. Poller: ask, wait, ask again ====
+    // ==== 20. Poller: waits for approval ====
 
     /**
      * Waits for an administrator without hurrying the pool. A pool that cannot be reached is asked again, less and less
@@ -11110,22 +11164,22 @@ public final class TokenRequest {
         private final InstantSource clock;
         private final Sleeper sleeper;
         private final RandomGenerator random;
-        private final Patience patience;
-        private final Consumer<Event.Waiting> listener;
+        private final WaitOptions waitOptions;
+        private final Consumer<Event.Waiting> ui;
 
-        Poller(TokenService pool, InstantSource clock, Sleeper sleeper, RandomGenerator random, Patience patience,
-               Consumer<Event.Waiting> listener) {
+        Poller(TokenService pool, InstantSource clock, Sleeper sleeper, RandomGenerator random, WaitOptions waitOptions,
+               Consumer<Event.Waiting> ui) {
             this.pool = pool;
             this.clock = clock;
             this.sleeper = sleeper;
             this.random = random;
-            this.patience = patience;
-            this.listener = listener;
+            this.waitOptions = waitOptions;
+            this.ui = ui;
         }
 
         /** What one poll brought, if not the token. */
-        private record Outcome(State state, Optional<String> detail, boolean answerLost) {
-            private static final Outcome PENDING = new Outcome(State.PENDING, Optional.empty(), false);
+        private record Outcome(PollState state, Optional<String> detail, boolean answerLost) {
+            private static final Outcome PENDING = new Outcome(PollState.PENDING, Optional.empty(), false);
         }
 
         /**
@@ -11133,51 +11187,51 @@ public final class TokenRequest {
          *
          * @param first    the pause before the first poll; zero for none
          * @param deadline when the last poll is
-         * @throws Failure REQUEST_UNKNOWN, TIMED_OUT, or what the pool says
+         * @throws CommandException REQUEST_UNKNOWN, TIMED_OUT, or what the pool says
          */
-        Answer.Issued await(Ticket ticket, Duration first, Instant deadline) throws Failure {
+        TokenReply.Issued await(RequestHandle handle, Duration first, Instant deadline) throws CommandException {
             Instant start = clock.instant();
-            Optional<State> last = Optional.empty();
+            Optional<PollState> last = Optional.empty();
             int inARow = 0;
             boolean answerLost = false;
             if (!first.isZero()) {
-                pause(ticket, Outcome.PENDING, false, jittered(patience.interval().orElse(first)), deadline);
-                last = Optional.of(State.PENDING);
+                pause(handle, Outcome.PENDING, false, jittered(waitOptions.interval().orElse(first)), deadline);
+                last = Optional.of(PollState.PENDING);
             }
             while (true) {
-                List<Answer.Issued> token = new ArrayList<>();
-                Outcome outcome = ask(ticket, token::add);
+                List<TokenReply.Issued> token = new ArrayList<>();
+                Outcome outcome = ask(handle, token::add);
                 if (!token.isEmpty()) {
                     return token.get(0);
                 }
                 boolean repeated = last.equals(Optional.of(outcome.state()));
                 inARow = repeated ? inARow + 1 : 1;
                 answerLost |= outcome.answerLost();
-                if (outcome.state() == State.UNKNOWN && inARow == UNKNOWN_LIMIT) {
-                    throw unknown(ticket, answerLost);
+                if (outcome.state() == PollState.UNKNOWN && inARow == UNKNOWN_LIMIT) {
+                    throw unknown(handle, answerLost);
                 }
                 if (!clock.instant().isBefore(deadline)) {
-                    throw timedOut(ticket);
+                    throw timedOut(handle);
                 }
-                int failures = outcome.state() == State.PENDING ? 0 : inARow;
-                Duration interval = interval(Duration.between(start, clock.instant()), patience.interval(), failures);
-                pause(ticket, outcome, repeated, jittered(interval), deadline);
+                int failures = outcome.state() == PollState.PENDING ? 0 : inARow;
+                Duration interval = interval(Duration.between(start, clock.instant()), waitOptions.interval(), failures);
+                pause(handle, outcome, repeated, jittered(interval), deadline);
                 last = Optional.of(outcome.state());
             }
         }
 
-        private Outcome ask(Ticket ticket, Consumer<Answer.Issued> taker) throws Failure {
+        private Outcome ask(RequestHandle handle, Consumer<TokenReply.Issued> taker) throws CommandException {
             try {
-                Answer answer = pool.poll(ticket);
-                if (answer instanceof Answer.Issued issued) {
+                TokenReply answer = pool.poll(handle);
+                if (answer instanceof TokenReply.Issued issued) {
                     taker.accept(issued);
                 }
-                return answer instanceof Answer.Unknown unknown
-                    ? new Outcome(State.UNKNOWN, Optional.of(unknown.words()), false)
-                    : answer instanceof Answer.RateLimited ? new Outcome(State.RATE_LIMITED, Optional.empty(), false)
+                return answer instanceof TokenReply.Unknown unknown
+                    ? new Outcome(PollState.UNKNOWN, Optional.of(unknown.words()), false)
+                    : answer instanceof TokenReply.RateLimited ? new Outcome(PollState.RATE_LIMITED, Optional.empty(), false)
                     : Outcome.PENDING;
             } catch (IOException e) {
-                return new Outcome(State.UNREACHABLE, Optional.of(e.getMessage()), e instanceof AnswerLost);
+                return new Outcome(PollState.UNREACHABLE, Optional.of(e.getMessage()), e instanceof ResponseLostException);
             }
         }
 
@@ -11192,40 +11246,40 @@ public final class TokenRequest {
 
         /** Ten percent more or less, so that many clients do not ask in step; but what the user wishes, exactly. */
         private Duration jittered(Duration pause) {
-            return patience.interval().isPresent() ? pause
+            return waitOptions.interval().isPresent() ? pause
                 : Duration.ofMillis(Math.round(pause.toMillis() * (1 + JITTER * (2 * random.nextDouble() - 1))));
         }
 
-        private void pause(Ticket ticket, Outcome outcome, boolean repeated, Duration wanted, Instant deadline)
-                throws Failure {
+        private void pause(RequestHandle handle, Outcome outcome, boolean repeated, Duration query, Instant deadline)
+                throws CommandException {
             Duration most = Duration.between(clock.instant(), deadline);
-            Duration pause = most.isNegative() ? Duration.ZERO : wanted.compareTo(most) < 0 ? wanted : most;
-            listener.accept(new Event.Waiting(ticket.requestId(), outcome.state(), outcome.detail(), repeated, pause));
+            Duration pause = most.isNegative() ? Duration.ZERO : query.compareTo(most) < 0 ? query : most;
+            ui.accept(new Event.Waiting(handle.requestId(), outcome.state(), outcome.detail(), repeated, pause));
             try {
                 sleeper.sleep(pause);
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
-                throw new Failure(Reason.INTERNAL, "Interrupted.", "");
+                throw new CommandException(ErrorCode.INTERNAL, "Interrupted.", "");
             }
         }
 
-        private static Failure unknown(Ticket ticket, boolean answerLost) {
-            return new Failure(Reason.REQUEST_UNKNOWN,
+        private static CommandException unknown(RequestHandle handle, boolean answerLost) {
+            return new CommandException(ErrorCode.REQUEST_UNKNOWN,
                 "Failed to get a status update for token request: DAEMON:3:Request ID is not known.",
-                List.of("The pool does not know request " + ticket.requestId()
+                List.of("The pool does not know request " + handle.requestId()
                     + " any more: it was removed, or the daemon was restarted"
                     + (answerLost ? ", or the token was in an answer that did not reach us." : ".")),
                 "Ask for a new one; -resubmit does that by itself.");
         }
 
-        Failure timedOut(Ticket ticket) {
-            return new Failure(Reason.TIMED_OUT, "Request " + ticket.requestId() + (patience.timeout().isZero()
-                ? " is not approved yet." : " was not approved within " + patience.timeout().toSeconds() + " seconds."),
+        CommandException timedOut(RequestHandle handle) {
+            return new CommandException(ErrorCode.TIMED_OUT, "Request " + handle.requestId() + (waitOptions.timeout().isZero()
+                ? " is not approved yet." : " was not approved within " + waitOptions.timeout().toSeconds() + " seconds."),
                 "");
         }
     }
 
-    // ==== 21. Reviewer: what was issued beside what was asked for ====
+    // ==== 21. TokenInspector: compares the token with the request ====
 
     /** The pool's signing keys, where this user may read them: an administrator on the central manager. */
     record SigningKeys(Optional<Configuration.Setting> directory, Optional<Configuration.Setting> poolKey, InputFiles files) {
@@ -11248,7 +11302,7 @@ public final class TokenRequest {
 
         /**
          * The key with which tokens are signed, 32 bytes; empty if it cannot be read. In its file it is scrambled
-         * ({@link Wire#SCRAMBLE}), and that of the pool counts twice, as a pool password does (condor_utils/token_utils.cpp,
+         * ({@link Protocol#SCRAMBLE}), and that of the pool counts twice, as a pool password does (condor_utils/token_utils.cpp,
          * condor_io/condor_auth_passwd.cpp).
          *
          * @param keyId as a token names it; one that is no plain name has no file
@@ -11258,10 +11312,11 @@ public final class TokenRequest {
                 return Optional.empty();
             }
             try {
-                byte[] key = Keys.unscramble(files.read(file(keyId), (isPoolKey(keyId) ? poolKey : directory)
-                    .map(Configuration.Setting::origin).orElse(Origin.DEFAULT), Content.SECRET, MAX_BYTES).bytes());
-                return Optional.of(Keys.hkdf(keyId.equals("POOL") ? concat(key, key) : key, Keys.ascii("htcondor"),
-                    Keys.ascii("master jwt")));
+                byte[] key = KeyDerivation.unscramble(files.read(file(keyId), (isPoolKey(keyId) ? poolKey : directory)
+                    .map(Configuration.Setting::origin).orElse(FileOrigin.DEFAULT), FilePurpose.SECRET, MAX_BYTES).bytes());
+                return Optional.of(KeyDerivation.hkdf(keyId.equals("POOL") ? concat(key, key) : key,
+                    KeyDerivation.ascii("htcondor"),
+                    KeyDerivation.ascii("master jwt")));
             } catch (IOException e) {
                 return Optional.empty();
             }
@@ -11269,7 +11324,7 @@ public final class TokenRequest {
     }
 
     /** Compares a token with the order. It changes nothing and never throws: the event that tells of the token is begun. */
-    static final class Reviewer {
+    static final class TokenInspector {
         /** By how much the pool's clock may be ahead of ours, and a token's times be none of our business. */
         private static final Duration SKEW = Duration.ofSeconds(60);
         private static final String SCOPE = "condor:/";
@@ -11278,47 +11333,47 @@ public final class TokenRequest {
         private final SigningKeys keys;
         private final Instant now;
 
-        Reviewer(SigningKeys keys, Instant now) {
+        TokenInspector(SigningKeys keys, Instant now) {
             this.keys = keys;
             this.now = now;
         }
 
         /** @param local whether the pool is on this machine, so that the keys here ought to be its own */
-        Review review(Secret token, Order order, Login login, boolean local) {
+        TokenInspection review(Secret token, TokenSpec spec, AuthResult auth, boolean local) {
             try {
-                return IssuedToken.read(token.reveal()).map(issued -> review(issued, order, login, local))
-                    .orElseGet(Reviewer::unreadable);
+                return IssuedToken.read(token.reveal()).map(issued -> review(issued, spec, auth, local))
+                    .orElseGet(TokenInspector::unreadable);
             } catch (RuntimeException | Error e) {
                 return unreadable();
             }
         }
 
-        private static Review unreadable() {
-            return new Review(false, List.of("the token's claims cannot be read."));
+        private static TokenInspection unreadable() {
+            return new TokenInspection(false, List.of("the token's claims cannot be read."));
         }
 
-        private Review review(IssuedToken token, Order order, Login login, boolean local) {
+        private TokenInspection review(IssuedToken token, TokenSpec spec, AuthResult auth, boolean local) {
             List<String> warnings = new ArrayList<>();
-            String identity = order.identity().orElse("");
+            String identity = spec.identity().orElse("");
             if (!identity.equals(token.subject())) {
                 warnings.add("the token is for " + token.subject() + ", not " + identity + " as asked.");
             }
-            login.trustDomain().filter(domain -> !domain.equals(token.issuer())).ifPresent(domain ->
+            auth.trustDomain().filter(domain -> !domain.equals(token.issuer())).ifPresent(domain ->
                 warnings.add("the token's issuer is " + token.issuer() + ", not the pool's trust domain " + domain + "."));
-            scopes(token, order, warnings);
-            times(token, order, warnings);
+            scopes(token, spec, warnings);
+            times(token, spec, warnings);
             Optional<byte[]> key = token.keyId().flatMap(keys::read);
             boolean verified = key.filter(token::isSignedWith).isPresent();
             if (key.isPresent() && !verified && local) {
                 warnings.add("the token's signature does not fit the key in " + keys.file(token.keyId().get()) + ".");
             }
-            return new Review(verified, warnings.stream().map(TokenRequest::printable).toList());
+            return new TokenInspection(verified, warnings.stream().map(TokenRequest::printable).toList());
         }
 
-        private static void scopes(IssuedToken token, Order order, List<String> warnings) {
+        private static void scopes(IssuedToken token, TokenSpec spec, List<String> warnings) {
             List<String> granted = token.scopes().stream()
                 .map(scope -> scope.startsWith(SCOPE) ? scope.substring(SCOPE.length()) : scope).toList();
-            List<String> asked = order.authorizations();
+            List<String> asked = spec.authorizations();
             if (asked.isEmpty() && !granted.isEmpty()) {
                 warnings.add("the token is limited to " + String.join(", ", printable(granted))
                     + ", though no limit was asked for.");
@@ -11336,11 +11391,11 @@ public final class TokenRequest {
             }
         }
 
-        private void times(IssuedToken token, Order order, List<String> warnings) {
+        private void times(IssuedToken token, TokenSpec spec, List<String> warnings) {
             Optional<Long> lifetime = token.issuedAt().flatMap(from -> token.expiration()
                 .map(until -> Duration.between(from, until).toSeconds()));
-            if (order.lifetimeSeconds().isPresent()) {
-                long asked = order.lifetimeSeconds().getAsInt();
+            if (spec.lifetimeSeconds().isPresent()) {
+                long asked = spec.lifetimeSeconds().getAsInt();
                 if (token.expiration().isEmpty()) {
                     warnings.add("the token lives for ever, not " + asked + " s as asked.");
                 }
@@ -11355,13 +11410,13 @@ public final class TokenRequest {
         }
     }
 
-    // ==== 22. Writer: the token, and what it takes to wait for it, to their places ====
+    // ==== 22. TokenWriter: the token file, its lock, the saved request ====
 
     /**
      * A directory that stays the one that was checked, whatever its path leads to later: what lies in it is made, looked at,
      * renamed and removed relative to what was opened. Where the JDK cannot do that (macOS) it goes by name.
      */
-    static final class Folder implements Closeable {
+    static final class OpenDirectory implements Closeable {
         /** A process's open files, each under its number, as a link that leads to nothing else. proc_pid_fd(5) */
         private static final Path DESCRIPTORS = Path.of("/proc/self/fd");
         /** As many entries of a directory are looked through for what a killed run has left. */
@@ -11374,7 +11429,7 @@ public final class TokenRequest {
         private final Host host;
 
         @SuppressWarnings("StreamResourceLeak") // open as long as the folder is
-        private Folder(Path path, Path opened, Host host) throws IOException {
+        private OpenDirectory(Path path, Path opened, Host host) throws IOException {
             this.path = path;
             this.key = Files.readAttributes(path, BasicFileAttributes.class).fileKey();
             this.stream = Files.newDirectoryStream(opened);
@@ -11389,14 +11444,14 @@ public final class TokenRequest {
          *
          * @param directory empty, or a dot, for the working directory, which nobody can put another one in the place of
          * @param owner     who is to own what is put there: if the directory is his, it does not matter who led us to it
-         * @throws Untrusted   if others can change it
+         * @throws UntrustedDirectoryException   if others can change it
          * @throws IOException if it cannot be opened
          */
-        static Folder open(Path directory, Optional<UserPrincipal> owner, Host host, Consumer<String> warnings)
+        static OpenDirectory open(Path directory, Optional<UserPrincipal> owner, Host host, Consumer<String> warnings)
                 throws IOException {
             Path path = directory.toRealPath();
             boolean here = directory.toString().isEmpty() || directory.equals(Path.of("."));
-            Folder folder = new Folder(path, here ? directory : path, host);
+            OpenDirectory folder = new OpenDirectory(path, here ? directory : path, host);
             try {
                 if (PathTrust.isPossible()) {
                     folder.check(here ? path : directory, here, owner, warnings);
@@ -11426,13 +11481,13 @@ public final class TokenRequest {
             }
             PathTrust trust = PathTrust.of(his ? path : directory, trusted);
             if (!his && !here && trust.way().isPresent()) {
-                throw new Untrusted(trust.way().get());
+                throw new UntrustedDirectoryException(trust.way().get());
             }
             if (!trust.entry().map(PathTrust.Stat::key).equals(Optional.of(opened.fileKey())) || !opened.fileKey().equals(key)) {
                 throw new IOException("somebody is changing the way to it");
             }
             if (trust.thing().isPresent() && host.isRoot()) {
-                throw new Untrusted(trust.thing().get());
+                throw new UntrustedDirectoryException(trust.thing().get());
             }
             trust.thing().ifPresent(weakness -> warnings.accept(weakness
                 + ": others cannot read what is put there, but remove or replace it."));
@@ -11450,18 +11505,18 @@ public final class TokenRequest {
             if (PathTrust.isPossible()) {
                 Optional<PathTrust.Weakness> weakness = PathTrust.of(there, host.trusted()).weakness();
                 if (weakness.isPresent()) {
-                    throw new Untrusted(weakness.get());
+                    throw new UntrustedDirectoryException(weakness.get());
                 }
             }
             Files.createDirectories(directory, withRights("rwx------"));
         }
 
         /** Others can change what a path leads to. The message is a clause that says who, and where. */
-        static final class Untrusted extends IOException {
+        static final class UntrustedDirectoryException extends IOException {
             private static final long serialVersionUID = 1L;
             private final String remedy;
 
-            Untrusted(PathTrust.Weakness weakness) throws IOException {
+            UntrustedDirectoryException(PathTrust.Weakness weakness) throws IOException {
                 super(weakness.toString());
                 boolean shared = PathTrust.Stat.of(weakness.at(), LinkOption.NOFOLLOW_LINKS).isSharedWritable();
                 this.remedy = (shared ? "Type: chmod go-w " + quoted(weakness.at().toString())
@@ -11558,24 +11613,24 @@ public final class TokenRequest {
         }
 
         /** Writes a file under a temporary name, gives it its rights, forces it to the disk, and renames it. */
-        void replace(String name, byte[] content, Rights rights) throws IOException {
-            write(name, content, rights, true, true);
+        void replace(String name, byte[] content, FilePermissions permissions) throws IOException {
+            write(name, content, permissions, true, true);
             forceDirectory();
         }
 
         /** The same for this user only, without waiting for the disk. */
         void replaceQuickly(String name, byte[] content) throws IOException {
-            write(name, content, Rights.OWN, false, true);
+            write(name, content, FilePermissions.OWN, false, true);
         }
 
         /** Makes a file of that many bytes as if for {@link #replace}, and removes it. */
-        void probe(String name, int bytes, Rights rights) throws IOException {
-            write(name, new byte[bytes], rights, true, false);
+        void probe(String name, int bytes, FilePermissions permissions) throws IOException {
+            write(name, new byte[bytes], permissions, true, false);
         }
 
         /** The same as if for {@link #replaceQuickly}. */
         void probeQuickly(String name, int bytes) throws IOException {
-            write(name, new byte[bytes], Rights.OWN, false, false);
+            write(name, new byte[bytes], FilePermissions.OWN, false, false);
         }
 
         /**
@@ -11583,15 +11638,16 @@ public final class TokenRequest {
          *
          * @param keeping whether it gets its name; else it is removed
          */
-        private void write(String name, byte[] content, Rights rights, boolean forcing, boolean keeping) throws IOException {
+        private void write(String name, byte[] content, FilePermissions permissions, boolean forcing, boolean keeping)
+            throws IOException {
             String temporary = beginning(name) + host.randomHex(8) + ".tmp";
             try (FileChannel file = marked(temporary)) {
                 ByteBuffer bytes = ByteBuffer.wrap(content);
                 while (bytes.hasRemaining()) {
                     file.write(bytes);
                 }
-                if (!rights.areUsual()) {
-                    grant(opened(temporary), rights);
+                if (!permissions.areUsual()) {
+                    grant(opened(temporary), permissions);
                 }
                 if (forcing) {
                     file.force(true);
@@ -11663,18 +11719,18 @@ public final class TokenRequest {
             }
         }
 
-        private static void grant(Path path, Rights rights) throws IOException {
+        private static void grant(Path path, FilePermissions permissions) throws IOException {
             PosixFileAttributeView view = Files.getFileAttributeView(path, PosixFileAttributeView.class);
             if (view == null) {
                 throw new IOException("this file system knows neither owners nor modes");
             }
             UserPrincipalLookupService users = path.getFileSystem().getUserPrincipalLookupService();
-            if (rights.group().isPresent()) {
-                view.setGroup(known("group", rights.group().get(), users::lookupPrincipalByGroupName));
+            if (permissions.group().isPresent()) {
+                view.setGroup(known("group", permissions.group().get(), users::lookupPrincipalByGroupName));
             }
-            view.setPermissions(PosixFilePermissions.fromString(rights.mode()));
-            if (rights.owner().isPresent()) {
-                view.setOwner(user(rights.owner().get()));
+            view.setPermissions(PosixFilePermissions.fromString(permissions.mode()));
+            if (permissions.owner().isPresent()) {
+                view.setOwner(user(permissions.owner().get()));
             }
         }
 
@@ -11777,11 +11833,11 @@ public final class TokenRequest {
          * Takes the lock; empty, with a warning, where there is none to be had.
          *
          * @param destination for messages
-         * @throws Failure     DESTINATION_BUSY
+         * @throws CommandException     DESTINATION_BUSY
          * @throws IOException if this process can open no more files
          */
-        static Optional<DestinationLock> take(Folder folder, String name, Path destination, Host host,
-                Consumer<String> warnings) throws IOException, Failure {
+        static Optional<DestinationLock> take(OpenDirectory folder, String name, Path destination, Host host,
+                Consumer<String> warnings) throws IOException, CommandException {
             String file = "." + name + ".lock";
             try {
                 FileChannel channel = open(folder, file);
@@ -11789,12 +11845,12 @@ public final class TokenRequest {
                     if (!folder.isOurs(file) || !isLock(channel)) {
                         throw new IOException("it is another's, or no lock");
                     }
-                    if (!Folder.lock(channel)) {
+                    if (!OpenDirectory.lock(channel)) {
                         throw busy(destination, channel);
                     }
                     sign(channel, host);
                     return Optional.of(new DestinationLock(channel));
-                } catch (IOException | Failure | RuntimeException e) {
+                } catch (IOException | CommandException | RuntimeException e) {
                     channel.close();
                     throw e;
                 }
@@ -11814,7 +11870,7 @@ public final class TokenRequest {
         }
 
         /** What is no plain file is not opened. */
-        private static FileChannel open(Folder folder, String file) throws IOException {
+        private static FileChannel open(OpenDirectory folder, String file) throws IOException {
             try {
                 return folder.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.READ, StandardOpenOption.WRITE);
             } catch (FileAlreadyExistsException e) {
@@ -11837,10 +11893,10 @@ public final class TokenRequest {
             return new String(bytes.array(), 0, Math.max(0, length), UTF_8);
         }
 
-        private static Failure busy(Path destination, FileChannel channel) throws IOException {
+        private static CommandException busy(Path destination, FileChannel channel) throws IOException {
             String holder = text(channel).lines().findFirst().filter(line -> line.startsWith(FORM))
                 .map(line -> ": " + printable(line.substring(FORM.length()))).orElse("");
-            return new Failure(Reason.DESTINATION_BUSY, "Another run is waiting for a token for "
+            return new CommandException(ErrorCode.DESTINATION_BUSY, "Another run is waiting for a token for "
                 + printable(destination.toString()) + holder + ".", "Wait until it has ended, or end it.");
         }
 
@@ -11867,12 +11923,13 @@ public final class TokenRequest {
         record Device(Path file, FileChannel channel) implements Destination { }
 
         /** A file to be replaced as a whole. */
-        record Whole(Path file, Folder folder, String name, Rights rights, Optional<DestinationLock> lock)
+        record RegularFile(Path file, OpenDirectory folder, String name, FilePermissions permissions,
+                           Optional<DestinationLock> lock)
             implements Destination { }
 
         /** The file as it was named; empty for stdout. */
         default Optional<Path> path() {
-            return this instanceof Whole whole ? Optional.of(whole.file())
+            return this instanceof RegularFile whole ? Optional.of(whole.file())
                 : this instanceof Device device ? Optional.of(device.file())
                 : this instanceof Stderr stderr ? Optional.of(stderr.file()) : Optional.empty();
         }
@@ -11880,7 +11937,7 @@ public final class TokenRequest {
         @Override
         default void close() {
             try {
-                if (this instanceof Whole whole) {
+                if (this instanceof RegularFile whole) {
                     whole.folder().close();
                     if (whole.lock().isPresent()) {
                         whole.lock().get().close();
@@ -11923,12 +11980,14 @@ public final class TokenRequest {
          * @param folder it, if it is open already
          * @param prefix of the names of the files there
          */
-        private record Candidate(String directory, boolean chosen, boolean making, Optional<Folder> folder, String prefix) {
-            Folder open(Host host) throws IOException {
-                return folder.isPresent() ? folder.get() : Folder.open(Path.of(directory), Optional.empty(), host, line -> { });
+        private record Candidate(String directory, boolean chosen, boolean making, Optional<OpenDirectory> folder,
+                                 String prefix) {
+            OpenDirectory open(Host host) throws IOException {
+                return folder.isPresent() ? folder.get() : OpenDirectory.open(Path.of(directory), Optional.empty(), host, line
+                    -> { });
             }
 
-            void close(Folder opened) {
+            void close(OpenDirectory opened) {
                 if (folder.isEmpty()) {
                     opened.close();
                 }
@@ -11948,7 +12007,7 @@ public final class TokenRequest {
             if (host.home().isPresent()) {
                 candidates.add(new Candidate(host.home().get().resolve(".condor").toString(), false, true, Optional.empty(), ""));
             }
-            if (destination instanceof Destination.Whole whole) {
+            if (destination instanceof Destination.RegularFile whole) {
                 candidates.add(new Candidate(whole.folder().path().toString(), false, false, Optional.of(whole.folder()), "."));
             }
             candidates.add(new Candidate("", false, false, Optional.empty(), ""));
@@ -11959,14 +12018,14 @@ public final class TokenRequest {
          *
          * @param needed   whether the request is lost without a place
          * @param warnings is told if there is none
-         * @throws Failure USAGE if the directory that the user has chosen is none; DESTINATION if there is none at all
+         * @throws CommandException USAGE if the directory that the user has chosen is none; DESTINATION if there is none at all
          */
-        void check(boolean needed, Consumer<String> warnings) throws Failure {
+        void check(boolean needed, Consumer<String> warnings) throws CommandException {
             complaints.clear();
             for (Candidate candidate : candidates) {
                 try {
                     boolean isNew = candidate.making() && !candidate.chosen() && !Files.exists(Path.of(candidate.directory()));
-                    Folder folder = made(candidate);
+                    OpenDirectory folder = made(candidate);
                     try {
                         folder.probeQuickly(candidate.prefix() + REQUEST, PROBE_BYTES);
                         if (isNew) {
@@ -11981,21 +12040,22 @@ public final class TokenRequest {
                 } catch (IOException | InvalidPathException e) {
                     complain(candidate, e);
                     if (candidate.chosen()) {
-                        throw new Failure(Reason.USAGE, ArgumentParser.PROGRAM + ": Invalid argument for -state: "
+                        throw new CommandException(ErrorCode.USAGE, ArgumentParser.PROGRAM + ": Invalid argument for -state: "
                             + complaints.get(0) + ".", "It takes a directory that you can write to.");
                     }
                 }
             }
             if (needed) {
-                throw new Failure(Reason.DESTINATION, "The request cannot be saved anywhere, so nobody could resume it.",
+                throw new CommandException(ErrorCode.DESTINATION,
+                    "The request cannot be saved anywhere, so nobody could resume it.",
                     complaints(), "Name a directory with -state, or let -json print what -resume needs.");
             }
-            warnings.accept(trouble());
+            warnings.accept(problem());
         }
 
-        private Folder made(Candidate candidate) throws IOException {
+        private OpenDirectory made(Candidate candidate) throws IOException {
             if (candidate.making()) {
-                Folder.make(Path.of(candidate.directory()), host);
+                OpenDirectory.make(Path.of(candidate.directory()), host);
             }
             return candidate.open(host);
         }
@@ -12011,7 +12071,7 @@ public final class TokenRequest {
         }
 
         /** The same as a warning about a request. */
-        String trouble() {
+        String problem() {
             return "the request cannot be saved, so a wait that is interrupted cannot be resumed ("
                 + String.join("; ", complaints()) + "); -state names another directory.";
         }
@@ -12020,9 +12080,9 @@ public final class TokenRequest {
          * Saves what it takes to resume a wait, as the line of JSON that {@code -resume} reads. It is there at once, and on the
          * disk after {@link #settle}.
          *
-         * @return the file; empty if nothing takes it, then {@link #trouble} says why
+         * @return the file; empty if nothing takes it, then {@link #problem} says why
          */
-        Optional<Path> save(Pending pending, String line) {
+        Optional<Path> save(PendingRequest pending, String line) {
             Optional<Path> file = store(name(pending), line.getBytes(UTF_8), false);
             unsettled = file;
             return file.isEmpty() && source.isPresent() && Files.isRegularFile(Path.of(source.get()))
@@ -12061,11 +12121,11 @@ public final class TokenRequest {
             complaints.clear();
             for (Candidate candidate : candidates) {
                 try {
-                    Folder folder = made(candidate);
+                    OpenDirectory folder = made(candidate);
                     try {
                         String whole = candidate.prefix() + name;
                         if (forcing) {
-                            folder.replace(whole, content, Rights.OWN);
+                            folder.replace(whole, content, FilePermissions.OWN);
                         } else {
                             folder.replaceQuickly(whole, content);
                         }
@@ -12081,8 +12141,8 @@ public final class TokenRequest {
         }
 
         /** Removes what was saved of a request, since it is no more; also by the name that version 1.0 gave it. */
-        void forget(Pending pending) {
-            List<String> names = List.of(name(pending), "." + name(pending), REQUEST + pending.ticket().requestId() + ".json");
+        void forget(PendingRequest pending) {
+            List<String> names = List.of(name(pending), "." + name(pending), REQUEST + pending.handle().requestId() + ".json");
             for (Candidate candidate : candidates) {
                 remove(candidate, names, pending);
             }
@@ -12093,9 +12153,9 @@ public final class TokenRequest {
             }
         }
 
-        private void remove(Candidate candidate, List<String> names, Pending pending) {
+        private void remove(Candidate candidate, List<String> names, PendingRequest pending) {
             try {
-                Folder folder = candidate.open(host);
+                OpenDirectory folder = candidate.open(host);
                 try {
                     for (String name : names) {
                         if (holds(folder, name, pending)) {
@@ -12111,14 +12171,14 @@ public final class TokenRequest {
         }
 
         /** Whether a file holds this request, and no other that happens to have its ID. */
-        private static boolean holds(Folder folder, String name, Pending pending) throws IOException {
+        private static boolean holds(OpenDirectory folder, String name, PendingRequest pending) throws IOException {
             if (folder.look(name).filter(BasicFileAttributes::isRegularFile).isEmpty()) {
                 return false;
             }
             try (FileChannel file = folder.open(name, StandardOpenOption.READ)) {
                 ByteBuffer bytes = ByteBuffer.allocate(MAX_BYTES);
                 while (bytes.hasRemaining() && file.read(bytes) >= 0) { }
-                return new String(bytes.array(), 0, bytes.position(), UTF_8).contains(pending.ticket().clientId().reveal());
+                return new String(bytes.array(), 0, bytes.position(), UTF_8).contains(pending.handle().clientId().reveal());
             }
         }
 
@@ -12126,10 +12186,11 @@ public final class TokenRequest {
          * A name that no request of another pool, and nobody who does not know its secret, can give to another: what the hash
          * is of, is known to this user and to the pool.
          */
-        private static String name(Pending pending) {
-            String pool = pending.wanted().pool().orElse(pending.address()).replaceAll("[^A-Za-z0-9.-]+", "_");
-            byte[] hash = Keys.sha256().digest((pending.address() + "\n" + pending.ticket().clientId().reveal()).getBytes(UTF_8));
-            return REQUEST + pool.substring(0, Math.min(pool.length(), MAX_POOL)) + "-" + pending.ticket().requestId() + "-"
+        private static String name(PendingRequest pending) {
+            String pool = pending.query().pool().orElse(pending.address()).replaceAll("[^A-Za-z0-9.-]+", "_");
+            byte[] hash = KeyDerivation.sha256().digest((pending.address() + "\n"
+                + pending.handle().clientId().reveal()).getBytes(UTF_8));
+            return REQUEST + pool.substring(0, Math.min(pool.length(), MAX_POOL)) + "-" + pending.handle().requestId() + "-"
                 + HexFormat.of().formatHex(hash, 0, HASH_BYTES) + ".json";
         }
     }
@@ -12138,7 +12199,7 @@ public final class TokenRequest {
      * Puts the token where it belongs, and does not let go of it before it is there. A file of it has its mode and owner from
      * the start, and is there as a whole or not at all.
      */
-    static final class Writer {
+    static final class TokenWriter {
         /** More than a token takes: what fits at the start should fit at the end. */
         private static final int PROBE_BYTES = 8192;
         /** More than the story of a day takes. */
@@ -12147,7 +12208,7 @@ public final class TokenRequest {
         private final Deadline deadline;
         private final Consumer<String> warnings;
 
-        Writer(Host host, Deadline deadline, Consumer<String> warnings) {
+        TokenWriter(Host host, Deadline deadline, Consumer<String> warnings) {
             this.host = host;
             this.deadline = deadline;
             this.warnings = warnings;
@@ -12157,22 +12218,22 @@ public final class TokenRequest {
          * Checks, before anything is asked of the pool, that the token can be written there, and opens and locks what there
          * is to open.
          *
-         * @throws Failure DESTINATION, DESTINATION_BUSY
+         * @throws CommandException DESTINATION, DESTINATION_BUSY
          */
-        Destination prepare(Output output, TokenDirectory tokens) throws Failure {
+        Destination prepare(Output output, TokenDirectory tokens) throws CommandException {
             if (output instanceof Output.Token token) {
                 if (!token.name().matches("[^/\0]+") || token.name().matches("\\.{1,2}")) {
-                    throw new Failure(Reason.DESTINATION, "Token name isn't a plain filename", "'"
+                    throw new CommandException(ErrorCode.DESTINATION, "Token name isn't a plain filename", "'"
                         + printable(token.name()) + "' should name a file in " + tokens.path()
                         + "; for a file elsewhere there is -file PATH.");
                 }
-                return check(makeDirectory(tokens.path()).resolve(token.name()), token.rights());
+                return check(makeDirectory(tokens.path()).resolve(token.name()), token.permissions());
             }
-            return output instanceof Output.File file ? check(path(file.path()), file.rights())
+            return output instanceof Output.File file ? check(path(file.path()), file.permissions())
                 : new Destination.Stdout();
         }
 
-        private static Path path(String text) throws Failure {
+        private static Path path(String text) throws CommandException {
             try {
                 return Path.of(text);
             } catch (InvalidPathException e) {
@@ -12180,16 +12241,16 @@ public final class TokenRequest {
             }
         }
 
-        private Path makeDirectory(Path directory) throws Failure {
+        private Path makeDirectory(Path directory) throws CommandException {
             try {
-                Folder.make(directory, host);
+                OpenDirectory.make(directory, host);
                 return directory;
             } catch (IOException e) {
                 throw unwritable(directory.toString(), e);
             }
         }
 
-        private Destination check(Path path, Rights rights) throws Failure {
+        private Destination check(Path path, FilePermissions permissions) throws CommandException {
             try {
                 Path directory = Objects.requireNonNullElse(path.getParent(), Path.of(""));
                 if (path.getFileName() == null) {
@@ -12198,9 +12259,9 @@ public final class TokenRequest {
                 String name = path.getFileName().toString();
                 Optional<Destination> stream = stream(path, directory.toRealPath(), name);
                 if (stream.isEmpty()) {
-                    return whole(path, directory, name, rights);
+                    return whole(path, directory, name, permissions);
                 }
-                if (!rights.areUsual()) {
+                if (!permissions.areUsual()) {
                     throw new IOException("-owner and -mode are for a file, which it is not");
                 }
                 return stream.get();
@@ -12258,31 +12319,32 @@ public final class TokenRequest {
                 FileChannel.open(path, StandardOpenOption.WRITE)));
         }
 
-        private Destination whole(Path path, Path directory, String name, Rights rights) throws IOException, Failure {
+        private Destination whole(Path path, Path directory, String name, FilePermissions permissions) throws IOException,
+            CommandException {
             Optional<UserPrincipal> owner = Optional.empty();
-            if (rights.owner().isPresent()) {
-                owner = Optional.of(Folder.user(rights.owner().get()));
+            if (permissions.owner().isPresent()) {
+                owner = Optional.of(OpenDirectory.user(permissions.owner().get()));
             }
-            Folder folder = Folder.open(directory, owner, host, warnings);
+            OpenDirectory folder = OpenDirectory.open(directory, owner, host, warnings);
             try {
                 Optional<BasicFileAttributes> there = folder.look(name);
                 if (there.isPresent()) {
                     checkReplaceable(folder, name, there.get());
                 }
-                folder.probe(name, PROBE_BYTES, rights);
+                folder.probe(name, PROBE_BYTES, permissions);
                 Optional<DestinationLock> lock = DestinationLock.take(folder, name, path, host, warnings);
                 if (lock.isPresent()) {
                     folder.sweep(name);
                 }
-                return new Destination.Whole(path, folder, name, rights, lock);
-            } catch (IOException | Failure | RuntimeException e) {
+                return new Destination.RegularFile(path, folder, name, permissions, lock);
+            } catch (IOException | CommandException | RuntimeException e) {
                 folder.close();
                 throw e;
             }
         }
 
         /** Refuses what a file cannot be renamed over, or a token is not written to. */
-        private void checkReplaceable(Folder folder, String name, BasicFileAttributes there) throws IOException {
+        private void checkReplaceable(OpenDirectory folder, String name, BasicFileAttributes there) throws IOException {
             Path path = folder.path().resolve(name);
             if (there.isSymbolicLink()) {
                 throw new IOException(numbered("File exists") + "; it is a symbolic link, which a token does not follow");
@@ -12319,56 +12381,58 @@ public final class TokenRequest {
                 .anyMatch(fields -> fields.length > 4 && fields[4].equals(point));
         }
 
-        private static Failure unwritable(String path, IOException e) {
+        private static CommandException unwritable(String path, IOException e) {
             String message = "Cannot write token to " + printable(path) + ": " + numbered(reason(e));
-            return e instanceof Folder.Untrusted untrusted
-                ? new Failure(Reason.DESTINATION, message, List.of("So others could put something else in the token's place, or "
+            return e instanceof OpenDirectory.UntrustedDirectoryException untrusted
+                ? new CommandException(ErrorCode.DESTINATION, message,
+                List.of("So others could put something else in the token's place, or "
                     + "lead it elsewhere."), untrusted.remedy())
-                : new Failure(Reason.DESTINATION, message, "Nothing was asked of the pool.");
+                : new CommandException(ErrorCode.DESTINATION, message, "Nothing was asked of the pool.");
         }
 
         /**
          * Where a token has come to be.
          *
          * @param file    empty if stdout has it
-         * @param trouble why that is not where it was to go
+         * @param problem why that is not where it was to go
          */
-        record Delivery(Optional<Path> file, Optional<Failure> trouble) { }
+        record Delivery(Optional<Path> file, Optional<CommandException> problem) { }
 
         /**
          * Puts the token where it belongs; if that fails after all, into a file where requests are saved; if that fails too,
          * on stdout, which may be a log.
          *
          * @param onStdout what stdout gets, given what went wrong with the file, if it is for that
-         * @throws Failure NOT_WRITTEN if nothing takes it
+         * @throws CommandException NOT_WRITTEN if nothing takes it
          */
         Delivery deliver(Secret token, Destination destination, StateStore states,
-                Function<Optional<String>, byte[]> onStdout) throws Failure {
-            String trouble;
+                Function<Optional<String>, byte[]> onStdout) throws CommandException {
+            String problem;
             try {
                 return put(token, destination, onStdout);
             } catch (IOException | RuntimeException e) {
-                trouble = destination.path().map(file -> "Failed to write token to " + file + ": ").orElse("")
+                problem = destination.path().map(file -> "Failed to write token to " + file + ": ").orElse("")
                     + (e instanceof IOException io ? numbered(reason(io)) : e.toString());
             }
             Optional<Path> file = states.rescue(token);
             if (file.isPresent()) {
-                return new Delivery(file, Optional.of(new Failure(Reason.NOT_WRITTEN, trouble,
+                return new Delivery(file, Optional.of(new CommandException(ErrorCode.NOT_WRITTEN, problem,
                     "The pool hands it out only once, so it was saved in " + file.get() + ".")));
             }
-            if (destination.path().isPresent() && print(onStdout.apply(Optional.of(trouble)))) {
-                return new Delivery(Optional.empty(), Optional.of(new Failure(Reason.NOT_WRITTEN, trouble, states.complaints(),
+            if (destination.path().isPresent() && print(onStdout.apply(Optional.of(problem)))) {
+                return new Delivery(Optional.empty(), Optional.of(new CommandException(ErrorCode.NOT_WRITTEN, problem,
+                    states.complaints(),
                     "The pool hands it out only once, so it was written to stdout instead.")));
             }
-            throw new Failure(Reason.NOT_WRITTEN, trouble, states.complaints(),
+            throw new CommandException(ErrorCode.NOT_WRITTEN, problem, states.complaints(),
                 "The token could not be saved anywhere. It is lost; ask for a new one.");
         }
 
         private Delivery put(Secret token, Destination destination, Function<Optional<String>, byte[]> onStdout)
                 throws IOException {
             byte[] line = (token.reveal() + "\n").getBytes(US_ASCII);
-            if (destination instanceof Destination.Whole whole) {
-                whole.folder().replace(whole.name(), line, whole.rights());
+            if (destination instanceof Destination.RegularFile whole) {
+                whole.folder().replace(whole.name(), line, whole.permissions());
                 return whole.folder().isAt(whole.file(), whole.name()) ? new Delivery(destination.path(), Optional.empty())
                     : elsewhere(whole);
             }
@@ -12389,9 +12453,10 @@ public final class TokenRequest {
         }
 
         /** The directory was moved while the request waited: the token is in it, but not at the path. */
-        private static Delivery elsewhere(Destination.Whole whole) {
+        private static Delivery elsewhere(Destination.RegularFile whole) {
             Path file = whole.folder().file(whole.name());
-            return new Delivery(Optional.of(file), Optional.of(new Failure(Reason.NOT_WRITTEN, "The token was written, but "
+            return new Delivery(Optional.of(file), Optional.of(new CommandException(ErrorCode.NOT_WRITTEN,
+                "The token was written, but "
                 + whole.file() + " does not lead to it any more.", "It is in " + file + ".")));
         }
 
@@ -12409,27 +12474,27 @@ public final class TokenRequest {
          * The request that a story in JSON Lines tells of last.
          *
          * @param source a file, or "-" for stdin
-         * @throws Failure USAGE
+         * @throws CommandException USAGE
          */
-        Kept readKept(String source, InputFiles files) throws Failure {
+        SavedRequest readSaved(String source, InputFiles files) throws CommandException {
             try {
                 InputFiles.Input story = source.equals("-") ? files.stdin(MAX_STORY_BYTES)
-                    : files.read(Path.of(source), Origin.USER, Content.SECRET, MAX_STORY_BYTES);
-                Optional<Kept> last = Optional.empty();
+                    : files.read(Path.of(source), FileOrigin.USER, FilePurpose.SECRET, MAX_STORY_BYTES);
+                Optional<SavedRequest> last = Optional.empty();
                 for (String line : new String(story.bytes(), UTF_8).lines().filter(line -> !line.isBlank()).toList()) {
                     Json.Fields event = new Json.Fields(Json.object(new StringReader(line)));
                     if (event.text("event").equals(Optional.of("enqueued"))) {
-                        last = Optional.of(new Kept(Pending.of(event), line + "\n", Optional.empty()));
+                        last = Optional.of(new SavedRequest(PendingRequest.of(event), line + "\n", Optional.empty()));
                     }
                 }
-                Kept kept = last.orElseThrow(() -> unreadable(source, "it holds no \"enqueued\" event"));
+                SavedRequest saved = last.orElseThrow(() -> unreadable(source, "it holds no \"enqueued\" event"));
                 Optional<String> doubt = source.equals("-") ? Optional.empty() : doubt(source, story);
-                return doubt.isEmpty() ? kept : doubted(kept, doubt);
+                return doubt.isEmpty() ? saved : doubted(saved, doubt);
             } catch (JsonProcessingException e) {
                 throw unreadable(source, "it is no JSON, one object a line");
             } catch (InvalidPathException e) {
                 throw unreadable(source, "it is no file name");
-            } catch (InputFiles.Refused e) {
+            } catch (InputFiles.RefusedFileException e) {
                 throw unreadable(source, "it " + reason(e));
             } catch (IllegalArgumentException e) {
                 throw unreadable(source, "its \"enqueued\" event lacks a proper " + printable(e.getMessage()));
@@ -12445,26 +12510,26 @@ public final class TokenRequest {
         }
 
         /** The same as others' word, also in the file that is kept of it, which is ours. */
-        private static Kept doubted(Kept kept, Optional<String> doubt) throws IOException {
-            Pending pending = kept.pending().from(GivenBy.OTHERS_FILE);
-            Map<String, Object> fields = Json.object(new StringReader(kept.line()));
+        private static SavedRequest doubted(SavedRequest saved, Optional<String> doubt) throws IOException {
+            PendingRequest pending = saved.pending().from(NameSource.OTHERS_FILE);
+            Map<String, Object> fields = Json.object(new StringReader(saved.line()));
             fields.putAll(pending.server().fields());
-            return new Kept(pending, Json.line(fields), doubt);
+            return new SavedRequest(pending, Json.line(fields), doubt);
         }
 
-        private static Failure unreadable(String source, String why) {
-            return new Failure(Reason.USAGE, ArgumentParser.PROGRAM + ": Invalid argument for -resume: "
+        private static CommandException unreadable(String source, String why) {
+            return new CommandException(ErrorCode.USAGE, ArgumentParser.PROGRAM + ": Invalid argument for -resume: "
                 + printable(source) + ": " + why + ".", "It takes a file with the \"enqueued\" line that -json printed.");
         }
     }
 
-    // ==== 23. Reporter: the story to the user, as text and as JSON ====
+    // ==== 23. ConsoleWriter: stdout and stderr, as text and as JSON ====
 
     /**
      * Tells on stderr what people read and, with {@code -json}, on stdout what machines read: one object a line, with
      * {@code event} and {@code time} first. Its methods may be called from the thread that a signal starts.
      */
-    static final class Reporter implements Listener {
+    static final class ConsoleWriter implements UserInterface {
         private static final String RED = "31";
         private static final String YELLOW = "33";
         private static final String ERASE = "\r\033[K";
@@ -12474,7 +12539,7 @@ public final class TokenRequest {
             DateTimeFormatter.ofPattern("HH:mm:ss", Locale.ROOT).withZone(ZoneId.systemDefault());
         private final Host host;
         private boolean json;
-        private Detail detail = Detail.NORMAL;
+        private Verbosity detail = Verbosity.NORMAL;
         private final Set<String> warned = new LinkedHashSet<>();
         private final Set<String> credentials = new LinkedHashSet<>();
         private Optional<Boolean> terminal = Optional.empty();
@@ -12485,12 +12550,12 @@ public final class TokenRequest {
         private boolean ending;
         private boolean over;
 
-        Reporter(Host host, boolean json) {
+        ConsoleWriter(Host host, boolean json) {
             this.host = host;
             this.json = json;
         }
 
-        synchronized void tellAs(boolean json, Detail detail) {
+        synchronized void tellAs(boolean json, Verbosity detail) {
             this.json = json;
             this.detail = detail;
         }
@@ -12513,7 +12578,7 @@ public final class TokenRequest {
 
         @Override
         public synchronized void notice(String line) {
-            if (detail != Detail.QUIET) {
+            if (detail != Verbosity.QUIET) {
                 print(line, "");
             }
         }
@@ -12529,7 +12594,7 @@ public final class TokenRequest {
         @Override
         public synchronized void credential(String kind, String words) {
             credentials.add(kind);
-            if (detail == Detail.VERBOSE) {
+            if (detail == Verbosity.VERBOSE) {
                 notice(words);
             }
         }
@@ -12577,12 +12642,12 @@ public final class TokenRequest {
          * Tells what an administrator needs, at once and in the original's words, which scripts search for.
          */
         synchronized void enqueued(Event.Enqueued event) {
-            if (!json || detail != Detail.QUIET) {
+            if (!json || detail != Verbosity.QUIET) {
                 print("Token request enqueued.  Ask an administrator to please approve request "
-                    + event.pending().ticket().requestId() + ".", "");
+                    + event.pending().handle().requestId() + ".", "");
                 event.approvalUrl().ifPresent(url -> print("Approve it at " + url, ""));
             }
-            if (detail == Detail.VERBOSE) {
+            if (detail == Verbosity.VERBOSE) {
                 print("The administrator's command: " + event.approveWith(), "");
             }
         }
@@ -12620,7 +12685,7 @@ public final class TokenRequest {
 
         /** The program ends while the request waits. */
         synchronized void leaving() {
-            if (!(json && detail == Detail.QUIET)) {
+            if (!(json && detail == Verbosity.QUIET)) {
                 resumption.ifPresent(command -> print(LEAVING + command, ""));
             }
         }
@@ -12629,10 +12694,10 @@ public final class TokenRequest {
             if (ending) {
                 return;
             }
-            boolean news = event.reason() != State.PENDING || !event.repeated();
+            boolean news = event.reason() != PollState.PENDING || !event.repeated();
             String words = event.reason().name().toLowerCase(Locale.ROOT);
             double seconds = event.nextPoll().toMillis() / 1000.0;
-            if (detail == Detail.VERBOSE && news) {
+            if (detail == Verbosity.VERBOSE && news) {
                 print(String.format(Locale.ROOT, "Request %s: %s%s; next poll in %.1f s.", event.requestId(),
                     words.replace('_', ' '), event.detail().map(text -> " (" + text + ")").orElse(""), seconds), "");
                 Map<String, Object> fields = Json.event("waiting", host.clock().instant());
@@ -12641,7 +12706,7 @@ public final class TokenRequest {
                 fields.put("detail", event.detail().orElse(null));
                 fields.put("next_poll_s", seconds);
                 tell(fields);
-            } else if (event.reason() == State.UNREACHABLE && !event.repeated()) {
+            } else if (event.reason() == PollState.UNREACHABLE && !event.repeated()) {
                 notice("Request " + event.requestId() + " stays with the pool, which cannot be asked now: "
                     + event.detail().orElse("") + ". Trying again.");
             }
@@ -12664,14 +12729,14 @@ public final class TokenRequest {
         /**
          * Tells of a token that has been delivered.
          *
-         * @param trouble why it is not where it was to go
+         * @param problem why it is not where it was to go
          */
-        synchronized void issued(Event.Issued event, Review review, Optional<Failure> trouble) {
-            if (detail == Detail.VERBOSE) {
+        synchronized void issued(Event.Issued event, TokenInspection review, Optional<CommandException> problem) {
+            if (detail == Verbosity.VERBOSE) {
                 notice("The token's signature is " + (review.verified() ? "verified."
                     : "not verified: the pool's signing key is not at hand."));
             }
-            Map<String, Object> rest = rest(review.verified(), Stream.of(trouble.map(Failure::getMessage).stream(),
+            Map<String, Object> rest = rest(review.verified(), Stream.of(problem.map(CommandException::getMessage).stream(),
                 warned.stream().map(TokenRequest::printable), review.warnings().stream()).flatMap(texts -> texts));
             if (begun) {
                 end(rest);
@@ -12687,8 +12752,8 @@ public final class TokenRequest {
             fields.put("request_id", event.requestId().orElse(null));
             event.file().ifPresentOrElse(file -> fields.put("file", file.toString()),
                 () -> fields.put("token", event.token().reveal()));
-            fields.put("method", event.login().method());
-            fields.put("session", event.login().kind().word());
+            fields.put("method", event.auth().method());
+            fields.put("session", event.auth().kind().word());
             fields.putAll(event.server().fields());
             fields.put("credentials", List.copyOf(credentials));
             fields.put("claims", IssuedToken.claims(event.token()).orElse(null));
@@ -12709,18 +12774,18 @@ public final class TokenRequest {
             host.out().flush();
         }
 
-        synchronized void verified(Optional<String> requestId, Target target, Login login) {
-            notice("Verified: " + target + " takes the token; it maps to " + login.user() + " (" + login.method() + ").");
+        synchronized void verified(Optional<String> requestId, Target target, AuthResult auth) {
+            notice("Verified: " + target + " takes the token; it maps to " + auth.user() + " (" + auth.method() + ").");
             Map<String, Object> fields = Json.event("verified", host.clock().instant());
             fields.put("request_id", requestId.orElse(null));
             fields.put("address", target.sinful().toString());
-            fields.put("identity", login.user());
-            fields.put("method", login.method());
+            fields.put("identity", auth.user());
+            fields.put("method", auth.method());
             tell(fields);
         }
 
         /** Explains the failure and returns the exit status. */
-        synchronized int failed(Failure failure) {
+        synchronized int failed(CommandException failure) {
             failure.getMessage().lines().forEach(line -> print(line, RED));
             failure.details().forEach(line -> print("  " + line, ""));
             failure.hint().ifPresent(hint ->
@@ -12733,12 +12798,13 @@ public final class TokenRequest {
          * Explains what ought not to happen, as far as that is still possible, and returns the exit status. For what Java lacks
          * the words are ready; of a mistake in the program more can be said.
          */
-        synchronized int broken(Throwable e, LastWords lastWords) {
+        synchronized int broken(Throwable e, CrashReporter lastWords) {
             boolean isBug = lastWords.isBug(e);
-            Optional<Failure> failure = Optional.empty();
+            Optional<CommandException> failure = Optional.empty();
             try {
                 erase();
-                failure = Optional.of(isBug ? Failure.bug(e) : new Failure(Reason.INTERNAL, lastWords.text(e), ""));
+                failure = Optional.of(isBug ? CommandException.bug(e) : new CommandException(ErrorCode.INTERNAL,
+                    lastWords.text(e), ""));
             } catch (RuntimeException | Error worse) {
                 // What is ready has to do.
             }
@@ -12748,11 +12814,11 @@ public final class TokenRequest {
                 host.err().writeBytes(lastWords.of(e));
             }
             try {
-                failure.ifPresent(known -> tellFailed(known, Reason.INTERNAL.exitStatus));
+                failure.ifPresent(known -> tellFailed(known, ErrorCode.INTERNAL.exitStatus));
             } catch (RuntimeException | Error worse) {
                 // JSON cannot be written any more.
             }
-            return Reason.INTERNAL.exitStatus;
+            return ErrorCode.INTERNAL.exitStatus;
         }
 
         /** A signal will end the program soon; what it says about going on is not true any more. */
@@ -12764,11 +12830,12 @@ public final class TokenRequest {
         /** A signal has ended the program; the request goes on without it. */
         synchronized void interrupted(int exitStatus) {
             leaving();
-            tellFailed(new Failure(Reason.INTERRUPTED, "Interrupted by a signal.", wayToResume().orElse("")), exitStatus);
+            tellFailed(new CommandException(ErrorCode.INTERRUPTED, "Interrupted by a signal.", wayToResume().orElse("")),
+                exitStatus);
             over = true;
         }
 
-        private void tellFailed(Failure failure, int exitStatus) {
+        private void tellFailed(CommandException failure, int exitStatus) {
             Map<String, Object> fields = Json.event("failed", host.clock().instant());
             fields.put("code", failure.reason.code);
             fields.put("exit", exitStatus);
@@ -12816,7 +12883,7 @@ public final class TokenRequest {
 
         /** How to sleep while a terminal shows one line that lives: what is waited for, how long, and until when. */
         synchronized Sleeper sleeper(Sleeper sleeper, Instant deadline) {
-            if (json || detail == Detail.QUIET || !onTerminal()) {
+            if (json || detail == Verbosity.QUIET || !onTerminal()) {
                 return sleeper;
             }
             Instant start = host.clock().instant();

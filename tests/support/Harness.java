@@ -53,7 +53,7 @@ public final class Harness {
     private Harness() { }
 
     public static void main(String... args) throws GeneralSecurityException {
-        TokenRequest.Handover handover = new TokenRequest.Handover();
+        TokenRequest.ShutdownGuard handover = new TokenRequest.ShutdownGuard();
         handover.guard();
         System.exit(TokenRequest.run(args, still(TokenRequest.Host.real()), handover));
     }

@@ -55,10 +55,11 @@ final class JudgeCertificates {
     private void judge(String[] row) throws GeneralSecurityException, IOException {
         try {
             TokenRequest.ServerTrust trust = trust(row[2]);
-            String failure = handshake(trust.engine(row[1], TokenRequest.ServerTrust.Use.LOGIN), server(row[3].split(",")));
+            String failure = handshake(trust.engine(row[1], TokenRequest.ServerTrust.CertificateUse.LOGIN),
+                server(row[3].split(",")));
             tell(trust.rejection().isPresent() ? "no" : failure.isEmpty() ? "yes" : "broken", row[0],
                 trust.rejection().orElse(failure));
-        } catch (TokenRequest.Failure failure) { // the file of -cafile is of no use
+        } catch (TokenRequest.CommandException failure) { // the file of -cafile is of no use
             tell("no", row[0], failure.getMessage());
         } catch (RuntimeException bug) {
             tell("broken", row[0], bug.toString());
@@ -74,7 +75,8 @@ final class JudgeCertificates {
 
     // ---- The client ----
 
-    private TokenRequest.ServerTrust trust(String trusted) throws TokenRequest.Failure, GeneralSecurityException, IOException {
+    private TokenRequest.ServerTrust trust(String trusted) throws TokenRequest.CommandException, GeneralSecurityException,
+        IOException {
         boolean asked = trusted.equals("asked");
         Map<String, String> environment = new HashMap<>(Map.of("CONDOR_CONFIG", "ONLY_ENV",
             "_CONDOR_AUTH_SSL_CLIENT_USE_DEFAULT_CAS", "false",
@@ -86,23 +88,23 @@ final class JudgeCertificates {
             real.terminal());
         TokenRequest.Deadline deadline = new TokenRequest.Deadline(host.clock(), Duration.ZERO);
         TokenRequest.Configuration configuration = TokenRequest.Configuration.read(host, deadline);
-        return new TokenRequest.ServerTrust(new TokenRequest.Circumstances(configuration, host, TokenRequest.Trace.OFF,
-            asked ? new TokenRequest.Anchors(Optional.empty(), Set.of()) : anchors(trusted.split(":")),
+        return new TokenRequest.ServerTrust(new TokenRequest.Context(configuration, host, TokenRequest.DebugLog.OFF,
+            asked ? new TokenRequest.TrustOptions(Optional.empty(), Set.of()) : anchors(trusted.split(":")),
             deadline, new TokenRequest.InputFiles(host, deadline, warning -> { }), new Silent()));
     }
 
-    private TokenRequest.Anchors anchors(String... words) throws GeneralSecurityException, IOException {
+    private TokenRequest.TrustOptions anchors(String... words) throws GeneralSecurityException, IOException {
         if (words[0].equals("fp")) {
             try (InputStream in = Files.newInputStream(file(words[1]))) {
-                return new TokenRequest.Anchors(Optional.empty(), Set.of(TokenRequest.ServerTrust.fingerprint(
+                return new TokenRequest.TrustOptions(Optional.empty(), Set.of(TokenRequest.ServerTrust.fingerprint(
                     (X509Certificate) CertificateFactory.getInstance("X.509").generateCertificate(in))));
             }
         }
-        return new TokenRequest.Anchors(Optional.of(joined("trusted.pem", words[1].split(",")).toString()), Set.of());
+        return new TokenRequest.TrustOptions(Optional.of(joined("trusted.pem", words[1].split(",")).toString()), Set.of());
     }
 
     /** Nobody is told anything, or asked. */
-    private static final class Silent implements TokenRequest.Listener {
+    private static final class Silent implements TokenRequest.UserInterface {
         @Override
         public void notice(String line) { }
 

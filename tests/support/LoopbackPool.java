@@ -687,7 +687,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         }
 
         private TokenRequest.CedarStream newStream() throws IOException {
-            return new TokenRequest.CedarStream(socket.getInputStream(), saboteur, pool.random, TokenRequest.Trace.OFF);
+            return new TokenRequest.CedarStream(socket.getInputStream(), saboteur, pool.random, TokenRequest.DebugLog.OFF);
         }
 
         static void hold(Socket socket, Pool pool) {
@@ -707,12 +707,12 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             }
             TokenRequest.MessageReader first = stream.receive("command");
             long command = first.number();
-            if (command == TokenRequest.Wire.SHARED_PORT_CONNECT) {
+            if (command == TokenRequest.Protocol.SHARED_PORT_CONNECT) {
                 sharedPort(first);
                 first = stream.receive("command");
                 command = first.number();
             }
-            if (command != TokenRequest.Wire.DC_AUTHENTICATE) {
+            if (command != TokenRequest.Protocol.DC_AUTHENTICATE) {
                 throw new HangUp("command " + command + " without authentication");
             }
             TokenRequest.ClassAd wishes = first.ad();
@@ -833,15 +833,15 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         /** Says whether a key follows, sends it if so, and returns the session key of our side. */
         private byte[] agreeOnKey(Negotiation negotiation, Proof proof) throws IOException {
             boolean follows = negotiation.bound() ? !script.has(Fault.INT_ZERO_KEY) : script.has(Fault.INT_ONE_KEY);
-            byte[] key = new byte[script.has(Fault.SHORT_KEY) ? 16 : TokenRequest.Wire.KEY_BYTES];
+            byte[] key = new byte[script.has(Fault.SHORT_KEY) ? 16 : TokenRequest.Protocol.KEY_BYTES];
             pool.random.nextBytes(key);
             stream.send(stream.message().number(follows ? 1 : 0));
             if (follows) {
                 byte[] wrapped = script.has(Fault.ZERO_KEY) ? new byte[key.length] : proof.wrap(key);
-                stream.send(stream.message().number(key.length).number(TokenRequest.Wire.CIPHER_AES).number(0)
+                stream.send(stream.message().number(key.length).number(TokenRequest.Protocol.CIPHER_AES).number(0)
                     .counted(wrapped));
             }
-            return negotiation.bound() ? Arrays.copyOf(key, TokenRequest.Wire.KEY_BYTES) : negotiation.agree();
+            return negotiation.bound() ? Arrays.copyOf(key, TokenRequest.Protocol.KEY_BYTES) : negotiation.agree();
         }
 
         private void encrypt(byte[] key) {
@@ -873,13 +873,13 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         private void serve(long command, TokenRequest.ClassAd wishes, Caller caller) throws IOException {
             if (script.has(Fault.DEAF)) {
                 beDeaf();
-            } else if (command == TokenRequest.Wire.DC_START_TOKEN_REQUEST) {
+            } else if (command == TokenRequest.Protocol.DC_START_TOKEN_REQUEST) {
                 answer(pool.desk.start(request(), caller));
-            } else if (command == TokenRequest.Wire.DC_FINISH_TOKEN_REQUEST) {
+            } else if (command == TokenRequest.Protocol.DC_FINISH_TOKEN_REQUEST) {
                 poll(request());
             } else if (command == DC_SEC_QUERY) {
                 query(wishes, caller);
-            } else if (command == TokenRequest.Wire.CCB_REQUEST) {
+            } else if (command == TokenRequest.Protocol.CCB_REQUEST) {
                 broker(request());
             } else if (Directory.serves(command)) {
                 send(pool.directory.answer(command, request(), stream.message()));
@@ -989,8 +989,8 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
                 caller.getOutputStream().write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".getBytes(US_ASCII));
             } else if (this != MUTE) {
                 TokenRequest.CedarStream stream = new TokenRequest.CedarStream(caller.getInputStream(),
-                    caller.getOutputStream(), random, TokenRequest.Trace.OFF);
-                stream.send(stream.message().number(TokenRequest.Wire.CCB_REVERSE_CONNECT)
+                    caller.getOutputStream(), random, TokenRequest.DebugLog.OFF);
+                stream.send(stream.message().number(TokenRequest.Protocol.CCB_REVERSE_CONNECT)
                     .ad(new TokenRequest.ClassAd().put("ClaimId", this == DAEMON ? claimId : "0".repeat(40))));
             }
         }
@@ -1010,7 +1010,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         Negotiation(Script script, TokenRequest.ClassAd wishes, SecureRandom random) {
             this.script = script;
             this.wishes = wishes;
-            this.ephemeral = TokenRequest.Keys.ephemeral(random);
+            this.ephemeral = TokenRequest.KeyDerivation.ephemeral(random);
         }
 
         boolean bound() {
@@ -1029,7 +1029,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         }
 
         byte[] agree() throws TokenRequest.ProtocolViolation {
-            return TokenRequest.Keys.agree(ephemeral.getPrivate(), wishes.string("ECDHPublicKey").orElse(""));
+            return TokenRequest.KeyDerivation.agree(ephemeral.getPrivate(), wishes.string("ECDHPublicKey").orElse(""));
         }
 
         TokenRequest.ClassAd reply() {
@@ -1044,7 +1044,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
                 .put("CryptoMethodsList", "AES");
             if (bound() ? script.has(Fault.ECDH_IN_BOUND) : !script.has(Fault.NO_ECDH)) {
                 ad.put("ECDHPublicKey", script.has(Fault.BAD_POINT) ? badPoint()
-                    : TokenRequest.Keys.encodePoint(ephemeral.getPublic()));
+                    : TokenRequest.KeyDerivation.encodePoint(ephemeral.getPublic()));
             }
             if (!script.noTrustDomain) {
                 ad.put("TrustDomain", script.trustDomain);
@@ -1257,9 +1257,9 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         @Override
         public Optional<Proof> authenticate(TokenRequest.CedarStream stream) throws IOException {
             boolean ready = !pool.script.has(Fault.SSL_REFUSES);
-            stream.send(stream.message().number(ready ? TokenRequest.Wire.SSL_OK : TokenRequest.Wire.SSL_ERROR));
+            stream.send(stream.message().number(ready ? TokenRequest.Protocol.SSL_OK : TokenRequest.Protocol.SSL_ERROR));
             TokenRequest.MessageReader answer = stream.receive("SSL status");
-            boolean bothReady = answer.number() == TokenRequest.Wire.SSL_OK && ready;
+            boolean bothReady = answer.number() == TokenRequest.Protocol.SSL_OK && ready;
             answer.end();
             Tunnel tunnel = new Tunnel(stream, engine());
             return bothReady && tunnel.handshake() ? handOver(tunnel) : Optional.empty();
@@ -1284,7 +1284,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
                 tunnel.quit();
                 return Optional.empty();
             }
-            byte[] key = new byte[script.has(Fault.SSL_SHORT_KEY) ? 100 : TokenRequest.Wire.SSL_KEY_BYTES];
+            byte[] key = new byte[script.has(Fault.SSL_SHORT_KEY) ? 100 : TokenRequest.Protocol.SSL_KEY_BYTES];
             pool.random.nextBytes(key);
             if (!tunnel.deliver(key, script.faults)) {
                 return Optional.empty();
@@ -1300,7 +1300,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             String token = new String(tunnel.text(), US_ASCII);
             pool.journal.note("bearer-token");
             boolean taken = !pool.script.rejectBearerToken && token.split("\\.").length == 3;
-            tunnel.say(taken ? TokenRequest.Wire.SSL_HOLDING : TokenRequest.Wire.SSL_QUITTING);
+            tunnel.say(taken ? TokenRequest.Protocol.SSL_HOLDING : TokenRequest.Protocol.SSL_QUITTING);
             return taken;
         }
     }
@@ -1313,7 +1313,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         private final ByteBuffer text;
         private final ByteArrayOutputStream outgoing = new ByteArrayOutputStream();
         private byte[] incoming = new byte[0];
-        private int theirs = TokenRequest.Wire.SSL_RECEIVING;
+        private int theirs = TokenRequest.Protocol.SSL_RECEIVING;
 
         Tunnel(TokenRequest.CedarStream stream, SSLEngine engine) {
             this.stream = stream;
@@ -1324,18 +1324,18 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
 
         /** Phase 1, the client first. Returns whether both sides hold. */
         boolean handshake() throws IOException {
-            int ours = TokenRequest.Wire.SSL_RECEIVING;
+            int ours = TokenRequest.Protocol.SSL_RECEIVING;
             engine.beginHandshake();
             while (listen()) {
-                if (ours == TokenRequest.Wire.SSL_HOLDING && theirs == TokenRequest.Wire.SSL_HOLDING) {
+                if (ours == TokenRequest.Protocol.SSL_HOLDING && theirs == TokenRequest.Protocol.SSL_HOLDING) {
                     return true;
                 }
-                ours = ours == TokenRequest.Wire.SSL_HOLDING ? ours : advance();
+                ours = ours == TokenRequest.Protocol.SSL_HOLDING ? ours : advance();
                 say(ours);
-                if (ours == TokenRequest.Wire.SSL_HOLDING && theirs == TokenRequest.Wire.SSL_HOLDING) {
+                if (ours == TokenRequest.Protocol.SSL_HOLDING && theirs == TokenRequest.Protocol.SSL_HOLDING) {
                     return true;
                 }
-                if (ours == TokenRequest.Wire.SSL_QUITTING) {
+                if (ours == TokenRequest.Protocol.SSL_QUITTING) {
                     return false;
                 }
             }
@@ -1358,12 +1358,12 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             }
             boolean goesOn = true;
             while (goesOn && faults.contains(Fault.SSL_ENDLESS)) {
-                stream.send(stream.message().number(TokenRequest.Wire.SSL_RECEIVING).counted(new byte[0]));
+                stream.send(stream.message().number(TokenRequest.Protocol.SSL_RECEIVING).counted(new byte[0]));
                 goesOn = listen();
             }
-            theirs = TokenRequest.Wire.SSL_RECEIVING;
-            while (goesOn && theirs != TokenRequest.Wire.SSL_HOLDING) {
-                say(TokenRequest.Wire.SSL_HOLDING);
+            theirs = TokenRequest.Protocol.SSL_RECEIVING;
+            while (goesOn && theirs != TokenRequest.Protocol.SSL_HOLDING) {
+                say(TokenRequest.Protocol.SSL_HOLDING);
                 goesOn = listen();
             }
             return goesOn;
@@ -1380,7 +1380,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         }
 
         void quit() throws IOException {
-            say(TokenRequest.Wire.SSL_QUITTING);
+            say(TokenRequest.Protocol.SSL_QUITTING);
         }
 
         boolean clientHasCertificate() {
@@ -1399,19 +1399,19 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         /** The client's turn. Returns whether it goes on. */
         private boolean listen() throws IOException {
             TokenRequest.MessageReader turn = stream.receive("TLS bytes");
-            theirs = turn.number(TokenRequest.Wire.SSL_ERROR, TokenRequest.Wire.SSL_HOLDING);
+            theirs = turn.number(TokenRequest.Protocol.SSL_ERROR, TokenRequest.Protocol.SSL_HOLDING);
             incoming = TokenRequest.concat(incoming, turn.counted());
             turn.end();
-            return theirs != TokenRequest.Wire.SSL_QUITTING && theirs != TokenRequest.Wire.SSL_ERROR;
+            return theirs != TokenRequest.Protocol.SSL_QUITTING && theirs != TokenRequest.Protocol.SSL_ERROR;
         }
 
         /** Lets TLS run on what has arrived. Returns our status. */
         private int advance() throws IOException {
             try {
-                return run() ? TokenRequest.Wire.SSL_HOLDING : TokenRequest.Wire.SSL_RECEIVING;
+                return run() ? TokenRequest.Protocol.SSL_HOLDING : TokenRequest.Protocol.SSL_RECEIVING;
             } catch (SSLException e) {
                 alert();
-                return TokenRequest.Wire.SSL_QUITTING;
+                return TokenRequest.Protocol.SSL_QUITTING;
             }
         }
 
@@ -1469,25 +1469,25 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             byte[] ra = hello.counted();
             hello.end();
             Optional<String> subject = status == 0 ? issuer.subject(signed) : Optional.empty();
-            byte[] rb = new byte[TokenRequest.Wire.AKEP2_RANDOM_BYTES];
+            byte[] rb = new byte[TokenRequest.Protocol.AKEP2_RANDOM_BYTES];
             random.nextBytes(rb);
-            byte[] key = TokenRequest.Keys.hkdf(issuer.signature(signed),
-                TokenRequest.concat(Base64.getMimeDecoder().decode(TokenRequest.Wire.AKEP2_SEED_A),
-                    TokenRequest.Keys.ascii(signed)), TokenRequest.Keys.ascii("master ka"));
+            byte[] key = TokenRequest.KeyDerivation.hkdf(issuer.signature(signed),
+                TokenRequest.concat(Base64.getMimeDecoder().decode(TokenRequest.Protocol.AKEP2_SEED_A),
+                    TokenRequest.KeyDerivation.ascii(signed)), TokenRequest.KeyDerivation.ascii("master ka"));
             stream.send(subject.isPresent() ? challenge(script, stream.message(), name, ra, rb, key)
                 : stream.message().number(-1).number(0).string("").number(0).string("").number(0).number(0).number(0));
-            byte[] expected = TokenRequest.Keys.hmac("HmacSHA1", key,
+            byte[] expected = TokenRequest.KeyDerivation.hmac("HmacSHA1", key,
                 TokenRequest.concat((name + "\0").getBytes(UTF_8), rb));
             boolean proved = proves(stream.receive("proof"), name, rb, expected);
-            byte[] methodKey = TokenRequest.Keys.hkdf(rb, TokenRequest.Keys.ascii("session key"),
-                TokenRequest.Keys.ascii("htcondor"));
+            byte[] methodKey = TokenRequest.KeyDerivation.hkdf(rb, TokenRequest.KeyDerivation.ascii("session key"),
+                TokenRequest.KeyDerivation.ascii("htcondor"));
             return subject.filter(known -> proved && known.equals(name))
                 .map(known -> new Proof(TokenRequest.AuthMethod.TOKEN, known, methodKey, issuer.described(signed)));
         }
 
         private static TokenRequest.Message challenge(Script script, TokenRequest.Message message, String name, byte[] ra,
                 byte[] rb, byte[] key) {
-            byte[] proof = TokenRequest.Keys.hmac("HmacSHA1", key, TokenRequest.concat(
+            byte[] proof = TokenRequest.KeyDerivation.hmac("HmacSHA1", key, TokenRequest.concat(
                 (name + " " + SERVER_NAME + "\0").getBytes(UTF_8), TokenRequest.concat(ra, rb)));
             if (script.has(Fault.TOKEN_BAD_PROOF)) {
                 proof[0] ^= 1;
@@ -1519,19 +1519,19 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             String name = hello.string();
             byte[] ra = hello.counted();
             hello.end();
-            byte[] rb = new byte[TokenRequest.Wire.AKEP2_RANDOM_BYTES];
+            byte[] rb = new byte[TokenRequest.Protocol.AKEP2_RANDOM_BYTES];
             random.nextBytes(rb);
-            byte[] key = key(TokenRequest.Wire.AKEP2_SEED_A);
+            byte[] key = key(TokenRequest.Protocol.AKEP2_SEED_A);
             stream.send(IdTokens.challenge(script, stream.message(), name, ra, rb, key));
-            byte[] expected = TokenRequest.Keys.hmac("HmacSHA1", key,
+            byte[] expected = TokenRequest.KeyDerivation.hmac("HmacSHA1", key,
                 TokenRequest.concat((name + "\0").getBytes(UTF_8), rb));
-            byte[] methodKey = TokenRequest.Keys.hmac("HmacSHA1", key(TokenRequest.Wire.AKEP2_SEED_B), rb);
+            byte[] methodKey = TokenRequest.KeyDerivation.hmac("HmacSHA1", key(TokenRequest.Protocol.AKEP2_SEED_B), rb);
             return IdTokens.proves(stream.receive("proof"), name, rb, expected)
                 ? Optional.of(new Proof(TokenRequest.AuthMethod.PASSWORD, name, methodKey)) : Optional.empty();
         }
 
         private byte[] key(String seed) {
-            return TokenRequest.Password.key(seed, TokenRequest.Keys.ascii(script.password));
+            return TokenRequest.Password.key(seed, TokenRequest.KeyDerivation.ascii(script.password));
         }
     }
 
@@ -1805,9 +1805,9 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         /** HTCondor uses the key of the ID "POOL" twice in a row. */
         Issuer(Script script) {
             this.script = script;
-            this.key = TokenRequest.Keys.hkdf(
+            this.key = TokenRequest.KeyDerivation.hkdf(
                 script.keyId.equals("POOL") ? TokenRequest.concat(SIGNING_KEY, SIGNING_KEY) : SIGNING_KEY,
-                TokenRequest.Keys.ascii("htcondor"), TokenRequest.Keys.ascii("master jwt"));
+                TokenRequest.KeyDerivation.ascii("htcondor"), TokenRequest.KeyDerivation.ascii("master jwt"));
         }
 
         /** Writes the signing key, for its owner only, as it lies on the disk of a pool: scrambled, and once. */
@@ -1831,7 +1831,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             grant.lifetimeSeconds().ifPresent(seconds -> claims.put("exp", now() + seconds));
             claims.put("iat", now());
             claims.put("iss", grant.issuer());
-            claims.put("jti", HexFormat.of().formatHex(TokenRequest.Keys.sha256().digest(seed.getBytes(UTF_8)), 0, 16));
+            claims.put("jti", HexFormat.of().formatHex(TokenRequest.KeyDerivation.sha256().digest(seed.getBytes(UTF_8)), 0, 16));
             grant.notBefore().ifPresent(seconds -> claims.put("nbf", seconds));
             if (!grant.authorizations().isEmpty()) {
                 claims.put("scope", Arrays.stream(grant.authorizations().split(","))
@@ -1855,7 +1855,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         }
 
         byte[] signature(String signedPart) {
-            return TokenRequest.Keys.hmac("HmacSHA256", key, signedPart.getBytes(UTF_8));
+            return TokenRequest.KeyDerivation.hmac("HmacSHA256", key, signedPart.getBytes(UTF_8));
         }
 
         /**
@@ -1924,7 +1924,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         Authority(SecureRandom random, Instant now) throws GeneralSecurityException, IOException {
             this.random = random;
             this.now = now;
-            this.keys = TokenRequest.Keys.ephemeral(random);
+            this.keys = TokenRequest.KeyDerivation.ephemeral(random);
             this.certificate = sign(NAME, keys, now.plusSeconds(86_400), Der.basicConstraintsOfCa(), NAME, keys);
         }
 
@@ -1939,7 +1939,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             if (script.certificateChain.isPresent()) {
                 return Identity.read(script.certificateChain.get(), script.certificateKey.orElseThrow()).server(random);
             }
-            KeyPair server = TokenRequest.Keys.ephemeral(random);
+            KeyPair server = TokenRequest.KeyDerivation.ephemeral(random);
             Instant end = script.certificateExpired ? now.minusSeconds(3_600) : now.plusSeconds(86_400);
             byte[] extension = script.certificateCnOnly ? new byte[0] : Der.subjectAltName(script.certificateName);
             X509Certificate leaf = script.certificateSelfSigned
@@ -2160,7 +2160,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
 
         /** A letter of the other case leaves a message that reads well; without letters, it is the last byte. */
         private static int lastLetter(byte[] packet) {
-            for (int i = packet.length - 1; i > TokenRequest.Wire.HEADER_BYTES; i--) {
+            for (int i = packet.length - 1; i > TokenRequest.Protocol.HEADER_BYTES; i--) {
                 if (Character.isLetter(packet[i]) && packet[i] > 0) {
                     return i;
                 }
@@ -2171,10 +2171,10 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         private void damageHeader(byte[] packet) {
             ByteBuffer header = ByteBuffer.wrap(packet);
             if (script.has(Fault.BAD_END_FLAG)) {
-                header.put(0, (byte) (TokenRequest.Wire.END_FLAG_MAX + 1));
+                header.put(0, (byte) (TokenRequest.Protocol.END_FLAG_MAX + 1));
             }
             if (script.has(Fault.BAD_LENGTH)) {
-                header.putInt(1, TokenRequest.Wire.BODY_MAX_BYTES + 1);
+                header.putInt(1, TokenRequest.Protocol.BODY_MAX_BYTES + 1);
             }
             if (script.has(Fault.NEGATIVE_LENGTH)) {
                 header.putInt(1, -1);

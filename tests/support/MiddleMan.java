@@ -308,7 +308,7 @@ public final class MiddleMan implements Callable<Integer> {
             this.plan = plan;
             this.client = client;
             this.server = server;
-            this.ours = TokenRequest.Keys.ephemeral(plan.random);
+            this.ours = TokenRequest.KeyDerivation.ephemeral(plan.random);
         }
 
         void run() {
@@ -458,11 +458,12 @@ public final class MiddleMan implements Callable<Integer> {
             boolean edited = switch (attack) {
                 case SWAP_KEYS, SWAP_KEYS_FORGE_EXTENSION, SWAP_KEYS_DROP_EXTENSION -> {
                     clientPoint = ad.string("ECDHPublicKey");
-                    clientPoint.ifPresent(point -> ad.put("ECDHPublicKey", TokenRequest.Keys.encodePoint(ours.getPublic())));
+                    clientPoint.ifPresent(point -> ad.put("ECDHPublicKey",
+                        TokenRequest.KeyDerivation.encodePoint(ours.getPublic())));
                     yield clientPoint.isPresent();
                 }
                 case ADD_OWN_KEY, ADD_OWN_KEY_FORGE_ZEROS, ADD_OWN_KEY_FORGE_RANDOM -> {
-                    ad.put("ECDHPublicKey", TokenRequest.Keys.encodePoint(ours.getPublic()));
+                    ad.put("ECDHPublicKey", TokenRequest.KeyDerivation.encodePoint(ours.getPublic()));
                     yield true;
                 }
                 case STRIP_SSL_FROM_OFFER -> {
@@ -488,16 +489,16 @@ public final class MiddleMan implements Callable<Integer> {
                 case SWAP_KEYS, SWAP_KEYS_FORGE_EXTENSION, SWAP_KEYS_DROP_EXTENSION -> {
                     edited = clientPoint.isPresent() && serverPoint.isPresent();
                     if (edited) {
-                        clientKey = Optional.of(TokenRequest.Keys.agree(ours.getPrivate(), clientPoint.get()));
-                        serverKey = Optional.of(TokenRequest.Keys.agree(ours.getPrivate(), serverPoint.get()));
-                        ad.put("ECDHPublicKey", TokenRequest.Keys.encodePoint(ours.getPublic()));
+                        clientKey = Optional.of(TokenRequest.KeyDerivation.agree(ours.getPrivate(), clientPoint.get()));
+                        serverKey = Optional.of(TokenRequest.KeyDerivation.agree(ours.getPrivate(), serverPoint.get()));
+                        ad.put("ECDHPublicKey", TokenRequest.KeyDerivation.encodePoint(ours.getPublic()));
                     }
                 }
                 case ADD_OWN_KEY, ADD_OWN_KEY_FORGE_ZEROS, ADD_OWN_KEY_FORGE_RANDOM -> {
-                    serverKey = Optional.of(TokenRequest.Keys.agree(ours.getPrivate(), serverPoint.orElseThrow()));
+                    serverKey = Optional.of(TokenRequest.KeyDerivation.agree(ours.getPrivate(), serverPoint.orElseThrow()));
                     ad = without(ad, "ECDHPublicKey");
                 }
-                case ADD_KEY_TO_REPLY -> ad.put("ECDHPublicKey", TokenRequest.Keys.encodePoint(ours.getPublic()));
+                case ADD_KEY_TO_REPLY -> ad.put("ECDHPublicKey", TokenRequest.KeyDerivation.encodePoint(ours.getPublic()));
                 case STRIP_SSL -> ad.put("AuthMethods", "CLAIMTOBE").put("AuthMethodsList", "CLAIMTOBE,ANONYMOUS");
                 case DOWNGRADE_CIPHER -> ad.put("CryptoMethods", "BLOWFISH").put("CryptoMethodsList", "BLOWFISH");
                 case ENCRYPTION_NO -> ad.put("Encryption", "NO");
@@ -570,10 +571,10 @@ public final class MiddleMan implements Callable<Integer> {
             boolean zeros = attack == Attack.ADD_OWN_KEY_FORGE_ZEROS;
             if (!follows && (zeros || attack == Attack.ADD_OWN_KEY_FORGE_RANDOM)) {
                 client.send(packet.end(), number(1));
-                client.send(packet.end(), wrapped(zeros ? new byte[TokenRequest.Wire.KEY_BYTES]
-                    : plan.random(TokenRequest.Wire.KEY_BYTES)));
+                client.send(packet.end(), wrapped(zeros ? new byte[TokenRequest.Protocol.KEY_BYTES]
+                    : plan.random(TokenRequest.Protocol.KEY_BYTES)));
                 // He cannot know what the client makes of it; this is a guess.
-                clientKey = Optional.of(new byte[TokenRequest.Wire.KEY_BYTES]);
+                clientKey = Optional.of(new byte[TokenRequest.Protocol.KEY_BYTES]);
                 stage = Stage.ENCRYPTED;
             } else {
                 relay(follows ? Stage.WRAPPED_KEY : Stage.ENCRYPTED, client, packet, body);
@@ -586,8 +587,8 @@ public final class MiddleMan implements Callable<Integer> {
 
         private void wrappedKey(Packet packet, byte[] body) throws IOException {
             byte[] forwarded = switch (attack) {
-                case ZERO_WRAPPED -> wrapped(new byte[TokenRequest.Wire.KEY_BYTES]);
-                case RANDOM_WRAPPED -> wrapped(plan.random(TokenRequest.Wire.KEY_BYTES));
+                case ZERO_WRAPPED -> wrapped(new byte[TokenRequest.Protocol.KEY_BYTES]);
+                case RANDOM_WRAPPED -> wrapped(plan.random(TokenRequest.Protocol.KEY_BYTES));
                 default -> body;
             };
             relay(Stage.ENCRYPTED, client, packet, forwarded);
@@ -644,7 +645,7 @@ public final class MiddleMan implements Callable<Integer> {
     }
 
     private static byte[] wrapped(byte[] key) {
-        return new TokenRequest.Message(false).number(key.length).number(TokenRequest.Wire.CIPHER_AES).number(0).counted(key)
+        return new TokenRequest.Message(false).number(key.length).number(TokenRequest.Protocol.CIPHER_AES).number(0).counted(key)
             .toBytes();
     }
 
@@ -670,10 +671,10 @@ public final class MiddleMan implements Callable<Integer> {
         void play() throws IOException, GeneralSecurityException {
             if (method.isPresent()) {
                 byte[] methodKey = login(method.get());
-                byte[] sent = plan.random(TokenRequest.Wire.KEY_BYTES);
+                byte[] sent = plan.random(TokenRequest.Protocol.KEY_BYTES);
                 client.send((byte) 1, number(1));
                 client.send((byte) 1, wrapped(sent));
-                client.seal(methodKey.length == 0 ? sent : TokenRequest.Keys.unwrap(sent, methodKey));
+                client.seal(methodKey.length == 0 ? sent : TokenRequest.KeyDerivation.unwrap(sent, methodKey));
             }
             boolean encrypted = client.mode() == Mode.KEYED;
             TokenRequest.ClassAd admission = new TokenRequest.ClassAd()
@@ -692,7 +693,7 @@ public final class MiddleMan implements Callable<Integer> {
                 }
                 case ANONYMOUS -> client.send((byte) 1, number(1));
                 case SSL -> {
-                    client.send((byte) 1, number(TokenRequest.Wire.SSL_OK));
+                    client.send((byte) 1, number(TokenRequest.Protocol.SSL_OK));
                     next();
                     return new Tunnel().keyFor();
                 }
@@ -742,22 +743,22 @@ public final class MiddleMan implements Callable<Integer> {
             /** Runs both phases. Returns the 256 bytes that the client now takes for the method's key. */
             byte[] keyFor() throws IOException {
                 engine.beginHandshake();
-                int ours = TokenRequest.Wire.SSL_RECEIVING;
+                int ours = TokenRequest.Protocol.SSL_RECEIVING;
                 int theirs = listen();
-                while (ours != TokenRequest.Wire.SSL_HOLDING || theirs != TokenRequest.Wire.SSL_HOLDING) {
-                    ours = ours == TokenRequest.Wire.SSL_HOLDING || advance() ? TokenRequest.Wire.SSL_HOLDING : ours;
+                while (ours != TokenRequest.Protocol.SSL_HOLDING || theirs != TokenRequest.Protocol.SSL_HOLDING) {
+                    ours = ours == TokenRequest.Protocol.SSL_HOLDING || advance() ? TokenRequest.Protocol.SSL_HOLDING : ours;
                     say(ours);
-                    if (ours != TokenRequest.Wire.SSL_HOLDING || theirs != TokenRequest.Wire.SSL_HOLDING) {
+                    if (ours != TokenRequest.Protocol.SSL_HOLDING || theirs != TokenRequest.Protocol.SSL_HOLDING) {
                         theirs = listen();
                     }
                 }
-                byte[] key = plan.random(TokenRequest.Wire.SSL_KEY_BYTES);
+                byte[] key = plan.random(TokenRequest.Protocol.SSL_KEY_BYTES);
                 for (ByteBuffer source = ByteBuffer.wrap(key); source.hasRemaining();) {
                     wrap(source);
                 }
                 do {
-                    say(TokenRequest.Wire.SSL_HOLDING);
-                } while (listen() != TokenRequest.Wire.SSL_HOLDING);
+                    say(TokenRequest.Protocol.SSL_HOLDING);
+                } while (listen() != TokenRequest.Protocol.SSL_HOLDING);
                 plan.note("the client takes his certificate");
                 return key;
             }
@@ -769,8 +770,8 @@ public final class MiddleMan implements Callable<Integer> {
 
             private int listen() throws IOException {
                 TokenRequest.MessageReader turn = new TokenRequest.MessageReader(next(), false, "TLS bytes");
-                int status = turn.number(TokenRequest.Wire.SSL_ERROR, TokenRequest.Wire.SSL_HOLDING);
-                if (status == TokenRequest.Wire.SSL_QUITTING || status == TokenRequest.Wire.SSL_ERROR) {
+                int status = turn.number(TokenRequest.Protocol.SSL_ERROR, TokenRequest.Protocol.SSL_HOLDING);
+                if (status == TokenRequest.Protocol.SSL_QUITTING || status == TokenRequest.Protocol.SSL_ERROR) {
                     throw new IOException("the client does not take his certificate");
                 }
                 received = TokenRequest.concat(received, turn.counted());
@@ -830,11 +831,11 @@ public final class MiddleMan implements Callable<Integer> {
         private final SecureRandom random;
         private final DataInputStream in;
         private final OutputStream out;
-        private final MessageDigest sent = TokenRequest.Keys.sha256();
-        private final MessageDigest received = TokenRequest.Keys.sha256();
+        private final MessageDigest sent = TokenRequest.KeyDerivation.sha256();
+        private final MessageDigest received = TokenRequest.KeyDerivation.sha256();
         private Mode mode = Mode.CLEAR;
-        private Optional<TokenRequest.Sealing> sealing = Optional.empty();
-        private Optional<TokenRequest.Sealing> opening = Optional.empty();
+        private Optional<TokenRequest.AesGcmCipher> sealing = Optional.empty();
+        private Optional<TokenRequest.AesGcmCipher> opening = Optional.empty();
 
         Leg(String name, Socket socket, SecureRandom random) throws IOException {
             this.name = name;
@@ -859,12 +860,12 @@ public final class MiddleMan implements Callable<Integer> {
 
         /** The next packet; empty at the end. */
         Optional<Packet> read() throws IOException {
-            byte[] header = in.readNBytes(TokenRequest.Wire.HEADER_BYTES);
-            if (header.length < TokenRequest.Wire.HEADER_BYTES) {
+            byte[] header = in.readNBytes(TokenRequest.Protocol.HEADER_BYTES);
+            if (header.length < TokenRequest.Protocol.HEADER_BYTES) {
                 return Optional.empty();
             }
             int length = ByteBuffer.wrap(header, 1, Integer.BYTES).getInt();
-            if (length < 1 || length > TokenRequest.Wire.BODY_MAX_BYTES) {
+            if (length < 1 || length > TokenRequest.Protocol.BODY_MAX_BYTES) {
                 throw new IOException("the " + name + " sent no packet");
             }
             byte[] body = new byte[length];
@@ -884,7 +885,7 @@ public final class MiddleMan implements Callable<Integer> {
 
         void send(byte end, byte[] plain) throws IOException {
             int length = plain.length + (mode == Mode.KEYED ? sealing.orElseThrow().overhead() : 0);
-            byte[] header = ByteBuffer.allocate(TokenRequest.Wire.HEADER_BYTES).put(end).putInt(length).array();
+            byte[] header = ByteBuffer.allocate(TokenRequest.Protocol.HEADER_BYTES).put(end).putInt(length).array();
             Packet packet = new Packet(header, mode == Mode.KEYED ? sealing.orElseThrow().seal(header, plain) : plain);
             if (mode == Mode.CLEAR) {
                 sent.update(packet.header());
@@ -901,10 +902,10 @@ public final class MiddleMan implements Callable<Integer> {
         void seal(byte[] key) {
             byte[] mine = sent.digest();
             byte[] theirs = received.digest();
-            byte[] iv = new byte[TokenRequest.Wire.IV_BYTES];
+            byte[] iv = new byte[TokenRequest.Protocol.IV_BYTES];
             random.nextBytes(iv);
-            sealing = Optional.of(new TokenRequest.Sealing(key, iv, TokenRequest.concat(mine, theirs)));
-            opening = Optional.of(new TokenRequest.Sealing(key, new byte[0], TokenRequest.concat(theirs, mine)));
+            sealing = Optional.of(new TokenRequest.AesGcmCipher(key, iv, TokenRequest.concat(mine, theirs)));
+            opening = Optional.of(new TokenRequest.AesGcmCipher(key, new byte[0], TokenRequest.concat(theirs, mine)));
             mode = Mode.KEYED;
         }
 

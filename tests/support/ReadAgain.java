@@ -30,10 +30,12 @@ final class ReadAgain {
 
     private static String result(TokenRequest.InputFiles files, Path file) {
         try {
-            return new String(files.read(file, TokenRequest.Origin.USER, TokenRequest.Content.TRUST, 1 << 16).bytes(), UTF_8)
+            return new String(files.read(file, TokenRequest.FileOrigin.USER, TokenRequest.FilePurpose.TRUST, 1 << 16).bytes(),
+                UTF_8)
                 .strip();
         } catch (IOException e) {
-            return e instanceof TokenRequest.InputFiles.Refused refused && refused.getReason().startsWith("was replaced")
+            return e instanceof TokenRequest.InputFiles.RefusedFileException refused
+                && refused.getReason().startsWith("was replaced")
                 ? "replaced" : e.getClass().getSimpleName();
         }
     }

@@ -44,11 +44,11 @@ final class ShowConfiguration {
             TokenRequest.Configuration configuration = TokenRequest.Configuration.read(host, localName,
                 new TokenRequest.Deadline(host.clock(), Duration.ZERO));
             configuration.warnings().forEach(host.err()::println);
-            TokenRequest.Reporter reporter = new TokenRequest.Reporter(host, true);
+            TokenRequest.ConsoleWriter reporter = new TokenRequest.ConsoleWriter(host, true);
             configuration.shown(List.copyOf(words)).forEach(reporter::configured);
             return 0;
-        } catch (TokenRequest.Failure failure) {
-            return new TokenRequest.Reporter(host, false).failed(failure);
+        } catch (TokenRequest.CommandException failure) {
+            return new TokenRequest.ConsoleWriter(host, false).failed(failure);
         }
     }
 }

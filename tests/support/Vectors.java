@@ -146,7 +146,7 @@ public final class Vectors {
     }
 
     private static byte[] header(int end, int length) {
-        return ByteBuffer.allocate(TokenRequest.Wire.HEADER_BYTES).put((byte) end).putInt(length).array();
+        return ByteBuffer.allocate(TokenRequest.Protocol.HEADER_BYTES).put((byte) end).putInt(length).array();
     }
 
     private static TokenRequest.CedarStream stream(byte[] in, OutputStream out) {
@@ -155,7 +155,7 @@ public final class Vectors {
 
     private static TokenRequest.CedarStream stream(InputStream in, OutputStream out) {
         return new TokenRequest.CedarStream(in, out, new SecureRandom(),
-            TokenRequest.Trace.OFF);
+            TokenRequest.DebugLog.OFF);
     }
 
     private static TokenRequest.MessageReader reader(byte[] bytes, boolean encrypted) {
@@ -239,8 +239,8 @@ public final class Vectors {
         for (JsonNode vector : vectors.required("ecdh")) {
             String name = vector.required("server").textValue() + " " + vector.required("cipher").textValue();
             equal(vector.required("client_public_attribute").textValue(),
-                TokenRequest.Keys.encodePoint(publicKey(bytes(vector, "client_public_point"))), name);
-            byte[] key = TokenRequest.Keys.agree(privateKey(vector), base64(bytes(vector, "server_public_point")));
+                TokenRequest.KeyDerivation.encodePoint(publicKey(bytes(vector, "client_public_point"))), name);
+            byte[] key = TokenRequest.KeyDerivation.agree(privateKey(vector), base64(bytes(vector, "server_public_point")));
             byte[] expected = bytes(vector, "session_key");
             equal(expected, Arrays.copyOf(key, expected.length), name); // old ciphers use less of the same stream
         }
@@ -257,9 +257,9 @@ public final class Vectors {
             "a compressed point", compressed(point), "zero", infinity, "a point off the curve",
             flipped(point, point.length - 1), "coordinates beyond the field", beyondTheField(point.length)));
         for (Map.Entry<String, byte[]> entry : bad.entrySet()) {
-            refused(() -> TokenRequest.Keys.agree(ours, base64(entry.getValue())), entry.getKey());
+            refused(() -> TokenRequest.KeyDerivation.agree(ours, base64(entry.getValue())), entry.getKey());
         }
-        refused(() -> TokenRequest.Keys.agree(ours, "not base64!"), "no base64");
+        refused(() -> TokenRequest.KeyDerivation.agree(ours, "not base64!"), "no base64");
     }
 
     private static byte[] compressed(byte[] point) {
@@ -303,32 +303,32 @@ public final class Vectors {
     private void wrappedKeys() {
         for (JsonNode vector : vectors.required("old_ciphers")) {
             if (vector.required("cipher").textValue().equals("3DES")) {
-                equal(bytes(vector, "plaintext"), TokenRequest.Keys.unwrap(bytes(vector, "ciphertext"),
+                equal(bytes(vector, "plaintext"), TokenRequest.KeyDerivation.unwrap(bytes(vector, "ciphertext"),
                     bytes(vector, "key")), vector.required("server").textValue());
             }
         }
         SecureRandom random = new SecureRandom();
         for (int length : new int[] {8, 20, 24, 25, 32, 256}) {
             byte[] methodKey = new byte[length];
-            byte[] key = new byte[TokenRequest.Wire.KEY_BYTES];
+            byte[] key = new byte[TokenRequest.Protocol.KEY_BYTES];
             random.nextBytes(methodKey);
             random.nextBytes(key);
             byte[] wrapped = new LoopbackPool.Proof(TokenRequest.AuthMethod.SSL, "", methodKey).wrap(key);
-            equal(key, TokenRequest.Keys.unwrap(wrapped, methodKey), "a method key of " + length + " bytes");
+            equal(key, TokenRequest.KeyDerivation.unwrap(wrapped, methodKey), "a method key of " + length + " bytes");
         }
     }
 
     // ---- Sealing ----
 
     private void sealing() throws IOException {
-        Map<String, TokenRequest.Sealing> openers = new HashMap<>();
-        Map<String, TokenRequest.Sealing> sealers = new HashMap<>();
+        Map<String, TokenRequest.AesGcmCipher> openers = new HashMap<>();
+        Map<String, TokenRequest.AesGcmCipher> sealers = new HashMap<>();
         for (JsonNode vector : vectors.required("aes_gcm_frames")) {
             Packet packet = Packet.of(vector);
             String name = packet.direction() + ", packet " + packet.counter();
-            TokenRequest.Sealing opener =
+            TokenRequest.AesGcmCipher opener =
                 openers.computeIfAbsent(packet.direction(), direction -> packet.sealing(new byte[0]));
-            TokenRequest.Sealing sealer =
+            TokenRequest.AesGcmCipher sealer =
                 sealers.computeIfAbsent(packet.direction(), direction -> packet.sealing(packet.iv()));
             equal(packet.plain(), opener.open(packet.header(), packet.body(), "packet"), "opening " + name);
             equal(packet.body().length - packet.plain().length, sealer.overhead(), "overhead of " + name);
@@ -346,12 +346,12 @@ public final class Vectors {
                 : TokenRequest.concat(bytes(vector, "digest_sender_sent"), bytes(vector, "digest_sender_received"));
             return new Packet(vector.required("sender").textValue() + " " + vector.required("key").textValue(), counter,
                 bytes(vector, "key"), bytes(vector, "iv"), handshake, bytes(vector, "plaintext"),
-                Arrays.copyOf(frame, TokenRequest.Wire.HEADER_BYTES),
-                Arrays.copyOfRange(frame, TokenRequest.Wire.HEADER_BYTES, frame.length));
+                Arrays.copyOf(frame, TokenRequest.Protocol.HEADER_BYTES),
+                Arrays.copyOfRange(frame, TokenRequest.Protocol.HEADER_BYTES, frame.length));
         }
 
-        TokenRequest.Sealing sealing(byte[] baseIv) {
-            return new TokenRequest.Sealing(key, baseIv, handshake);
+        TokenRequest.AesGcmCipher sealing(byte[] baseIv) {
+            return new TokenRequest.AesGcmCipher(key, baseIv, handshake);
         }
     }
 
@@ -394,7 +394,7 @@ public final class Vectors {
                 hear(stream.receive("frame"), i, encrypted, heard);
             } else if (!encrypted) {
                 byte[] bytes = bytes(frame, "frame");
-                byte[] body = Arrays.copyOfRange(bytes, TokenRequest.Wire.HEADER_BYTES, bytes.length);
+                byte[] body = Arrays.copyOfRange(bytes, TokenRequest.Protocol.HEADER_BYTES, bytes.length);
                 stream.send(stream.message().raw(body));
             }
             if (sharedPort && i == 0) {
@@ -432,7 +432,7 @@ public final class Vectors {
             equal(true, heard.get("request").string("User").isPresent(), name + ": the request names a user");
             return;
         }
-        equal(key, TokenRequest.Keys.agree(privateKey(vector), heard.get("policy").string("ECDHPublicKey").orElse("")),
+        equal(key, TokenRequest.KeyDerivation.agree(privateKey(vector), heard.get("policy").string("ECDHPublicKey").orElse("")),
             name + ": session key");
         equal(Optional.of("AUTHORIZED"), heard.get("admission").string("ReturnCode"), name + ": admission");
         equal(true, heard.get("reply").string("RequestId").orElse("").matches("[0-9]{7}"), name + ": request ID");
@@ -454,22 +454,22 @@ public final class Vectors {
             String name = vector.required("server").textValue();
             String a = vector.required("client_name").textValue();
             byte[] password = vector.required("password").textValue().getBytes(UTF_8);
-            byte[] key = TokenRequest.Password.key(TokenRequest.Wire.AKEP2_SEED_A, password);
+            byte[] key = TokenRequest.Password.key(TokenRequest.Protocol.AKEP2_SEED_A, password);
             equal(bytes(vector, "k"), key, name + ": K of a password");
             equal(bytes(vector, "hkt"), TokenRequest.Akep2.serverProof(key, a,
                 vector.required("server_name").textValue(), bytes(vector, "ra"), bytes(vector, "rb")), name + ": HKT");
             equal(bytes(vector, "hk"), TokenRequest.Akep2.clientProof(key, a, bytes(vector, "rb")), name + ": HK");
-            equal(bytes(vector, "w"), TokenRequest.Keys.hmac("HmacSHA1", TokenRequest.Password.key(
-                TokenRequest.Wire.AKEP2_SEED_B, password), bytes(vector, "rb")), name + ": W");
+            equal(bytes(vector, "w"), TokenRequest.KeyDerivation.hmac("HmacSHA1", TokenRequest.Password.key(
+                TokenRequest.Protocol.AKEP2_SEED_B, password), bytes(vector, "rb")), name + ": W");
         }
         equal(bytes(vectors.required("akep2_constants"), "seed_ka"),
-            Base64.getMimeDecoder().decode(TokenRequest.Wire.AKEP2_SEED_A), "the constant A");
+            Base64.getMimeDecoder().decode(TokenRequest.Protocol.AKEP2_SEED_A), "the constant A");
         equal(bytes(vectors.required("akep2_constants"), "seed_kb"),
-            Base64.getMimeDecoder().decode(TokenRequest.Wire.AKEP2_SEED_B), "the constant B");
+            Base64.getMimeDecoder().decode(TokenRequest.Protocol.AKEP2_SEED_B), "the constant B");
     }
 
     /** With the recorded challenge, the method must say what the recorded client said. */
-    private void akep2Conversation() throws IOException, TokenRequest.MethodFailed {
+    private void akep2Conversation() throws IOException, TokenRequest.AuthenticationException {
         for (JsonNode vector : vectors.required("akep2_token")) {
             ByteArrayOutputStream out = new ByteArrayOutputStream();
             byte[] methodKey = new TokenRequest.IdToken(token(vector), new Drawn(bytes(vector, "ra")))
@@ -541,7 +541,7 @@ public final class Vectors {
             JsonNode vector) {
         try {
             return Optional.of(method.requested(vector.required("name").textValue()));
-        } catch (TokenRequest.MethodFailed e) {
+        } catch (TokenRequest.AuthenticationException e) {
             return Optional.empty();
         }
     }
@@ -557,15 +557,15 @@ public final class Vectors {
 
     private void hostileHeaders() throws Exception {
         byte[] body = "x\0".getBytes(UTF_8);
-        for (int end = 1; end <= TokenRequest.Wire.END_FLAG_MAX; end++) {
+        for (int end = 1; end <= TokenRequest.Protocol.END_FLAG_MAX; end++) {
             equal("x", stream(TokenRequest.concat(header(end, body.length), body), OutputStream.nullOutputStream())
                 .receive("packet").string(), "end flag " + end);
         }
-        for (int end : new int[] {TokenRequest.Wire.END_FLAG_MAX + 1, 127, -1, -128}) {
+        for (int end : new int[] {TokenRequest.Protocol.END_FLAG_MAX + 1, 127, -1, -128}) {
             refused(() -> stream(TokenRequest.concat(header(end, body.length), body), OutputStream.nullOutputStream())
                 .receive("packet"), "end flag " + end);
         }
-        int tooLong = TokenRequest.Wire.BODY_MAX_BYTES + 1;
+        int tooLong = TokenRequest.Protocol.BODY_MAX_BYTES + 1;
         for (int length : new int[] {0, -1, Integer.MIN_VALUE, Integer.MAX_VALUE, tooLong}) {
             refused(() -> stream(TokenRequest.concat(header(1, length), body), OutputStream.nullOutputStream())
                 .receive("packet"), "packet of " + length + " bytes");
@@ -575,9 +575,9 @@ public final class Vectors {
 
     /** A message that never ends must be given up before it fills the memory. */
     private static void endless() throws Exception {
-        byte[] packet = TokenRequest.concat(header(0, TokenRequest.Wire.BODY_MAX_BYTES),
-            new byte[TokenRequest.Wire.BODY_MAX_BYTES]);
-        int packets = TokenRequest.Wire.MESSAGE_MAX_BYTES / TokenRequest.Wire.BODY_MAX_BYTES + 1;
+        byte[] packet = TokenRequest.concat(header(0, TokenRequest.Protocol.BODY_MAX_BYTES),
+            new byte[TokenRequest.Protocol.BODY_MAX_BYTES]);
+        int packets = TokenRequest.Protocol.MESSAGE_MAX_BYTES / TokenRequest.Protocol.BODY_MAX_BYTES + 1;
         ByteArrayOutputStream in = new ByteArrayOutputStream();
         for (int i = 0; i < packets; i++) {
             in.writeBytes(packet);
@@ -631,7 +631,7 @@ public final class Vectors {
             byte[] wire = new TokenRequest.Message(false).number(length).raw(text).toBytes();
             refused(() -> reader(wire, false).counted(), "a field of length " + length);
         }
-        for (long count : new long[] {-1, 0, 2, TokenRequest.Wire.AD_MAX_ATTRIBUTES + 1L, Long.MAX_VALUE}) {
+        for (long count : new long[] {-1, 0, 2, TokenRequest.Protocol.AD_MAX_ATTRIBUTES + 1L, Long.MAX_VALUE}) {
             byte[] wire = new TokenRequest.Message(false).number(count).string("A = 1").string("").string("").toBytes();
             refused(() -> {
                 TokenRequest.MessageReader reader = reader(wire, false);
@@ -661,12 +661,12 @@ public final class Vectors {
                     "a header flipped at " + i);
             }
             for (int i = 0; i < packet.handshake().length; i++) {
-                TokenRequest.Sealing sealing = new TokenRequest.Sealing(packet.key(), new byte[0],
+                TokenRequest.AesGcmCipher sealing = new TokenRequest.AesGcmCipher(packet.key(), new byte[0],
                     flipped(packet.handshake(), i));
                 refused(() -> sealing.open(packet.header(), packet.body(), "packet"), "a digest flipped at " + i);
             }
             refused(() -> packet.sealing(new byte[0]).open(packet.header(),
-                Arrays.copyOf(packet.body(), TokenRequest.Wire.IV_BYTES), "packet"), "a packet without its tag");
+                Arrays.copyOf(packet.body(), TokenRequest.Protocol.IV_BYTES), "packet"), "a packet without its tag");
         }
     }
 }

@@ -118,8 +118,8 @@ final class Workbench {
             TokenRequest.Host host = Harness.host(InstantSource.system(), new SecureRandom(),
                 duration -> Thread.sleep(duration.toMillis()), environment, home, in, out, err);
             int status = switch (main) {
-                case "TokenRequest" -> TokenRequest.run(arguments, host, new TokenRequest.Handover());
-                case "Harness" -> TokenRequest.run(arguments, Harness.still(host), new TokenRequest.Handover());
+                case "TokenRequest" -> TokenRequest.run(arguments, host, new TokenRequest.ShutdownGuard());
+                case "Harness" -> TokenRequest.run(arguments, Harness.still(host), new TokenRequest.ShutdownGuard());
                 case "ShowConfiguration" -> ShowConfiguration.run(List.of(arguments), host);
                 default -> throw new IOException("no such program: " + main);
             };
