@@ -433,7 +433,7 @@ read_until() {
   chown "$OTHER" "$COMMON/a/evil"
   chmod 0777 "$COMMON/a"
   swap "$COMMON/a/decoy" "$COMMON/a/evil" "$COMMON/a/file"
-  read_until decoy replaced Refused
+  read_until decoy replaced RefusedFileException
 }
 
 # A file system gives the number of a deleted file to the next one.
@@ -455,7 +455,7 @@ while True:
         file.write("decoy")
     os.rename(sys.argv[1], sys.argv[2])' "$COMMON/next" "$COMMON/a/file" 3>&- &
   renewer=$!
-  read_until decoy replaced Refused
+  read_until decoy replaced RefusedFileException
 }
 
 held_while_replaced_by_pipe() {
