@@ -6463,7 +6463,7 @@ public final class TokenRequest {
             } catch (IOException e) {
                 socket.close();
                 throw new ConnectException(Target.text(address.getAddress()) + " port " + address.getPort() + ": "
-                    + e.getMessage());
+                    + reasonOfConnection(e));
             }
         }
 
@@ -6622,7 +6622,7 @@ public final class TokenRequest {
                 Connection.connect(socket, address, millis);
                 return new Arrival(socket, Optional.empty());
             } catch (IOException | RuntimeException | Error e) {
-                return new Arrival(socket, Optional.of(reasonOfConnection(e))); // nobody else would hear of it
+                return new Arrival(socket, Optional.of(String.valueOf(e.getMessage()))); // nobody else would hear of it
             }
         }
     }
