@@ -1942,6 +1942,20 @@ public final class TokenRequest {
      * @param fingerprints if there are any, its chain must hold one of these, and nothing else is trusted
      */
     record TrustOptions(Optional<String> caFile, Set<String> fingerprints) {
+        /**
+         * A SHA-256 fingerprint as 32 pairs of lower-case hex digits with colons.
+         *
+         * @param text such pairs with or without colons, alone or behind what openssl and condor_ssl_fingerprint print
+         *             before them: the hash, or a host of known_hosts
+         * @return empty if the text is not a fingerprint
+         */
+        static Optional<String> fingerprint(String text) {
+            Matcher form = Pattern.compile("(?:SHA-256: |(?i:sha256 Fingerprint=)|[^!\\s]\\S* SSL )?"
+                + "([0-9A-Fa-f]{2}(?::?[0-9A-Fa-f]{2}){31})").matcher(text.strip());
+            return form.matches() ? Optional.of(form.group(1).toLowerCase(Locale.ROOT).replace(":", "")
+                .replaceAll("(..)(?!$)", "$1:")) : Optional.empty();
+        }
+
         /** The option that says so; empty if none does. */
         Optional<String> option() {
             return !fingerprints.isEmpty() ? Optional.of("-fingerprint") : caFile.map(file -> "-cafile");
@@ -1955,8 +1969,12 @@ public final class TokenRequest {
 
         void warn(String text);
 
-        /** Asks a question, to be answered by yes or no; empty if nobody is there to answer. */
-        Optional<Boolean> confirm(List<String> question);
+        /**
+         * Asks a question at the terminal, and repeats its last line until the answer is valid.
+         *
+         * @return the answer; empty without a terminal, and at the end of input
+         */
+        Optional<String> ask(List<String> question, Predicate<String> isValid);
 
         /**
          * A credential goes out, or is used to log in.
@@ -2739,9 +2757,6 @@ public final class TokenRequest {
         /** What stands between {@code -debug} and its flags. */
         private static final String SEPARATOR = ":";
         private static final Duration DEFAULT_TIMEOUT = Duration.ofHours(1);
-        /** A fingerprint, alone or as openssl and condor_ssl_fingerprint print it: with its kind, or with a host. */
-        private static final Pattern FINGERPRINT = Pattern.compile(
-            "(?:SHA-256: |(?i:sha256 Fingerprint=)|[^!\\s]\\S* SSL )?([0-9A-Fa-f]{2}(?::?[0-9A-Fa-f]{2}){31})");
 
         /** The parts of the help. */
         private enum HelpSection {
@@ -2945,11 +2960,11 @@ public final class TokenRequest {
 
             /** A fingerprint in its usual form; HTCondor's tools print words before it. */
             private static String fingerprint(String value) throws CommandException {
-                Matcher form = FINGERPRINT.matcher(value.strip());
-                check(form.matches(), Option.FINGERPRINT, value,
+                Optional<String> parsed = TrustOptions.fingerprint(value);
+                check(parsed.isPresent(), Option.FINGERPRINT, value,
                     "It takes a SHA-256 fingerprint, 32 bytes in hex, such as 8a:ad:4e:..., which condor_ssl_fingerprint"
                     + " prints.");
-                return form.group(1).toLowerCase(Locale.ROOT).replace(":", "").replaceAll("(..)(?!$)", "$1:");
+                return parsed.get();
             }
 
             private FilePermissions owned(String value) throws CommandException {
@@ -5999,13 +6014,13 @@ public final class TokenRequest {
     // ==== 9. Protocol: numbers, names and limits, each with its source ====
 
     /**
-     * The vocabulary of the protocol. File names are those of HTCondor's own source, below {@code src/}; "seen" means
-     * seen on live pools of 23.9.6 and 25.14.1.
+     * The constants of the protocol. File names are those of HTCondor's own source, below {@code src/}; "seen" means
+     * observed on live pools of 23.9.6 and 25.14.1.
      */
     static final class Protocol {
         private Protocol() { }
 
-        /** TCP port of a collector when none is named. condor_includes/condor_network.h, COLLECTOR_PORT */
+        /** Default TCP port of a collector. condor_includes/condor_network.h, COLLECTOR_PORT */
         static final int COLLECTOR_PORT = 9618;
 
         // Commands. condor_includes/condor_commands.h
@@ -6028,15 +6043,15 @@ public final class TokenRequest {
         // Packets. condor_io/reli_sock.cpp, condor_io/buffers.cpp
         /** 1 byte end flag, then the length of the body, 4 bytes big-endian. */
         static final int HEADER_BYTES = 5;
-        /** Servers take 0 as "more follows", 1 to 10 as "last", and drop the connection on anything else (seen). */
+        /** Servers read 0 as "more follows", 1 to 10 as "last", and drop the connection on any other value (seen). */
         static final int END_FLAG_MAX = 10;
-        /** Largest body, bytes. A length above this ends the connection before anything is allocated. */
+        /** Largest body, bytes. The reader checks the length before it allocates, and ends the connection above this. */
         static final int BODY_MAX_BYTES = 1 << 20;
-        /** Largest message, bytes, with all that its packets take: our own bound, the framing has none. */
+        /** Largest message, bytes, including headers, IVs and tags: our own limit, CEDAR has none. */
         static final int MESSAGE_MAX_BYTES = 4 << 20;
-        /** Most attributes of one ad: our own bound. */
+        /** Most attributes of one ad: our own limit. */
         static final int AD_MAX_ATTRIBUTES = 10_000;
-        /** The one-byte string that stands for "no string". condor_io/stream.cpp */
+        /** The one-byte string that encodes a null string. condor_io/stream.cpp */
         static final int NULL_STRING = 0xAD;
 
         // AES-256-GCM. condor_io/condor_crypt_aesgcm.cpp
@@ -6073,11 +6088,11 @@ public final class TokenRequest {
             zF7nVg3kmCj6t2bCrYwLLAr7Q1w4LbXS/zaorq1YIEcKmtRdeYVvXi7OiUvSUHkp3PJvfQnwAo8axNlx9IIMX1Rxfp3Nq+shX2FlXerU
             tyw9O19m+kswuFiI1i+s1BKcEwSRn2mtbYwsQ9nOXNsx1FgDUsc2K42At+8bul1nZmCpRHZFAvkdHTxUkQwIi8y3KxGUil4aHc0ENpwX
             0piATCFueiaQuMDpcDYzANCS3yT7jA==""";
-        /** Who knows the pool password, since 23.9; and before, with the domain behind it. condor_auth.h */
+        /** User name of PASSWORD logins, since 23.9; before that, the domain follows the name. condor_auth.h */
         static final String PASSWORD_USER = "condor@password";
         static final String OLD_PASSWORD_USER = "condor_pool@";
 
-        /** With what the key files on disk are scrambled. condor_utils/store_cred.cpp, simple_scramble */
+        /** HTCondor XORs key files on disk with this. condor_utils/store_cred.cpp, simple_scramble */
         static final byte[] SCRAMBLE = {(byte) 0xDE, (byte) 0xAD, (byte) 0xBE, (byte) 0xEF};
 
         // Replies to the two token commands. condor_daemon_core.V6/daemon_core_main.cpp
@@ -6088,14 +6103,14 @@ public final class TokenRequest {
         static final int ERROR_DISABLED = 44;
 
         /**
-         * The version that we announce. Servers parse the form and adapt to the number, so it names the release whose
-         * behaviour we have. condor_utils/condor_version.cpp
+         * The version that we announce. Servers parse it and adapt to the number, so it names the release that we behave
+         * like. condor_utils/condor_version.cpp
          */
         static final String VERSION = "$CondorVersion: 25.0.0 2025-09-01 BuildID: TokenRequest $";
     }
 
     /**
-     * A way to authenticate: its bit and word on the wire and its name in the configuration.
+     * An authentication method: its bit and word on the wire, and its name in the configuration.
      * condor_includes/condor_auth.h, condor_io/condor_secman.cpp
      */
     enum AuthMethod {
@@ -6120,7 +6135,7 @@ public final class TokenRequest {
         }
 
         /**
-         * The method of a word in a configuration or a policy, in any spelling that HTCondor takes; empty if unknown.
+         * The method with this name in a configuration or a policy, in any spelling that HTCondor accepts; empty if unknown.
          */
         static Optional<AuthMethod> named(String word) {
             String name = switch (word.toUpperCase(Locale.ROOT)) {
@@ -6131,7 +6146,7 @@ public final class TokenRequest {
             return Arrays.stream(values()).filter(method -> method.name().equals(name)).findFirst();
         }
 
-        /** Whether it shows that the server is the one we mean: by a certificate, or by a key that both know. */
+        /** Whether it authenticates the server: by a certificate, or by a shared key. */
         boolean provesServer() {
             return switch (this) {
                 case SSL, SCITOKENS, PASSWORD, KERBEROS, TOKEN -> true;
@@ -6139,7 +6154,7 @@ public final class TokenRequest {
             };
         }
 
-        /** What of ours a login by it uses that others could use as well; empty if there is nothing. */
+        /** The reusable secret of ours that a login by it exposes to the server or depends on; empty if there is none. */
         Optional<String> credential() {
             return switch (this) {
                 case SCITOKENS -> Optional.of("bearer token");
@@ -6148,31 +6163,31 @@ public final class TokenRequest {
             };
         }
 
-        /** The method of a bit that the server chose; empty if it is not exactly one known bit. */
+        /** The method with this bit, which the server chose; empty if it is not exactly one known bit. */
         static Optional<AuthMethod> fromWire(long bit) {
             return Arrays.stream(values()).filter(method -> method.bit == bit).findFirst();
         }
     }
 
     /**
-     * The peer sent what the protocol forbids, or what does not decrypt: the connection is over, nothing is to be
-     * trusted.
+     * The peer broke the protocol, or sent bytes that do not decrypt. The caller closes the connection and discards all
+     * that it received.
      */
     static final class ProtocolViolation extends IOException {
         private static final long serialVersionUID = 1L;
 
-        ProtocolViolation(String what) {
-            super(what);
+        ProtocolViolation(String message) {
+            super(message);
         }
     }
 
     // ==== 10. ClassAd: attribute lists, the content of requests and replies ====
 
     /**
-     * The part of the ClassAd language that the token commands exchange: attributes whose values are one literal.
-     * Names are case-insensitive and keep their order; other expressions are kept as text and have no typed value.
+     * A ClassAd, as far as the token commands use the language: attributes whose values are one literal. Names are
+     * case-insensitive and keep their order. Other expressions stay text and have no typed value.
      *
-     * <p>Strings have a single escape: {@code \"} stands for a quote, every other backslash is an ordinary character
+     * <p>Strings have a single escape: {@code \"} is a quote; every other backslash is an ordinary character
      * (old ClassAd syntax, condor_utils/compat_classad.cpp).
      */
     static final class ClassAd {
@@ -6198,7 +6213,7 @@ public final class TokenRequest {
             return putExpression(name, Boolean.toString(value));
         }
 
-        /** Sets an attribute from its text; a later one of the same name wins. */
+        /** Sets an attribute to an expression; replaces an attribute of the same name. */
         ClassAd putExpression(String name, String expression) {
             String previous = names.put(name, name);
             if (previous != null) {
@@ -6208,7 +6223,7 @@ public final class TokenRequest {
             return this;
         }
 
-        /** Adds what one wire string {@code Name = value} says. */
+        /** Adds the attribute of one wire string, {@code Name = value}. */
         void parse(String assignment) throws ProtocolViolation {
             int equals = assignment.indexOf('=');
             String name = equals < 0 ? "" : assignment.substring(0, equals).strip();
@@ -6218,31 +6233,31 @@ public final class TokenRequest {
             putExpression(name, assignment.substring(equals + 1).strip());
         }
 
-        /** The text of an attribute's value, as it stands on the wire. */
+        /** The text of an attribute's value, as on the wire. */
         Optional<String> expression(String name) {
             return Optional.ofNullable(names.get(name)).map(expressions::get);
         }
 
-        /** The value of a string attribute; empty if it is missing or not a string. */
+        /** The value of a string attribute; empty if the attribute is missing or not a string. */
         Optional<String> string(String name) {
             return expression(name)
                 .filter(text -> text.length() >= 2 && text.startsWith("\"") && text.endsWith("\""))
                 .map(text -> text.substring(1, text.length() - 1).replace("\\\"", "\""));
         }
 
-        /** The value of an integer attribute; empty if it is missing or not an integer of 64 bits. */
+        /** The value of an integer attribute; empty if the attribute is missing or not an integer of at most 18 digits. */
         OptionalLong integer(String name) {
             Optional<String> digits = expression(name)
                 .filter(text -> NumericAddress.isNumber(text.startsWith("-") ? text.substring(1) : text, 18));
             return digits.isPresent() ? OptionalLong.of(Long.parseLong(digits.get())) : OptionalLong.empty();
         }
 
-        /** Whether the attribute is there and is {@code false}. */
+        /** Whether the attribute exists and is {@code false}. */
         boolean isFalse(String name) {
             return expression(name).filter("false"::equalsIgnoreCase).isPresent();
         }
 
-        /** Whether the attribute is there and is {@code true}. */
+        /** Whether the attribute exists and is {@code true}. */
         boolean isTrue(String name) {
             return expression(name).filter("true"::equalsIgnoreCase).isPresent();
         }
@@ -6251,7 +6266,7 @@ public final class TokenRequest {
             return expressions.isEmpty();
         }
 
-        /** The attributes as they are shown: of a long list the first. */
+        /** The first attributes as printable text, for debug output. */
         List<String> shown() {
             List<String> all = assignments();
             Stream<String> first = all.stream().limit(SHOWN_ATTRIBUTES).map(TokenRequest::printable);
@@ -6268,8 +6283,8 @@ public final class TokenRequest {
     // ==== 11. Message: integers, strings and ads as bytes ====
 
     /**
-     * Builds one message. The form of a string depends on whether the stream encrypts at the moment of writing
-     * (condor_io/stream.cpp), so a message is made by {@link CedarStream#message()}, never out of context.
+     * Builds one message. The encoding of a string depends on whether the stream encrypts at the moment of writing
+     * (condor_io/stream.cpp), so only {@link CedarStream#message()} creates messages.
      */
     static final class Message {
         private final ByteArrayOutputStream bytes = new ByteArrayOutputStream(512);
@@ -6295,18 +6310,18 @@ public final class TokenRequest {
             return this;
         }
 
-        /** Bytes as they are. */
+        /** Bytes without a length. */
         Message raw(byte[] value) {
             bytes.writeBytes(value);
             return this;
         }
 
-        /** Bytes behind their length. */
+        /** The length, then the bytes. */
         Message counted(byte[] value) {
             return number(value.length).raw(value);
         }
 
-        /** An ad: the number of attributes, each as a string, then two empty strings, once the types of the ad. */
+        /** An ad: the number of attributes, each as a string, then two empty strings (formerly the types of the ad). */
         Message ad(ClassAd ad) {
             List<String> assignments = ad.assignments();
             number(assignments.size());
@@ -6319,19 +6334,19 @@ public final class TokenRequest {
         }
     }
 
-    /** Reads one message. Every length is checked against what is there before it is used. */
+    /** Reads one message. It checks every length against the bytes that remain before it uses the length. */
     static final class MessageReader {
         private final ByteBuffer bytes;
         private final boolean encrypted;
-        private final String what;
+        private final String label;
 
         /**
-         * @param what what the message is, for complaints
+         * @param label what the message is, for error messages
          */
-        MessageReader(byte[] bytes, boolean encrypted, String what) {
+        MessageReader(byte[] bytes, boolean encrypted, String label) {
             this.bytes = ByteBuffer.wrap(bytes);
             this.encrypted = encrypted;
-            this.what = what;
+            this.label = label;
         }
 
         long number() throws ProtocolViolation {
@@ -6341,7 +6356,7 @@ public final class TokenRequest {
             return bytes.getLong();
         }
 
-        /** A number that must lie within the bounds. */
+        /** A number from min to max. */
         int number(int min, int max) throws ProtocolViolation {
             long value = number();
             if (value < min || value > max) {
@@ -6351,7 +6366,7 @@ public final class TokenRequest {
         }
 
         /**
-         * A string; one that the server says is none counts as empty. No UTF-8 text begins with the byte that says so.
+         * A string; a null string counts as empty. Its byte cannot be confused with text: no UTF-8 text begins with it.
          */
         String string() throws ProtocolViolation {
             int length = encrypted ? number(1, bytes.remaining()) : 0;
@@ -6361,7 +6376,7 @@ public final class TokenRequest {
             }
             byte[] text = raw(encrypted ? length : lengthToNul());
             if (text[text.length - 1] != 0) {
-                throw violation("holds a string without its end");
+                throw violation("holds a string without a final NUL");
             }
             return new String(text, 0, text.length - 1, UTF_8);
         }
@@ -6384,7 +6399,7 @@ public final class TokenRequest {
             return value;
         }
 
-        /** Bytes behind their length. */
+        /** A length, then so many bytes. */
         byte[] counted() throws ProtocolViolation {
             return raw(number(0, bytes.remaining()));
         }
@@ -6394,8 +6409,8 @@ public final class TokenRequest {
             ClassAd ad = new ClassAd();
             for (int i = 0; i < count; i++) {
                 String assignment = string();
-                // A private attribute is announced by this marker and follows as a string of its own
-                // (condor_utils/classad_oldnew.cpp, SECRET_MARKER); the two count once.
+                // This marker precedes a private attribute, which follows as a string of its own
+                // (condor_utils/classad_oldnew.cpp, SECRET_MARKER). The count includes the pair once.
                 ad.parse(assignment.equals("ZKM") ? string() : assignment);
             }
             string();
@@ -6403,30 +6418,31 @@ public final class TokenRequest {
             return ad;
         }
 
-        /** Whether everything has been read. */
+        /** Whether the whole message has been read. */
         boolean atEnd() {
             return !bytes.hasRemaining();
         }
 
-        /** Checks that nothing is left over: HTCondor too fails a message that was not read whole. */
+        /** Checks that the whole message has been read; HTCondor checks this, too. */
         void end() throws ProtocolViolation {
             if (!atEnd()) {
-                throw violation("has " + bytes.remaining() + " bytes too many");
+                throw violation("is " + bytes.remaining() + " bytes too long");
             }
         }
 
-        ProtocolViolation violation(String complaint) {
-            return new ProtocolViolation("the server's " + what + " " + complaint);
+        /** @param problem a verb and its object */
+        ProtocolViolation violation(String problem) {
+            return new ProtocolViolation("the server's " + label + " " + problem);
         }
     }
 
     // ==== 12. CedarStream: messages over TCP, first in the clear, then encrypted ====
 
-    /** A TCP connection in which no read or write outlasts one fixed moment. */
+    /** A TCP connection with one deadline for all its reads and writes. */
     static final class Connection implements Closeable {
-        /** How long a read waits before it looks at the clock again, milliseconds. */
-        private static final int GLANCE_MILLIS = 1000;
-        /** What finds room in a socket's buffer, though the peer reads nothing; a whole exchange usually takes less. */
+        /** Interval at which a waiting read checks the clock, milliseconds. */
+        private static final int CLOCK_CHECK_MILLIS = 1000;
+        /** So many bytes fit into a socket's buffer even if the peer reads nothing; most exchanges send less. */
         private static final int BUFFERED_BYTES = 8 * 1024;
         private final Socket socket;
         private final PushbackInputStream incoming;
@@ -6440,7 +6456,7 @@ public final class TokenRequest {
             this.deadline = deadline;
         }
 
-        /** Connects to one address, or to the first of several that takes it. */
+        /** Connects to the address, or to the first of several that accepts. */
         static Connection open(List<InetSocketAddress> addresses, InstantSource clock, Deadline deadline) throws IOException {
             Socket socket = addresses.size() == 1 ? open(addresses.get(0), deadline.within(Deadline.CONNECTION), clock)
                 : new HappyEyeballs(addresses, clock, deadline).run();
@@ -6453,11 +6469,11 @@ public final class TokenRequest {
             return socket;
         }
 
-        /** Connects, or closes the socket and says where it would not connect to. */
+        /** Connects, or closes the socket and throws an exception that names the address. */
         static void connect(Socket socket, InetSocketAddress address, int millis) throws IOException {
             try {
                 if (millis <= 0) {
-                    throw new SocketTimeoutException("out of time"); // for Java, 0 is for ever
+                    throw new SocketTimeoutException("out of time"); // in Java, 0 means no limit
                 }
                 socket.connect(address, millis);
             } catch (IOException e) {
@@ -6467,13 +6483,13 @@ public final class TokenRequest {
             }
         }
 
-        /** One that somebody else has made. */
+        /** A connection over a socket that is connected already. */
         static Connection accepted(Socket socket, InstantSource clock, Instant deadline) throws IOException {
             socket.setTcpNoDelay(true);
             return new Connection(socket, new PushbackInputStream(socket.getInputStream()), clock, deadline);
         }
 
-        /** The same with another deadline. */
+        /** The same connection with another deadline. */
         Connection until(Instant later) {
             return new Connection(socket, incoming, clock, later);
         }
@@ -6482,12 +6498,12 @@ public final class TokenRequest {
             return (InetSocketAddress) socket.getRemoteSocketAddress();
         }
 
-        /** Our end, on the network by which the peer is reached. */
+        /** Our address on the network that leads to the peer. */
         InetAddress localAddress() {
             return socket.getLocalAddress();
         }
 
-        /** Whether a read would find something at once, be it the end. */
+        /** Whether a read would return at once, with a byte or with the end of the stream. */
         boolean hasInput() throws IOException {
             socket.setSoTimeout(1);
             try {
@@ -6501,7 +6517,7 @@ public final class TokenRequest {
             }
         }
 
-        /** Where to write to. Java's writes know no deadline, so those that may have to wait are made by another thread. */
+        /** Java's socket writes have no timeout, so writes that may block run in another thread. */
         OutputStream output() throws IOException {
             return new FilterOutputStream(socket.getOutputStream()) {
                 private int written;
@@ -6534,10 +6550,10 @@ public final class TokenRequest {
                     long millis = Duration.between(clock.instant(), deadline).toMillis();
                     while (millis > 0 && clock.instant().isBefore(deadline)) {
                         try {
-                            socket.setSoTimeout((int) Math.min(millis, GLANCE_MILLIS));
+                            socket.setSoTimeout((int) Math.min(millis, CLOCK_CHECK_MILLIS));
                             return in.read(into, offset, length);
                         } catch (SocketTimeoutException e) {
-                            millis -= GLANCE_MILLIS;
+                            millis -= CLOCK_CHECK_MILLIS;
                         }
                     }
                     throw new SocketTimeoutException("out of time");
@@ -6545,7 +6561,7 @@ public final class TokenRequest {
             };
         }
 
-        /** Ends the connection. What has been received stays received, so a failure to close is no failure of ours. */
+        /** Closes the socket and ignores errors: data that has been received is not affected. */
         @Override
         public void close() {
             try {
@@ -6557,18 +6573,18 @@ public final class TokenRequest {
     }
 
     /**
-     * Connects to several addresses of one daemon, as in RFC 8305: the next attempt begins when the last one has had 250 ms
-     * or one has failed. The first that succeeds wins; the others are closed.
+     * Connects to several addresses of one daemon, as in RFC 8305: the next attempt starts 250 ms after the last one, or as
+     * soon as one fails. The first that succeeds wins; the others are closed.
      */
     private static final class HappyEyeballs {
         private static final int PAUSE_MILLIS = 250;
         private final List<InetSocketAddress> addresses;
         private final InstantSource clock;
         private final Deadline deadline;
-        private final BlockingQueue<Arrival> ended = new LinkedBlockingQueue<>();
+        private final BlockingQueue<Attempt> ended = new LinkedBlockingQueue<>();
 
-        /** An attempt that has ended; a complaint if it has failed. */
-        private record Arrival(Socket socket, Optional<String> complaint) { }
+        /** An attempt that has ended, with the error if it failed. */
+        private record Attempt(Socket socket, Optional<String> error) { }
 
         HappyEyeballs(List<InetSocketAddress> addresses, InstantSource clock, Deadline deadline) {
             this.addresses = addresses;
@@ -6577,58 +6593,58 @@ public final class TokenRequest {
         }
 
         Socket run() throws IOException {
-            List<Socket> losers = new ArrayList<>();
-            List<String> complaints = new ArrayList<>();
+            List<Socket> sockets = new ArrayList<>();
+            List<String> errors = new ArrayList<>();
             try {
                 for (long millis = deadline.left().toMillis(); millis > 0 && !deadline.isOver()
-                        && complaints.size() < addresses.size(); ) {
-                    if (losers.size() < addresses.size()) {
-                        losers.add(begin(addresses.get(losers.size())));
+                        && errors.size() < addresses.size(); ) {
+                    if (sockets.size() < addresses.size()) {
+                        sockets.add(start(addresses.get(sockets.size())));
                     }
-                    Arrival attempt = ended.poll(Math.min(millis, PAUSE_MILLIS), TimeUnit.MILLISECONDS);
+                    Attempt attempt = ended.poll(Math.min(millis, PAUSE_MILLIS), TimeUnit.MILLISECONDS);
                     if (attempt == null) {
                         millis -= PAUSE_MILLIS;
-                    } else if (attempt.complaint().isEmpty()) {
-                        losers.remove(attempt.socket());
+                    } else if (attempt.error().isEmpty()) {
+                        sockets.remove(attempt.socket());
                         return attempt.socket();
                     } else {
-                        complaints.add(attempt.complaint().get());
+                        errors.add(attempt.error().get());
                     }
                 }
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
             } finally {
-                for (Socket loser : losers) {
-                    loser.close();
+                for (Socket socket : sockets) {
+                    socket.close();
                 }
             }
-            int silent = addresses.size() - complaints.size();
-            throw new ConnectException(complaints.isEmpty() ? "any of " + silent + " addresses in time"
-                : String.join("; ", printable(complaints))
-                + (silent > 0 ? "; nor to " + silent + " more in time" : ""));
+            int unanswered = addresses.size() - errors.size();
+            throw new ConnectException(errors.isEmpty() ? "any of " + unanswered + " addresses in time"
+                : String.join("; ", printable(errors))
+                + (unanswered > 0 ? "; nor to " + unanswered + " more in time" : ""));
         }
 
-        private Socket begin(InetSocketAddress address) {
+        private Socket start(InetSocketAddress address) {
             Socket socket = new Socket();
             int millis = (int) Duration.between(clock.instant(), deadline.within(Deadline.CONNECTION)).toMillis();
-            Thread attempt = new Thread(() -> ended.add(end(socket, address, millis)), "connect");
+            Thread attempt = new Thread(() -> ended.add(attempt(socket, address, millis)), "connect");
             attempt.setDaemon(true);
             attempt.start();
             return socket;
         }
 
-        private static Arrival end(Socket socket, InetSocketAddress address, int millis) {
+        private static Attempt attempt(Socket socket, InetSocketAddress address, int millis) {
             try {
                 Connection.connect(socket, address, millis);
-                return new Arrival(socket, Optional.empty());
+                return new Attempt(socket, Optional.empty());
             } catch (IOException | RuntimeException | Error e) {
-                return new Arrival(socket, Optional.of(reasonOfConnection(e))); // nobody else would hear of it
+                return new Attempt(socket, Optional.of(reasonOfConnection(e))); // this thread has no other way to report
             }
         }
     }
 
     /**
-     * HTCondor's message stream, CEDAR. It knows packets, their encryption and its start, and nothing of what is said.
+     * HTCondor's message stream, CEDAR: splits messages into packets, and encrypts them once there is a key.
      *
      * <pre>
      *  0        1                    5
@@ -6637,9 +6653,9 @@ public final class TokenRequest {
      * +--------+--------------------+----------------------------------------------------------+
      * </pre>
      *
-     * Invariant: every byte that passes in the clear, in either direction, is in the digest of its direction; the first
-     * sealed packet of each direction authenticates both digests, so nothing said before encryption can have been
-     * altered (condor_io/reli_sock.cpp, condor_io/condor_crypt_aesgcm.cpp).
+     * Invariant: the digest of each direction covers every byte that passed in the clear in that direction. The first
+     * encrypted packet of each direction authenticates both digests, so an alteration of the clear part is detected
+     * (condor_io/reli_sock.cpp, condor_io/condor_crypt_aesgcm.cpp).
      */
     static final class CedarStream {
         private final InputStream in;
@@ -6648,8 +6664,8 @@ public final class TokenRequest {
         private final DebugLog trace;
         private final Transcript sent = new Transcript();
         private final Transcript received = new Transcript();
-        private Optional<AesGcmCipher> cipher = Optional.empty();
-        private Optional<AesGcmCipher> opening = Optional.empty();
+        private Optional<AesGcmCipher> encryption = Optional.empty();
+        private Optional<AesGcmCipher> decryption = Optional.empty();
 
         CedarStream(InputStream in, OutputStream out, SecureRandom random, DebugLog trace) {
             this.in = in;
@@ -6658,18 +6674,18 @@ public final class TokenRequest {
             this.trace = trace;
         }
 
-        /** Whether messages are sealed by now. */
+        /** Whether the stream encrypts now. */
         boolean encrypted() {
-            return cipher.isPresent();
+            return encryption.isPresent();
         }
 
-        /** A new message, in the form that the stream has now. */
+        /** A new message, in the encoding that the stream uses now. */
         Message message() {
             return new Message(encrypted());
         }
 
         /**
-         * Seals everything from the next message on, in both directions.
+         * Encrypts everything from the next message on, in both directions.
          *
          * @param key 32 bytes
          */
@@ -6678,28 +6694,28 @@ public final class TokenRequest {
             byte[] theirs = received.digest();
             byte[] iv = new byte[Protocol.IV_BYTES];
             random.nextBytes(iv);
-            cipher = Optional.of(new AesGcmCipher(key, iv, concat(ours, theirs)));
-            opening = Optional.of(new AesGcmCipher(key, new byte[0], concat(theirs, ours)));
+            encryption = Optional.of(new AesGcmCipher(key, iv, concat(ours, theirs)));
+            decryption = Optional.of(new AesGcmCipher(key, new byte[0], concat(theirs, ours)));
         }
 
         /**
-         * Sends a message as one packet: some servers drop a stranger who sends it in several
+         * Sends a message as one packet: some servers drop a client that is not authenticated yet and sends several
          * (SEC_USE_LOW_DATA_MODE, seen on 25.14.1).
          */
         void send(Message message) throws IOException {
             send(message.toBytes(), 1);
         }
 
-        /** Sends a packet of a message; the end is 1 if it is the last, else 0. */
+        /** Sends one packet of a message. @param end 1 for the last packet, else 0 */
         void send(byte[] plain, int end) throws IOException {
-            int length = plain.length + (cipher.isPresent() ? cipher.get().overhead() : 0);
+            int length = plain.length + (encryption.isPresent() ? encryption.get().overhead() : 0);
             if (length > Protocol.BODY_MAX_BYTES) {
-                throw new ProtocolViolation("a message of " + length + " bytes is longer than HTCondor takes");
+                throw new ProtocolViolation("a message of " + length + " bytes is longer than HTCondor accepts");
             }
             byte[] header = ByteBuffer.allocate(Protocol.HEADER_BYTES).put((byte) end).putInt(length).array();
-            byte[] body = cipher.isPresent() ? cipher.get().seal(header, plain) : plain;
+            byte[] body = encryption.isPresent() ? encryption.get().encrypt(header, plain) : plain;
             byte[] packet = concat(header, body);
-            if (cipher.isEmpty()) {
+            if (encryption.isEmpty()) {
                 sent.add(packet);
             }
             out.write(packet);
@@ -6710,25 +6726,25 @@ public final class TokenRequest {
         /**
          * Receives a message.
          *
-         * @param what what is expected, for complaints
+         * @param label what the message is, for error messages
          * @throws EOFException if the server closes instead
          */
-        MessageReader receive(String what) throws IOException {
+        MessageReader receive(String label) throws IOException {
             ByteArrayOutputStream message = new ByteArrayOutputStream(512);
-            int total = 0; // what travels counts, for a sealed packet need not hold anything
+            int total = 0; // bytes on the wire, since an encrypted packet can be empty
             boolean last;
             do {
-                byte[] header = read(Protocol.HEADER_BYTES, what);
+                byte[] header = read(Protocol.HEADER_BYTES, label);
                 int end = header[0];
                 int length = ByteBuffer.wrap(header, 1, Integer.BYTES).getInt();
                 if (end < 0 || end > Protocol.END_FLAG_MAX || length < 1 || length > Protocol.BODY_MAX_BYTES
                         || (total += header.length + length) > Protocol.MESSAGE_MAX_BYTES) {
                     throw new ProtocolViolation("the server does not speak HTCondor's protocol (a packet's header: "
-                        + HexFormat.of().formatHex(header) + ", while we waited for its " + what + ")");
+                        + HexFormat.of().formatHex(header) + ", while we waited for its " + label + ")");
                 }
-                byte[] body = read(length, what);
-                if (opening.isPresent()) {
-                    message.writeBytes(opening.get().open(header, body, what));
+                byte[] body = read(length, label);
+                if (decryption.isPresent()) {
+                    message.writeBytes(decryption.get().decrypt(header, body, label));
                 } else {
                     received.add(header);
                     received.add(body);
@@ -6737,58 +6753,58 @@ public final class TokenRequest {
                 last = end != 0;
             } while (!last);
             trace.log(DebugLog.NETWORK, () -> "<< " + message.size() + " bytes" + (encrypted() ? ", sealed" : "") + ": "
-                + what);
-            return new MessageReader(message.toByteArray(), encrypted(), what);
+                + label);
+            return new MessageReader(message.toByteArray(), encrypted(), label);
         }
 
-        private byte[] read(int length, String what) throws IOException {
+        private byte[] read(int length, String label) throws IOException {
             try {
                 byte[] bytes = in.readNBytes(length);
                 if (bytes.length < length) {
-                    throw new EOFException("the server closed the connection while we waited for its " + what);
+                    throw new EOFException("the server closed the connection while we waited for its " + label);
                 }
                 return bytes;
             } catch (SocketTimeoutException e) {
-                throw new SocketTimeoutException("no answer in time while we waited for the server's " + what);
+                throw new SocketTimeoutException("no answer in time while we waited for the server's " + label);
             } catch (SocketException e) {
-                throw new SocketException("the connection broke while we waited for the server's " + what + " ("
+                throw new SocketException("the connection broke while we waited for the server's " + label + " ("
                     + e.getMessage() + ")");
             }
         }
 
-        /** The digest of what one direction carried in the clear. */
+        /** The digest of all bytes that one direction carried in the clear. */
         private static final class Transcript {
             private final MessageDigest digest = KeyDerivation.sha256();
-            private boolean silent = true;
+            private boolean isEmpty = true;
 
             void add(byte[] bytes) {
-                silent = false;
+                isEmpty = false;
                 digest.update(bytes);
             }
 
-            /** 32 bytes; zeros, not the digest of nothing, for a direction that carried nothing. */
+            /** 32 bytes; for a direction that carried nothing they are zeros, not the digest of an empty string. */
             byte[] digest() {
-                return silent ? new byte[Protocol.KEY_BYTES] : digest.digest();
+                return isEmpty ? new byte[Protocol.KEY_BYTES] : digest.digest();
             }
         }
     }
 
-    /** The way to one daemon. */
+    /** Connects to one daemon. */
     interface Connector {
         /**
-         * A connection on which nothing has been said to the daemon yet.
+         * A new connection, on which the daemon has not received anything yet.
          *
-         * @throws IOException if there is no way to it
-         * @throws CommandException     if somebody on the way refuses
+         * @throws IOException      if the daemon cannot be reached
+         * @throws CommandException if a broker on the way refuses
          */
         Connection connect() throws IOException, CommandException;
 
         /**
-         * Leads a connection on to the daemon, if it is one of those behind a shared port: endpoint, who we are, no
-         * deadline, no further arguments. There is no answer, and the daemon never sees this, so it is said on a stream of
-         * its own. condor_io/shared_port_client.cpp
+         * Asks a shared port daemon to pass the connection on, if the target is behind one: endpoint, our name, no deadline,
+         * no further arguments. There is no reply, and the target never sees this message, so it has a stream of its own.
+         * condor_io/shared_port_client.cpp
          */
-        static Connection lead(Connection connection, Target target, Context context) throws IOException {
+        static Connection throughSharedPort(Connection connection, Target target, Context context) throws IOException {
             Optional<String> endpoint = target.sharedPortId();
             if (endpoint.isPresent()) {
                 try {
@@ -6805,7 +6821,7 @@ public final class TokenRequest {
         }
     }
 
-    /** The way to a daemon that takes connections. The address that took one is tried first the next time. */
+    /** Connects to a daemon that accepts connections. The next connection tries the address that worked first. */
     static final class DirectConnector implements Connector {
         private final Target target;
         private final Context context;
@@ -6825,7 +6841,7 @@ public final class TokenRequest {
                     addresses = Stream.concat(Stream.of(connection.peer()), addresses.stream()).distinct().toList();
                 }
                 context.trace().log(DebugLog.NETWORK, () -> "Connected to " + Target.text(connection.peer()) + ".");
-                return Connector.lead(connection, target, context);
+                return Connector.throughSharedPort(connection, target, context);
             } catch (ConnectException e) {
                 throw new ConnectException("cannot connect to " + e.getMessage());
             }
@@ -6833,8 +6849,8 @@ public final class TokenRequest {
     }
 
     /**
-     * AES-256-GCM for one direction of a connection. Packet k uses the base IV with k added to its first four bytes;
-     * the base travels in the clear in front of packet 0, whose associated data also hold both transcripts' digests.
+     * AES-256-GCM for one direction of a connection. Packet k uses the base IV with k added to its first four bytes. The
+     * base IV precedes packet 0 in the clear; the associated data of packet 0 include the digests of both transcripts.
      */
     static final class AesGcmCipher {
         private final SecretKeySpec key;
@@ -6843,8 +6859,8 @@ public final class TokenRequest {
         private long counter;
 
         /**
-         * @param baseIv    16 bytes to seal with; none to learn them from the first packet
-         * @param handshake the digest of what the sender of this direction had sent, then of what it had received
+         * @param baseIv    16 bytes to encrypt with; empty to read them from the first packet
+         * @param handshake the digest of all that the sender of this direction sent, then of all that it received
          */
         AesGcmCipher(byte[] key, byte[] baseIv, byte[] handshake) {
             this.key = new SecretKeySpec(key, "AES");
@@ -6852,13 +6868,13 @@ public final class TokenRequest {
             this.handshake = handshake.clone();
         }
 
-        /** By how much the next packet's body is longer than its text, bytes. */
+        /** Bytes that encryption adds to the next packet. */
         int overhead() {
             return Protocol.TAG_BYTES + (counter == 0 ? Protocol.IV_BYTES : 0);
         }
 
         /** The body of the next packet. */
-        byte[] seal(byte[] header, byte[] plain) {
+        byte[] encrypt(byte[] header, byte[] plain) {
             byte[] prefix = counter == 0 ? baseIv : new byte[0];
             try {
                 return concat(prefix, cipher(Cipher.ENCRYPT_MODE, header).doFinal(plain));
@@ -6867,11 +6883,11 @@ public final class TokenRequest {
             }
         }
 
-        /** The text of the next packet. */
-        byte[] open(byte[] header, byte[] body, String what) throws ProtocolViolation {
+        /** The plain text of the next packet. */
+        byte[] decrypt(byte[] header, byte[] body, String label) throws ProtocolViolation {
             int prefix = counter == 0 ? Protocol.IV_BYTES : 0;
             if (body.length < prefix + Protocol.TAG_BYTES) {
-                throw new ProtocolViolation("the server's " + what + " is too short to be encrypted");
+                throw new ProtocolViolation("the server's " + label + " is too short to be encrypted");
             }
             if (counter == 0) {
                 baseIv = Arrays.copyOf(body, Protocol.IV_BYTES);
@@ -6879,8 +6895,8 @@ public final class TokenRequest {
             try {
                 return cipher(Cipher.DECRYPT_MODE, header).doFinal(body, prefix, body.length - prefix);
             } catch (GeneralSecurityException e) {
-                throw new ProtocolViolation("the server's " + what
-                    + " does not decrypt: another key, or somebody altered the conversation");
+                throw new ProtocolViolation("the server's " + label
+                    + " does not decrypt: the server has another key, or the connection was tampered with");
             }
         }
 
@@ -7028,37 +7044,48 @@ public final class TokenRequest {
     // ==== 14. ServerTrust: which server certificates are accepted ====
 
     /**
-     * What people have said of certificates that no CA vouches for, in the original's file and in its form
-     * (condor_io/ca_utils.cpp): {@code ALIAS SSL CERTIFICATE}, and with a {@code !} before the alias what was refused.
-     * The certificate is DER in base64; {@code @trusted} stands for one that a CA vouched for.
+     * The known_hosts file of HTCondor, in its format (condor_io/ca_utils.cpp): {@code ALIAS SSL CERTIFICATE} for a
+     * certificate that the user accepted, {@code !ALIAS SSL CERTIFICATE} for one that was refused. The certificate is DER in
+     * base64. {@code ALIAS SSL @trusted} says that a configured CA verified the host.
      *
-     * <p>The original obeys the first line of an alias, and writes one at every login, so that one by FS, or one without a
-     * terminal, forbids the question for good. Here only lines about SSL count, that of the certificate at hand before
-     * the others; and only an answer is written, or what BOOTSTRAP_SSL_SERVER_TRUST allows.
+     * <p>HTCondor obeys the first line of an alias, and writes one at every login. So a login by FS, or one without a
+     * terminal, suppresses the question from then on. This class uses only lines about SSL, and the line of the certificate
+     * at hand before all others. It writes a line only for an answer of the user, or for BOOTSTRAP_SSL_SERVER_TRUST.
      */
     record KnownHosts(Path file, FileOrigin origin, InputFiles files) {
         private static final String METHOD = "SSL";
+        /** What HTCondor writes in place of a certificate that a CA verified. condor_io/condor_auth_ssl.cpp */
+        private static final String BY_CA = "@trusted";
         private static final int MAX_BYTES = 1 << 23;
 
-        /** What the file says of a certificate; CHANGED is where it trusts another one of the same host. */
-        enum Verdict { ACCEPTED, REFUSED, CHANGED, NONE }
+        /**
+         * What the file says about a certificate. CHANGED: it accepts another certificate of the same host.
+         * CA_MISSING: a CA verified this host before, which is not configured now. NONE: nothing.
+         */
+        enum Verdict { ACCEPTED, REFUSED, CHANGED, CA_MISSING, NONE }
 
-        /** @param info a certificate, or {@code @trusted} */
+        /** @param info a certificate, or {@link #BY_CA} */
         private record Line(int number, boolean refused, String info) {
+            /** The line, if it is about SSL and this alias. */
             static Optional<Line> of(int number, String text, String alias) {
                 String[] words = text.strip().split(" ");
                 boolean refused = words[0].startsWith("!");
                 return words.length >= 3 && words[1].equals(METHOD) && words[0].substring(refused ? 1 : 0).equals(alias)
                     ? Optional.of(new Line(number, refused, words[2])) : Optional.empty();
             }
+
+            boolean isByCa() {
+                return info.equals(BY_CA);
+            }
         }
 
         /**
-         * @param place FILE:LINE; the file, where no line is about the host
-         * @param other the certificate that is trusted instead; empty where it is not known
+         * @param line  number of the line that decides, from 1; 0 if there is none
+         * @param other the certificate that is accepted instead; empty if the line does not hold a readable one
          */
-        record KnownHostsEntry(Verdict opinion, String place, Optional<X509Certificate> other) { }
+        record KnownHostsEntry(Verdict verdict, int line, Optional<X509Certificate> other) { }
 
+        /** The user's file, or the system's for root and for users without a home directory. */
         static KnownHosts of(Configuration configuration, Host host, InputFiles files) {
             Optional<Configuration.Setting> named = configuration.find("SEC_KNOWN_HOSTS");
             Optional<Path> own = host.home().filter(home -> !host.isRoot() && named.isEmpty())
@@ -7069,24 +7096,31 @@ public final class TokenRequest {
                     .orElseGet(() -> new KnownHosts(Path.of("/etc/condor/known_hosts"), FileOrigin.DEFAULT, files)));
         }
 
-        /** @throws IOException if the file is there and cannot be read: then nobody knows what it forbids */
+        /** @throws IOException if the file exists but cannot be read: it might refuse the certificate */
         KnownHostsEntry find(String alias, X509Certificate certificate) throws IOException, CertificateException {
             List<String> lines = text().lines().toList();
-            String ours = encoded(certificate);
-            Optional<Line> accepted = Optional.empty();
+            String encoded = encoded(certificate);
+            Optional<Line> accepted = Optional.empty(); // the first one with a certificate, else the first one by a CA
             for (int i = 0; i < lines.size(); i++) {
                 Optional<Line> line = Line.of(i + 1, lines.get(i), alias);
-                if (line.isPresent() && line.get().info().equals(ours)) {
-                    return new KnownHostsEntry(line.get().refused() ? Verdict.REFUSED : Verdict.ACCEPTED, place(line.get()),
-                        Optional.empty());
+                if (line.isPresent() && line.get().info().equals(encoded)) {
+                    return new KnownHostsEntry(line.get().refused() ? Verdict.REFUSED : Verdict.ACCEPTED,
+                        line.get().number(), Optional.empty());
                 }
-                accepted = accepted.or(() -> line.filter(one -> !one.refused()));
+                if (line.isPresent() && !line.get().refused()
+                        && (accepted.isEmpty() || accepted.get().isByCa() && !line.get().isByCa())) {
+                    accepted = line;
+                }
             }
-            return accepted.isEmpty() ? new KnownHostsEntry(Verdict.NONE, file.toString(), Optional.empty())
-                : new KnownHostsEntry(Verdict.CHANGED, place(accepted.get()), decoded(accepted.get().info()));
+            if (accepted.isEmpty()) {
+                return new KnownHostsEntry(Verdict.NONE, 0, Optional.empty());
+            }
+            Line line = accepted.get();
+            return new KnownHostsEntry(line.isByCa() ? Verdict.CA_MISSING : Verdict.CHANGED, line.number(),
+                decoded(line.info()));
         }
 
-        /** What the file holds; nothing if it is not there. */
+        /** The content of the file; empty if the file does not exist. */
         private String text() throws IOException {
             try {
                 return new String(files.read(file, origin, FilePurpose.TRUST, MAX_BYTES).bytes(), ISO_8859_1);
@@ -7095,14 +7129,10 @@ public final class TokenRequest {
             }
         }
 
-        private String place(Line line) {
-            return file + ":" + line.number();
-        }
-
-        /** Adds a line, at the end, as all who write to this file do. */
+        /** Appends a line: all programs that write this file append. */
         void add(String alias, X509Certificate certificate, boolean accepted) throws IOException, CertificateException {
             if (!alias.matches("[A-Za-z0-9._:-]+")) {
-                throw new IOException("'" + printable(alias) + "' is no host's name");
+                throw new IOException("'" + printable(alias) + "' is not a host name");
             }
             Files.createDirectories(file.toAbsolutePath().getParent(), withRights("rwxr-xr-x"));
             String before = text();
@@ -7712,6 +7742,8 @@ public final class TokenRequest {
         private static final String BOOTSTRAP = "BOOTSTRAP_SSL_SERVER_TRUST";
         private static final String PROMPT = "BOOTSTRAP_SSL_SERVER_TRUST_PROMPT_USER";
         private static final String SKIP_HOST_CHECK = "SSL_SKIP_HOST_CHECK";
+        private static final String ATTACK_OR_RENEWED =
+            "This may be an attack, or the pool renewed its certificate. Ask its administrator first.";
         private final Configuration configuration;
         private final Map<String, String> environment;
         private final TrustOptions trustOptions;
@@ -7727,8 +7759,8 @@ public final class TokenRequest {
         private String hostName = "";
         private CertificateUse use = CertificateUse.LOGIN;
         private Optional<Rejection> rejection = Optional.empty();
-        /** Whom to ask about; nobody is asked about the same one twice. */
-        private Optional<UntrustedCertificate> stranger = Optional.empty();
+        /** What to ask about next; the question about it is asked once. */
+        private Optional<UntrustedCertificate> untrusted = Optional.empty();
         private Optional<X509Certificate> confirmed = Optional.empty();
 
         /** What the connection is for: a login proves the server to us, a bearer token must not reach a wrong one. */
@@ -7739,18 +7771,28 @@ public final class TokenRequest {
             private static final long serialVersionUID = 1L;
             /** Whether nothing else is to be tried with this server. */
             private final boolean isFinal;
-            /** The certificate that a person can accept, if there is no other objection. */
-            private final transient Optional<UntrustedCertificate> stranger;
+            /** The certificate that the user can accept; empty if there is another objection. */
+            private final transient Optional<UntrustedCertificate> acceptable;
 
-            Rejection(List<String> lines, boolean isFinal, Optional<UntrustedCertificate> stranger, CertificateException cause) {
+            Rejection(List<String> lines, boolean isFinal, Optional<UntrustedCertificate> acceptable,
+                    CertificateException cause) {
                 super(String.join("\n", lines), cause);
                 this.isFinal = isFinal;
-                this.stranger = stranger;
+                this.acceptable = acceptable;
             }
         }
 
-        /** A certificate that nobody vouches for: the last one of a chain. */
-        private record UntrustedCertificate(X509Certificate certificate, boolean isCa) { }
+        /** @param path valid, but for its last certificate, which no trusted CA signed */
+        private record UntrustedCertificate(List<X509Certificate> path) {
+            X509Certificate certificate() {
+                return path.get(path.size() - 1);
+            }
+
+            /** Whether that is a CA's, not the server's own. */
+            boolean isCa() {
+                return path.size() > 1;
+            }
+        }
 
         /** @throws CommandException CONFIGURATION; USAGE if the CAs that the command line names are not there */
         ServerTrust(Context context) throws CommandException {
@@ -7892,7 +7934,7 @@ public final class TokenRequest {
                 TrustDecision judgement = judge(shown, path, keyType);
                 identify(judgement.path());
                 if (judgement.ground() == Trust.UNVERIFIED) {
-                    askMemory(path);
+                    checkKnownHosts(path);
                 }
                 if (!needsName(use)) {
                     ui.warn(SKIP_HOST_CHECK + " is on (" + source(SKIP_HOST_CHECK)
@@ -7900,7 +7942,7 @@ public final class TokenRequest {
                 }
             } catch (Rejection e) {
                 rejection = Optional.of(e);
-                stranger = e.stranger.or(() -> stranger); // SCITOKENS, which asks nobody, may come after SSL
+                untrusted = e.acceptable.or(() -> untrusted); // SCITOKENS, which never asks, may come after SSL
                 throw e;
             } catch (InvalidCertificatePath e) {
                 rejection = Optional.of(untrusted(e.path, e.getMessage(), List.of(e.remedy), Optional.empty()));
@@ -7960,7 +8002,7 @@ public final class TokenRequest {
             List<String> lines = new ArrayList<>(List.of("the certificate is not the expected one"));
             lines.addAll(description(path));
             lines.add("expected: SHA-256 " + String.join(" or ", trustOptions.fingerprints()));
-            lines.add("somebody may sit in between; or the pool has a new certificate, which its administrator can confirm");
+            lines.add(ATTACK_OR_RENEWED);
             throw new Rejection(lines, true, Optional.empty(), new CertificateException());
         }
 
@@ -8016,21 +8058,22 @@ public final class TokenRequest {
             return shown.pathTo(Set.of(path.get(path.size() - 1))).orElseThrow();
         }
 
-        /** Accepts the chain's last certificate if a person has, or if BOOTSTRAP_SSL_SERVER_TRUST stands for one. */
-        private void askMemory(List<X509Certificate> path) throws CertificateException {
+        /** Accepts the chain's last certificate if the user did, or if BOOTSTRAP_SSL_SERVER_TRUST is on. */
+        private void checkKnownHosts(List<X509Certificate> path) throws CertificateException {
             X509Certificate last = path.get(path.size() - 1);
             if (confirmed.equals(Optional.of(last))) {
                 return;
             }
             try {
-                KnownHosts.KnownHostsEntry knownHostsEntry = knownHosts.find(hostName, last);
-                switch (knownHostsEntry.opinion()) {
-                    case REFUSED -> throw refused(path, knownHostsEntry.place());
-                    case CHANGED -> throw changed(path, knownHostsEntry);
+                KnownHosts.KnownHostsEntry entry = knownHosts.find(hostName, last);
+                switch (entry.verdict()) {
+                    case REFUSED -> throw refused(path, entry.line());
+                    case CHANGED -> throw changed(path, entry);
+                    case CA_MISSING -> throw caMissing(path, entry.line());
                     case ACCEPTED -> warnOfBootstrap(last);
                     case NONE -> {
                         if (!bootstrap) {
-                            throw stranger(path);
+                            throw unknown(path);
                         }
                         warnOfBootstrap(last);
                         knownHosts.add(hostName, last, true);
@@ -8038,14 +8081,14 @@ public final class TokenRequest {
                 }
             } catch (IOException e) {
                 throw untrusted(path, knownHosts.file() + ": " + reason(e),
-                    List.of("what is trusted is remembered there, so it must be readable and writable"), Optional.empty());
+                    List.of("This file records accepted certificates; make it readable and writable."), Optional.empty());
             }
         }
 
         private void warnOfBootstrap(X509Certificate certificate) throws CertificateException {
             if (bootstrap) {
-                ui.warn(BOOTSTRAP + " is on (" + source(BOOTSTRAP) + "): the certificate of " + hostName
-                    + " (SHA-256 " + fingerprint(certificate) + ") is trusted, though nobody vouches for it.");
+                ui.warn(BOOTSTRAP + " is on (" + source(BOOTSTRAP) + "): accepting an unverified certificate for " + hostName
+                    + " (SHA-256 " + fingerprint(certificate) + ").");
             }
         }
 
@@ -8054,42 +8097,65 @@ public final class TokenRequest {
         }
 
         /**
-         * Asks the user whether the certificate that was rejected is to be trusted, and remembers the answer.
+         * Asks the user whether to trust the rejected certificate, and records a yes or a no in known_hosts. A fingerprint
+         * counts as yes if it is that of the certificate. Another fingerprint is an objection, and nothing is recorded.
          *
-         * @return whether it is; false, too, if there is nobody to ask, or another objection
+         * @return whether the user trusts it; false without a terminal, and if there is another objection
          * @throws CommandException NOT_AUTHENTICATED if nobody answers in time
          */
         boolean confirm() throws CommandException {
-            Optional<UntrustedCertificate> asked = stranger.filter(one -> asks);
-            stranger = Optional.empty();
+            Optional<UntrustedCertificate> asked = untrusted.filter(one -> asks);
+            untrusted = Optional.empty();
             if (asked.isEmpty()) {
                 return false;
             }
             X509Certificate certificate = asked.get().certificate();
+            String shown = fingerprint(certificate);
             try {
                 List<String> question = question(asked.get());
-                Optional<Boolean> answer = deadline.question(() -> ui.confirm(question), "-fingerprint "
-                    + fingerprint(certificate) + ", or -cafile FILE with the certificate of the pool's CA, answers it.");
-                if (answer.isPresent()) {
-                    confirmed = answer.filter(yes -> yes).map(yes -> certificate);
-                    rejection = Optional.of(refused(List.of(certificate), "just now"));
-                    knownHosts.add(hostName, certificate, answer.get());
+                Optional<String> answer = deadline.question(() -> ui.ask(question, ServerTrust::isAnswer),
+                    "To skip the question: -fingerprint " + shown + ", or -cafile FILE (the CA's certificate).");
+                Optional<String> entered = answer.flatMap(TrustOptions::fingerprint);
+                if (answer.isEmpty()) {
+                    return false;
+                } else if (entered.isPresent() && !entered.get().equals(shown)) {
+                    rejection = Optional.of(otherFingerprint(asked.get().path(), entered.get()));
+                    return false;
                 }
+                boolean accepted = !answer.get().equals("no");
+                confirmed = accepted ? Optional.of(certificate) : Optional.empty();
+                rejection = accepted ? Optional.empty() : Optional.of(refused(asked.get().path(), 0));
+                knownHosts.add(hostName, certificate, accepted);
             } catch (IOException e) {
-                ui.warn("the answer is not remembered: cannot write " + knownHosts.file() + ": "
-                    + numbered(reason(e)));
+                ui.warn("Cannot save the answer in " + knownHosts.file() + ": " + numbered(reason(e))
+                    + ". It holds for this run only.");
             } catch (CertificateException e) {
                 throw new AssertionError("a certificate that was read cannot be written", e);
             }
             return confirmed.isPresent();
         }
 
-        /** In the original's words. condor_io/ca_utils.cpp, ask_cert_confirmation */
-        private List<String> question(UntrustedCertificate stranger) throws CertificateException {
-            return List.of("The remote host " + hostName + " presented an untrusted " + (stranger.isCa() ? "CA " : "")
-                + "certificate with the following fingerprint:", "SHA-256: " + fingerprint(stranger.certificate()),
-                "Subject: " + CertificatePath.subject(stranger.certificate()),
-                "Would you like to trust this server for current and future communications?");
+        private static boolean isAnswer(String text) {
+            return text.equals("yes") || text.equals("no") || TrustOptions.fingerprint(text).isPresent();
+        }
+
+        /**
+         * At most eight lines of 80 columns. condor_ssl_fingerprint prints the fingerprint of the first certificate in a
+         * file; TRUST_DOMAIN_CAFILE is the CA that HTCondor makes for a pool (condor_tools/ssl_fingerprint.cpp).
+         */
+        private List<String> question(UntrustedCertificate untrusted) throws CertificateException {
+            X509Certificate certificate = untrusted.certificate();
+            boolean isCa = untrusted.isCa();
+            return List.of(
+                hostName + (isCa ? " has a certificate from a CA that is not trusted here."
+                    : " has a certificate that no trusted CA signed."),
+                "  " + (isCa ? "CA:      " : "Subject: ") + CertificatePath.subject(certificate),
+                "  SHA-256: " + fingerprint(certificate),
+                "The administrator reads this fingerprint on " + (isCa ? "the central manager" : hostName) + ":",
+                "  condor_ssl_fingerprint " + (isCa ? "$(condor_config_val TRUST_DOMAIN_CAFILE)"
+                    : "FILE  (see condor_config_val AUTH_SSL_SERVER_CERTFILE)"),
+                "Trust this " + (isCa ? "CA" : "certificate") + " for " + hostName + " now and in the future?",
+                "Please type 'yes', 'no' or the fingerprint:");
         }
 
         // ---- CAs ----
@@ -8158,45 +8224,88 @@ public final class TokenRequest {
 
         // ---- Words ----
 
-        private Rejection untrusted(List<X509Certificate> path, String why, List<String> remedies,
-                Optional<UntrustedCertificate> stranger) {
-            List<String> lines = new ArrayList<>(List.of("the certificate is not trusted: " + printable(why)));
+        /** @param remedies whole sentences */
+        private Rejection untrusted(List<X509Certificate> path, String reason, List<String> remedies,
+                Optional<UntrustedCertificate> acceptable) {
+            List<String> lines = new ArrayList<>(List.of("the certificate is not trusted: " + printable(reason)));
             lines.addAll(description(path));
             Set<String> expected = trustOptions.fingerprints();
-            lines.add("trusted are: " + (!expected.isEmpty() ? "SHA-256 " + String.join(" or ", expected)
+            lines.add("trusted: " + (!expected.isEmpty() ? "SHA-256 " + String.join(" or ", expected)
                 : sources.isEmpty() ? "no CAs" : String.join(", ", sources)));
             lines.addAll(remedies);
-            return new Rejection(lines, false, stranger, new CertificateException(why));
+            return new Rejection(lines, false, acceptable, new CertificateException(reason));
         }
 
-        private Rejection stranger(List<X509Certificate> path) {
+        /** Nothing is known about this certificate, so the user may accept it. */
+        private Rejection unknown(List<X509Certificate> path) {
             X509Certificate last = path.get(path.size() - 1);
-            boolean isCa = path.size() > 1 || !last.getSubjectX500Principal().equals(last.getIssuerX500Principal());
-            return untrusted(path, isCa ? "its CA is not known here" : "it is signed by itself", List.of(
-                "to trust it, if the pool's administrator confirms the fingerprint (condor_ssl_fingerprint): -fingerprint "
-                    + fingerprint(last),
-                "or by the certificate of the pool's CA: -cafile FILE, or AUTH_SSL_CLIENT_CAFILE",
-                asks ? "or by an answer: at a terminal you are asked"
-                    : "or by an answer: at a terminal you are asked, unless " + PROMPT + " is off, as it is ("
-                        + source(PROMPT) + ")"), Optional.of(new UntrustedCertificate(last, isCa)));
+            boolean selfSigned = path.size() == 1 && last.getSubjectX500Principal().equals(last.getIssuerX500Principal());
+            return untrusted(path, selfSigned ? "it is self-signed" : "its CA is unknown", List.of(
+                confirmedFingerprint(last),
+                "Or name the CA's certificate: -cafile FILE, or AUTH_SSL_CLIENT_CAFILE.",
+                "Or run the command in a terminal and answer the question"
+                    + (asks ? "." : " (but " + PROMPT + " is off, " + source(PROMPT) + ").")),
+                Optional.of(new UntrustedCertificate(path)));
         }
 
-        private Rejection refused(List<X509Certificate> path, String place) {
-            List<String> lines = new ArrayList<>(List.of("the certificate has been refused (" + place + ")"));
+        private static String confirmedFingerprint(X509Certificate certificate) {
+            return "If the administrator confirms the fingerprint, use -fingerprint " + fingerprint(certificate);
+        }
+
+        /** @param line its number in known_hosts; 0 for an answer of this run */
+        private Rejection refused(List<X509Certificate> path, int line) {
+            List<String> lines = new ArrayList<>(List.of(line == 0 ? "you refused the certificate"
+                : "the certificate is refused (" + knownHosts.file() + ":" + line + ")"));
             lines.addAll(description(path));
-            lines.add("to be asked again: remove the line that begins with !" + hostName + " from " + knownHosts.file());
+            if (line > 0) {
+                lines.add("You answered no, or an HTCondor tool wrote that line without asking. A tool does so if it has no");
+                lines.add("terminal, or if the certificate is not the one it knew.");
+            }
+            lines.add("To be asked again, remove the line that begins with !" + hostName + (line == 0 ? "" : " (line " + line
+                + ")") + " from " + knownHosts.file());
+            lines.add(confirmedFingerprint(path.get(path.size() - 1)));
             return new Rejection(lines, true, Optional.empty(), new CertificateException());
         }
 
-        private Rejection changed(List<X509Certificate> path, KnownHosts.KnownHostsEntry knownHostsEntry) {
-            List<String> lines = new ArrayList<>(List.of("THE CERTIFICATE OF " + hostName + " HAS CHANGED since it was "
-                + "trusted (" + knownHostsEntry.place() + ")",
-                "trusted is: " + knownHostsEntry.other().map(other -> "SHA-256 " + fingerprint(other))
-                    .orElse("one for which a CA vouched"),
-                "shown was: SHA-256 " + fingerprint(path.get(path.size() - 1))));
+        private Rejection changed(List<X509Certificate> path, KnownHosts.KnownHostsEntry entry) {
+            X509Certificate last = path.get(path.size() - 1);
+            List<String> lines = new ArrayList<>(List.of("THE CERTIFICATE OF " + hostName + " HAS CHANGED ("
+                + knownHosts.file() + ":" + entry.line() + ")",
+                "accepted before: " + entry.other().map(other -> "SHA-256 " + fingerprint(other))
+                    .orElse("unknown; that line does not hold a readable certificate"),
+                "now: SHA-256 " + fingerprint(last)));
             lines.addAll(description(path));
-            lines.add("somebody may sit in between; or the pool has a new CA, which its administrator can confirm: then "
-                + "remove that line");
+            lines.add(ATTACK_OR_RENEWED);
+            lines.add(confirmedFingerprint(last));
+            lines.add("To be asked, remove line " + entry.line() + " from " + knownHosts.file());
+            return new Rejection(lines, true, Optional.empty(), new CertificateException());
+        }
+
+        /**
+         * HTCondor wrote that a CA verified this host. That CA is not configured now, or the server has another one; which of
+         * the two, the file does not say.
+         */
+        private Rejection caMissing(List<X509Certificate> path, int line) {
+            List<String> lines = new ArrayList<>(List.of("a CA verified " + hostName + " before, but no configured CA does now ("
+                + knownHosts.file() + ":" + line + ")"));
+            lines.addAll(description(path));
+            lines.add("trusted: " + (sources.isEmpty() ? "no CAs" : String.join(", ", sources)));
+            lines.add("If that CA is no longer configured, name it: -cafile FILE, or AUTH_SSL_CLIENT_CAFILE.");
+            lines.add("If the certificate is from another CA, this may be an attack. Ask the administrator first.");
+            lines.add(confirmedFingerprint(path.get(path.size() - 1)));
+            lines.add("To be asked, remove line " + line + " (" + hostName + " SSL @trusted) from " + knownHosts.file());
+            return new Rejection(lines, true, Optional.empty(), new CertificateException());
+        }
+
+        /** @param entered the fingerprint that the user typed at the question */
+        private static Rejection otherFingerprint(List<X509Certificate> path, String entered) {
+            List<String> lines = new ArrayList<>(List.of("the certificate does not have the fingerprint that you entered"));
+            lines.addAll(description(path));
+            lines.add("entered: SHA-256 " + entered);
+            lines.add(path.stream().anyMatch(one -> fingerprint(one).equals(entered))
+                ? "That is the server's own certificate. To trust it alone, use -fingerprint " + entered
+                : ATTACK_OR_RENEWED);
+            lines.add("Nothing was recorded in known_hosts.");
             return new Rejection(lines, true, Optional.empty(), new CertificateException());
         }
 
@@ -8210,7 +8319,7 @@ public final class TokenRequest {
             return lines;
         }
 
-        /** A certificate as people tell it from others. */
+        /** Subject, issuer and fingerprint, by which people identify a certificate. */
         private static List<String> description(X509Certificate certificate) {
             return List.of("subject: " + CertificatePath.subject(certificate),
                 "issuer: " + CertificatePath.name(certificate.getIssuerX500Principal()),
@@ -10667,7 +10776,7 @@ public final class TokenRequest {
                     Connection caller = Connection.accepted(listener.accept(), host.clock(),
                         host.clock().instant().plus(HELLO_PATIENCE));
                     if (presents(connectId, caller)) {
-                        return Connector.lead(caller.until(deadline), target, context);
+                        return Connector.throughSharedPort(caller.until(deadline), target, context);
                     }
                     caller.close();
                 } catch (SocketTimeoutException e) {
@@ -12599,23 +12708,19 @@ public final class TokenRequest {
             }
         }
 
-        /**
-         * Asks at a terminal, of whatever kind, until yes or no is the answer. Signals end the program meanwhile, so this
-         * is not synchronized.
-         */
+        /** Not synchronized: a signal must be able to end the program while the question is open. */
         @Override
-        public Optional<Boolean> confirm(List<String> question) {
+        public Optional<String> ask(List<String> question, Predicate<String> isValid) {
             if (!host.terminal().test(0) || !host.terminal().test(2)) {
                 return Optional.empty();
             }
             question.forEach(this::line);
-            while (true) {
-                line("Please type 'yes' or 'no':");
-                Optional<String> answer = answer();
-                if (answer.isEmpty() || answer.get().equals("yes") || answer.get().equals("no")) {
-                    return answer.map("yes"::equals);
-                }
+            Optional<String> answer = answer();
+            while (answer.isPresent() && !isValid.test(answer.get())) {
+                line(question.get(question.size() - 1));
+                answer = answer();
             }
+            return answer;
         }
 
         /** A line of stdin; empty at its end. */

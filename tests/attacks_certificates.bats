@@ -265,7 +265,7 @@ meet() {
     rm known_hosts
     at_terminal -pool "<127.0.0.1:$LOOPBACK_PORT?alias=cm.pool.test>" -identity alice@own.test
     if [[ $name == alone ]]; then
-      until_shown "Please type 'yes' or 'no':"
+      until_shown "Please type 'yes', 'no' or the fingerprint:"
       printf 'yes\n' >&"$KEYBOARD"
     fi
     at_its_end
