@@ -6154,7 +6154,7 @@ public final class TokenRequest {
             };
         }
 
-        /** The reusable secret of ours that a login by it exposes to the server or depends on; empty if there is none. */
+        /** The reusable secret that a login by this method sends or uses; empty if there is none. */
         Optional<String> credential() {
             return switch (this) {
                 case SCITOKENS -> Optional.of("bearer token");
@@ -6720,7 +6720,7 @@ public final class TokenRequest {
             }
             out.write(packet);
             out.flush();
-            trace.log(DebugLog.NETWORK, () -> ">> " + plain.length + " bytes" + (encrypted() ? ", sealed" : ""));
+            trace.log(DebugLog.NETWORK, () -> ">> " + plain.length + " bytes" + (encrypted() ? ", encrypted" : ""));
         }
 
         /**
@@ -6739,8 +6739,8 @@ public final class TokenRequest {
                 int length = ByteBuffer.wrap(header, 1, Integer.BYTES).getInt();
                 if (end < 0 || end > Protocol.END_FLAG_MAX || length < 1 || length > Protocol.BODY_MAX_BYTES
                         || (total += header.length + length) > Protocol.MESSAGE_MAX_BYTES) {
-                    throw new ProtocolViolation("the server does not speak HTCondor's protocol (a packet's header: "
-                        + HexFormat.of().formatHex(header) + ", while we waited for its " + label + ")");
+                    throw new ProtocolViolation("the server does not speak HTCondor's protocol (it sent the packet header "
+                        + HexFormat.of().formatHex(header) + " instead of its " + label + ")");
                 }
                 byte[] body = read(length, label);
                 if (decryption.isPresent()) {
@@ -6752,7 +6752,7 @@ public final class TokenRequest {
                 }
                 last = end != 0;
             } while (!last);
-            trace.log(DebugLog.NETWORK, () -> "<< " + message.size() + " bytes" + (encrypted() ? ", sealed" : "") + ": "
+            trace.log(DebugLog.NETWORK, () -> "<< " + message.size() + " bytes" + (encrypted() ? ", encrypted" : "") + ": "
                 + label);
             return new MessageReader(message.toByteArray(), encrypted(), label);
         }
@@ -6761,13 +6761,13 @@ public final class TokenRequest {
             try {
                 byte[] bytes = in.readNBytes(length);
                 if (bytes.length < length) {
-                    throw new EOFException("the server closed the connection while we waited for its " + label);
+                    throw new EOFException("the server closed the connection before it sent its " + label);
                 }
                 return bytes;
             } catch (SocketTimeoutException e) {
-                throw new SocketTimeoutException("no answer in time while we waited for the server's " + label);
+                throw new SocketTimeoutException("the server did not send its " + label + " in time");
             } catch (SocketException e) {
-                throw new SocketException("the connection broke while we waited for the server's " + label + " ("
+                throw new SocketException("the connection broke before the server sent its " + label + " ("
                     + e.getMessage() + ")");
             }
         }
@@ -7159,34 +7159,35 @@ public final class TokenRequest {
         }
     }
 
-    /** Why a path of certificates is not valid, in words that follow "the certificate is not trusted: ", and what helps. */
+    /** A path of certificates is not valid. The message is a clause that follows "the certificate is not trusted: ". */
     static final class InvalidCertificatePath extends CertificateException {
         private static final long serialVersionUID = 1L;
-        private static final String REPLACE = "to be replaced by the pool's administrator";
+        private static final String REPLACE = "The pool's administrator must replace the certificate.";
         private final transient List<X509Certificate> path;
         private final String remedy;
 
-        InvalidCertificatePath(List<X509Certificate> path, String why, String remedy) {
-            super(why);
+        /** @param remedy a whole sentence */
+        InvalidCertificatePath(List<X509Certificate> path, String reason, String remedy) {
+            super(reason);
             this.path = List.copyOf(path);
             this.remedy = remedy;
         }
     }
 
     /**
-     * The certificates that a server shows: its own, and others in any order, which may be of no use. As a hostile server
-     * chooses them, there is a limit to them and to the signatures that are checked before anything is known of them.
+     * The certificates that a server sends: its own, and others in any order, of which some may not belong to its chain. A
+     * hostile server chooses them, so their number, their size and the number of signature checks are limited.
      */
     static final class PresentedCertificates {
-        /** Java's own limit, too, unless somebody has set jdk.tls.maxCertificateChainLength. */
+        /** Java has the same limit, unless jdk.tls.maxCertificateChainLength changes it. */
         private static final int MAX_CERTIFICATES = 10;
-        /** Of one: enough for several hundred names. */
+        /** Size of one certificate: enough for several hundred names. */
         private static final int MAX_BYTES = 16 * 1024;
-        /** Every certificate has one issuer; some more, because several can have the issuer's name. */
+        /** Every certificate has one issuer, but several candidates can have the issuer's name. */
         private static final int MAX_SIGNATURES = 2 * MAX_CERTIFICATES;
-        private static final String SHORTEN = "to be shortened by the pool's administrator (AUTH_SSL_SERVER_CERTFILE)";
+        private static final String SHORTEN = "The pool's administrator must shorten the chain in AUTH_SSL_SERVER_CERTFILE.";
         private final List<X509Certificate> certificates;
-        /** Issuer and certificate: whether the one has signed the other. */
+        /** Pairs of issuer and certificate: whether the issuer signed the certificate. */
         private final Map<List<X509Certificate>, Boolean> signatures = new HashMap<>();
         private int checked;
 
@@ -7194,14 +7195,13 @@ public final class TokenRequest {
         PresentedCertificates(X509Certificate... chain) throws CertificateException {
             this.certificates = List.of(chain);
             if (chain.length > MAX_CERTIFICATES) {
-                throw new InvalidCertificatePath(certificates.subList(0, 1), "the server shows " + chain.length
-                    + " certificates; at most "
-                    + MAX_CERTIFICATES + " are looked at", SHORTEN);
+                throw new InvalidCertificatePath(certificates.subList(0, 1), "the server sent " + chain.length
+                    + " certificates; the limit is " + MAX_CERTIFICATES, SHORTEN);
             }
             for (X509Certificate certificate : chain) {
                 int bytes = certificate.getEncoded().length;
                 if (bytes > MAX_BYTES) {
-                    throw new InvalidCertificatePath(certificates.subList(0, 1), "one of the certificates has " + bytes
+                    throw new InvalidCertificatePath(certificates.subList(0, 1), "one of the server's certificates has " + bytes
                         + " bytes; the limit is " + MAX_BYTES, InvalidCertificatePath.REPLACE);
                 }
             }
@@ -7211,7 +7211,7 @@ public final class TokenRequest {
             return certificates;
         }
 
-        /** The server's own certificate, its issuer and so on, as far as they are shown. */
+        /** The server's own certificate, its issuer and so on, as far as the server sent them. */
         List<X509Certificate> path() throws CertificateException {
             List<X509Certificate> path = new ArrayList<>();
             Optional<X509Certificate> next = Optional.of(certificates.get(0));
@@ -7223,29 +7223,29 @@ public final class TokenRequest {
         }
 
         /**
-         * The shortest valid path from the server's own certificate to one that is trusted; empty if there is no path at all.
-         * A trusted CA whose issuer is trusted, too, is not the end of a path: OpenSSL goes on as well.
+         * The shortest valid path from the server's own certificate to a trusted one; empty if there is no path at all. A
+         * path does not end at a trusted CA whose issuer is trusted, too; OpenSSL has the same rule.
          *
-         * @throws InvalidCertificatePath what is wrong with the shortest path, if there are some, and none is valid
+         * @throws InvalidCertificatePath if there are paths, but none is valid: the reason for the shortest one
          */
         Optional<CertificatePath> pathTo(Set<X509Certificate> trusted) throws CertificateException {
-            Set<X509Certificate> known = new LinkedHashSet<>(trusted);
-            known.addAll(certificates);
-            Optional<InvalidCertificatePath> objection = Optional.empty();
-            // Breadth first, and every certificate once, so this ends soon, whatever has signed what.
+            Set<X509Certificate> candidates = new LinkedHashSet<>(trusted);
+            candidates.addAll(certificates);
+            Optional<InvalidCertificatePath> problem = Optional.empty();
+            // Breadth first, each certificate once: at most as many steps as there are certificates, whatever signed what.
             Set<X509Certificate> seen = new HashSet<>(certificates.subList(0, 1));
             Deque<List<X509Certificate>> paths = new ArrayDeque<>(List.of(certificates.subList(0, 1)));
             while (!paths.isEmpty()) {
                 List<X509Certificate> path = paths.remove();
                 X509Certificate last = path.get(path.size() - 1);
-                List<X509Certificate> issuers = issuers(last, known);
+                List<X509Certificate> issuers = issuers(last, candidates);
                 if (trusted.contains(last) && issuers.stream().noneMatch(one -> trusted.contains(one) && !path.contains(one))) {
                     try {
                         CertificatePath complete = new CertificatePath(path, isSelfSigned(last));
                         complete.check();
                         return Optional.of(complete);
                     } catch (InvalidCertificatePath e) {
-                        objection = objection.or(() -> Optional.of(e));
+                        problem = problem.or(() -> Optional.of(e));
                     }
                 }
                 for (X509Certificate issuer : issuers) {
@@ -7256,13 +7256,13 @@ public final class TokenRequest {
                     }
                 }
             }
-            if (objection.isPresent()) {
-                throw objection.get();
+            if (problem.isPresent()) {
+                throw problem.get();
             }
             return Optional.empty();
         }
 
-        /** Those that have signed a certificate, those in force first; none if it has signed itself. */
+        /** The issuers of a certificate, those within their validity period first; none if it is self-signed. */
         private List<X509Certificate> issuers(X509Certificate certificate, Collection<X509Certificate> candidates)
                 throws CertificateException {
             List<X509Certificate> inForce = new ArrayList<>();
@@ -7290,7 +7290,7 @@ public final class TokenRequest {
             if (!signatures.containsKey(pair)) {
                 if (certificates.contains(issuer) && ++checked > MAX_SIGNATURES) {
                     throw new InvalidCertificatePath(certificates.subList(0, 1),
-                        "the server shows too many certificates of one name",
+                        "the server sent too many certificates with the same name",
                         SHORTEN);
                 }
                 signatures.put(pair, verifies(issuer.getPublicKey(), certificate));
@@ -7309,17 +7309,17 @@ public final class TokenRequest {
     }
 
     /**
-     * A server's certificate, its issuer and so on, to one that is trusted. The rules are those of OpenSSL at security level
-     * 2, which is Debian's (openssl-verification-options(1)); where they are stricter, a comment says why.
+     * A server's certificate, its issuer and so on, up to a trusted one. The rules are those of OpenSSL at security level 2,
+     * which is Debian's (openssl-verification-options(1)); where they are stricter, a comment says why.
      *
-     * <p>Java checks the signatures and the name constraints (RFC 5280, 6.1). It believes a certificate that it is told to
-     * trust, whatever that says of itself: so it is told to trust a name and a key only, and a root with name constraints is
-     * part of what it checks.
+     * <p>Java checks the signatures and the name constraints (RFC 5280, 6.1). Java does not check the extensions of a trust
+     * anchor that is a certificate. So this class passes a name and a key as trust anchor, and passes a root that has name
+     * constraints as part of the path.
      *
      * @param certificates the server's own first
-     * @param isWhole      whether the last one has signed itself, as a root has
+     * @param endsInRoot   whether the last one is self-signed
      */
-    record CertificatePath(List<X509Certificate> certificates, boolean isWhole) {
+    record CertificatePath(List<X509Certificate> certificates, boolean endsInRoot) {
         private static final int MIN_BITS = 2048;
         /** Extensions. RFC 5280, 4.2.1 */
         private static final String KEY_USAGE = "2.5.29.15";
@@ -7327,7 +7327,7 @@ public final class TokenRequest {
         private static final String NAME_CONSTRAINTS = "2.5.29.30";
         private static final String EXTENDED_KEY_USAGE = "2.5.29.37";
         private static final String SERVER_AUTH = "1.3.6.1.5.5.7.3.1";
-        /** Netscape's certificate type, a bit string, and its bit for a server. */
+        /** Netscape certificate type, a bit string, and its bit for TLS servers. */
         private static final String NETSCAPE_TYPE = "2.16.840.1.113730.1.1";
         private static final int NETSCAPE_SERVER = 0x40;
         /** Positions in KeyUsage, and tags of GeneralName. RFC 5280, 4.2.1.3 and 4.2.1.6 */
@@ -7338,14 +7338,14 @@ public final class TokenRequest {
         private static final int PERMITTED = 0xA0;
         private static final byte[] COMMON_NAME = {0x55, 0x04, 0x03};
         private static final String MALFORMED = "has a malformed extension";
-        /** What a message shows of a certificate: so many of its names, and so much of its subject. */
+        /** Limits for messages: number of names, and length of a subject. */
         private static final int MAX_SHOWN = 5;
         private static final int MAX_NAME_LENGTH = 200;
 
-        /** An element of ASN.1 in its DER form. */
+        /** A DER element. */
         @SuppressWarnings("ArrayRecordComponent") // never compared
         private record Der(int tag, byte[] value) {
-            /** The elements that the bytes consist of, one after the other. */
+            /** The sequence of elements in these bytes. */
             static List<Der> parse(byte[] bytes) throws CertificateParsingException {
                 List<Der> elements = new ArrayList<>();
                 ByteBuffer rest = ByteBuffer.wrap(bytes);
@@ -7372,28 +7372,28 @@ public final class TokenRequest {
                 return parse(value);
             }
 
-            /** Of IA5String; what is no ASCII equals no name of a host. */
+            /** The value of an IA5String; non-ASCII bytes never equal a host name. */
             String text() {
                 return new String(value, ISO_8859_1);
             }
         }
 
-        /** @throws InvalidCertificatePath if a rule is broken: the first one, from the server's own certificate upwards */
+        /** @throws InvalidCertificatePath for the first violation, from the server's own certificate upwards */
         void check() throws InvalidCertificatePath {
             int top = certificates.size() - 1;
             int cas = 0;
             for (int i = 0; i <= top; i++) {
                 X509Certificate certificate = certificates.get(i);
-                boolean isRoot = isWhole && i == top;
+                boolean isRoot = endsInRoot && i == top;
                 try {
                     checkValidity(i);
                     checkExtensions(i);
                     checkKey(i);
                     checkPurpose(i);
-                    if (!isRoot) { // whose own signature proves nothing, so that its hash does not matter
+                    if (!isRoot) { // a root's own signature proves nothing, so its hash does not matter
                         checkHash(i);
                     }
-                    if (i > 0 && !(isRoot && certificate.getVersion() < 3)) { // which has no way to say that it is a CA
+                    if (i > 0 && !(isRoot && certificate.getVersion() < 3)) { // version 1 has no extension for this
                         checkAuthority(i, cas);
                     }
                 } catch (CertificateParsingException e) {
@@ -7403,22 +7403,23 @@ public final class TokenRequest {
                 cas += i > 0 && !isSelfIssued ? 1 : 0;
             }
             boolean isConstrained = certificates.get(top).getExtensionValue(NAME_CONSTRAINTS) != null;
-            if (!isWhole && top > 0 && isConstrained) {
-                throw invalid(top, "has name constraints, which are checked only together with the certificate of its issuer",
-                    "to trust it: that certificate in the file of -cafile, too");
+            if (!endsInRoot && top > 0 && isConstrained) {
+                throw invalid(top, "has name constraints, which cannot be checked without its issuer's certificate",
+                    "Add the issuer's certificate to the file of -cafile.");
             }
-            // What else a root says has been checked; its lack of policies would be in the way of those that CAs demand.
-            checkWithJava(certificates.get(top), isWhole && isConstrained ? certificates : certificates.subList(0, top));
+            // The extensions of the root are checked above. In the path, its lack of policies would break policies of CAs.
+            checkWithJava(certificates.get(top), endsInRoot && isConstrained ? certificates : certificates.subList(0, top));
         }
 
-        private InvalidCertificatePath invalid(int at, String what, String remedy) {
+        /** @param problem a verb and its object, said of the certificate at this position */
+        private InvalidCertificatePath invalid(int at, String problem, String remedy) {
             return new InvalidCertificatePath(certificates, (at == 0 ? "it " : "its CA " + subject(certificates.get(at)) + " ")
-                + what, remedy);
+                + problem, remedy);
         }
 
-        // ---- What a certificate says of itself ----
+        // ---- Validity, extensions, keys ----
 
-        /** Whether it is valid at present, by its own word. */
+        /** Whether the current time is within its validity period. */
         static boolean isInForce(X509Certificate certificate) {
             try {
                 certificate.checkValidity();
@@ -7432,28 +7433,28 @@ public final class TokenRequest {
             try {
                 certificates.get(at).checkValidity();
             } catch (CertificateExpiredException e) {
-                throw invalid(at, "has expired (" + e.getMessage() + ")", "to be renewed by the pool's administrator");
+                throw invalid(at, "has expired (" + e.getMessage() + ")", "The pool's administrator must renew the certificate.");
             } catch (CertificateNotYetValidException e) {
                 throw invalid(at, "is not valid yet (" + e.getMessage() + ")",
-                    "to be used from then on; or the clock of this machine is wrong");
+                    "Wait until then, or correct the clock of this machine.");
             }
         }
 
         /**
-         * Java passes over what it cannot read, unless it is critical. So that what limits a certificate is not lost in this
-         * way, such extensions must be readable.
+         * Java ignores an extension that it cannot parse, unless it is critical. A limit of a certificate could get lost in
+         * this way, so the extensions that limit it must be readable.
          */
         private void checkExtensions(int at) throws CertificateParsingException, InvalidCertificatePath {
             X509Certificate certificate = certificates.get(at);
             if (certificate.hasUnsupportedCriticalExtension()) {
-                throw invalid(at, "has a critical extension that is not known here", InvalidCertificatePath.REPLACE);
+                throw invalid(at, "has a critical extension that this program does not know", InvalidCertificatePath.REPLACE);
             }
             boolean isReadable = (certificate.getKeyUsage() != null || extension(certificate, KEY_USAGE).isEmpty())
                 && (certificate.getExtendedKeyUsage() != null || extension(certificate, EXTENDED_KEY_USAGE).isEmpty())
                 && (certificate.getSubjectAlternativeNames() != null || extension(certificate, SUBJECT_ALT_NAME).isEmpty());
             try {
                 byte[] constraints = certificate.getExtensionValue(NAME_CONSTRAINTS);
-                if (constraints != null) { // only a trust anchor tells whether Java can read them
+                if (constraints != null) { // the constructor throws if Java cannot parse them
                     new TrustAnchor(certificate.getSubjectX500Principal(), certificate.getPublicKey(),
                         Der.parse(constraints).get(0).value());
                 }
@@ -7467,25 +7468,25 @@ public final class TokenRequest {
 
         private void checkKey(int at) throws InvalidCertificatePath {
             PublicKey key = certificates.get(at).getPublicKey();
-            // Of other kinds Java knows no weak ones: the smallest EC key has 256 bits.
+            // Java has no weak keys of other types: the smallest EC key has 256 bits.
             int bits = key instanceof RSAKey rsa ? rsa.getModulus().bitLength()
                 : key instanceof DSAKey dsa ? dsa.getParams() == null ? 0 : dsa.getParams().getP().bitLength() : MIN_BITS;
             if (bits < MIN_BITS) {
-                throw invalid(at, "has a key of " + bits + " bits (" + key.getAlgorithm() + "); at least " + MIN_BITS
-                    + " are needed", InvalidCertificatePath.REPLACE);
-            }
-        }
-
-        /** Of what is trusted without its issuer, too: stricter than OpenSSL, which does not look at that signature. */
-        private void checkHash(int at) throws InvalidCertificatePath {
-            String algorithm = signatureAlgorithm(certificates.get(at));
-            if (isBroken(algorithm)) {
-                throw invalid(at, "is signed with " + algorithm + ", which can be forged; SHA-256 or better is needed",
+                throw invalid(at, "has a key of " + bits + " bits (" + key.getAlgorithm() + "); the minimum is " + MIN_BITS,
                     InvalidCertificatePath.REPLACE);
             }
         }
 
-        /** With its hashes; RSASSA-PSS has them in its parameters, without which they are SHA-1 (RFC 8017, A.2.3). */
+        /** Also for a trusted certificate that is not a root: stricter than OpenSSL, which skips that signature. */
+        private void checkHash(int at) throws InvalidCertificatePath {
+            String algorithm = signatureAlgorithm(certificates.get(at));
+            if (isBroken(algorithm)) {
+                throw invalid(at, "is signed with " + algorithm + ", which can be forged; the minimum is SHA-256",
+                    InvalidCertificatePath.REPLACE);
+            }
+        }
+
+        /** The algorithm with its hashes. RSASSA-PSS has them in its parameters; the default is SHA-1 (RFC 8017, A.2.3). */
         private static String signatureAlgorithm(X509Certificate certificate) {
             String algorithm = certificate.getSigAlgName();
             byte[] encoded = certificate.getSigAlgParams();
@@ -7496,22 +7497,22 @@ public final class TokenRequest {
                 AlgorithmParameters parameters = AlgorithmParameters.getInstance(algorithm);
                 parameters.init(encoded == null ? new byte[0] : encoded);
                 PSSParameterSpec pss = parameters.getParameterSpec(PSSParameterSpec.class);
-                return algorithm + " of " + pss.getDigestAlgorithm() + " and "
+                return algorithm + " with " + pss.getDigestAlgorithm() + " and "
                     + (pss.getMGFParameters() instanceof MGF1ParameterSpec mask ? mask.getDigestAlgorithm() : "SHA-1");
             } catch (GeneralSecurityException | IOException e) {
-                return algorithm + " of SHA-1";
+                return algorithm + " with SHA-1";
             }
         }
 
-        /** Whether the name of a signature's algorithm, or of its hash, is one of which forgeries are known. */
+        /** Whether a signature algorithm, or a hash, is open to forgery. */
         static boolean isBroken(String algorithm) {
             String name = algorithm.toUpperCase(Locale.ROOT);
             return name.contains("SHA1") || name.contains("SHA-1") || name.contains("MD5") || name.contains("MD2");
         }
 
         /**
-         * Extended key usage limits a CA's certificate, too, and "any" is not enough. The server's own key signs: TLS with
-         * forward secrecy wants nothing else of it.
+         * Extended key usage limits CAs, too, and anyExtendedKeyUsage does not suffice. The server's own key must be allowed
+         * to sign: TLS with forward secrecy uses it for nothing else.
          */
         private void checkPurpose(int at) throws InvalidCertificatePath, CertificateParsingException {
             X509Certificate certificate = certificates.get(at);
@@ -7526,13 +7527,13 @@ public final class TokenRequest {
             }
             for (Der type : at == 0 ? extension(certificate, NETSCAPE_TYPE) : List.<Der>of()) {
                 if (type.value().length < 2 || (type.value()[1] & NETSCAPE_SERVER) == 0) {
-                    throw invalid(at, "is not for TLS servers: its Netscape certificate type is another",
+                    throw invalid(at, "is not for TLS servers: its Netscape certificate type lacks sslServer",
                         InvalidCertificatePath.REPLACE);
                 }
             }
         }
 
-        /** @param cas how many CAs are below it, not counting those that only give themselves another key */
+        /** @param cas number of CAs below it, without self-issued ones (RFC 5280, 4.2.1.9) */
         private void checkAuthority(int at, int cas) throws InvalidCertificatePath {
             X509Certificate certificate = certificates.get(at);
             int length = certificate.getBasicConstraints();
@@ -7540,16 +7541,16 @@ public final class TokenRequest {
                 throw invalid(at, "is not a CA (basicConstraints)", InvalidCertificatePath.REPLACE);
             }
             if (cas > length) {
-                throw invalid(at, "allows " + length + " CAs below it, and there are " + cas + " (pathLenConstraint)",
+                throw invalid(at, "allows " + length + " CAs below it, but there are " + cas + " (pathLenConstraint)",
                     InvalidCertificatePath.REPLACE);
             }
             boolean[] usage = certificate.getKeyUsage();
             if (usage != null && !usage[KEY_CERT_SIGN]) {
-                throw invalid(at, "may not sign certificates (keyUsage)", InvalidCertificatePath.REPLACE);
+                throw invalid(at, "must not sign certificates (keyUsage)", InvalidCertificatePath.REPLACE);
             }
         }
 
-        /** Signatures, name constraints, and all that RFC 5280 says besides. */
+        /** Signatures, name constraints, and the other rules of RFC 5280. */
         private void checkWithJava(X509Certificate trusted, List<X509Certificate> checked) throws InvalidCertificatePath {
             if (checked.isEmpty()) {
                 return;
@@ -7558,70 +7559,70 @@ public final class TokenRequest {
                 PKIXParameters parameters = new PKIXParameters(Set.of(
                     new TrustAnchor(trusted.getSubjectX500Principal(), trusted.getPublicKey(), null)));
                 parameters.setRevocationEnabled(false);
-                // Nobody asks for a policy, and mapping one to others takes exponential time.
+                // Policies are not used here, and mapping them takes exponential time.
                 parameters.setPolicyMappingInhibited(true);
                 CertPathValidator.getInstance("PKIX").validate(CertificateFactory.getInstance("X.509").generateCertPath(checked),
                     parameters);
             } catch (CertPathValidatorException e) {
                 throw new InvalidCertificatePath(certificates,
                     e.getReason() == PKIXReason.INVALID_NAME ? "the name constraints of its CAs do not allow its names"
-                    : e.getReason() == PKIXReason.INVALID_POLICY ? "its CAs demand a policy that it does not have"
+                    : e.getReason() == PKIXReason.INVALID_POLICY ? "its CAs require a policy that it does not have"
                     : "its chain is not valid: " + e.getMessage(), InvalidCertificatePath.REPLACE);
-            } catch (GeneralSecurityException | RuntimeException e) { // which Java throws at an empty name in constraints
-                throw new InvalidCertificatePath(certificates, "Java cannot check its chain (" + e.getClass().getSimpleName()
-                + ")",
-                    InvalidCertificatePath.REPLACE);
+            } catch (GeneralSecurityException | RuntimeException e) { // RuntimeException: an empty name in constraints
+                throw new InvalidCertificatePath(certificates, "Java cannot check its chain ("
+                    + e.getClass().getSimpleName() + ")", InvalidCertificatePath.REPLACE);
             }
         }
 
-        // ---- The host's name ----
+        // ---- Host name ----
 
         /**
-         * An IP address is carried by an IP entry; a name by a DNS entry, or, if there are none, by the common name.
+         * Checks that the certificate is for this host. An IP address must equal an IP entry; a name must match a DNS entry,
+         * or the common name if there are no DNS entries.
          *
-         * @throws CertificateException if the server's own certificate is not for this host, or a CA may not vouch for it
+         * @throws CertificateException if the certificate has other names, or a CA's name constraints exclude this one
          */
         void checkName(String host) throws CertificateException {
-            String wanted = host.toLowerCase(Locale.ROOT);
-            Optional<byte[]> address = address(wanted);
+            String expected = host.toLowerCase(Locale.ROOT);
+            Optional<byte[]> address = address(expected);
             List<Der> entries = new ArrayList<>();
             for (Der list : extension(certificates.get(0), SUBJECT_ALT_NAME)) {
                 entries.addAll(list.parts());
             }
-            List<String> carried = new ArrayList<>();
-            boolean isCarried = false;
+            List<String> names = new ArrayList<>();
+            boolean isNamed = false;
             boolean hasDns = false;
             for (Der entry : entries) {
                 if (entry.tag() == DNS_NAME) {
                     hasDns = true;
-                    isCarried |= address.isEmpty() && matches(entry.text(), wanted);
-                    carried.add("DNS:" + entry.text());
+                    isNamed |= address.isEmpty() && matches(entry.text(), expected);
+                    names.add("DNS:" + entry.text());
                 } else if (entry.tag() == IP_ADDRESS) {
-                    isCarried |= address.filter(bytes -> bytes.length > 0 && Arrays.equals(bytes, entry.value())).isPresent();
-                    carried.add("IP:" + addressText(entry.value()));
+                    isNamed |= address.filter(bytes -> bytes.length > 0 && Arrays.equals(bytes, entry.value())).isPresent();
+                    names.add("IP:" + addressText(entry.value()));
                 }
             }
             Optional<String> commonName = commonName();
-            boolean isCommonName = address.isEmpty() && commonName.filter(name -> matches(name, wanted)).isPresent();
+            boolean isCommonName = address.isEmpty() && commonName.filter(name -> matches(name, expected)).isPresent();
             if (!hasDns) {
-                commonName.ifPresent(name -> carried.add("CN:" + name));
+                commonName.ifPresent(name -> names.add("CN:" + name));
             }
-            if (!isCarried && (hasDns || !isCommonName)) {
-                throw new CertificateException((carried.isEmpty() ? "it carries no name" : "it carries "
-                    + carried.stream().limit(MAX_SHOWN).map(TokenRequest::printable).collect(Collectors.joining(", ")))
-                    + (carried.size() > MAX_SHOWN ? " and " + (carried.size() - MAX_SHOWN) + " more" : "")
-                    + (address.isPresent() ? "; for an address only IP counts" : "")
-                    + (isCommonName ? "; beside DNS the CN does not count" : "")
-                    + (carried.toString().contains("*") ? "; * stands for one whole label, the first" : ""));
+            if (!isNamed && (hasDns || !isCommonName)) {
+                throw new CertificateException((names.isEmpty() ? "it has no host names" : "it is for "
+                    + names.stream().limit(MAX_SHOWN).map(TokenRequest::printable).collect(Collectors.joining(", ")))
+                    + (names.size() > MAX_SHOWN ? " and " + (names.size() - MAX_SHOWN) + " more" : "")
+                    + (address.isPresent() ? "; only an IP entry matches an address" : "")
+                    + (isCommonName ? "; the CN does not count if there are DNS entries" : "")
+                    + (names.toString().contains("*") ? "; * matches only one whole label, the first" : ""));
             }
             for (int i = 1; i < certificates.size() && address.isEmpty(); i++) {
-                checkConstraints(certificates.get(i), wanted);
+                checkConstraints(certificates.get(i), expected);
             }
         }
 
         /**
-         * The name that is asked for, beside the constraints for DNS names. Java looks at the entries only: neither at the
-         * common name, nor at what a wildcard stands for.
+         * Applies the constraints for DNS names to the host name itself. Java applies them only to the entries of the
+         * certificate: neither to the common name, nor to the names that a wildcard matches.
          */
         private static void checkConstraints(X509Certificate ca, String host) throws CertificateException {
             boolean isLimited = false;
@@ -7642,7 +7643,7 @@ public final class TokenRequest {
             }
             if (isExcluded || (isLimited && !isPermitted)) {
                 throw new CertificateException("its CA " + subject(ca)
-                    + " must not vouch for that name (name constraints)");
+                    + " must not sign for that name (name constraints)");
             }
         }
 
@@ -7650,20 +7651,20 @@ public final class TokenRequest {
             return base.isEmpty() || host.equals(base) || host.endsWith(base.startsWith(".") ? base : "." + base);
         }
 
-        /** Whether a name of a certificate, which may have a wildcard for its first label, is this name in small letters. */
+        /** Whether a name of a certificate, which may have a wildcard as its first label, matches this lower-case name. */
         private static boolean matches(String pattern, String host) {
             String name = pattern.toLowerCase(Locale.ROOT);
             if (!name.startsWith("*.")) {
                 return name.equals(host);
             }
-            String rest = name.substring(1); // two labels at least
+            String rest = name.substring(1); // must have two labels
             return rest.indexOf('.', 1) > 0 && rest.indexOf('*') < 0
                 && host.indexOf('.') > 0 && host.substring(host.indexOf('.')).equals(rest);
         }
 
         /**
-         * The bytes of an IP address; empty for a host's name. What a C library takes for an address, though it is no proper
-         * one, such as 127.1, has no bytes, so that no entry equals it.
+         * The bytes of an IP address; empty for a host name. A form that only a C library accepts as an address, such as
+         * 127.1, has zero bytes, so no entry equals it.
          */
         private static Optional<byte[]> address(String host) {
             String last = host.substring(host.lastIndexOf('.') + 1);
@@ -7681,7 +7682,7 @@ public final class TokenRequest {
             }
         }
 
-        /** The last one, which is the most specific (RFC 6125, 6.4.4). */
+        /** The last common name, which is the most specific (RFC 6125, 6.4.4). */
         private Optional<String> commonName() throws CertificateException {
             Optional<String> name = Optional.empty();
             for (Der subject : Der.parse(certificates.get(0).getSubjectX500Principal().getEncoded())) {
@@ -7697,13 +7698,13 @@ public final class TokenRequest {
             return name;
         }
 
-        // ---- Words ----
+        // ---- Messages ----
 
         static String subject(X509Certificate certificate) {
             return name(certificate.getSubjectX500Principal());
         }
 
-        /** A name as OpenSSL writes it, and so HTCondor: {@code /O=condor/CN=host}. It can be anybody's. */
+        /** A name as OpenSSL and HTCondor print it: {@code /O=condor/CN=host}. Printable and bounded. */
         static String name(X500Principal principal) {
             String name;
             try {
@@ -7715,7 +7716,7 @@ public final class TokenRequest {
             return printable(name.length() > MAX_NAME_LENGTH ? name.substring(0, MAX_NAME_LENGTH) + "..." : name);
         }
 
-        /** What an extension consists of; nothing if the certificate has none of this kind. */
+        /** The elements of an extension; empty if the certificate does not have it. */
         private static List<Der> extension(X509Certificate certificate, String oid) throws CertificateParsingException {
             byte[] wrapped = certificate.getExtensionValue(oid);
             return wrapped == null ? List.of() : Der.parse(wrapped).get(0).parts();
@@ -7723,21 +7724,20 @@ public final class TokenRequest {
     }
 
     /**
-     * Decides whether a server's certificate is trusted: its chain must lead to the certificate that the command line
-     * expects, or to the CAs that it names, and then to nothing else; without such words, to the configured CAs, or, unless
-     * that is switched off, to the system's, or to a certificate that a person has accepted. And it must carry the host's
-     * name. It remembers why it said no.
+     * Decides whether to trust a server's certificate. With -fingerprint the chain must lead to such a certificate, with
+     * -cafile to one of these CAs. Otherwise it must lead to a configured CA, to a CA of the system (unless the configuration
+     * excludes them), or to a certificate that the user accepted. It must be valid for the host name, unless
+     * SSL_SKIP_HOST_CHECK is on. The reason of the last rejection stays available.
      *
-     * <p>{@link CertificatePath} checks the chain and the name; this class chooses what the chain is to lead to, and finds
-     * the words.
+     * <p>{@link CertificatePath} checks the chain and the name; this class chooses the trust anchors and writes the messages.
      */
     static final class ServerTrust extends X509ExtendedTrustManager {
-        /** Where OpenSSL's default CAs live on Debian, on Fedora and its kin, and on BSD and macOS. */
+        /** OpenSSL's default CAs on Debian, on Fedora and its relatives, and on BSD and macOS. */
         private static final List<String> SYSTEM_BUNDLES = List.of("/etc/ssl/certs/ca-certificates.crt",
             "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem");
-        /** Names by which OpenSSL finds a certificate in a CA directory. */
+        /** File names of certificates in an OpenSSL CA directory. */
         private static final Pattern HASHED = Pattern.compile("[0-9a-f]{8}\\.[0-9]+");
-        /** Of a file of CAs: those that the world knows take a quarter of a megabyte. */
+        /** Size of a file of CAs: the public ones take a quarter of a megabyte. */
         private static final int MAX_BYTES = 1 << 23;
         private static final String BOOTSTRAP = "BOOTSTRAP_SSL_SERVER_TRUST";
         private static final String PROMPT = "BOOTSTRAP_SSL_SERVER_TRUST_PROMPT_USER";
@@ -7763,13 +7763,13 @@ public final class TokenRequest {
         private Optional<UntrustedCertificate> untrusted = Optional.empty();
         private Optional<X509Certificate> confirmed = Optional.empty();
 
-        /** What the connection is for: a login proves the server to us, a bearer token must not reach a wrong one. */
+        /** Purpose of the connection: SSL authentication, or TLS for a bearer token, which a wrong server must not get. */
         enum CertificateUse { LOGIN, BEARER_TOKEN }
 
-        /** The server is not trusted. The message is for people, a line and further ones with particulars. */
+        /** The server is not trusted. The message has several lines: the reason, details, then remedies. */
         private static final class Rejection extends CertificateException {
             private static final long serialVersionUID = 1L;
-            /** Whether nothing else is to be tried with this server. */
+            /** Whether the client must not try another method with this server. */
             private final boolean isFinal;
             /** The certificate that the user can accept; empty if there is another objection. */
             private final transient Optional<UntrustedCertificate> acceptable;
@@ -7813,41 +7813,40 @@ public final class TokenRequest {
         }
 
         private void checkCaFile(String name) throws CommandException {
-            String objection = "this one has none that can be read";
+            String problem = "this file has no readable certificate";
             try {
                 if (!parse(files.read(Path.of(name), FileOrigin.USER, FilePurpose.TRUST, MAX_BYTES)).isEmpty()) {
                     return;
                 }
             } catch (NoSuchFileException | InvalidPathException e) {
-                objection = "there is no such file";
+                problem = "there is no such file";
             } catch (InputFiles.RefusedFileException e) {
-                objection = "this one " + reason(e);
+                problem = "this file " + reason(e);
             } catch (InterruptedIOException e) {
-                objection = reason(e);
+                problem = reason(e);
             } catch (IOException e) {
                 // a directory, or unreadable
             }
             throw new CommandException(ErrorCode.USAGE, ArgumentParser.PROGRAM + ": Invalid argument for -cafile: "
-                + printable(name)
-                + ".", "It takes a file with certificates of CAs (PEM); " + objection + ".");
+                + printable(name) + ".", "It takes a PEM file with certificates of CAs; " + problem + ".");
         }
 
-        /** Whether a host's name is needed for the check. */
+        /** Whether the check needs a host name. */
         boolean needsName(CertificateUse purpose) {
             return !skipsHostCheck || purpose == CertificateUse.BEARER_TOKEN;
         }
 
-        /** Makes ready for another login. */
-        void forget() {
+        /** Clears the rejection before another login. */
+        void reset() {
             rejection = Optional.empty();
         }
 
-        /** Why the server's certificate was rejected; empty if it was not, or not seen. */
+        /** Why the server's certificate was rejected; empty if it was accepted, or did not arrive. */
         Optional<String> rejection() {
             return rejection.map(Throwable::getMessage);
         }
 
-        /** Whether the rejection is one after which nothing else is to be tried. */
+        /** Whether the client must not try another method after the rejection. */
         boolean isFinal() {
             return rejection.filter(no -> no.isFinal).isPresent();
         }
@@ -7857,7 +7856,7 @@ public final class TokenRequest {
             try {
                 this.hostName = hostName;
                 this.use = use;
-                forget();
+                reset();
                 SSLContext context = SSLContext.getInstance("TLS");
                 context.init(new KeyManager[0], new TrustManager[] {this}, null);
                 SSLEngine engine = context.createSSLEngine(hostName, -1);
@@ -7873,7 +7872,7 @@ public final class TokenRequest {
             }
         }
 
-        /** Runs a task of TLS: how long it takes to judge a chain is up to the server. */
+        /** Runs a TLS task within the deadline, since the server determines how long the check of its chain takes. */
         void compute(Runnable task) throws IOException {
             deadline.await("the check of the server's certificate", () -> {
                 task.run();
@@ -7881,32 +7880,32 @@ public final class TokenRequest {
             });
         }
 
-        /** All of TLS 1.3; of TLS 1.2 those with ECDHE, so that who gets the server's key later reads no session of today. */
+        /** All suites of TLS 1.3, and those of TLS 1.2 with ECDHE: a stolen server key must not decrypt earlier sessions. */
         private static String[] withForwardSecrecy(String... suites) {
             List<String> chosen = new ArrayList<>();
             for (String suite : suites) {
-                if (suite.startsWith("TLS_ECDHE_") || !suite.contains("_WITH_")) { // TLS 1.3 names no key exchange
+                if (suite.startsWith("TLS_ECDHE_") || !suite.contains("_WITH_")) { // TLS 1.3: the name has no key exchange
                     chosen.add(suite);
                 }
             }
             return chosen.toArray(String[]::new);
         }
 
-        /** What went wrong with TLS, in Java's words; some versions of Java put the alert's name before them. */
+        /** Java's message for a TLS error, without the name of the alert that some versions of Java put before it. */
         static String reasonOfTls(SSLException e) {
             String words = String.valueOf(e.getMessage());
             int end = words.startsWith("(") ? words.indexOf(") ") : -1;
             return printable(end < 0 ? words : words.substring(end + 2));
         }
 
-        /** What a server lacks with which nothing could be agreed on: a line to follow the message, or none. */
+        /** A line for the case that client and server have no TLS version or cipher suite in common; else empty. */
         static String advice(SSLException e) {
             String alert = String.valueOf(e.getMessage());
-            return alert.endsWith("handshake_failure") || alert.endsWith("protocol_version") ? "\nto be set up by the pool's"
-                + " administrator: TLS 1.3, or TLS 1.2 with ECDHE and signatures by SHA-256 or better" : "";
+            return alert.endsWith("handshake_failure") || alert.endsWith("protocol_version") ? "\nThe pool's"
+                + " administrator must enable TLS 1.3, or TLS 1.2 with ECDHE and SHA-256 signatures or better." : "";
         }
 
-        /** Keeps the server from signing the handshake with a broken hash. It concerns signatures, and nothing else. */
+        /** Forbids signatures with a broken hash in the handshake, and restricts nothing else. */
         private static final class NoForgeableSignatures implements AlgorithmConstraints {
             @Override
             public boolean permits(Set<CryptoPrimitive> primitives, String algorithm, AlgorithmParameters parameters) {
@@ -7929,16 +7928,16 @@ public final class TokenRequest {
                 throws CertificateException {
             List<X509Certificate> path = List.of(chain[0]);
             try {
-                PresentedCertificates shown = new PresentedCertificates(chain);
-                path = shown.path();
-                TrustDecision judgement = judge(shown, path, keyType);
-                identify(judgement.path());
-                if (judgement.ground() == Trust.UNVERIFIED) {
+                PresentedCertificates presented = new PresentedCertificates(chain);
+                path = presented.path();
+                TrustDecision decision = decide(presented, path, keyType);
+                checkName(decision.path());
+                if (decision.trust() == Trust.UNVERIFIED) {
                     checkKnownHosts(path);
                 }
                 if (!needsName(use)) {
                     ui.warn(SKIP_HOST_CHECK + " is on (" + source(SKIP_HOST_CHECK)
-                        + "): the certificate may be another host's.");
+                        + "): not checking whether the certificate is for this host.");
                 }
             } catch (Rejection e) {
                 rejection = Optional.of(e);
@@ -7954,24 +7953,23 @@ public final class TokenRequest {
             }
         }
 
-        /** What a chain leads to: something that vouches for it, or only to its own last certificate. */
+        /** Whether a chain leads to a trust anchor, or only to its own last certificate. */
         private enum Trust { VERIFIED, UNVERIFIED }
 
-        /** The valid path that was found, and what stands at its end. */
-        private record TrustDecision(CertificatePath path, Trust ground) { }
+        private record TrustDecision(CertificatePath path, Trust trust) { }
 
-        /** @param path as far as it is shown */
-        private TrustDecision judge(PresentedCertificates shown, List<X509Certificate> path, String keyType)
+        /** @param path as far as the server sent it */
+        private TrustDecision decide(PresentedCertificates presented, List<X509Certificate> path, String keyType)
             throws CertificateException {
             if (!trustOptions.fingerprints().isEmpty()) {
-                return new TrustDecision(expected(shown, path), Trust.VERIFIED);
+                return new TrustDecision(byFingerprint(presented, path), Trust.VERIFIED);
             }
-            Optional<CertificatePath> vouched = byCas(shown, keyType);
-            return vouched.isPresent() ? new TrustDecision(vouched.get(), Trust.VERIFIED)
-                : new TrustDecision(byItself(shown, path), Trust.UNVERIFIED);
+            Optional<CertificatePath> byCas = byCas(presented, keyType);
+            return byCas.isPresent() ? new TrustDecision(byCas.get(), Trust.VERIFIED)
+                : new TrustDecision(byOwnEnd(presented, path), Trust.UNVERIFIED);
         }
 
-        private void identify(CertificatePath path) throws CertificateException {
+        private void checkName(CertificatePath path) throws CertificateException {
             if (needsName(use)) {
                 try {
                     path.checkName(hostName);
@@ -7979,23 +7977,24 @@ public final class TokenRequest {
                     List<String> lines = new ArrayList<>();
                     lines.add("the certificate is not for " + hostName + ": " + e.getMessage());
                     lines.addAll(description(path.certificates().get(0)));
-                    lines.add("to trust it: ask for the pool by a name that the certificate carries");
+                    lines.add("Check the host name. If it is right, the certificate lacks it, or this may be an attack.");
                     throw new Rejection(lines, false, Optional.empty(), e);
                 }
             }
         }
 
-        // ---- What the chain may lead to ----
+        // ---- Trust anchors ----
 
-        /** Where certificates are expected by their fingerprints, the path must lead to one of them. */
-        private CertificatePath expected(PresentedCertificates shown, List<X509Certificate> path) throws CertificateException {
+        /** With -fingerprint the path must lead to a certificate with one of the fingerprints. */
+        private CertificatePath byFingerprint(PresentedCertificates presented, List<X509Certificate> path)
+                throws CertificateException {
             Set<X509Certificate> expected = new LinkedHashSet<>();
-            for (X509Certificate certificate : shown.all()) {
+            for (X509Certificate certificate : presented.all()) {
                 if (trustOptions.fingerprints().contains(fingerprint(certificate))) {
                     expected.add(certificate);
                 }
             }
-            Optional<CertificatePath> found = shown.pathTo(expected);
+            Optional<CertificatePath> found = presented.pathTo(expected);
             if (found.isPresent()) {
                 return found.get();
             }
@@ -8007,29 +8006,31 @@ public final class TokenRequest {
         }
 
         /**
-         * The path to one of our CAs; the system's are not read unless needed. A chain that leads to one of the user's CAs, and
-         * is wrong in another way, is not the system's to forgive.
+         * The path to a configured CA, else to a CA of the system, whose file is read only if needed. If the chain leads to a
+         * configured CA but is invalid, the system's CAs do not make up for that.
          */
-        private Optional<CertificatePath> byCas(PresentedCertificates shown, String keyType) throws CertificateException {
+        private Optional<CertificatePath> byCas(PresentedCertificates presented, String keyType) throws CertificateException {
             sources.clear();
-            Optional<CertificatePath> path = shown.pathTo(new LinkedHashSet<>(ownCas()));
-            return path.isPresent() || !useSystemCas || trustOptions.caFile().isPresent() ? path : bySystemCas(shown, keyType);
+            Optional<CertificatePath> path = presented.pathTo(new LinkedHashSet<>(ownCas()));
+            return path.isPresent() || !useSystemCas || trustOptions.caFile().isPresent() ? path
+                : bySystemCas(presented, keyType);
         }
 
-        private Optional<CertificatePath> bySystemCas(PresentedCertificates shown, String keyType) throws CertificateException {
+        private Optional<CertificatePath> bySystemCas(PresentedCertificates presented, String keyType)
+                throws CertificateException {
             Optional<String> named = Optional.ofNullable(environment.get("SSL_CERT_FILE"));
             Optional<Path> bundle = Stream.concat(named.stream(), SYSTEM_BUNDLES.stream()).map(Path::of)
                 .filter(Files::isReadable).findFirst();
             List<X509Certificate> cas = bundle.map(file -> read(file,
                 named.filter(file.toString()::equals).isPresent() ? FileOrigin.USER : FileOrigin.DEFAULT)).orElse(List.of());
             if (!cas.isEmpty()) {
-                return shown.pathTo(new LinkedHashSet<>(cas));
+                return presented.pathTo(new LinkedHashSet<>(cas));
             }
             sources.add("Java's own CAs");
             X509TrustManager java = javasOwn();
-            Optional<CertificatePath> path = shown.pathTo(new LinkedHashSet<>(List.of(java.getAcceptedIssuers())));
-            if (path.isPresent()) { // Java has reservations about some of them (jdk.security.caDistrustPolicies)
-                java.checkServerTrusted(shown.all().toArray(X509Certificate[]::new), keyType);
+            Optional<CertificatePath> path = presented.pathTo(new LinkedHashSet<>(List.of(java.getAcceptedIssuers())));
+            if (path.isPresent()) { // Java distrusts some of them partly (jdk.security.caDistrustPolicies)
+                java.checkServerTrusted(presented.all().toArray(X509Certificate[]::new), keyType);
             }
             return path;
         }
@@ -8044,18 +8045,20 @@ public final class TokenRequest {
             }
         }
 
-        /** Looks away from what the chain leads to, and from nothing else. */
-        private CertificatePath byItself(PresentedCertificates shown, List<X509Certificate> path) throws CertificateException {
+        /** Checks everything but the trust anchor: the chain's own last certificate takes its place. */
+        private CertificatePath byOwnEnd(PresentedCertificates presented, List<X509Certificate> path)
+                throws CertificateException {
             if (use == CertificateUse.BEARER_TOKEN) {
-                throw untrusted(path, sources.isEmpty() ? "no CA is known" : "its CA is not known here", List.of("a bearer token"
-                    + " goes only to a server for which a CA vouches, or -fingerprint: whoever has it, can use it"),
-                    Optional.empty());
+                throw untrusted(path, sources.isEmpty() ? "no CA is configured" : "its CA is unknown",
+                    List.of("A bearer token goes only to a server that a CA or -fingerprint verifies.",
+                        "Name the CA's certificate: -cafile FILE, or AUTH_SSL_CLIENT_CAFILE."), Optional.empty());
             }
             if (trustOptions.caFile().isPresent()) {
-                throw untrusted(path, "its CA is not in the file of -cafile", List.of("to trust it: -cafile FILE with the"
-                    + " certificate of the pool's CA; or without -cafile, by an answer"), Optional.empty());
+                throw untrusted(path, "its CA is not in the file of -cafile", List.of(
+                    "Use -cafile with the certificate of the pool's CA, or omit it and answer the question in a terminal."),
+                    Optional.empty());
             }
-            return shown.pathTo(Set.of(path.get(path.size() - 1))).orElseThrow();
+            return presented.pathTo(Set.of(path.get(path.size() - 1))).orElseThrow();
         }
 
         /** Accepts the chain's last certificate if the user did, or if BOOTSTRAP_SSL_SERVER_TRUST is on. */
@@ -8165,7 +8168,7 @@ public final class TokenRequest {
                 return read(Path.of(trustOptions.caFile().get()), FileOrigin.USER);
             }
             List<X509Certificate> cas = new ArrayList<>();
-            // Of several files the last readable one counts, as in the original.
+            // Of several files the last readable one counts, as in HTCondor.
             Optional<Configuration.Setting> setting = configuration.find("AUTH_SSL_CLIENT_CAFILE");
             List<String> names = setting.map(list -> List.of(list.value().split(","))).orElse(List.of());
             for (int i = names.size() - 1; i >= 0 && cas.isEmpty(); i--) {
@@ -8196,10 +8199,10 @@ public final class TokenRequest {
             return cas.orElse(List.of());
         }
 
-        /** The certificates of a file; empty if it cannot be read, which is then among the sources. */
-        private Optional<List<X509Certificate>> read(Path file, FileOrigin origin, FilePurpose content) {
+        /** The certificates of a file; empty if it cannot be read. The sources list the file in both cases. */
+        private Optional<List<X509Certificate>> read(Path file, FileOrigin origin, FilePurpose purpose) {
             try {
-                return Optional.of(parse(files.read(file, origin, content, MAX_BYTES)));
+                return Optional.of(parse(files.read(file, origin, purpose, MAX_BYTES)));
             } catch (NoSuchFileException e) {
                 sources.add(file + " (no such file)");
             } catch (InputFiles.RefusedFileException e) {
@@ -8222,7 +8225,7 @@ public final class TokenRequest {
             }
         }
 
-        // ---- Words ----
+        // ---- Messages ----
 
         /** @param remedies whole sentences */
         private Rejection untrusted(List<X509Certificate> path, String reason, List<String> remedies,
@@ -8309,7 +8312,7 @@ public final class TokenRequest {
             return new Rejection(lines, true, Optional.empty(), new CertificateException());
         }
 
-        /** The first certificate of a chain, and the last one, which stands for its CA. */
+        /** The first certificate of a chain, and the last one, which represents its CA. */
         private static List<String> description(List<X509Certificate> path) {
             X509Certificate last = path.get(path.size() - 1);
             List<String> lines = new ArrayList<>(description(path.get(0)));
@@ -8326,7 +8329,7 @@ public final class TokenRequest {
                 "SHA-256: " + fingerprint(certificate));
         }
 
-        /** In the form of condor_ssl_fingerprint. */
+        /** SHA-256 as condor_ssl_fingerprint prints it. */
         static String fingerprint(X509Certificate certificate) {
             try {
                 return HexFormat.ofDelimiter(":").formatHex(KeyDerivation.sha256().digest(certificate.getEncoded()));
@@ -8342,7 +8345,7 @@ public final class TokenRequest {
 
         @Override
         public void checkServerTrusted(X509Certificate[] chain, String keyType) throws CertificateException {
-            throw new CertificateException("a certificate is judged only together with its connection");
+            throw new CertificateException("a certificate cannot be checked without its connection");
         }
 
         @Override
@@ -10218,7 +10221,7 @@ public final class TokenRequest {
 
         private SecureChannel negotiate(int command) throws IOException, CommandException {
             List<MethodFailure> tried = new ArrayList<>();
-            trust.forget();
+            trust.reset();
             for (ConnectionAttempt attempt : plan.attempts()) {
                 if (!trust.isFinal() && suffices(attempt)) {
                     Optional<SecureChannel> channel = attempt(attempt, command, tried);

@@ -369,7 +369,7 @@ end_old_pool() {
   local trust=(-cafile "$MADE/root-rsa2048.pem")
   old_pool -Djdk.tls.server.SignatureSchemes=rsa_pkcs1_sha1 -- --tls TLSv1.2
   refuses cm.pool.test "${trust[@]}"
-  says 'signatures by SHA-256 or better'
+  says 'SHA-256 signatures or better'
   old_pool -Djdk.tls.server.SignatureSchemes=rsa_pkcs1_sha256 -- --tls TLSv1.2
   trusts cm.pool.test "${trust[@]}"
   old_pool -- --tls TLSv1.1

@@ -351,7 +351,7 @@ bearer_token() {
   export BEARER_TOKEN=eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5pbnZhbGlkIn0.c2lnbmF0dXJl
   line "$POOL_CA" >"$KNOWN_HOSTS"
   is_trusted -debug:D_SECURITY
-  says "$kept" 'a bearer token goes only to a server' 'Authenticated with SSL as '
+  says "$kept" 'A bearer token goes only to a server' 'Authenticated with SSL as '
   rm "$KNOWN_HOSTS"
   _CONDOR_BOOTSTRAP_SSL_SERVER_TRUST=true is_trusted -debug:D_SECURITY
   says "$kept" 'Authenticated with SSL as '
