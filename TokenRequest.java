@@ -7739,6 +7739,8 @@ public final class TokenRequest {
         private static final Pattern HASHED = Pattern.compile("[0-9a-f]{8}\\.[0-9]+");
         /** Size of a file of CAs: the public ones take a quarter of a megabyte. */
         private static final int MAX_BYTES = 1 << 23;
+        /** Longest subject in the question, so that its line fits into 80 columns. */
+        private static final int MAX_SUBJECT = 69;
         private static final String BOOTSTRAP = "BOOTSTRAP_SSL_SERVER_TRUST";
         private static final String PROMPT = "BOOTSTRAP_SSL_SERVER_TRUST_PROMPT_USER";
         private static final String SKIP_HOST_CHECK = "SSL_SKIP_HOST_CHECK";
@@ -8149,15 +8151,16 @@ public final class TokenRequest {
         private List<String> question(UntrustedCertificate untrusted) throws CertificateException {
             X509Certificate certificate = untrusted.certificate();
             boolean isCa = untrusted.isCa();
+            String subject = CertificatePath.subject(certificate);
             return List.of(
-                hostName + (isCa ? " has a certificate from a CA that is not trusted here."
-                    : " has a certificate that no trusted CA signed."),
-                "  " + (isCa ? "CA:      " : "Subject: ") + CertificatePath.subject(certificate),
+                hostName + (isCa ? " has a certificate of an unknown CA." : " has a certificate that no known CA signed."),
+                "  " + (isCa ? "CA:      " : "Subject: ")
+                    + (subject.length() > MAX_SUBJECT ? subject.substring(0, MAX_SUBJECT - 3) + "..." : subject),
                 "  SHA-256: " + fingerprint(certificate),
                 "The administrator reads this fingerprint on " + (isCa ? "the central manager" : hostName) + ":",
                 "  condor_ssl_fingerprint " + (isCa ? "$(condor_config_val TRUST_DOMAIN_CAFILE)"
                     : "FILE  (see condor_config_val AUTH_SSL_SERVER_CERTFILE)"),
-                "Trust this " + (isCa ? "CA" : "certificate") + " for " + hostName + " now and in the future?",
+                "Trust this " + (isCa ? "CA" : "certificate") + " for " + hostName + " from now on?",
                 "Please type 'yes', 'no' or the fingerprint:");
         }
 

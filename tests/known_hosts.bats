@@ -208,9 +208,9 @@ load trust
     echo "$words" >>words
   done
   diff words - <<'END'
-has a certificate that no trusted CA signed.
+has a certificate that no known CA signed.
   condor_ssl_fingerprint FILE  (see condor_config_val AUTH_SSL_SERVER_CERTFILE)
-has a certificate that no trusted CA signed.
+has a certificate that no known CA signed.
   condor_ssl_fingerprint FILE  (see condor_config_val AUTH_SSL_SERVER_CERTFILE)
 END
 }
