@@ -1942,6 +1942,20 @@ public final class TokenRequest {
      * @param fingerprints if there are any, its chain must hold one of these, and nothing else is trusted
      */
     record TrustOptions(Optional<String> caFile, Set<String> fingerprints) {
+        /**
+         * A SHA-256 fingerprint as 32 pairs of lower-case hex digits with colons.
+         *
+         * @param text such pairs with or without colons, alone or behind what openssl and condor_ssl_fingerprint print
+         *             before them: the hash, or a host of known_hosts
+         * @return empty if the text is not a fingerprint
+         */
+        static Optional<String> fingerprint(String text) {
+            Matcher form = Pattern.compile("(?:SHA-256: |(?i:sha256 Fingerprint=)|[^!\\s]\\S* SSL )?"
+                + "([0-9A-Fa-f]{2}(?::?[0-9A-Fa-f]{2}){31})").matcher(text.strip());
+            return form.matches() ? Optional.of(form.group(1).toLowerCase(Locale.ROOT).replace(":", "")
+                .replaceAll("(..)(?!$)", "$1:")) : Optional.empty();
+        }
+
         /** The option that says so; empty if none does. */
         Optional<String> option() {
             return !fingerprints.isEmpty() ? Optional.of("-fingerprint") : caFile.map(file -> "-cafile");
@@ -1955,8 +1969,12 @@ public final class TokenRequest {
 
         void warn(String text);
 
-        /** Asks a question, to be answered by yes or no; empty if nobody is there to answer. */
-        Optional<Boolean> confirm(List<String> question);
+        /**
+         * Asks a question at the terminal, and repeats its last line until the answer is valid.
+         *
+         * @return the answer; empty without a terminal, and at the end of input
+         */
+        Optional<String> ask(List<String> question, Predicate<String> isValid);
 
         /**
          * A credential goes out, or is used to log in.
@@ -2739,9 +2757,6 @@ public final class TokenRequest {
         /** What stands between {@code -debug} and its flags. */
         private static final String SEPARATOR = ":";
         private static final Duration DEFAULT_TIMEOUT = Duration.ofHours(1);
-        /** A fingerprint, alone or as openssl and condor_ssl_fingerprint print it: with its kind, or with a host. */
-        private static final Pattern FINGERPRINT = Pattern.compile(
-            "(?:SHA-256: |(?i:sha256 Fingerprint=)|[^!\\s]\\S* SSL )?([0-9A-Fa-f]{2}(?::?[0-9A-Fa-f]{2}){31})");
 
         /** The parts of the help. */
         private enum HelpSection {
@@ -2945,11 +2960,11 @@ public final class TokenRequest {
 
             /** A fingerprint in its usual form; HTCondor's tools print words before it. */
             private static String fingerprint(String value) throws CommandException {
-                Matcher form = FINGERPRINT.matcher(value.strip());
-                check(form.matches(), Option.FINGERPRINT, value,
+                Optional<String> parsed = TrustOptions.fingerprint(value);
+                check(parsed.isPresent(), Option.FINGERPRINT, value,
                     "It takes a SHA-256 fingerprint, 32 bytes in hex, such as 8a:ad:4e:..., which condor_ssl_fingerprint"
                     + " prints.");
-                return form.group(1).toLowerCase(Locale.ROOT).replace(":", "").replaceAll("(..)(?!$)", "$1:");
+                return parsed.get();
             }
 
             private FilePermissions owned(String value) throws CommandException {
@@ -5999,13 +6014,13 @@ public final class TokenRequest {
     // ==== 9. Protocol: numbers, names and limits, each with its source ====
 
     /**
-     * The vocabulary of the protocol. File names are those of HTCondor's own source, below {@code src/}; "seen" means
-     * seen on live pools of 23.9.6 and 25.14.1.
+     * The constants of the protocol. File names are those of HTCondor's own source, below {@code src/}; "seen" means
+     * observed on live pools of 23.9.6 and 25.14.1.
      */
     static final class Protocol {
         private Protocol() { }
 
-        /** TCP port of a collector when none is named. condor_includes/condor_network.h, COLLECTOR_PORT */
+        /** Default TCP port of a collector. condor_includes/condor_network.h, COLLECTOR_PORT */
         static final int COLLECTOR_PORT = 9618;
 
         // Commands. condor_includes/condor_commands.h
@@ -6028,15 +6043,15 @@ public final class TokenRequest {
         // Packets. condor_io/reli_sock.cpp, condor_io/buffers.cpp
         /** 1 byte end flag, then the length of the body, 4 bytes big-endian. */
         static final int HEADER_BYTES = 5;
-        /** Servers take 0 as "more follows", 1 to 10 as "last", and drop the connection on anything else (seen). */
+        /** Servers read 0 as "more follows", 1 to 10 as "last", and drop the connection on any other value (seen). */
         static final int END_FLAG_MAX = 10;
-        /** Largest body, bytes. A length above this ends the connection before anything is allocated. */
+        /** Largest body, bytes. The reader checks the length before it allocates, and ends the connection above this. */
         static final int BODY_MAX_BYTES = 1 << 20;
-        /** Largest message, bytes, with all that its packets take: our own bound, the framing has none. */
+        /** Largest message, bytes, including headers, IVs and tags: our own limit, CEDAR has none. */
         static final int MESSAGE_MAX_BYTES = 4 << 20;
-        /** Most attributes of one ad: our own bound. */
+        /** Most attributes of one ad: our own limit. */
         static final int AD_MAX_ATTRIBUTES = 10_000;
-        /** The one-byte string that stands for "no string". condor_io/stream.cpp */
+        /** The one-byte string that encodes a null string. condor_io/stream.cpp */
         static final int NULL_STRING = 0xAD;
 
         // AES-256-GCM. condor_io/condor_crypt_aesgcm.cpp
@@ -6073,11 +6088,11 @@ public final class TokenRequest {
             zF7nVg3kmCj6t2bCrYwLLAr7Q1w4LbXS/zaorq1YIEcKmtRdeYVvXi7OiUvSUHkp3PJvfQnwAo8axNlx9IIMX1Rxfp3Nq+shX2FlXerU
             tyw9O19m+kswuFiI1i+s1BKcEwSRn2mtbYwsQ9nOXNsx1FgDUsc2K42At+8bul1nZmCpRHZFAvkdHTxUkQwIi8y3KxGUil4aHc0ENpwX
             0piATCFueiaQuMDpcDYzANCS3yT7jA==""";
-        /** Who knows the pool password, since 23.9; and before, with the domain behind it. condor_auth.h */
+        /** User name of PASSWORD logins, since 23.9; before that, the domain follows the name. condor_auth.h */
         static final String PASSWORD_USER = "condor@password";
         static final String OLD_PASSWORD_USER = "condor_pool@";
 
-        /** With what the key files on disk are scrambled. condor_utils/store_cred.cpp, simple_scramble */
+        /** HTCondor XORs key files on disk with this. condor_utils/store_cred.cpp, simple_scramble */
         static final byte[] SCRAMBLE = {(byte) 0xDE, (byte) 0xAD, (byte) 0xBE, (byte) 0xEF};
 
         // Replies to the two token commands. condor_daemon_core.V6/daemon_core_main.cpp
@@ -6088,14 +6103,14 @@ public final class TokenRequest {
         static final int ERROR_DISABLED = 44;
 
         /**
-         * The version that we announce. Servers parse the form and adapt to the number, so it names the release whose
-         * behaviour we have. condor_utils/condor_version.cpp
+         * The version that we announce. Servers parse it and adapt to the number, so it names the release that we behave
+         * like. condor_utils/condor_version.cpp
          */
         static final String VERSION = "$CondorVersion: 25.0.0 2025-09-01 BuildID: TokenRequest $";
     }
 
     /**
-     * A way to authenticate: its bit and word on the wire and its name in the configuration.
+     * An authentication method: its bit and word on the wire, and its name in the configuration.
      * condor_includes/condor_auth.h, condor_io/condor_secman.cpp
      */
     enum AuthMethod {
@@ -6120,7 +6135,7 @@ public final class TokenRequest {
         }
 
         /**
-         * The method of a word in a configuration or a policy, in any spelling that HTCondor takes; empty if unknown.
+         * The method with this name in a configuration or a policy, in any spelling that HTCondor accepts; empty if unknown.
          */
         static Optional<AuthMethod> named(String word) {
             String name = switch (word.toUpperCase(Locale.ROOT)) {
@@ -6131,7 +6146,7 @@ public final class TokenRequest {
             return Arrays.stream(values()).filter(method -> method.name().equals(name)).findFirst();
         }
 
-        /** Whether it shows that the server is the one we mean: by a certificate, or by a key that both know. */
+        /** Whether it authenticates the server: by a certificate, or by a shared key. */
         boolean provesServer() {
             return switch (this) {
                 case SSL, SCITOKENS, PASSWORD, KERBEROS, TOKEN -> true;
@@ -6139,7 +6154,7 @@ public final class TokenRequest {
             };
         }
 
-        /** What of ours a login by it uses that others could use as well; empty if there is nothing. */
+        /** The reusable secret that a login by this method sends or uses; empty if there is none. */
         Optional<String> credential() {
             return switch (this) {
                 case SCITOKENS -> Optional.of("bearer token");
@@ -6148,31 +6163,31 @@ public final class TokenRequest {
             };
         }
 
-        /** The method of a bit that the server chose; empty if it is not exactly one known bit. */
+        /** The method with this bit, which the server chose; empty if it is not exactly one known bit. */
         static Optional<AuthMethod> fromWire(long bit) {
             return Arrays.stream(values()).filter(method -> method.bit == bit).findFirst();
         }
     }
 
     /**
-     * The peer sent what the protocol forbids, or what does not decrypt: the connection is over, nothing is to be
-     * trusted.
+     * The peer broke the protocol, or sent bytes that do not decrypt. The caller closes the connection and discards all
+     * that it received.
      */
     static final class ProtocolViolation extends IOException {
         private static final long serialVersionUID = 1L;
 
-        ProtocolViolation(String what) {
-            super(what);
+        ProtocolViolation(String message) {
+            super(message);
         }
     }
 
     // ==== 10. ClassAd: attribute lists, the content of requests and replies ====
 
     /**
-     * The part of the ClassAd language that the token commands exchange: attributes whose values are one literal.
-     * Names are case-insensitive and keep their order; other expressions are kept as text and have no typed value.
+     * A ClassAd, as far as the token commands use the language: attributes whose values are one literal. Names are
+     * case-insensitive and keep their order. Other expressions stay text and have no typed value.
      *
-     * <p>Strings have a single escape: {@code \"} stands for a quote, every other backslash is an ordinary character
+     * <p>Strings have a single escape: {@code \"} is a quote; every other backslash is an ordinary character
      * (old ClassAd syntax, condor_utils/compat_classad.cpp).
      */
     static final class ClassAd {
@@ -6198,7 +6213,7 @@ public final class TokenRequest {
             return putExpression(name, Boolean.toString(value));
         }
 
-        /** Sets an attribute from its text; a later one of the same name wins. */
+        /** Sets an attribute to an expression; replaces an attribute of the same name. */
         ClassAd putExpression(String name, String expression) {
             String previous = names.put(name, name);
             if (previous != null) {
@@ -6208,7 +6223,7 @@ public final class TokenRequest {
             return this;
         }
 
-        /** Adds what one wire string {@code Name = value} says. */
+        /** Adds the attribute of one wire string, {@code Name = value}. */
         void parse(String assignment) throws ProtocolViolation {
             int equals = assignment.indexOf('=');
             String name = equals < 0 ? "" : assignment.substring(0, equals).strip();
@@ -6218,31 +6233,31 @@ public final class TokenRequest {
             putExpression(name, assignment.substring(equals + 1).strip());
         }
 
-        /** The text of an attribute's value, as it stands on the wire. */
+        /** The text of an attribute's value, as on the wire. */
         Optional<String> expression(String name) {
             return Optional.ofNullable(names.get(name)).map(expressions::get);
         }
 
-        /** The value of a string attribute; empty if it is missing or not a string. */
+        /** The value of a string attribute; empty if the attribute is missing or not a string. */
         Optional<String> string(String name) {
             return expression(name)
                 .filter(text -> text.length() >= 2 && text.startsWith("\"") && text.endsWith("\""))
                 .map(text -> text.substring(1, text.length() - 1).replace("\\\"", "\""));
         }
 
-        /** The value of an integer attribute; empty if it is missing or not an integer of 64 bits. */
+        /** The value of an integer attribute; empty if the attribute is missing or not an integer of at most 18 digits. */
         OptionalLong integer(String name) {
             Optional<String> digits = expression(name)
                 .filter(text -> NumericAddress.isNumber(text.startsWith("-") ? text.substring(1) : text, 18));
             return digits.isPresent() ? OptionalLong.of(Long.parseLong(digits.get())) : OptionalLong.empty();
         }
 
-        /** Whether the attribute is there and is {@code false}. */
+        /** Whether the attribute exists and is {@code false}. */
         boolean isFalse(String name) {
             return expression(name).filter("false"::equalsIgnoreCase).isPresent();
         }
 
-        /** Whether the attribute is there and is {@code true}. */
+        /** Whether the attribute exists and is {@code true}. */
         boolean isTrue(String name) {
             return expression(name).filter("true"::equalsIgnoreCase).isPresent();
         }
@@ -6251,7 +6266,7 @@ public final class TokenRequest {
             return expressions.isEmpty();
         }
 
-        /** The attributes as they are shown: of a long list the first. */
+        /** The first attributes as printable text, for debug output. */
         List<String> shown() {
             List<String> all = assignments();
             Stream<String> first = all.stream().limit(SHOWN_ATTRIBUTES).map(TokenRequest::printable);
@@ -6268,8 +6283,8 @@ public final class TokenRequest {
     // ==== 11. Message: integers, strings and ads as bytes ====
 
     /**
-     * Builds one message. The form of a string depends on whether the stream encrypts at the moment of writing
-     * (condor_io/stream.cpp), so a message is made by {@link CedarStream#message()}, never out of context.
+     * Builds one message. The encoding of a string depends on whether the stream encrypts at the moment of writing
+     * (condor_io/stream.cpp), so only {@link CedarStream#message()} creates messages.
      */
     static final class Message {
         private final ByteArrayOutputStream bytes = new ByteArrayOutputStream(512);
@@ -6295,18 +6310,18 @@ public final class TokenRequest {
             return this;
         }
 
-        /** Bytes as they are. */
+        /** Bytes without a length. */
         Message raw(byte[] value) {
             bytes.writeBytes(value);
             return this;
         }
 
-        /** Bytes behind their length. */
+        /** The length, then the bytes. */
         Message counted(byte[] value) {
             return number(value.length).raw(value);
         }
 
-        /** An ad: the number of attributes, each as a string, then two empty strings, once the types of the ad. */
+        /** An ad: the number of attributes, each as a string, then two empty strings (formerly the types of the ad). */
         Message ad(ClassAd ad) {
             List<String> assignments = ad.assignments();
             number(assignments.size());
@@ -6319,19 +6334,19 @@ public final class TokenRequest {
         }
     }
 
-    /** Reads one message. Every length is checked against what is there before it is used. */
+    /** Reads one message. It checks every length against the bytes that remain before it uses the length. */
     static final class MessageReader {
         private final ByteBuffer bytes;
         private final boolean encrypted;
-        private final String what;
+        private final String label;
 
         /**
-         * @param what what the message is, for complaints
+         * @param label what the message is, for error messages
          */
-        MessageReader(byte[] bytes, boolean encrypted, String what) {
+        MessageReader(byte[] bytes, boolean encrypted, String label) {
             this.bytes = ByteBuffer.wrap(bytes);
             this.encrypted = encrypted;
-            this.what = what;
+            this.label = label;
         }
 
         long number() throws ProtocolViolation {
@@ -6341,7 +6356,7 @@ public final class TokenRequest {
             return bytes.getLong();
         }
 
-        /** A number that must lie within the bounds. */
+        /** A number from min to max. */
         int number(int min, int max) throws ProtocolViolation {
             long value = number();
             if (value < min || value > max) {
@@ -6351,7 +6366,7 @@ public final class TokenRequest {
         }
 
         /**
-         * A string; one that the server says is none counts as empty. No UTF-8 text begins with the byte that says so.
+         * A string; a null string counts as empty. Its byte cannot be confused with text: no UTF-8 text begins with it.
          */
         String string() throws ProtocolViolation {
             int length = encrypted ? number(1, bytes.remaining()) : 0;
@@ -6361,7 +6376,7 @@ public final class TokenRequest {
             }
             byte[] text = raw(encrypted ? length : lengthToNul());
             if (text[text.length - 1] != 0) {
-                throw violation("holds a string without its end");
+                throw violation("holds a string without a final NUL");
             }
             return new String(text, 0, text.length - 1, UTF_8);
         }
@@ -6384,7 +6399,7 @@ public final class TokenRequest {
             return value;
         }
 
-        /** Bytes behind their length. */
+        /** A length, then so many bytes. */
         byte[] counted() throws ProtocolViolation {
             return raw(number(0, bytes.remaining()));
         }
@@ -6394,8 +6409,8 @@ public final class TokenRequest {
             ClassAd ad = new ClassAd();
             for (int i = 0; i < count; i++) {
                 String assignment = string();
-                // A private attribute is announced by this marker and follows as a string of its own
-                // (condor_utils/classad_oldnew.cpp, SECRET_MARKER); the two count once.
+                // This marker precedes a private attribute, which follows as a string of its own
+                // (condor_utils/classad_oldnew.cpp, SECRET_MARKER). The count includes the pair once.
                 ad.parse(assignment.equals("ZKM") ? string() : assignment);
             }
             string();
@@ -6403,30 +6418,31 @@ public final class TokenRequest {
             return ad;
         }
 
-        /** Whether everything has been read. */
+        /** Whether the whole message has been read. */
         boolean atEnd() {
             return !bytes.hasRemaining();
         }
 
-        /** Checks that nothing is left over: HTCondor too fails a message that was not read whole. */
+        /** Checks that the whole message has been read; HTCondor checks this, too. */
         void end() throws ProtocolViolation {
             if (!atEnd()) {
-                throw violation("has " + bytes.remaining() + " bytes too many");
+                throw violation("is " + bytes.remaining() + " bytes too long");
             }
         }
 
-        ProtocolViolation violation(String complaint) {
-            return new ProtocolViolation("the server's " + what + " " + complaint);
+        /** @param problem a verb and its object */
+        ProtocolViolation violation(String problem) {
+            return new ProtocolViolation("the server's " + label + " " + problem);
         }
     }
 
     // ==== 12. CedarStream: messages over TCP, first in the clear, then encrypted ====
 
-    /** A TCP connection in which no read or write outlasts one fixed moment. */
+    /** A TCP connection with one deadline for all its reads and writes. */
     static final class Connection implements Closeable {
-        /** How long a read waits before it looks at the clock again, milliseconds. */
-        private static final int GLANCE_MILLIS = 1000;
-        /** What finds room in a socket's buffer, though the peer reads nothing; a whole exchange usually takes less. */
+        /** Interval at which a waiting read checks the clock, milliseconds. */
+        private static final int CLOCK_CHECK_MILLIS = 1000;
+        /** So many bytes fit into a socket's buffer even if the peer reads nothing; most exchanges send less. */
         private static final int BUFFERED_BYTES = 8 * 1024;
         private final Socket socket;
         private final PushbackInputStream incoming;
@@ -6440,7 +6456,7 @@ public final class TokenRequest {
             this.deadline = deadline;
         }
 
-        /** Connects to one address, or to the first of several that takes it. */
+        /** Connects to the address, or to the first of several that accepts. */
         static Connection open(List<InetSocketAddress> addresses, InstantSource clock, Deadline deadline) throws IOException {
             Socket socket = addresses.size() == 1 ? open(addresses.get(0), deadline.within(Deadline.CONNECTION), clock)
                 : new HappyEyeballs(addresses, clock, deadline).run();
@@ -6453,11 +6469,11 @@ public final class TokenRequest {
             return socket;
         }
 
-        /** Connects, or closes the socket and says where it would not connect to. */
+        /** Connects, or closes the socket and throws an exception that names the address. */
         static void connect(Socket socket, InetSocketAddress address, int millis) throws IOException {
             try {
                 if (millis <= 0) {
-                    throw new SocketTimeoutException("out of time"); // for Java, 0 is for ever
+                    throw new SocketTimeoutException("out of time"); // in Java, 0 means no limit
                 }
                 socket.connect(address, millis);
             } catch (IOException e) {
@@ -6467,13 +6483,13 @@ public final class TokenRequest {
             }
         }
 
-        /** One that somebody else has made. */
+        /** A connection over a socket that is connected already. */
         static Connection accepted(Socket socket, InstantSource clock, Instant deadline) throws IOException {
             socket.setTcpNoDelay(true);
             return new Connection(socket, new PushbackInputStream(socket.getInputStream()), clock, deadline);
         }
 
-        /** The same with another deadline. */
+        /** The same connection with another deadline. */
         Connection until(Instant later) {
             return new Connection(socket, incoming, clock, later);
         }
@@ -6482,12 +6498,12 @@ public final class TokenRequest {
             return (InetSocketAddress) socket.getRemoteSocketAddress();
         }
 
-        /** Our end, on the network by which the peer is reached. */
+        /** Our address on the network that leads to the peer. */
         InetAddress localAddress() {
             return socket.getLocalAddress();
         }
 
-        /** Whether a read would find something at once, be it the end. */
+        /** Whether a read would return at once, with a byte or with the end of the stream. */
         boolean hasInput() throws IOException {
             socket.setSoTimeout(1);
             try {
@@ -6501,7 +6517,7 @@ public final class TokenRequest {
             }
         }
 
-        /** Where to write to. Java's writes know no deadline, so those that may have to wait are made by another thread. */
+        /** Java's socket writes have no timeout, so writes that may block run in another thread. */
         OutputStream output() throws IOException {
             return new FilterOutputStream(socket.getOutputStream()) {
                 private int written;
@@ -6534,10 +6550,10 @@ public final class TokenRequest {
                     long millis = Duration.between(clock.instant(), deadline).toMillis();
                     while (millis > 0 && clock.instant().isBefore(deadline)) {
                         try {
-                            socket.setSoTimeout((int) Math.min(millis, GLANCE_MILLIS));
+                            socket.setSoTimeout((int) Math.min(millis, CLOCK_CHECK_MILLIS));
                             return in.read(into, offset, length);
                         } catch (SocketTimeoutException e) {
-                            millis -= GLANCE_MILLIS;
+                            millis -= CLOCK_CHECK_MILLIS;
                         }
                     }
                     throw new SocketTimeoutException("out of time");
@@ -6545,7 +6561,7 @@ public final class TokenRequest {
             };
         }
 
-        /** Ends the connection. What has been received stays received, so a failure to close is no failure of ours. */
+        /** Closes the socket and ignores errors: data that has been received is not affected. */
         @Override
         public void close() {
             try {
@@ -6557,18 +6573,18 @@ public final class TokenRequest {
     }
 
     /**
-     * Connects to several addresses of one daemon, as in RFC 8305: the next attempt begins when the last one has had 250 ms
-     * or one has failed. The first that succeeds wins; the others are closed.
+     * Connects to several addresses of one daemon, as in RFC 8305: the next attempt starts 250 ms after the last one, or as
+     * soon as one fails. The first that succeeds wins; the others are closed.
      */
     private static final class HappyEyeballs {
         private static final int PAUSE_MILLIS = 250;
         private final List<InetSocketAddress> addresses;
         private final InstantSource clock;
         private final Deadline deadline;
-        private final BlockingQueue<Arrival> ended = new LinkedBlockingQueue<>();
+        private final BlockingQueue<Attempt> ended = new LinkedBlockingQueue<>();
 
-        /** An attempt that has ended; a complaint if it has failed. */
-        private record Arrival(Socket socket, Optional<String> complaint) { }
+        /** An attempt that has ended, with the error if it failed. */
+        private record Attempt(Socket socket, Optional<String> error) { }
 
         HappyEyeballs(List<InetSocketAddress> addresses, InstantSource clock, Deadline deadline) {
             this.addresses = addresses;
@@ -6577,58 +6593,58 @@ public final class TokenRequest {
         }
 
         Socket run() throws IOException {
-            List<Socket> losers = new ArrayList<>();
-            List<String> complaints = new ArrayList<>();
+            List<Socket> sockets = new ArrayList<>();
+            List<String> errors = new ArrayList<>();
             try {
                 for (long millis = deadline.left().toMillis(); millis > 0 && !deadline.isOver()
-                        && complaints.size() < addresses.size(); ) {
-                    if (losers.size() < addresses.size()) {
-                        losers.add(begin(addresses.get(losers.size())));
+                        && errors.size() < addresses.size(); ) {
+                    if (sockets.size() < addresses.size()) {
+                        sockets.add(start(addresses.get(sockets.size())));
                     }
-                    Arrival attempt = ended.poll(Math.min(millis, PAUSE_MILLIS), TimeUnit.MILLISECONDS);
+                    Attempt attempt = ended.poll(Math.min(millis, PAUSE_MILLIS), TimeUnit.MILLISECONDS);
                     if (attempt == null) {
                         millis -= PAUSE_MILLIS;
-                    } else if (attempt.complaint().isEmpty()) {
-                        losers.remove(attempt.socket());
+                    } else if (attempt.error().isEmpty()) {
+                        sockets.remove(attempt.socket());
                         return attempt.socket();
                     } else {
-                        complaints.add(attempt.complaint().get());
+                        errors.add(attempt.error().get());
                     }
                 }
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
             } finally {
-                for (Socket loser : losers) {
-                    loser.close();
+                for (Socket socket : sockets) {
+                    socket.close();
                 }
             }
-            int silent = addresses.size() - complaints.size();
-            throw new ConnectException(complaints.isEmpty() ? "any of " + silent + " addresses in time"
-                : String.join("; ", printable(complaints))
-                + (silent > 0 ? "; nor to " + silent + " more in time" : ""));
+            int unanswered = addresses.size() - errors.size();
+            throw new ConnectException(errors.isEmpty() ? "any of " + unanswered + " addresses in time"
+                : String.join("; ", printable(errors))
+                + (unanswered > 0 ? "; nor to " + unanswered + " more in time" : ""));
         }
 
-        private Socket begin(InetSocketAddress address) {
+        private Socket start(InetSocketAddress address) {
             Socket socket = new Socket();
             int millis = (int) Duration.between(clock.instant(), deadline.within(Deadline.CONNECTION)).toMillis();
-            Thread attempt = new Thread(() -> ended.add(end(socket, address, millis)), "connect");
+            Thread attempt = new Thread(() -> ended.add(attempt(socket, address, millis)), "connect");
             attempt.setDaemon(true);
             attempt.start();
             return socket;
         }
 
-        private static Arrival end(Socket socket, InetSocketAddress address, int millis) {
+        private static Attempt attempt(Socket socket, InetSocketAddress address, int millis) {
             try {
                 Connection.connect(socket, address, millis);
-                return new Arrival(socket, Optional.empty());
+                return new Attempt(socket, Optional.empty());
             } catch (IOException | RuntimeException | Error e) {
-                return new Arrival(socket, Optional.of(String.valueOf(e.getMessage()))); // nobody else would hear of it
+                return new Attempt(socket, Optional.of(String.valueOf(e.getMessage()))); // this thread has no other way to report
             }
         }
     }
 
     /**
-     * HTCondor's message stream, CEDAR. It knows packets, their encryption and its start, and nothing of what is said.
+     * HTCondor's message stream, CEDAR: splits messages into packets, and encrypts them once there is a key.
      *
      * <pre>
      *  0        1                    5
@@ -6637,9 +6653,9 @@ public final class TokenRequest {
      * +--------+--------------------+----------------------------------------------------------+
      * </pre>
      *
-     * Invariant: every byte that passes in the clear, in either direction, is in the digest of its direction; the first
-     * sealed packet of each direction authenticates both digests, so nothing said before encryption can have been
-     * altered (condor_io/reli_sock.cpp, condor_io/condor_crypt_aesgcm.cpp).
+     * Invariant: the digest of each direction covers every byte that passed in the clear in that direction. The first
+     * encrypted packet of each direction authenticates both digests, so an alteration of the clear part is detected
+     * (condor_io/reli_sock.cpp, condor_io/condor_crypt_aesgcm.cpp).
      */
     static final class CedarStream {
         private final InputStream in;
@@ -6648,8 +6664,8 @@ public final class TokenRequest {
         private final DebugLog trace;
         private final Transcript sent = new Transcript();
         private final Transcript received = new Transcript();
-        private Optional<AesGcmCipher> cipher = Optional.empty();
-        private Optional<AesGcmCipher> opening = Optional.empty();
+        private Optional<AesGcmCipher> encryption = Optional.empty();
+        private Optional<AesGcmCipher> decryption = Optional.empty();
 
         CedarStream(InputStream in, OutputStream out, SecureRandom random, DebugLog trace) {
             this.in = in;
@@ -6658,18 +6674,18 @@ public final class TokenRequest {
             this.trace = trace;
         }
 
-        /** Whether messages are sealed by now. */
+        /** Whether the stream encrypts now. */
         boolean encrypted() {
-            return cipher.isPresent();
+            return encryption.isPresent();
         }
 
-        /** A new message, in the form that the stream has now. */
+        /** A new message, in the encoding that the stream uses now. */
         Message message() {
             return new Message(encrypted());
         }
 
         /**
-         * Seals everything from the next message on, in both directions.
+         * Encrypts everything from the next message on, in both directions.
          *
          * @param key 32 bytes
          */
@@ -6678,57 +6694,57 @@ public final class TokenRequest {
             byte[] theirs = received.digest();
             byte[] iv = new byte[Protocol.IV_BYTES];
             random.nextBytes(iv);
-            cipher = Optional.of(new AesGcmCipher(key, iv, concat(ours, theirs)));
-            opening = Optional.of(new AesGcmCipher(key, new byte[0], concat(theirs, ours)));
+            encryption = Optional.of(new AesGcmCipher(key, iv, concat(ours, theirs)));
+            decryption = Optional.of(new AesGcmCipher(key, new byte[0], concat(theirs, ours)));
         }
 
         /**
-         * Sends a message as one packet: some servers drop a stranger who sends it in several
+         * Sends a message as one packet: some servers drop a client that is not authenticated yet and sends several
          * (SEC_USE_LOW_DATA_MODE, seen on 25.14.1).
          */
         void send(Message message) throws IOException {
             send(message.toBytes(), 1);
         }
 
-        /** Sends a packet of a message; the end is 1 if it is the last, else 0. */
+        /** Sends one packet of a message. @param end 1 for the last packet, else 0 */
         void send(byte[] plain, int end) throws IOException {
-            int length = plain.length + (cipher.isPresent() ? cipher.get().overhead() : 0);
+            int length = plain.length + (encryption.isPresent() ? encryption.get().overhead() : 0);
             if (length > Protocol.BODY_MAX_BYTES) {
-                throw new ProtocolViolation("a message of " + length + " bytes is longer than HTCondor takes");
+                throw new ProtocolViolation("a message of " + length + " bytes is longer than HTCondor accepts");
             }
             byte[] header = ByteBuffer.allocate(Protocol.HEADER_BYTES).put((byte) end).putInt(length).array();
-            byte[] body = cipher.isPresent() ? cipher.get().seal(header, plain) : plain;
+            byte[] body = encryption.isPresent() ? encryption.get().encrypt(header, plain) : plain;
             byte[] packet = concat(header, body);
-            if (cipher.isEmpty()) {
+            if (encryption.isEmpty()) {
                 sent.add(packet);
             }
             out.write(packet);
             out.flush();
-            trace.log(DebugLog.NETWORK, () -> ">> " + plain.length + " bytes" + (encrypted() ? ", sealed" : ""));
+            trace.log(DebugLog.NETWORK, () -> ">> " + plain.length + " bytes" + (encrypted() ? ", encrypted" : ""));
         }
 
         /**
          * Receives a message.
          *
-         * @param what what is expected, for complaints
+         * @param label what the message is, for error messages
          * @throws EOFException if the server closes instead
          */
-        MessageReader receive(String what) throws IOException {
+        MessageReader receive(String label) throws IOException {
             ByteArrayOutputStream message = new ByteArrayOutputStream(512);
-            int total = 0; // what travels counts, for a sealed packet need not hold anything
+            int total = 0; // bytes on the wire, since an encrypted packet can be empty
             boolean last;
             do {
-                byte[] header = read(Protocol.HEADER_BYTES, what);
+                byte[] header = read(Protocol.HEADER_BYTES, label);
                 int end = header[0];
                 int length = ByteBuffer.wrap(header, 1, Integer.BYTES).getInt();
                 if (end < 0 || end > Protocol.END_FLAG_MAX || length < 1 || length > Protocol.BODY_MAX_BYTES
                         || (total += header.length + length) > Protocol.MESSAGE_MAX_BYTES) {
-                    throw new ProtocolViolation("the server does not speak HTCondor's protocol (a packet's header: "
-                        + HexFormat.of().formatHex(header) + ", while we waited for its " + what + ")");
+                    throw new ProtocolViolation("the server does not speak HTCondor's protocol (it sent the packet header "
+                        + HexFormat.of().formatHex(header) + " instead of its " + label + ")");
                 }
-                byte[] body = read(length, what);
-                if (opening.isPresent()) {
-                    message.writeBytes(opening.get().open(header, body, what));
+                byte[] body = read(length, label);
+                if (decryption.isPresent()) {
+                    message.writeBytes(decryption.get().decrypt(header, body, label));
                 } else {
                     received.add(header);
                     received.add(body);
@@ -6736,59 +6752,59 @@ public final class TokenRequest {
                 }
                 last = end != 0;
             } while (!last);
-            trace.log(DebugLog.NETWORK, () -> "<< " + message.size() + " bytes" + (encrypted() ? ", sealed" : "") + ": "
-                + what);
-            return new MessageReader(message.toByteArray(), encrypted(), what);
+            trace.log(DebugLog.NETWORK, () -> "<< " + message.size() + " bytes" + (encrypted() ? ", encrypted" : "") + ": "
+                + label);
+            return new MessageReader(message.toByteArray(), encrypted(), label);
         }
 
-        private byte[] read(int length, String what) throws IOException {
+        private byte[] read(int length, String label) throws IOException {
             try {
                 byte[] bytes = in.readNBytes(length);
                 if (bytes.length < length) {
-                    throw new EOFException("the server closed the connection while we waited for its " + what);
+                    throw new EOFException("the server closed the connection before it sent its " + label);
                 }
                 return bytes;
             } catch (SocketTimeoutException e) {
-                throw new SocketTimeoutException("no answer in time while we waited for the server's " + what);
+                throw new SocketTimeoutException("the server did not send its " + label + " in time");
             } catch (SocketException e) {
-                throw new SocketException("the connection broke while we waited for the server's " + what + " ("
+                throw new SocketException("the connection broke before the server sent its " + label + " ("
                     + e.getMessage() + ")");
             }
         }
 
-        /** The digest of what one direction carried in the clear. */
+        /** The digest of all bytes that one direction carried in the clear. */
         private static final class Transcript {
             private final MessageDigest digest = KeyDerivation.sha256();
-            private boolean silent = true;
+            private boolean isEmpty = true;
 
             void add(byte[] bytes) {
-                silent = false;
+                isEmpty = false;
                 digest.update(bytes);
             }
 
-            /** 32 bytes; zeros, not the digest of nothing, for a direction that carried nothing. */
+            /** 32 bytes; for a direction that carried nothing they are zeros, not the digest of an empty string. */
             byte[] digest() {
-                return silent ? new byte[Protocol.KEY_BYTES] : digest.digest();
+                return isEmpty ? new byte[Protocol.KEY_BYTES] : digest.digest();
             }
         }
     }
 
-    /** The way to one daemon. */
+    /** Connects to one daemon. */
     interface Connector {
         /**
-         * A connection on which nothing has been said to the daemon yet.
+         * A new connection, on which the daemon has not received anything yet.
          *
-         * @throws IOException if there is no way to it
-         * @throws CommandException     if somebody on the way refuses
+         * @throws IOException      if the daemon cannot be reached
+         * @throws CommandException if a broker on the way refuses
          */
         Connection connect() throws IOException, CommandException;
 
         /**
-         * Leads a connection on to the daemon, if it is one of those behind a shared port: endpoint, who we are, no
-         * deadline, no further arguments. There is no answer, and the daemon never sees this, so it is said on a stream of
-         * its own. condor_io/shared_port_client.cpp
+         * Asks a shared port daemon to pass the connection on, if the target is behind one: endpoint, our name, no deadline,
+         * no further arguments. There is no reply, and the target never sees this message, so it has a stream of its own.
+         * condor_io/shared_port_client.cpp
          */
-        static Connection lead(Connection connection, Target target, Context context) throws IOException {
+        static Connection throughSharedPort(Connection connection, Target target, Context context) throws IOException {
             Optional<String> endpoint = target.sharedPortId();
             if (endpoint.isPresent()) {
                 try {
@@ -6805,7 +6821,7 @@ public final class TokenRequest {
         }
     }
 
-    /** The way to a daemon that takes connections. The address that took one is tried first the next time. */
+    /** Connects to a daemon that accepts connections. The next connection tries the address that worked first. */
     static final class DirectConnector implements Connector {
         private final Target target;
         private final Context context;
@@ -6825,7 +6841,7 @@ public final class TokenRequest {
                     addresses = Stream.concat(Stream.of(connection.peer()), addresses.stream()).distinct().toList();
                 }
                 context.trace().log(DebugLog.NETWORK, () -> "Connected to " + Target.text(connection.peer()) + ".");
-                return Connector.lead(connection, target, context);
+                return Connector.throughSharedPort(connection, target, context);
             } catch (ConnectException e) {
                 throw new ConnectException("cannot connect to " + e.getMessage());
             }
@@ -6833,8 +6849,8 @@ public final class TokenRequest {
     }
 
     /**
-     * AES-256-GCM for one direction of a connection. Packet k uses the base IV with k added to its first four bytes;
-     * the base travels in the clear in front of packet 0, whose associated data also hold both transcripts' digests.
+     * AES-256-GCM for one direction of a connection. Packet k uses the base IV with k added to its first four bytes. The
+     * base IV precedes packet 0 in the clear; the associated data of packet 0 include the digests of both transcripts.
      */
     static final class AesGcmCipher {
         private final SecretKeySpec key;
@@ -6843,8 +6859,8 @@ public final class TokenRequest {
         private long counter;
 
         /**
-         * @param baseIv    16 bytes to seal with; none to learn them from the first packet
-         * @param handshake the digest of what the sender of this direction had sent, then of what it had received
+         * @param baseIv    16 bytes to encrypt with; empty to read them from the first packet
+         * @param handshake the digest of all that the sender of this direction sent, then of all that it received
          */
         AesGcmCipher(byte[] key, byte[] baseIv, byte[] handshake) {
             this.key = new SecretKeySpec(key, "AES");
@@ -6852,13 +6868,13 @@ public final class TokenRequest {
             this.handshake = handshake.clone();
         }
 
-        /** By how much the next packet's body is longer than its text, bytes. */
+        /** Bytes that encryption adds to the next packet. */
         int overhead() {
             return Protocol.TAG_BYTES + (counter == 0 ? Protocol.IV_BYTES : 0);
         }
 
         /** The body of the next packet. */
-        byte[] seal(byte[] header, byte[] plain) {
+        byte[] encrypt(byte[] header, byte[] plain) {
             byte[] prefix = counter == 0 ? baseIv : new byte[0];
             try {
                 return concat(prefix, cipher(Cipher.ENCRYPT_MODE, header).doFinal(plain));
@@ -6867,11 +6883,11 @@ public final class TokenRequest {
             }
         }
 
-        /** The text of the next packet. */
-        byte[] open(byte[] header, byte[] body, String what) throws ProtocolViolation {
+        /** The plain text of the next packet. */
+        byte[] decrypt(byte[] header, byte[] body, String label) throws ProtocolViolation {
             int prefix = counter == 0 ? Protocol.IV_BYTES : 0;
             if (body.length < prefix + Protocol.TAG_BYTES) {
-                throw new ProtocolViolation("the server's " + what + " is too short to be encrypted");
+                throw new ProtocolViolation("the server's " + label + " is too short to be encrypted");
             }
             if (counter == 0) {
                 baseIv = Arrays.copyOf(body, Protocol.IV_BYTES);
@@ -6879,8 +6895,8 @@ public final class TokenRequest {
             try {
                 return cipher(Cipher.DECRYPT_MODE, header).doFinal(body, prefix, body.length - prefix);
             } catch (GeneralSecurityException e) {
-                throw new ProtocolViolation("the server's " + what
-                    + " does not decrypt: another key, or somebody altered the conversation");
+                throw new ProtocolViolation("the server's " + label
+                    + " does not decrypt: the server has another key, or the connection was tampered with");
             }
         }
 
@@ -7028,37 +7044,48 @@ public final class TokenRequest {
     // ==== 14. ServerTrust: which server certificates are accepted ====
 
     /**
-     * What people have said of certificates that no CA vouches for, in the original's file and in its form
-     * (condor_io/ca_utils.cpp): {@code ALIAS SSL CERTIFICATE}, and with a {@code !} before the alias what was refused.
-     * The certificate is DER in base64; {@code @trusted} stands for one that a CA vouched for.
+     * The known_hosts file of HTCondor, in its format (condor_io/ca_utils.cpp): {@code ALIAS SSL CERTIFICATE} for a
+     * certificate that the user accepted, {@code !ALIAS SSL CERTIFICATE} for one that was refused. The certificate is DER in
+     * base64. {@code ALIAS SSL @trusted} says that a configured CA verified the host.
      *
-     * <p>The original obeys the first line of an alias, and writes one at every login, so that one by FS, or one without a
-     * terminal, forbids the question for good. Here only lines about SSL count, that of the certificate at hand before
-     * the others; and only an answer is written, or what BOOTSTRAP_SSL_SERVER_TRUST allows.
+     * <p>HTCondor obeys the first line of an alias, and writes one at every login. So a login by FS, or one without a
+     * terminal, suppresses the question from then on. This class uses only lines about SSL, and the line of the certificate
+     * at hand before all others. It writes a line only for an answer of the user, or for BOOTSTRAP_SSL_SERVER_TRUST.
      */
     record KnownHosts(Path file, FileOrigin origin, InputFiles files) {
         private static final String METHOD = "SSL";
+        /** What HTCondor writes in place of a certificate that a CA verified. condor_io/condor_auth_ssl.cpp */
+        private static final String BY_CA = "@trusted";
         private static final int MAX_BYTES = 1 << 23;
 
-        /** What the file says of a certificate; CHANGED is where it trusts another one of the same host. */
-        enum Verdict { ACCEPTED, REFUSED, CHANGED, NONE }
+        /**
+         * What the file says about a certificate. CHANGED: it accepts another certificate of the same host.
+         * CA_MISSING: a CA verified this host before, which is not configured now. NONE: nothing.
+         */
+        enum Verdict { ACCEPTED, REFUSED, CHANGED, CA_MISSING, NONE }
 
-        /** @param info a certificate, or {@code @trusted} */
+        /** @param info a certificate, or {@link #BY_CA} */
         private record Line(int number, boolean refused, String info) {
+            /** The line, if it is about SSL and this alias. */
             static Optional<Line> of(int number, String text, String alias) {
                 String[] words = text.strip().split(" ");
                 boolean refused = words[0].startsWith("!");
                 return words.length >= 3 && words[1].equals(METHOD) && words[0].substring(refused ? 1 : 0).equals(alias)
                     ? Optional.of(new Line(number, refused, words[2])) : Optional.empty();
             }
+
+            boolean isByCa() {
+                return info.equals(BY_CA);
+            }
         }
 
         /**
-         * @param place FILE:LINE; the file, where no line is about the host
-         * @param other the certificate that is trusted instead; empty where it is not known
+         * @param line  number of the line that decides, from 1; 0 if there is none
+         * @param other the certificate that is accepted instead; empty if the line does not hold a readable one
          */
-        record KnownHostsEntry(Verdict opinion, String place, Optional<X509Certificate> other) { }
+        record KnownHostsEntry(Verdict verdict, int line, Optional<X509Certificate> other) { }
 
+        /** The user's file, or the system's for root and for users without a home directory. */
         static KnownHosts of(Configuration configuration, Host host, InputFiles files) {
             Optional<Configuration.Setting> named = configuration.find("SEC_KNOWN_HOSTS");
             Optional<Path> own = host.home().filter(home -> !host.isRoot() && named.isEmpty())
@@ -7069,24 +7096,31 @@ public final class TokenRequest {
                     .orElseGet(() -> new KnownHosts(Path.of("/etc/condor/known_hosts"), FileOrigin.DEFAULT, files)));
         }
 
-        /** @throws IOException if the file is there and cannot be read: then nobody knows what it forbids */
+        /** @throws IOException if the file exists but cannot be read: it might refuse the certificate */
         KnownHostsEntry find(String alias, X509Certificate certificate) throws IOException, CertificateException {
             List<String> lines = text().lines().toList();
-            String ours = encoded(certificate);
-            Optional<Line> accepted = Optional.empty();
+            String encoded = encoded(certificate);
+            Optional<Line> accepted = Optional.empty(); // the first one with a certificate, else the first one by a CA
             for (int i = 0; i < lines.size(); i++) {
                 Optional<Line> line = Line.of(i + 1, lines.get(i), alias);
-                if (line.isPresent() && line.get().info().equals(ours)) {
-                    return new KnownHostsEntry(line.get().refused() ? Verdict.REFUSED : Verdict.ACCEPTED, place(line.get()),
-                        Optional.empty());
+                if (line.isPresent() && line.get().info().equals(encoded)) {
+                    return new KnownHostsEntry(line.get().refused() ? Verdict.REFUSED : Verdict.ACCEPTED,
+                        line.get().number(), Optional.empty());
                 }
-                accepted = accepted.or(() -> line.filter(one -> !one.refused()));
+                if (line.isPresent() && !line.get().refused()
+                        && (accepted.isEmpty() || accepted.get().isByCa() && !line.get().isByCa())) {
+                    accepted = line;
+                }
             }
-            return accepted.isEmpty() ? new KnownHostsEntry(Verdict.NONE, file.toString(), Optional.empty())
-                : new KnownHostsEntry(Verdict.CHANGED, place(accepted.get()), decoded(accepted.get().info()));
+            if (accepted.isEmpty()) {
+                return new KnownHostsEntry(Verdict.NONE, 0, Optional.empty());
+            }
+            Line line = accepted.get();
+            return new KnownHostsEntry(line.isByCa() ? Verdict.CA_MISSING : Verdict.CHANGED, line.number(),
+                decoded(line.info()));
         }
 
-        /** What the file holds; nothing if it is not there. */
+        /** The content of the file; empty if the file does not exist. */
         private String text() throws IOException {
             try {
                 return new String(files.read(file, origin, FilePurpose.TRUST, MAX_BYTES).bytes(), ISO_8859_1);
@@ -7095,14 +7129,10 @@ public final class TokenRequest {
             }
         }
 
-        private String place(Line line) {
-            return file + ":" + line.number();
-        }
-
-        /** Adds a line, at the end, as all who write to this file do. */
+        /** Appends a line: all programs that write this file append. */
         void add(String alias, X509Certificate certificate, boolean accepted) throws IOException, CertificateException {
             if (!alias.matches("[A-Za-z0-9._:-]+")) {
-                throw new IOException("'" + printable(alias) + "' is no host's name");
+                throw new IOException("'" + printable(alias) + "' is not a host name");
             }
             Files.createDirectories(file.toAbsolutePath().getParent(), withRights("rwxr-xr-x"));
             String before = text();
@@ -7129,34 +7159,35 @@ public final class TokenRequest {
         }
     }
 
-    /** Why a path of certificates is not valid, in words that follow "the certificate is not trusted: ", and what helps. */
+    /** A path of certificates is not valid. The message is a clause that follows "the certificate is not trusted: ". */
     static final class InvalidCertificatePath extends CertificateException {
         private static final long serialVersionUID = 1L;
-        private static final String REPLACE = "to be replaced by the pool's administrator";
+        private static final String REPLACE = "The pool's administrator must replace the certificate.";
         private final transient List<X509Certificate> path;
         private final String remedy;
 
-        InvalidCertificatePath(List<X509Certificate> path, String why, String remedy) {
-            super(why);
+        /** @param remedy a whole sentence */
+        InvalidCertificatePath(List<X509Certificate> path, String reason, String remedy) {
+            super(reason);
             this.path = List.copyOf(path);
             this.remedy = remedy;
         }
     }
 
     /**
-     * The certificates that a server shows: its own, and others in any order, which may be of no use. As a hostile server
-     * chooses them, there is a limit to them and to the signatures that are checked before anything is known of them.
+     * The certificates that a server sends: its own, and others in any order, of which some may not belong to its chain. A
+     * hostile server chooses them, so their number, their size and the number of signature checks are limited.
      */
     static final class PresentedCertificates {
-        /** Java's own limit, too, unless somebody has set jdk.tls.maxCertificateChainLength. */
+        /** Java has the same limit, unless jdk.tls.maxCertificateChainLength changes it. */
         private static final int MAX_CERTIFICATES = 10;
-        /** Of one: enough for several hundred names. */
+        /** Size of one certificate: enough for several hundred names. */
         private static final int MAX_BYTES = 16 * 1024;
-        /** Every certificate has one issuer; some more, because several can have the issuer's name. */
+        /** Every certificate has one issuer, but several candidates can have the issuer's name. */
         private static final int MAX_SIGNATURES = 2 * MAX_CERTIFICATES;
-        private static final String SHORTEN = "to be shortened by the pool's administrator (AUTH_SSL_SERVER_CERTFILE)";
+        private static final String SHORTEN = "The pool's administrator must shorten the chain in AUTH_SSL_SERVER_CERTFILE.";
         private final List<X509Certificate> certificates;
-        /** Issuer and certificate: whether the one has signed the other. */
+        /** Pairs of issuer and certificate: whether the issuer signed the certificate. */
         private final Map<List<X509Certificate>, Boolean> signatures = new HashMap<>();
         private int checked;
 
@@ -7164,14 +7195,13 @@ public final class TokenRequest {
         PresentedCertificates(X509Certificate... chain) throws CertificateException {
             this.certificates = List.of(chain);
             if (chain.length > MAX_CERTIFICATES) {
-                throw new InvalidCertificatePath(certificates.subList(0, 1), "the server shows " + chain.length
-                    + " certificates; at most "
-                    + MAX_CERTIFICATES + " are looked at", SHORTEN);
+                throw new InvalidCertificatePath(certificates.subList(0, 1), "the server sent " + chain.length
+                    + " certificates; the limit is " + MAX_CERTIFICATES, SHORTEN);
             }
             for (X509Certificate certificate : chain) {
                 int bytes = certificate.getEncoded().length;
                 if (bytes > MAX_BYTES) {
-                    throw new InvalidCertificatePath(certificates.subList(0, 1), "one of the certificates has " + bytes
+                    throw new InvalidCertificatePath(certificates.subList(0, 1), "one of the server's certificates has " + bytes
                         + " bytes; the limit is " + MAX_BYTES, InvalidCertificatePath.REPLACE);
                 }
             }
@@ -7181,7 +7211,7 @@ public final class TokenRequest {
             return certificates;
         }
 
-        /** The server's own certificate, its issuer and so on, as far as they are shown. */
+        /** The server's own certificate, its issuer and so on, as far as the server sent them. */
         List<X509Certificate> path() throws CertificateException {
             List<X509Certificate> path = new ArrayList<>();
             Optional<X509Certificate> next = Optional.of(certificates.get(0));
@@ -7193,29 +7223,29 @@ public final class TokenRequest {
         }
 
         /**
-         * The shortest valid path from the server's own certificate to one that is trusted; empty if there is no path at all.
-         * A trusted CA whose issuer is trusted, too, is not the end of a path: OpenSSL goes on as well.
+         * The shortest valid path from the server's own certificate to a trusted one; empty if there is no path at all. A
+         * path does not end at a trusted CA whose issuer is trusted, too; OpenSSL has the same rule.
          *
-         * @throws InvalidCertificatePath what is wrong with the shortest path, if there are some, and none is valid
+         * @throws InvalidCertificatePath if there are paths, but none is valid: the reason for the shortest one
          */
         Optional<CertificatePath> pathTo(Set<X509Certificate> trusted) throws CertificateException {
-            Set<X509Certificate> known = new LinkedHashSet<>(trusted);
-            known.addAll(certificates);
-            Optional<InvalidCertificatePath> objection = Optional.empty();
-            // Breadth first, and every certificate once, so this ends soon, whatever has signed what.
+            Set<X509Certificate> candidates = new LinkedHashSet<>(trusted);
+            candidates.addAll(certificates);
+            Optional<InvalidCertificatePath> problem = Optional.empty();
+            // Breadth first, each certificate once: at most as many steps as there are certificates, whatever signed what.
             Set<X509Certificate> seen = new HashSet<>(certificates.subList(0, 1));
             Deque<List<X509Certificate>> paths = new ArrayDeque<>(List.of(certificates.subList(0, 1)));
             while (!paths.isEmpty()) {
                 List<X509Certificate> path = paths.remove();
                 X509Certificate last = path.get(path.size() - 1);
-                List<X509Certificate> issuers = issuers(last, known);
+                List<X509Certificate> issuers = issuers(last, candidates);
                 if (trusted.contains(last) && issuers.stream().noneMatch(one -> trusted.contains(one) && !path.contains(one))) {
                     try {
                         CertificatePath complete = new CertificatePath(path, isSelfSigned(last));
                         complete.check();
                         return Optional.of(complete);
                     } catch (InvalidCertificatePath e) {
-                        objection = objection.or(() -> Optional.of(e));
+                        problem = problem.or(() -> Optional.of(e));
                     }
                 }
                 for (X509Certificate issuer : issuers) {
@@ -7226,13 +7256,13 @@ public final class TokenRequest {
                     }
                 }
             }
-            if (objection.isPresent()) {
-                throw objection.get();
+            if (problem.isPresent()) {
+                throw problem.get();
             }
             return Optional.empty();
         }
 
-        /** Those that have signed a certificate, those in force first; none if it has signed itself. */
+        /** The issuers of a certificate, those within their validity period first; none if it is self-signed. */
         private List<X509Certificate> issuers(X509Certificate certificate, Collection<X509Certificate> candidates)
                 throws CertificateException {
             List<X509Certificate> inForce = new ArrayList<>();
@@ -7260,7 +7290,7 @@ public final class TokenRequest {
             if (!signatures.containsKey(pair)) {
                 if (certificates.contains(issuer) && ++checked > MAX_SIGNATURES) {
                     throw new InvalidCertificatePath(certificates.subList(0, 1),
-                        "the server shows too many certificates of one name",
+                        "the server sent too many certificates with the same name",
                         SHORTEN);
                 }
                 signatures.put(pair, verifies(issuer.getPublicKey(), certificate));
@@ -7279,17 +7309,17 @@ public final class TokenRequest {
     }
 
     /**
-     * A server's certificate, its issuer and so on, to one that is trusted. The rules are those of OpenSSL at security level
-     * 2, which is Debian's (openssl-verification-options(1)); where they are stricter, a comment says why.
+     * A server's certificate, its issuer and so on, up to a trusted one. The rules are those of OpenSSL at security level 2,
+     * which is Debian's (openssl-verification-options(1)); where they are stricter, a comment says why.
      *
-     * <p>Java checks the signatures and the name constraints (RFC 5280, 6.1). It believes a certificate that it is told to
-     * trust, whatever that says of itself: so it is told to trust a name and a key only, and a root with name constraints is
-     * part of what it checks.
+     * <p>Java checks the signatures and the name constraints (RFC 5280, 6.1). Java does not check the extensions of a trust
+     * anchor that is a certificate. So this class passes a name and a key as trust anchor, and passes a root that has name
+     * constraints as part of the path.
      *
      * @param certificates the server's own first
-     * @param isWhole      whether the last one has signed itself, as a root has
+     * @param endsInRoot   whether the last one is self-signed
      */
-    record CertificatePath(List<X509Certificate> certificates, boolean isWhole) {
+    record CertificatePath(List<X509Certificate> certificates, boolean endsInRoot) {
         private static final int MIN_BITS = 2048;
         /** Extensions. RFC 5280, 4.2.1 */
         private static final String KEY_USAGE = "2.5.29.15";
@@ -7297,7 +7327,7 @@ public final class TokenRequest {
         private static final String NAME_CONSTRAINTS = "2.5.29.30";
         private static final String EXTENDED_KEY_USAGE = "2.5.29.37";
         private static final String SERVER_AUTH = "1.3.6.1.5.5.7.3.1";
-        /** Netscape's certificate type, a bit string, and its bit for a server. */
+        /** Netscape certificate type, a bit string, and its bit for TLS servers. */
         private static final String NETSCAPE_TYPE = "2.16.840.1.113730.1.1";
         private static final int NETSCAPE_SERVER = 0x40;
         /** Positions in KeyUsage, and tags of GeneralName. RFC 5280, 4.2.1.3 and 4.2.1.6 */
@@ -7308,14 +7338,14 @@ public final class TokenRequest {
         private static final int PERMITTED = 0xA0;
         private static final byte[] COMMON_NAME = {0x55, 0x04, 0x03};
         private static final String MALFORMED = "has a malformed extension";
-        /** What a message shows of a certificate: so many of its names, and so much of its subject. */
+        /** Limits for messages: number of names, and length of a subject. */
         private static final int MAX_SHOWN = 5;
         private static final int MAX_NAME_LENGTH = 200;
 
-        /** An element of ASN.1 in its DER form. */
+        /** A DER element. */
         @SuppressWarnings("ArrayRecordComponent") // never compared
         private record Der(int tag, byte[] value) {
-            /** The elements that the bytes consist of, one after the other. */
+            /** The sequence of elements in these bytes. */
             static List<Der> parse(byte[] bytes) throws CertificateParsingException {
                 List<Der> elements = new ArrayList<>();
                 ByteBuffer rest = ByteBuffer.wrap(bytes);
@@ -7342,28 +7372,28 @@ public final class TokenRequest {
                 return parse(value);
             }
 
-            /** Of IA5String; what is no ASCII equals no name of a host. */
+            /** The value of an IA5String; non-ASCII bytes never equal a host name. */
             String text() {
                 return new String(value, ISO_8859_1);
             }
         }
 
-        /** @throws InvalidCertificatePath if a rule is broken: the first one, from the server's own certificate upwards */
+        /** @throws InvalidCertificatePath for the first violation, from the server's own certificate upwards */
         void check() throws InvalidCertificatePath {
             int top = certificates.size() - 1;
             int cas = 0;
             for (int i = 0; i <= top; i++) {
                 X509Certificate certificate = certificates.get(i);
-                boolean isRoot = isWhole && i == top;
+                boolean isRoot = endsInRoot && i == top;
                 try {
                     checkValidity(i);
                     checkExtensions(i);
                     checkKey(i);
                     checkPurpose(i);
-                    if (!isRoot) { // whose own signature proves nothing, so that its hash does not matter
+                    if (!isRoot) { // a root's own signature proves nothing, so its hash does not matter
                         checkHash(i);
                     }
-                    if (i > 0 && !(isRoot && certificate.getVersion() < 3)) { // which has no way to say that it is a CA
+                    if (i > 0 && !(isRoot && certificate.getVersion() < 3)) { // version 1 has no extension for this
                         checkAuthority(i, cas);
                     }
                 } catch (CertificateParsingException e) {
@@ -7373,22 +7403,23 @@ public final class TokenRequest {
                 cas += i > 0 && !isSelfIssued ? 1 : 0;
             }
             boolean isConstrained = certificates.get(top).getExtensionValue(NAME_CONSTRAINTS) != null;
-            if (!isWhole && top > 0 && isConstrained) {
-                throw invalid(top, "has name constraints, which are checked only together with the certificate of its issuer",
-                    "to trust it: that certificate in the file of -cafile, too");
+            if (!endsInRoot && top > 0 && isConstrained) {
+                throw invalid(top, "has name constraints, which cannot be checked without its issuer's certificate",
+                    "Add the issuer's certificate to the file of -cafile.");
             }
-            // What else a root says has been checked; its lack of policies would be in the way of those that CAs demand.
-            checkWithJava(certificates.get(top), isWhole && isConstrained ? certificates : certificates.subList(0, top));
+            // The extensions of the root are checked above. In the path, its lack of policies would break policies of CAs.
+            checkWithJava(certificates.get(top), endsInRoot && isConstrained ? certificates : certificates.subList(0, top));
         }
 
-        private InvalidCertificatePath invalid(int at, String what, String remedy) {
+        /** @param problem a verb and its object, said of the certificate at this position */
+        private InvalidCertificatePath invalid(int at, String problem, String remedy) {
             return new InvalidCertificatePath(certificates, (at == 0 ? "it " : "its CA " + subject(certificates.get(at)) + " ")
-                + what, remedy);
+                + problem, remedy);
         }
 
-        // ---- What a certificate says of itself ----
+        // ---- Validity, extensions, keys ----
 
-        /** Whether it is valid at present, by its own word. */
+        /** Whether the current time is within its validity period. */
         static boolean isInForce(X509Certificate certificate) {
             try {
                 certificate.checkValidity();
@@ -7402,28 +7433,28 @@ public final class TokenRequest {
             try {
                 certificates.get(at).checkValidity();
             } catch (CertificateExpiredException e) {
-                throw invalid(at, "has expired (" + e.getMessage() + ")", "to be renewed by the pool's administrator");
+                throw invalid(at, "has expired (" + e.getMessage() + ")", "The pool's administrator must renew the certificate.");
             } catch (CertificateNotYetValidException e) {
                 throw invalid(at, "is not valid yet (" + e.getMessage() + ")",
-                    "to be used from then on; or the clock of this machine is wrong");
+                    "Wait until then, or correct the clock of this machine.");
             }
         }
 
         /**
-         * Java passes over what it cannot read, unless it is critical. So that what limits a certificate is not lost in this
-         * way, such extensions must be readable.
+         * Java ignores an extension that it cannot parse, unless it is critical. A limit of a certificate could get lost in
+         * this way, so the extensions that limit it must be readable.
          */
         private void checkExtensions(int at) throws CertificateParsingException, InvalidCertificatePath {
             X509Certificate certificate = certificates.get(at);
             if (certificate.hasUnsupportedCriticalExtension()) {
-                throw invalid(at, "has a critical extension that is not known here", InvalidCertificatePath.REPLACE);
+                throw invalid(at, "has a critical extension that this program does not know", InvalidCertificatePath.REPLACE);
             }
             boolean isReadable = (certificate.getKeyUsage() != null || extension(certificate, KEY_USAGE).isEmpty())
                 && (certificate.getExtendedKeyUsage() != null || extension(certificate, EXTENDED_KEY_USAGE).isEmpty())
                 && (certificate.getSubjectAlternativeNames() != null || extension(certificate, SUBJECT_ALT_NAME).isEmpty());
             try {
                 byte[] constraints = certificate.getExtensionValue(NAME_CONSTRAINTS);
-                if (constraints != null) { // only a trust anchor tells whether Java can read them
+                if (constraints != null) { // the constructor throws if Java cannot parse them
                     new TrustAnchor(certificate.getSubjectX500Principal(), certificate.getPublicKey(),
                         Der.parse(constraints).get(0).value());
                 }
@@ -7437,25 +7468,25 @@ public final class TokenRequest {
 
         private void checkKey(int at) throws InvalidCertificatePath {
             PublicKey key = certificates.get(at).getPublicKey();
-            // Of other kinds Java knows no weak ones: the smallest EC key has 256 bits.
+            // Java has no weak keys of other types: the smallest EC key has 256 bits.
             int bits = key instanceof RSAKey rsa ? rsa.getModulus().bitLength()
                 : key instanceof DSAKey dsa ? dsa.getParams() == null ? 0 : dsa.getParams().getP().bitLength() : MIN_BITS;
             if (bits < MIN_BITS) {
-                throw invalid(at, "has a key of " + bits + " bits (" + key.getAlgorithm() + "); at least " + MIN_BITS
-                    + " are needed", InvalidCertificatePath.REPLACE);
-            }
-        }
-
-        /** Of what is trusted without its issuer, too: stricter than OpenSSL, which does not look at that signature. */
-        private void checkHash(int at) throws InvalidCertificatePath {
-            String algorithm = signatureAlgorithm(certificates.get(at));
-            if (isBroken(algorithm)) {
-                throw invalid(at, "is signed with " + algorithm + ", which can be forged; SHA-256 or better is needed",
+                throw invalid(at, "has a key of " + bits + " bits (" + key.getAlgorithm() + "); the minimum is " + MIN_BITS,
                     InvalidCertificatePath.REPLACE);
             }
         }
 
-        /** With its hashes; RSASSA-PSS has them in its parameters, without which they are SHA-1 (RFC 8017, A.2.3). */
+        /** Also for a trusted certificate that is not a root: stricter than OpenSSL, which skips that signature. */
+        private void checkHash(int at) throws InvalidCertificatePath {
+            String algorithm = signatureAlgorithm(certificates.get(at));
+            if (isBroken(algorithm)) {
+                throw invalid(at, "is signed with " + algorithm + ", which can be forged; the minimum is SHA-256",
+                    InvalidCertificatePath.REPLACE);
+            }
+        }
+
+        /** The algorithm with its hashes. RSASSA-PSS has them in its parameters; the default is SHA-1 (RFC 8017, A.2.3). */
         private static String signatureAlgorithm(X509Certificate certificate) {
             String algorithm = certificate.getSigAlgName();
             byte[] encoded = certificate.getSigAlgParams();
@@ -7466,22 +7497,22 @@ public final class TokenRequest {
                 AlgorithmParameters parameters = AlgorithmParameters.getInstance(algorithm);
                 parameters.init(encoded == null ? new byte[0] : encoded);
                 PSSParameterSpec pss = parameters.getParameterSpec(PSSParameterSpec.class);
-                return algorithm + " of " + pss.getDigestAlgorithm() + " and "
+                return algorithm + " with " + pss.getDigestAlgorithm() + " and "
                     + (pss.getMGFParameters() instanceof MGF1ParameterSpec mask ? mask.getDigestAlgorithm() : "SHA-1");
             } catch (GeneralSecurityException | IOException e) {
-                return algorithm + " of SHA-1";
+                return algorithm + " with SHA-1";
             }
         }
 
-        /** Whether the name of a signature's algorithm, or of its hash, is one of which forgeries are known. */
+        /** Whether a signature algorithm, or a hash, is open to forgery. */
         static boolean isBroken(String algorithm) {
             String name = algorithm.toUpperCase(Locale.ROOT);
             return name.contains("SHA1") || name.contains("SHA-1") || name.contains("MD5") || name.contains("MD2");
         }
 
         /**
-         * Extended key usage limits a CA's certificate, too, and "any" is not enough. The server's own key signs: TLS with
-         * forward secrecy wants nothing else of it.
+         * Extended key usage limits CAs, too, and anyExtendedKeyUsage does not suffice. The server's own key must be allowed
+         * to sign: TLS with forward secrecy uses it for nothing else.
          */
         private void checkPurpose(int at) throws InvalidCertificatePath, CertificateParsingException {
             X509Certificate certificate = certificates.get(at);
@@ -7496,13 +7527,13 @@ public final class TokenRequest {
             }
             for (Der type : at == 0 ? extension(certificate, NETSCAPE_TYPE) : List.<Der>of()) {
                 if (type.value().length < 2 || (type.value()[1] & NETSCAPE_SERVER) == 0) {
-                    throw invalid(at, "is not for TLS servers: its Netscape certificate type is another",
+                    throw invalid(at, "is not for TLS servers: its Netscape certificate type lacks sslServer",
                         InvalidCertificatePath.REPLACE);
                 }
             }
         }
 
-        /** @param cas how many CAs are below it, not counting those that only give themselves another key */
+        /** @param cas number of CAs below it, without self-issued ones (RFC 5280, 4.2.1.9) */
         private void checkAuthority(int at, int cas) throws InvalidCertificatePath {
             X509Certificate certificate = certificates.get(at);
             int length = certificate.getBasicConstraints();
@@ -7510,16 +7541,16 @@ public final class TokenRequest {
                 throw invalid(at, "is not a CA (basicConstraints)", InvalidCertificatePath.REPLACE);
             }
             if (cas > length) {
-                throw invalid(at, "allows " + length + " CAs below it, and there are " + cas + " (pathLenConstraint)",
+                throw invalid(at, "allows " + length + " CAs below it, but there are " + cas + " (pathLenConstraint)",
                     InvalidCertificatePath.REPLACE);
             }
             boolean[] usage = certificate.getKeyUsage();
             if (usage != null && !usage[KEY_CERT_SIGN]) {
-                throw invalid(at, "may not sign certificates (keyUsage)", InvalidCertificatePath.REPLACE);
+                throw invalid(at, "must not sign certificates (keyUsage)", InvalidCertificatePath.REPLACE);
             }
         }
 
-        /** Signatures, name constraints, and all that RFC 5280 says besides. */
+        /** Signatures, name constraints, and the other rules of RFC 5280. */
         private void checkWithJava(X509Certificate trusted, List<X509Certificate> checked) throws InvalidCertificatePath {
             if (checked.isEmpty()) {
                 return;
@@ -7528,70 +7559,70 @@ public final class TokenRequest {
                 PKIXParameters parameters = new PKIXParameters(Set.of(
                     new TrustAnchor(trusted.getSubjectX500Principal(), trusted.getPublicKey(), null)));
                 parameters.setRevocationEnabled(false);
-                // Nobody asks for a policy, and mapping one to others takes exponential time.
+                // Policies are not used here, and mapping them takes exponential time.
                 parameters.setPolicyMappingInhibited(true);
                 CertPathValidator.getInstance("PKIX").validate(CertificateFactory.getInstance("X.509").generateCertPath(checked),
                     parameters);
             } catch (CertPathValidatorException e) {
                 throw new InvalidCertificatePath(certificates,
                     e.getReason() == PKIXReason.INVALID_NAME ? "the name constraints of its CAs do not allow its names"
-                    : e.getReason() == PKIXReason.INVALID_POLICY ? "its CAs demand a policy that it does not have"
+                    : e.getReason() == PKIXReason.INVALID_POLICY ? "its CAs require a policy that it does not have"
                     : "its chain is not valid: " + e.getMessage(), InvalidCertificatePath.REPLACE);
-            } catch (GeneralSecurityException | RuntimeException e) { // which Java throws at an empty name in constraints
-                throw new InvalidCertificatePath(certificates, "Java cannot check its chain (" + e.getClass().getSimpleName()
-                + ")",
-                    InvalidCertificatePath.REPLACE);
+            } catch (GeneralSecurityException | RuntimeException e) { // RuntimeException: an empty name in constraints
+                throw new InvalidCertificatePath(certificates, "Java cannot check its chain ("
+                    + e.getClass().getSimpleName() + ")", InvalidCertificatePath.REPLACE);
             }
         }
 
-        // ---- The host's name ----
+        // ---- Host name ----
 
         /**
-         * An IP address is carried by an IP entry; a name by a DNS entry, or, if there are none, by the common name.
+         * Checks that the certificate is for this host. An IP address must equal an IP entry; a name must match a DNS entry,
+         * or the common name if there are no DNS entries.
          *
-         * @throws CertificateException if the server's own certificate is not for this host, or a CA may not vouch for it
+         * @throws CertificateException if the certificate has other names, or a CA's name constraints exclude this one
          */
         void checkName(String host) throws CertificateException {
-            String wanted = host.toLowerCase(Locale.ROOT);
-            Optional<byte[]> address = address(wanted);
+            String expected = host.toLowerCase(Locale.ROOT);
+            Optional<byte[]> address = address(expected);
             List<Der> entries = new ArrayList<>();
             for (Der list : extension(certificates.get(0), SUBJECT_ALT_NAME)) {
                 entries.addAll(list.parts());
             }
-            List<String> carried = new ArrayList<>();
-            boolean isCarried = false;
+            List<String> names = new ArrayList<>();
+            boolean isNamed = false;
             boolean hasDns = false;
             for (Der entry : entries) {
                 if (entry.tag() == DNS_NAME) {
                     hasDns = true;
-                    isCarried |= address.isEmpty() && matches(entry.text(), wanted);
-                    carried.add("DNS:" + entry.text());
+                    isNamed |= address.isEmpty() && matches(entry.text(), expected);
+                    names.add("DNS:" + entry.text());
                 } else if (entry.tag() == IP_ADDRESS) {
-                    isCarried |= address.filter(bytes -> bytes.length > 0 && Arrays.equals(bytes, entry.value())).isPresent();
-                    carried.add("IP:" + addressText(entry.value()));
+                    isNamed |= address.filter(bytes -> bytes.length > 0 && Arrays.equals(bytes, entry.value())).isPresent();
+                    names.add("IP:" + addressText(entry.value()));
                 }
             }
             Optional<String> commonName = commonName();
-            boolean isCommonName = address.isEmpty() && commonName.filter(name -> matches(name, wanted)).isPresent();
+            boolean isCommonName = address.isEmpty() && commonName.filter(name -> matches(name, expected)).isPresent();
             if (!hasDns) {
-                commonName.ifPresent(name -> carried.add("CN:" + name));
+                commonName.ifPresent(name -> names.add("CN:" + name));
             }
-            if (!isCarried && (hasDns || !isCommonName)) {
-                throw new CertificateException((carried.isEmpty() ? "it carries no name" : "it carries "
-                    + carried.stream().limit(MAX_SHOWN).map(TokenRequest::printable).collect(Collectors.joining(", ")))
-                    + (carried.size() > MAX_SHOWN ? " and " + (carried.size() - MAX_SHOWN) + " more" : "")
-                    + (address.isPresent() ? "; for an address only IP counts" : "")
-                    + (isCommonName ? "; beside DNS the CN does not count" : "")
-                    + (carried.toString().contains("*") ? "; * stands for one whole label, the first" : ""));
+            if (!isNamed && (hasDns || !isCommonName)) {
+                throw new CertificateException((names.isEmpty() ? "it has no host names" : "it is for "
+                    + names.stream().limit(MAX_SHOWN).map(TokenRequest::printable).collect(Collectors.joining(", ")))
+                    + (names.size() > MAX_SHOWN ? " and " + (names.size() - MAX_SHOWN) + " more" : "")
+                    + (address.isPresent() ? "; only an IP entry matches an address" : "")
+                    + (isCommonName ? "; the CN does not count if there are DNS entries" : "")
+                    + (names.toString().contains("*") ? "; * matches only one whole label, the first" : ""));
             }
             for (int i = 1; i < certificates.size() && address.isEmpty(); i++) {
-                checkConstraints(certificates.get(i), wanted);
+                checkConstraints(certificates.get(i), expected);
             }
         }
 
         /**
-         * The name that is asked for, beside the constraints for DNS names. Java looks at the entries only: neither at the
-         * common name, nor at what a wildcard stands for.
+         * Applies the constraints for DNS names to the host name itself. Java applies them only to the entries of the
+         * certificate: neither to the common name, nor to the names that a wildcard matches.
          */
         private static void checkConstraints(X509Certificate ca, String host) throws CertificateException {
             boolean isLimited = false;
@@ -7612,7 +7643,7 @@ public final class TokenRequest {
             }
             if (isExcluded || (isLimited && !isPermitted)) {
                 throw new CertificateException("its CA " + subject(ca)
-                    + " must not vouch for that name (name constraints)");
+                    + " must not sign for that name (name constraints)");
             }
         }
 
@@ -7620,20 +7651,20 @@ public final class TokenRequest {
             return base.isEmpty() || host.equals(base) || host.endsWith(base.startsWith(".") ? base : "." + base);
         }
 
-        /** Whether a name of a certificate, which may have a wildcard for its first label, is this name in small letters. */
+        /** Whether a name of a certificate, which may have a wildcard as its first label, matches this lower-case name. */
         private static boolean matches(String pattern, String host) {
             String name = pattern.toLowerCase(Locale.ROOT);
             if (!name.startsWith("*.")) {
                 return name.equals(host);
             }
-            String rest = name.substring(1); // two labels at least
+            String rest = name.substring(1); // must have two labels
             return rest.indexOf('.', 1) > 0 && rest.indexOf('*') < 0
                 && host.indexOf('.') > 0 && host.substring(host.indexOf('.')).equals(rest);
         }
 
         /**
-         * The bytes of an IP address; empty for a host's name. What a C library takes for an address, though it is no proper
-         * one, such as 127.1, has no bytes, so that no entry equals it.
+         * The bytes of an IP address; empty for a host name. A form that only a C library accepts as an address, such as
+         * 127.1, has zero bytes, so no entry equals it.
          */
         private static Optional<byte[]> address(String host) {
             String last = host.substring(host.lastIndexOf('.') + 1);
@@ -7651,7 +7682,7 @@ public final class TokenRequest {
             }
         }
 
-        /** The last one, which is the most specific (RFC 6125, 6.4.4). */
+        /** The last common name, which is the most specific (RFC 6125, 6.4.4). */
         private Optional<String> commonName() throws CertificateException {
             Optional<String> name = Optional.empty();
             for (Der subject : Der.parse(certificates.get(0).getSubjectX500Principal().getEncoded())) {
@@ -7667,13 +7698,13 @@ public final class TokenRequest {
             return name;
         }
 
-        // ---- Words ----
+        // ---- Messages ----
 
         static String subject(X509Certificate certificate) {
             return name(certificate.getSubjectX500Principal());
         }
 
-        /** A name as OpenSSL writes it, and so HTCondor: {@code /O=condor/CN=host}. It can be anybody's. */
+        /** A name as OpenSSL and HTCondor print it: {@code /O=condor/CN=host}. Printable and bounded. */
         static String name(X500Principal principal) {
             String name;
             try {
@@ -7685,7 +7716,7 @@ public final class TokenRequest {
             return printable(name.length() > MAX_NAME_LENGTH ? name.substring(0, MAX_NAME_LENGTH) + "..." : name);
         }
 
-        /** What an extension consists of; nothing if the certificate has none of this kind. */
+        /** The elements of an extension; empty if the certificate does not have it. */
         private static List<Der> extension(X509Certificate certificate, String oid) throws CertificateParsingException {
             byte[] wrapped = certificate.getExtensionValue(oid);
             return wrapped == null ? List.of() : Der.parse(wrapped).get(0).parts();
@@ -7693,25 +7724,28 @@ public final class TokenRequest {
     }
 
     /**
-     * Decides whether a server's certificate is trusted: its chain must lead to the certificate that the command line
-     * expects, or to the CAs that it names, and then to nothing else; without such words, to the configured CAs, or, unless
-     * that is switched off, to the system's, or to a certificate that a person has accepted. And it must carry the host's
-     * name. It remembers why it said no.
+     * Decides whether to trust a server's certificate. With -fingerprint the chain must lead to such a certificate, with
+     * -cafile to one of these CAs. Otherwise it must lead to a configured CA, to a CA of the system (unless the configuration
+     * excludes them), or to a certificate that the user accepted. It must be valid for the host name, unless
+     * SSL_SKIP_HOST_CHECK is on. The reason of the last rejection stays available.
      *
-     * <p>{@link CertificatePath} checks the chain and the name; this class chooses what the chain is to lead to, and finds
-     * the words.
+     * <p>{@link CertificatePath} checks the chain and the name; this class chooses the trust anchors and writes the messages.
      */
     static final class ServerTrust extends X509ExtendedTrustManager {
-        /** Where OpenSSL's default CAs live on Debian, on Fedora and its kin, and on BSD and macOS. */
+        /** OpenSSL's default CAs on Debian, on Fedora and its relatives, and on BSD and macOS. */
         private static final List<String> SYSTEM_BUNDLES = List.of("/etc/ssl/certs/ca-certificates.crt",
             "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem");
-        /** Names by which OpenSSL finds a certificate in a CA directory. */
+        /** File names of certificates in an OpenSSL CA directory. */
         private static final Pattern HASHED = Pattern.compile("[0-9a-f]{8}\\.[0-9]+");
-        /** Of a file of CAs: those that the world knows take a quarter of a megabyte. */
+        /** Size of a file of CAs: the public ones take a quarter of a megabyte. */
         private static final int MAX_BYTES = 1 << 23;
+        /** Longest subject in the question, so that its line fits into 80 columns. */
+        private static final int MAX_SUBJECT = 69;
         private static final String BOOTSTRAP = "BOOTSTRAP_SSL_SERVER_TRUST";
         private static final String PROMPT = "BOOTSTRAP_SSL_SERVER_TRUST_PROMPT_USER";
         private static final String SKIP_HOST_CHECK = "SSL_SKIP_HOST_CHECK";
+        private static final String ATTACK_OR_RENEWED =
+            "This may be an attack, or the pool renewed its certificate. Ask its administrator first.";
         private final Configuration configuration;
         private final Map<String, String> environment;
         private final TrustOptions trustOptions;
@@ -7727,30 +7761,40 @@ public final class TokenRequest {
         private String hostName = "";
         private CertificateUse use = CertificateUse.LOGIN;
         private Optional<Rejection> rejection = Optional.empty();
-        /** Whom to ask about; nobody is asked about the same one twice. */
-        private Optional<UntrustedCertificate> stranger = Optional.empty();
+        /** What to ask about next; the question about it is asked once. */
+        private Optional<UntrustedCertificate> untrusted = Optional.empty();
         private Optional<X509Certificate> confirmed = Optional.empty();
 
-        /** What the connection is for: a login proves the server to us, a bearer token must not reach a wrong one. */
+        /** Purpose of the connection: SSL authentication, or TLS for a bearer token, which a wrong server must not get. */
         enum CertificateUse { LOGIN, BEARER_TOKEN }
 
-        /** The server is not trusted. The message is for people, a line and further ones with particulars. */
+        /** The server is not trusted. The message has several lines: the reason, details, then remedies. */
         private static final class Rejection extends CertificateException {
             private static final long serialVersionUID = 1L;
-            /** Whether nothing else is to be tried with this server. */
+            /** Whether the client must not try another method with this server. */
             private final boolean isFinal;
-            /** The certificate that a person can accept, if there is no other objection. */
-            private final transient Optional<UntrustedCertificate> stranger;
+            /** The certificate that the user can accept; empty if there is another objection. */
+            private final transient Optional<UntrustedCertificate> acceptable;
 
-            Rejection(List<String> lines, boolean isFinal, Optional<UntrustedCertificate> stranger, CertificateException cause) {
+            Rejection(List<String> lines, boolean isFinal, Optional<UntrustedCertificate> acceptable,
+                    CertificateException cause) {
                 super(String.join("\n", lines), cause);
                 this.isFinal = isFinal;
-                this.stranger = stranger;
+                this.acceptable = acceptable;
             }
         }
 
-        /** A certificate that nobody vouches for: the last one of a chain. */
-        private record UntrustedCertificate(X509Certificate certificate, boolean isCa) { }
+        /** @param path valid, but for its last certificate, which no trusted CA signed */
+        private record UntrustedCertificate(List<X509Certificate> path) {
+            X509Certificate certificate() {
+                return path.get(path.size() - 1);
+            }
+
+            /** Whether that is a CA's, not the server's own. */
+            boolean isCa() {
+                return path.size() > 1;
+            }
+        }
 
         /** @throws CommandException CONFIGURATION; USAGE if the CAs that the command line names are not there */
         ServerTrust(Context context) throws CommandException {
@@ -7771,41 +7815,40 @@ public final class TokenRequest {
         }
 
         private void checkCaFile(String name) throws CommandException {
-            String objection = "this one has none that can be read";
+            String problem = "this file has no readable certificate";
             try {
                 if (!parse(files.read(Path.of(name), FileOrigin.USER, FilePurpose.TRUST, MAX_BYTES)).isEmpty()) {
                     return;
                 }
             } catch (NoSuchFileException | InvalidPathException e) {
-                objection = "there is no such file";
+                problem = "there is no such file";
             } catch (InputFiles.RefusedFileException e) {
-                objection = "this one " + reason(e);
+                problem = "this file " + reason(e);
             } catch (InterruptedIOException e) {
-                objection = reason(e);
+                problem = reason(e);
             } catch (IOException e) {
                 // a directory, or unreadable
             }
             throw new CommandException(ErrorCode.USAGE, ArgumentParser.PROGRAM + ": Invalid argument for -cafile: "
-                + printable(name)
-                + ".", "It takes a file with certificates of CAs (PEM); " + objection + ".");
+                + printable(name) + ".", "It takes a PEM file with certificates of CAs; " + problem + ".");
         }
 
-        /** Whether a host's name is needed for the check. */
+        /** Whether the check needs a host name. */
         boolean needsName(CertificateUse purpose) {
             return !skipsHostCheck || purpose == CertificateUse.BEARER_TOKEN;
         }
 
-        /** Makes ready for another login. */
-        void forget() {
+        /** Clears the rejection before another login. */
+        void reset() {
             rejection = Optional.empty();
         }
 
-        /** Why the server's certificate was rejected; empty if it was not, or not seen. */
+        /** Why the server's certificate was rejected; empty if it was accepted, or did not arrive. */
         Optional<String> rejection() {
             return rejection.map(Throwable::getMessage);
         }
 
-        /** Whether the rejection is one after which nothing else is to be tried. */
+        /** Whether the client must not try another method after the rejection. */
         boolean isFinal() {
             return rejection.filter(no -> no.isFinal).isPresent();
         }
@@ -7815,7 +7858,7 @@ public final class TokenRequest {
             try {
                 this.hostName = hostName;
                 this.use = use;
-                forget();
+                reset();
                 SSLContext context = SSLContext.getInstance("TLS");
                 context.init(new KeyManager[0], new TrustManager[] {this}, null);
                 SSLEngine engine = context.createSSLEngine(hostName, -1);
@@ -7831,7 +7874,7 @@ public final class TokenRequest {
             }
         }
 
-        /** Runs a task of TLS: how long it takes to judge a chain is up to the server. */
+        /** Runs a TLS task within the deadline, since the server determines how long the check of its chain takes. */
         void compute(Runnable task) throws IOException {
             deadline.await("the check of the server's certificate", () -> {
                 task.run();
@@ -7839,32 +7882,32 @@ public final class TokenRequest {
             });
         }
 
-        /** All of TLS 1.3; of TLS 1.2 those with ECDHE, so that who gets the server's key later reads no session of today. */
+        /** All suites of TLS 1.3, and those of TLS 1.2 with ECDHE: a stolen server key must not decrypt earlier sessions. */
         private static String[] withForwardSecrecy(String... suites) {
             List<String> chosen = new ArrayList<>();
             for (String suite : suites) {
-                if (suite.startsWith("TLS_ECDHE_") || !suite.contains("_WITH_")) { // TLS 1.3 names no key exchange
+                if (suite.startsWith("TLS_ECDHE_") || !suite.contains("_WITH_")) { // TLS 1.3: the name has no key exchange
                     chosen.add(suite);
                 }
             }
             return chosen.toArray(String[]::new);
         }
 
-        /** What went wrong with TLS, in Java's words; some versions of Java put the alert's name before them. */
+        /** Java's message for a TLS error, without the name of the alert that some versions of Java put before it. */
         static String reasonOfTls(SSLException e) {
             String words = String.valueOf(e.getMessage());
             int end = words.startsWith("(") ? words.indexOf(") ") : -1;
             return printable(end < 0 ? words : words.substring(end + 2));
         }
 
-        /** What a server lacks with which nothing could be agreed on: a line to follow the message, or none. */
+        /** A line for the case that client and server have no TLS version or cipher suite in common; else empty. */
         static String advice(SSLException e) {
             String alert = String.valueOf(e.getMessage());
-            return alert.endsWith("handshake_failure") || alert.endsWith("protocol_version") ? "\nto be set up by the pool's"
-                + " administrator: TLS 1.3, or TLS 1.2 with ECDHE and signatures by SHA-256 or better" : "";
+            return alert.endsWith("handshake_failure") || alert.endsWith("protocol_version") ? "\nThe pool's"
+                + " administrator must enable TLS 1.3, or TLS 1.2 with ECDHE and SHA-256 signatures or better." : "";
         }
 
-        /** Keeps the server from signing the handshake with a broken hash. It concerns signatures, and nothing else. */
+        /** Forbids signatures with a broken hash in the handshake, and restricts nothing else. */
         private static final class NoForgeableSignatures implements AlgorithmConstraints {
             @Override
             public boolean permits(Set<CryptoPrimitive> primitives, String algorithm, AlgorithmParameters parameters) {
@@ -7887,20 +7930,20 @@ public final class TokenRequest {
                 throws CertificateException {
             List<X509Certificate> path = List.of(chain[0]);
             try {
-                PresentedCertificates shown = new PresentedCertificates(chain);
-                path = shown.path();
-                TrustDecision judgement = judge(shown, path, keyType);
-                identify(judgement.path());
-                if (judgement.ground() == Trust.UNVERIFIED) {
-                    askMemory(path);
+                PresentedCertificates presented = new PresentedCertificates(chain);
+                path = presented.path();
+                TrustDecision decision = decide(presented, path, keyType);
+                checkName(decision.path());
+                if (decision.trust() == Trust.UNVERIFIED) {
+                    checkKnownHosts(path);
                 }
                 if (!needsName(use)) {
                     ui.warn(SKIP_HOST_CHECK + " is on (" + source(SKIP_HOST_CHECK)
-                        + "): the certificate may be another host's.");
+                        + "): not checking whether the certificate is for this host.");
                 }
             } catch (Rejection e) {
                 rejection = Optional.of(e);
-                stranger = e.stranger.or(() -> stranger); // SCITOKENS, which asks nobody, may come after SSL
+                untrusted = e.acceptable.or(() -> untrusted); // SCITOKENS, which never asks, may come after SSL
                 throw e;
             } catch (InvalidCertificatePath e) {
                 rejection = Optional.of(untrusted(e.path, e.getMessage(), List.of(e.remedy), Optional.empty()));
@@ -7912,24 +7955,23 @@ public final class TokenRequest {
             }
         }
 
-        /** What a chain leads to: something that vouches for it, or only to its own last certificate. */
+        /** Whether a chain leads to a trust anchor, or only to its own last certificate. */
         private enum Trust { VERIFIED, UNVERIFIED }
 
-        /** The valid path that was found, and what stands at its end. */
-        private record TrustDecision(CertificatePath path, Trust ground) { }
+        private record TrustDecision(CertificatePath path, Trust trust) { }
 
-        /** @param path as far as it is shown */
-        private TrustDecision judge(PresentedCertificates shown, List<X509Certificate> path, String keyType)
+        /** @param path as far as the server sent it */
+        private TrustDecision decide(PresentedCertificates presented, List<X509Certificate> path, String keyType)
             throws CertificateException {
             if (!trustOptions.fingerprints().isEmpty()) {
-                return new TrustDecision(expected(shown, path), Trust.VERIFIED);
+                return new TrustDecision(byFingerprint(presented, path), Trust.VERIFIED);
             }
-            Optional<CertificatePath> vouched = byCas(shown, keyType);
-            return vouched.isPresent() ? new TrustDecision(vouched.get(), Trust.VERIFIED)
-                : new TrustDecision(byItself(shown, path), Trust.UNVERIFIED);
+            Optional<CertificatePath> byCas = byCas(presented, keyType);
+            return byCas.isPresent() ? new TrustDecision(byCas.get(), Trust.VERIFIED)
+                : new TrustDecision(byOwnEnd(presented, path), Trust.UNVERIFIED);
         }
 
-        private void identify(CertificatePath path) throws CertificateException {
+        private void checkName(CertificatePath path) throws CertificateException {
             if (needsName(use)) {
                 try {
                     path.checkName(hostName);
@@ -7937,57 +7979,60 @@ public final class TokenRequest {
                     List<String> lines = new ArrayList<>();
                     lines.add("the certificate is not for " + hostName + ": " + e.getMessage());
                     lines.addAll(description(path.certificates().get(0)));
-                    lines.add("to trust it: ask for the pool by a name that the certificate carries");
+                    lines.add("Check the host name. If it is right, the certificate lacks it, or this may be an attack.");
                     throw new Rejection(lines, false, Optional.empty(), e);
                 }
             }
         }
 
-        // ---- What the chain may lead to ----
+        // ---- Trust anchors ----
 
-        /** Where certificates are expected by their fingerprints, the path must lead to one of them. */
-        private CertificatePath expected(PresentedCertificates shown, List<X509Certificate> path) throws CertificateException {
+        /** With -fingerprint the path must lead to a certificate with one of the fingerprints. */
+        private CertificatePath byFingerprint(PresentedCertificates presented, List<X509Certificate> path)
+                throws CertificateException {
             Set<X509Certificate> expected = new LinkedHashSet<>();
-            for (X509Certificate certificate : shown.all()) {
+            for (X509Certificate certificate : presented.all()) {
                 if (trustOptions.fingerprints().contains(fingerprint(certificate))) {
                     expected.add(certificate);
                 }
             }
-            Optional<CertificatePath> found = shown.pathTo(expected);
+            Optional<CertificatePath> found = presented.pathTo(expected);
             if (found.isPresent()) {
                 return found.get();
             }
             List<String> lines = new ArrayList<>(List.of("the certificate is not the expected one"));
             lines.addAll(description(path));
             lines.add("expected: SHA-256 " + String.join(" or ", trustOptions.fingerprints()));
-            lines.add("somebody may sit in between; or the pool has a new certificate, which its administrator can confirm");
+            lines.add(ATTACK_OR_RENEWED);
             throw new Rejection(lines, true, Optional.empty(), new CertificateException());
         }
 
         /**
-         * The path to one of our CAs; the system's are not read unless needed. A chain that leads to one of the user's CAs, and
-         * is wrong in another way, is not the system's to forgive.
+         * The path to a configured CA, else to a CA of the system, whose file is read only if needed. If the chain leads to a
+         * configured CA but is invalid, the system's CAs do not make up for that.
          */
-        private Optional<CertificatePath> byCas(PresentedCertificates shown, String keyType) throws CertificateException {
+        private Optional<CertificatePath> byCas(PresentedCertificates presented, String keyType) throws CertificateException {
             sources.clear();
-            Optional<CertificatePath> path = shown.pathTo(new LinkedHashSet<>(ownCas()));
-            return path.isPresent() || !useSystemCas || trustOptions.caFile().isPresent() ? path : bySystemCas(shown, keyType);
+            Optional<CertificatePath> path = presented.pathTo(new LinkedHashSet<>(ownCas()));
+            return path.isPresent() || !useSystemCas || trustOptions.caFile().isPresent() ? path
+                : bySystemCas(presented, keyType);
         }
 
-        private Optional<CertificatePath> bySystemCas(PresentedCertificates shown, String keyType) throws CertificateException {
+        private Optional<CertificatePath> bySystemCas(PresentedCertificates presented, String keyType)
+                throws CertificateException {
             Optional<String> named = Optional.ofNullable(environment.get("SSL_CERT_FILE"));
             Optional<Path> bundle = Stream.concat(named.stream(), SYSTEM_BUNDLES.stream()).map(Path::of)
                 .filter(Files::isReadable).findFirst();
             List<X509Certificate> cas = bundle.map(file -> read(file,
                 named.filter(file.toString()::equals).isPresent() ? FileOrigin.USER : FileOrigin.DEFAULT)).orElse(List.of());
             if (!cas.isEmpty()) {
-                return shown.pathTo(new LinkedHashSet<>(cas));
+                return presented.pathTo(new LinkedHashSet<>(cas));
             }
             sources.add("Java's own CAs");
             X509TrustManager java = javasOwn();
-            Optional<CertificatePath> path = shown.pathTo(new LinkedHashSet<>(List.of(java.getAcceptedIssuers())));
-            if (path.isPresent()) { // Java has reservations about some of them (jdk.security.caDistrustPolicies)
-                java.checkServerTrusted(shown.all().toArray(X509Certificate[]::new), keyType);
+            Optional<CertificatePath> path = presented.pathTo(new LinkedHashSet<>(List.of(java.getAcceptedIssuers())));
+            if (path.isPresent()) { // Java distrusts some of them partly (jdk.security.caDistrustPolicies)
+                java.checkServerTrusted(presented.all().toArray(X509Certificate[]::new), keyType);
             }
             return path;
         }
@@ -8002,35 +8047,38 @@ public final class TokenRequest {
             }
         }
 
-        /** Looks away from what the chain leads to, and from nothing else. */
-        private CertificatePath byItself(PresentedCertificates shown, List<X509Certificate> path) throws CertificateException {
+        /** Checks everything but the trust anchor: the chain's own last certificate takes its place. */
+        private CertificatePath byOwnEnd(PresentedCertificates presented, List<X509Certificate> path)
+                throws CertificateException {
             if (use == CertificateUse.BEARER_TOKEN) {
-                throw untrusted(path, sources.isEmpty() ? "no CA is known" : "its CA is not known here", List.of("a bearer token"
-                    + " goes only to a server for which a CA vouches, or -fingerprint: whoever has it, can use it"),
-                    Optional.empty());
+                throw untrusted(path, sources.isEmpty() ? "no CA is configured" : "its CA is unknown",
+                    List.of("A bearer token goes only to a server that a CA or -fingerprint verifies.",
+                        "Name the CA's certificate: -cafile FILE, or AUTH_SSL_CLIENT_CAFILE."), Optional.empty());
             }
             if (trustOptions.caFile().isPresent()) {
-                throw untrusted(path, "its CA is not in the file of -cafile", List.of("to trust it: -cafile FILE with the"
-                    + " certificate of the pool's CA; or without -cafile, by an answer"), Optional.empty());
+                throw untrusted(path, "its CA is not in the file of -cafile", List.of(
+                    "Use -cafile with the certificate of the pool's CA, or omit it and answer the question in a terminal."),
+                    Optional.empty());
             }
-            return shown.pathTo(Set.of(path.get(path.size() - 1))).orElseThrow();
+            return presented.pathTo(Set.of(path.get(path.size() - 1))).orElseThrow();
         }
 
-        /** Accepts the chain's last certificate if a person has, or if BOOTSTRAP_SSL_SERVER_TRUST stands for one. */
-        private void askMemory(List<X509Certificate> path) throws CertificateException {
+        /** Accepts the chain's last certificate if the user did, or if BOOTSTRAP_SSL_SERVER_TRUST is on. */
+        private void checkKnownHosts(List<X509Certificate> path) throws CertificateException {
             X509Certificate last = path.get(path.size() - 1);
             if (confirmed.equals(Optional.of(last))) {
                 return;
             }
             try {
-                KnownHosts.KnownHostsEntry knownHostsEntry = knownHosts.find(hostName, last);
-                switch (knownHostsEntry.opinion()) {
-                    case REFUSED -> throw refused(path, knownHostsEntry.place());
-                    case CHANGED -> throw changed(path, knownHostsEntry);
+                KnownHosts.KnownHostsEntry entry = knownHosts.find(hostName, last);
+                switch (entry.verdict()) {
+                    case REFUSED -> throw refused(path, entry.line());
+                    case CHANGED -> throw changed(path, entry);
+                    case CA_MISSING -> throw caMissing(path, entry.line());
                     case ACCEPTED -> warnOfBootstrap(last);
                     case NONE -> {
                         if (!bootstrap) {
-                            throw stranger(path);
+                            throw unknown(path);
                         }
                         warnOfBootstrap(last);
                         knownHosts.add(hostName, last, true);
@@ -8038,14 +8086,14 @@ public final class TokenRequest {
                 }
             } catch (IOException e) {
                 throw untrusted(path, knownHosts.file() + ": " + reason(e),
-                    List.of("what is trusted is remembered there, so it must be readable and writable"), Optional.empty());
+                    List.of("This file records accepted certificates; make it readable and writable."), Optional.empty());
             }
         }
 
         private void warnOfBootstrap(X509Certificate certificate) throws CertificateException {
             if (bootstrap) {
-                ui.warn(BOOTSTRAP + " is on (" + source(BOOTSTRAP) + "): the certificate of " + hostName
-                    + " (SHA-256 " + fingerprint(certificate) + ") is trusted, though nobody vouches for it.");
+                ui.warn(BOOTSTRAP + " is on (" + source(BOOTSTRAP) + "): accepting an unverified certificate for " + hostName
+                    + " (SHA-256 " + fingerprint(certificate) + ").");
             }
         }
 
@@ -8054,42 +8102,66 @@ public final class TokenRequest {
         }
 
         /**
-         * Asks the user whether the certificate that was rejected is to be trusted, and remembers the answer.
+         * Asks the user whether to trust the rejected certificate, and records a yes or a no in known_hosts. A fingerprint
+         * counts as yes if it is that of the certificate. Another fingerprint is an objection, and nothing is recorded.
          *
-         * @return whether it is; false, too, if there is nobody to ask, or another objection
+         * @return whether the user trusts it; false without a terminal, and if there is another objection
          * @throws CommandException NOT_AUTHENTICATED if nobody answers in time
          */
         boolean confirm() throws CommandException {
-            Optional<UntrustedCertificate> asked = stranger.filter(one -> asks);
-            stranger = Optional.empty();
+            Optional<UntrustedCertificate> asked = untrusted.filter(one -> asks);
+            untrusted = Optional.empty();
             if (asked.isEmpty()) {
                 return false;
             }
             X509Certificate certificate = asked.get().certificate();
+            String shown = fingerprint(certificate);
             try {
                 List<String> question = question(asked.get());
-                Optional<Boolean> answer = deadline.question(() -> ui.confirm(question), "-fingerprint "
-                    + fingerprint(certificate) + ", or -cafile FILE with the certificate of the pool's CA, answers it.");
-                if (answer.isPresent()) {
-                    confirmed = answer.filter(yes -> yes).map(yes -> certificate);
-                    rejection = Optional.of(refused(List.of(certificate), "just now"));
-                    knownHosts.add(hostName, certificate, answer.get());
+                Optional<String> answer = deadline.question(() -> ui.ask(question, ServerTrust::isAnswer),
+                    "To skip the question: -fingerprint " + shown + ", or -cafile FILE (the CA's certificate).");
+                Optional<String> entered = answer.flatMap(TrustOptions::fingerprint);
+                if (answer.isEmpty()) {
+                    return false;
+                } else if (entered.isPresent() && !entered.get().equals(shown)) {
+                    rejection = Optional.of(otherFingerprint(asked.get().path(), entered.get()));
+                    return false;
                 }
+                boolean accepted = !answer.get().equals("no");
+                confirmed = accepted ? Optional.of(certificate) : Optional.empty();
+                rejection = accepted ? Optional.empty() : Optional.of(refused(asked.get().path(), 0));
+                knownHosts.add(hostName, certificate, accepted);
             } catch (IOException e) {
-                ui.warn("the answer is not remembered: cannot write " + knownHosts.file() + ": "
-                    + numbered(reason(e)));
+                ui.warn("Cannot save the answer in " + knownHosts.file() + ": " + numbered(reason(e))
+                    + ". It holds for this run only.");
             } catch (CertificateException e) {
                 throw new AssertionError("a certificate that was read cannot be written", e);
             }
             return confirmed.isPresent();
         }
 
-        /** In the original's words. condor_io/ca_utils.cpp, ask_cert_confirmation */
-        private List<String> question(UntrustedCertificate stranger) throws CertificateException {
-            return List.of("The remote host " + hostName + " presented an untrusted " + (stranger.isCa() ? "CA " : "")
-                + "certificate with the following fingerprint:", "SHA-256: " + fingerprint(stranger.certificate()),
-                "Subject: " + CertificatePath.subject(stranger.certificate()),
-                "Would you like to trust this server for current and future communications?");
+        private static boolean isAnswer(String text) {
+            return text.equals("yes") || text.equals("no") || TrustOptions.fingerprint(text).isPresent();
+        }
+
+        /**
+         * At most eight lines of 80 columns. condor_ssl_fingerprint prints the fingerprint of the first certificate in a
+         * file; TRUST_DOMAIN_CAFILE is the CA that HTCondor makes for a pool (condor_tools/ssl_fingerprint.cpp).
+         */
+        private List<String> question(UntrustedCertificate untrusted) throws CertificateException {
+            X509Certificate certificate = untrusted.certificate();
+            boolean isCa = untrusted.isCa();
+            String subject = CertificatePath.subject(certificate);
+            return List.of(
+                hostName + (isCa ? " has a certificate of an unknown CA." : " has a certificate that no known CA signed."),
+                "  " + (isCa ? "CA:      " : "Subject: ")
+                    + (subject.length() > MAX_SUBJECT ? subject.substring(0, MAX_SUBJECT - 3) + "..." : subject),
+                "  SHA-256: " + fingerprint(certificate),
+                "The administrator reads this fingerprint on " + (isCa ? "the central manager" : hostName) + ":",
+                "  condor_ssl_fingerprint " + (isCa ? "$(condor_config_val TRUST_DOMAIN_CAFILE)"
+                    : "FILE  (see condor_config_val AUTH_SSL_SERVER_CERTFILE)"),
+                "Trust this " + (isCa ? "CA" : "certificate") + " for " + hostName + " from now on?",
+                "Please type 'yes', 'no' or the fingerprint:");
         }
 
         // ---- CAs ----
@@ -8099,7 +8171,7 @@ public final class TokenRequest {
                 return read(Path.of(trustOptions.caFile().get()), FileOrigin.USER);
             }
             List<X509Certificate> cas = new ArrayList<>();
-            // Of several files the last readable one counts, as in the original.
+            // Of several files the last readable one counts, as in HTCondor.
             Optional<Configuration.Setting> setting = configuration.find("AUTH_SSL_CLIENT_CAFILE");
             List<String> names = setting.map(list -> List.of(list.value().split(","))).orElse(List.of());
             for (int i = names.size() - 1; i >= 0 && cas.isEmpty(); i--) {
@@ -8130,10 +8202,10 @@ public final class TokenRequest {
             return cas.orElse(List.of());
         }
 
-        /** The certificates of a file; empty if it cannot be read, which is then among the sources. */
-        private Optional<List<X509Certificate>> read(Path file, FileOrigin origin, FilePurpose content) {
+        /** The certificates of a file; empty if it cannot be read. The sources list the file in both cases. */
+        private Optional<List<X509Certificate>> read(Path file, FileOrigin origin, FilePurpose purpose) {
             try {
-                return Optional.of(parse(files.read(file, origin, content, MAX_BYTES)));
+                return Optional.of(parse(files.read(file, origin, purpose, MAX_BYTES)));
             } catch (NoSuchFileException e) {
                 sources.add(file + " (no such file)");
             } catch (InputFiles.RefusedFileException e) {
@@ -8156,51 +8228,94 @@ public final class TokenRequest {
             }
         }
 
-        // ---- Words ----
+        // ---- Messages ----
 
-        private Rejection untrusted(List<X509Certificate> path, String why, List<String> remedies,
-                Optional<UntrustedCertificate> stranger) {
-            List<String> lines = new ArrayList<>(List.of("the certificate is not trusted: " + printable(why)));
+        /** @param remedies whole sentences */
+        private Rejection untrusted(List<X509Certificate> path, String reason, List<String> remedies,
+                Optional<UntrustedCertificate> acceptable) {
+            List<String> lines = new ArrayList<>(List.of("the certificate is not trusted: " + printable(reason)));
             lines.addAll(description(path));
             Set<String> expected = trustOptions.fingerprints();
-            lines.add("trusted are: " + (!expected.isEmpty() ? "SHA-256 " + String.join(" or ", expected)
+            lines.add("trusted: " + (!expected.isEmpty() ? "SHA-256 " + String.join(" or ", expected)
                 : sources.isEmpty() ? "no CAs" : String.join(", ", sources)));
             lines.addAll(remedies);
-            return new Rejection(lines, false, stranger, new CertificateException(why));
+            return new Rejection(lines, false, acceptable, new CertificateException(reason));
         }
 
-        private Rejection stranger(List<X509Certificate> path) {
+        /** Nothing is known about this certificate, so the user may accept it. */
+        private Rejection unknown(List<X509Certificate> path) {
             X509Certificate last = path.get(path.size() - 1);
-            boolean isCa = path.size() > 1 || !last.getSubjectX500Principal().equals(last.getIssuerX500Principal());
-            return untrusted(path, isCa ? "its CA is not known here" : "it is signed by itself", List.of(
-                "to trust it, if the pool's administrator confirms the fingerprint (condor_ssl_fingerprint): -fingerprint "
-                    + fingerprint(last),
-                "or by the certificate of the pool's CA: -cafile FILE, or AUTH_SSL_CLIENT_CAFILE",
-                asks ? "or by an answer: at a terminal you are asked"
-                    : "or by an answer: at a terminal you are asked, unless " + PROMPT + " is off, as it is ("
-                        + source(PROMPT) + ")"), Optional.of(new UntrustedCertificate(last, isCa)));
+            boolean selfSigned = path.size() == 1 && last.getSubjectX500Principal().equals(last.getIssuerX500Principal());
+            return untrusted(path, selfSigned ? "it is self-signed" : "its CA is unknown", List.of(
+                confirmedFingerprint(last),
+                "Or name the CA's certificate: -cafile FILE, or AUTH_SSL_CLIENT_CAFILE.",
+                "Or run the command in a terminal and answer the question"
+                    + (asks ? "." : " (but " + PROMPT + " is off, " + source(PROMPT) + ").")),
+                Optional.of(new UntrustedCertificate(path)));
         }
 
-        private Rejection refused(List<X509Certificate> path, String place) {
-            List<String> lines = new ArrayList<>(List.of("the certificate has been refused (" + place + ")"));
+        private static String confirmedFingerprint(X509Certificate certificate) {
+            return "If the administrator confirms the fingerprint, use -fingerprint " + fingerprint(certificate);
+        }
+
+        /** @param line its number in known_hosts; 0 for an answer of this run */
+        private Rejection refused(List<X509Certificate> path, int line) {
+            List<String> lines = new ArrayList<>(List.of(line == 0 ? "you refused the certificate"
+                : "the certificate is refused (" + knownHosts.file() + ":" + line + ")"));
             lines.addAll(description(path));
-            lines.add("to be asked again: remove the line that begins with !" + hostName + " from " + knownHosts.file());
+            if (line > 0) {
+                lines.add("You answered no, or an HTCondor tool wrote that line without asking. A tool does so if it has no");
+                lines.add("terminal, or if the certificate is not the one it knew.");
+            }
+            lines.add("To be asked again, remove the line that begins with !" + hostName + (line == 0 ? "" : " (line " + line
+                + ")") + " from " + knownHosts.file());
+            lines.add(confirmedFingerprint(path.get(path.size() - 1)));
             return new Rejection(lines, true, Optional.empty(), new CertificateException());
         }
 
-        private Rejection changed(List<X509Certificate> path, KnownHosts.KnownHostsEntry knownHostsEntry) {
-            List<String> lines = new ArrayList<>(List.of("THE CERTIFICATE OF " + hostName + " HAS CHANGED since it was "
-                + "trusted (" + knownHostsEntry.place() + ")",
-                "trusted is: " + knownHostsEntry.other().map(other -> "SHA-256 " + fingerprint(other))
-                    .orElse("one for which a CA vouched"),
-                "shown was: SHA-256 " + fingerprint(path.get(path.size() - 1))));
+        private Rejection changed(List<X509Certificate> path, KnownHosts.KnownHostsEntry entry) {
+            X509Certificate last = path.get(path.size() - 1);
+            List<String> lines = new ArrayList<>(List.of("THE CERTIFICATE OF " + hostName + " HAS CHANGED ("
+                + knownHosts.file() + ":" + entry.line() + ")",
+                "accepted before: " + entry.other().map(other -> "SHA-256 " + fingerprint(other))
+                    .orElse("unknown; that line does not hold a readable certificate"),
+                "now: SHA-256 " + fingerprint(last)));
             lines.addAll(description(path));
-            lines.add("somebody may sit in between; or the pool has a new CA, which its administrator can confirm: then "
-                + "remove that line");
+            lines.add(ATTACK_OR_RENEWED);
+            lines.add(confirmedFingerprint(last));
+            lines.add("To be asked, remove line " + entry.line() + " from " + knownHosts.file());
             return new Rejection(lines, true, Optional.empty(), new CertificateException());
         }
 
-        /** The first certificate of a chain, and the last one, which stands for its CA. */
+        /**
+         * HTCondor wrote that a CA verified this host. That CA is not configured now, or the server has another one; which of
+         * the two, the file does not say.
+         */
+        private Rejection caMissing(List<X509Certificate> path, int line) {
+            List<String> lines = new ArrayList<>(List.of("a CA verified " + hostName + " before, but no configured CA does now ("
+                + knownHosts.file() + ":" + line + ")"));
+            lines.addAll(description(path));
+            lines.add("trusted: " + (sources.isEmpty() ? "no CAs" : String.join(", ", sources)));
+            lines.add("If that CA is no longer configured, name it: -cafile FILE, or AUTH_SSL_CLIENT_CAFILE.");
+            lines.add("If the certificate is from another CA, this may be an attack. Ask the administrator first.");
+            lines.add(confirmedFingerprint(path.get(path.size() - 1)));
+            lines.add("To be asked, remove line " + line + " (" + hostName + " SSL @trusted) from " + knownHosts.file());
+            return new Rejection(lines, true, Optional.empty(), new CertificateException());
+        }
+
+        /** @param entered the fingerprint that the user typed at the question */
+        private static Rejection otherFingerprint(List<X509Certificate> path, String entered) {
+            List<String> lines = new ArrayList<>(List.of("the certificate does not have the fingerprint that you entered"));
+            lines.addAll(description(path));
+            lines.add("entered: SHA-256 " + entered);
+            lines.add(path.stream().anyMatch(one -> fingerprint(one).equals(entered))
+                ? "That is the server's own certificate. To trust it alone, use -fingerprint " + entered
+                : ATTACK_OR_RENEWED);
+            lines.add("Nothing was recorded in known_hosts.");
+            return new Rejection(lines, true, Optional.empty(), new CertificateException());
+        }
+
+        /** The first certificate of a chain, and the last one, which represents its CA. */
         private static List<String> description(List<X509Certificate> path) {
             X509Certificate last = path.get(path.size() - 1);
             List<String> lines = new ArrayList<>(description(path.get(0)));
@@ -8210,14 +8325,14 @@ public final class TokenRequest {
             return lines;
         }
 
-        /** A certificate as people tell it from others. */
+        /** Subject, issuer and fingerprint, by which people identify a certificate. */
         private static List<String> description(X509Certificate certificate) {
             return List.of("subject: " + CertificatePath.subject(certificate),
                 "issuer: " + CertificatePath.name(certificate.getIssuerX500Principal()),
                 "SHA-256: " + fingerprint(certificate));
         }
 
-        /** In the form of condor_ssl_fingerprint. */
+        /** SHA-256 as condor_ssl_fingerprint prints it. */
         static String fingerprint(X509Certificate certificate) {
             try {
                 return HexFormat.ofDelimiter(":").formatHex(KeyDerivation.sha256().digest(certificate.getEncoded()));
@@ -8233,7 +8348,7 @@ public final class TokenRequest {
 
         @Override
         public void checkServerTrusted(X509Certificate[] chain, String keyType) throws CertificateException {
-            throw new CertificateException("a certificate is judged only together with its connection");
+            throw new CertificateException("a certificate cannot be checked without its connection");
         }
 
         @Override
@@ -10109,7 +10224,7 @@ public final class TokenRequest {
 
         private SecureChannel negotiate(int command) throws IOException, CommandException {
             List<MethodFailure> tried = new ArrayList<>();
-            trust.forget();
+            trust.reset();
             for (ConnectionAttempt attempt : plan.attempts()) {
                 if (!trust.isFinal() && suffices(attempt)) {
                     Optional<SecureChannel> channel = attempt(attempt, command, tried);
@@ -10667,7 +10782,7 @@ public final class TokenRequest {
                     Connection caller = Connection.accepted(listener.accept(), host.clock(),
                         host.clock().instant().plus(HELLO_PATIENCE));
                     if (presents(connectId, caller)) {
-                        return Connector.lead(caller.until(deadline), target, context);
+                        return Connector.throughSharedPort(caller.until(deadline), target, context);
                     }
                     caller.close();
                 } catch (SocketTimeoutException e) {
@@ -12599,23 +12714,19 @@ public final class TokenRequest {
             }
         }
 
-        /**
-         * Asks at a terminal, of whatever kind, until yes or no is the answer. Signals end the program meanwhile, so this
-         * is not synchronized.
-         */
+        /** Not synchronized: a signal must be able to end the program while the question is open. */
         @Override
-        public Optional<Boolean> confirm(List<String> question) {
+        public Optional<String> ask(List<String> question, Predicate<String> isValid) {
             if (!host.terminal().test(0) || !host.terminal().test(2)) {
                 return Optional.empty();
             }
             question.forEach(this::line);
-            while (true) {
-                line("Please type 'yes' or 'no':");
-                Optional<String> answer = answer();
-                if (answer.isEmpty() || answer.get().equals("yes") || answer.get().equals("no")) {
-                    return answer.map("yes"::equals);
-                }
+            Optional<String> answer = answer();
+            while (answer.isPresent() && !isValid.test(answer.get())) {
+                line(question.get(question.size() - 1));
+                answer = answer();
             }
+            return answer;
         }
 
         /** A line of stdin; empty at its end. */

@@ -265,7 +265,7 @@ meet() {
     rm known_hosts
     at_terminal -pool "<127.0.0.1:$LOOPBACK_PORT?alias=cm.pool.test>" -identity alice@own.test
     if [[ $name == alone ]]; then
-      until_shown "Please type 'yes' or 'no':"
+      until_shown "Please type 'yes', 'no' or the fingerprint:"
       printf 'yes\n' >&"$KEYBOARD"
     fi
     at_its_end
@@ -276,6 +276,54 @@ meet() {
       [[ $status == 4 && ! -e known_hosts ]]
       lacks shown 'Please type'
     fi
+  done
+}
+
+# twin NAME SUBJECT: a self-signed certificate for cm.pool.test of this subject, in this folder
+twin() {
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$1.key" -out "$1.pem" -subj "$2" \
+    -addext 'subjectAltName=DNS:cm.pool.test' 2>/dev/null
+}
+
+# question: a request at a terminal, until the question about the certificate is there
+question() {
+  at_terminal -pool "<127.0.0.1:$LOOPBACK_PORT?alias=cm.pool.test>" -identity alice@own.test
+  until_shown "Please type 'yes', 'no' or the fingerprint:"
+}
+
+@test "the administrator's fingerprint, typed at the question, accepts his server and no other of the same name" {
+  local MADE=$PWD form
+  twin ours /CN=cm.pool.test
+  twin rogue /CN=cm.pool.test
+  show -- rogue
+  for form in "$(fingerprint ours)" "cm.pool.test SSL $(fingerprint ours)"; do
+    question
+    printf '%s\n' "$form" >&"$KEYBOARD"
+    at_its_end
+    [[ $status == 4 && ! -e known_hosts && $(events '^(authenticated|start|issued)') == 0 ]]
+  done
+  show -- ours
+  question
+  printf '%s\n' "$(fingerprint ours)" >&"$KEYBOARD"
+  at_its_end
+  [[ $status == 0 && -s known_hosts && $(events '^authenticated SSL') == 1 ]]
+}
+
+@test "a long subject does not push the question off the screen, and does not steer the terminal" {
+  local MADE=$PWD long name
+  printf -v long '/OU=%060d' 1 2 3 4
+  twin long "$long/CN=yes"
+  twin steering "/O=a"$'\e[2J\n'"Please type yes/CN=b"
+  for name in long steering; do
+    show -- "$name"
+    question
+    printf 'no\n' >&"$KEYBOARD"
+    at_its_end
+    [[ $status == 4 ]]
+    tr -d '\r' <shown | sed '/^Please type/q' >asked
+    [[ $(fold -w 80 asked | wc -l) == 8 && $(wc -l <asked) == 7 ]]
+    lacks asked "$ESC"
+    rm known_hosts
   done
 }
 
@@ -369,7 +417,7 @@ end_old_pool() {
   local trust=(-cafile "$MADE/root-rsa2048.pem")
   old_pool -Djdk.tls.server.SignatureSchemes=rsa_pkcs1_sha1 -- --tls TLSv1.2
   refuses cm.pool.test "${trust[@]}"
-  says 'signatures by SHA-256 or better'
+  says 'SHA-256 signatures or better'
   old_pool -Djdk.tls.server.SignatureSchemes=rsa_pkcs1_sha256 -- --tls TLSv1.2
   trusts cm.pool.test "${trust[@]}"
   old_pool -- --tls TLSv1.1

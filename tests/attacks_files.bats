@@ -524,7 +524,7 @@ held_while_replaced_by_pipe() {
   configured SEC_KNOWN_HOSTS=/dev/null
   request -pool "$HERE" -identity alice@own.test
   assert_status 4
-  grep -q 'its CA is not known here' "$BATS_TEST_TMPDIR/stderr"
+  grep -q 'its CA is unknown' "$BATS_TEST_TMPDIR/stderr"
 }
 
 # ---- /tmp ----

@@ -296,11 +296,11 @@ TEMPLATE='use security:get_htcondor_idtokens'
   brings PASSWORD # nobody vouches for the certificate
   echo 'localhost SSL @trusted' >known_hosts
   fails
-  says 'HAS CHANGED'
+  says 'a CA verified localhost before'
   [[ $(events '^authenticated PASSWORD') == 1 ]]
   printf '!localhost SSL %s\n' "$(openssl x509 -in "$LOOPBACK_CA" -outform DER | base64 -w 0)" >known_hosts
   fails
-  says 'has been refused'
+  says 'the certificate is refused'
   [[ $(events '^authenticated PASSWORD') == 1 ]]
 }
 

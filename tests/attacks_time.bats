@@ -292,14 +292,14 @@ secured() { authenticate_by SSL && pool_here --methods SSL --token "$TOKEN" --au
   pool_with --methods SSL --token "$TOKEN" --auto-approve
   unset _CONDOR_AUTH_SSL_CLIENT_CAFILE
   at_terminal -pool "$HERE" -timeout 2
-  until_shown "Please type 'yes' or 'no':"
+  until_shown "Please type 'yes', 'no' or the fingerprint:"
   at_its_end
   [[ $status == 4 ]]
   grep -q 'nobody answered the question' shown
   grep -q -e '-fingerprint [0-9a-f:]*, or -cafile FILE' shown
   # The control: it is answered.
   at_terminal -pool "$HERE" -timeout 60
-  until_shown "Please type 'yes' or 'no':"
+  until_shown "Please type 'yes', 'no' or the fingerprint:"
   echo yes >&"$KEYBOARD"
   at_its_end
   [[ $status == 0 ]]
@@ -311,7 +311,7 @@ answered_after() {
   rm -f ahead known_hosts
   export HARNESS_CLOCK=$PWD/ahead
   TERMINAL_MAIN=Harness at_terminal "${@:2}"
-  until_shown "Please type 'yes' or 'no':"
+  until_shown "Please type 'yes', 'no' or the fingerprint:"
   echo "$1" >ahead.new
   mv ahead.new ahead
   [[ ${answer-yes} == none ]] || echo "${answer-yes}" >&"$KEYBOARD"

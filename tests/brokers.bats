@@ -113,7 +113,7 @@ hide_ports() { sed -i -E 's/^(broker [0-9]+ <[^:]+):[0-9]+>/\1:<LISTENING>>/' "$
   pool_of --broker-closes
   asked_behind "127.0.0.1:$LOOPBACK_PORT#7"
   assert_status 3
-  grep -F 'closed the connection while we waited for its answer to the request for a connection' "$BATS_TEST_TMPDIR/stderr"
+  grep -F 'closed the connection before it sent its answer to the request for a connection' "$BATS_TEST_TMPDIR/stderr"
 }
 
 @test "of several brokers each is tried" {

@@ -25,6 +25,71 @@ load trust
   [[ $(wc -l <known_hosts) == 1 && $(stat -c %a known_hosts) == 644 ]]
 }
 
+@test "the administrator's fingerprint counts as yes, in every form that -fingerprint takes" {
+  local form print
+  print=$(fingerprint)
+  for form in "$print" "${print^^}" "${print//:/}" "SHA-256: $print" "sha256 Fingerprint=${print^^}" " localhost SSL $print "; do
+    asked
+    type_line "$form"
+    at_its_end
+    [[ $status == 0 ]]
+    diff known_hosts - <<<"localhost SSL $(certificate)"
+    rm known_hosts
+  done
+}
+
+@test "another fingerprint is refused, nothing is recorded, and the question comes again the next time" {
+  local leaf
+  other_certificate
+  refused
+  leaf=$(sed -nE 's/^    SHA-256: (.*)/\1/p' "$BATS_TEST_TMPDIR/stderr")
+  asked
+  type_line "$(fingerprint other.pem)"
+  at_its_end
+  [[ $status == 4 && ! -e known_hosts ]]
+  assert_screen other-fingerprint
+  # So is the pool's own, as the question is about its CA.
+  asked
+  type_line "$leaf"
+  at_its_end
+  [[ $status == 4 && ! -e known_hosts ]]
+  assert_screen own-fingerprint
+  trusted -fingerprint "$leaf"
+  # What is almost a fingerprint is no answer.
+  asked
+  type_line "!localhost SSL $(fingerprint)"
+  until_shown "$QUESTION"
+  type_line "$(fingerprint):00"
+  until_shown "$QUESTION"
+  type_line "$(fingerprint)"
+  at_its_end
+  [[ $status == 0 ]]
+}
+
+@test "another fingerprint ends it, though a login without a certificate would be possible" {
+  unset _CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS
+  pool_of --methods SSL,IDTOKENS --token-for bob@pool.test
+  (umask 077 && mkdir -p "$_CONDOR_SEC_TOKEN_DIRECTORY" && echo "$LOOPBACK_TOKEN" >"$_CONDOR_SEC_TOKEN_DIRECTORY/login")
+  other_certificate
+  asked
+  type_line "$(fingerprint other.pem)"
+  at_its_end
+  [[ $status == 4 && ! -e known_hosts && $(events ^authenticated) == 0 ]]
+  # At the end of input it goes on by the token: that is no objection.
+  asked
+  printf '\004' >&"$KEYBOARD"
+  at_its_end
+  [[ $status == 0 && $(events '^authenticated IDTOKENS') == 1 ]]
+}
+
+@test "the question has at most eight lines of 80 columns" {
+  asked
+  type_line no
+  at_its_end
+  screen | sed "/^$QUESTION/q" | fold -w 80 | wc -l >lines
+  diff lines - <<<8
+}
+
 @test "no ends it, and is remembered" {
   asked
   type_line no
@@ -59,7 +124,7 @@ load trust
   printf '\004' >&"$KEYBOARD"
   at_its_end
   [[ $status == 4 && ! -e known_hosts ]]
-  grep -q 'its CA is not known here' shown
+  grep -q 'its CA is unknown' shown
   [[ $(grep -c "$QUESTION" shown) == 1 ]]
 }
 
@@ -127,12 +192,12 @@ load trust
   lacks shown "$QUESTION"
 }
 
-@test "a certificate without a CA is asked about as one, and so is one whose CA the pool does not send" {
+@test "the question is about the pool's own certificate if that is self-signed, or comes without its CA's" {
   local option words leaf
   for option in --certificate-self-signed --certificate-alone; do
     pool_of "$option"
     asked
-    words=$(grep -o 'presented an untrusted.*certificate' shown)
+    words=$(tr -d '\r' <shown | sed -nE 's/^localhost (has a )/\1/p; /^  condor_ssl_fingerprint /p')
     type_line yes
     at_its_end
     [[ $status == 0 ]]
@@ -143,8 +208,10 @@ load trust
     echo "$words" >>words
   done
   diff words - <<'END'
-presented an untrusted certificate
-presented an untrusted CA certificate
+has a certificate that no known CA signed.
+  condor_ssl_fingerprint FILE  (see condor_config_val AUTH_SSL_SERVER_CERTFILE)
+has a certificate that no known CA signed.
+  condor_ssl_fingerprint FILE  (see condor_config_val AUTH_SSL_SERVER_CERTFILE)
 END
 }
 
@@ -175,7 +242,7 @@ END
     known "$line"
     cp known_hosts before
     refused
-    says 'its CA is not known here'
+    says 'its CA is unknown'
     cmp known_hosts before
   done
 }
@@ -184,7 +251,7 @@ END
   other_certificate
   known '# ours' "localhost SSL $(certificate other.pem)"
   refused
-  known 'localhost SSL @trusted'
+  known 'localhost SSL @trusted' "localhost SSL $(certificate other.pem)" # the line with a certificate counts
   refused
   known 'localhost SSL MIInonsense'
   refused
@@ -196,11 +263,51 @@ END
   diff known_hosts - <<<'localhost SSL MIInonsense'
 }
 
+@test "of a host that a CA verified before, the refusal says that the CA is missing, and how to add it" {
+  other_certificate
+  cp "$LOOPBACK_CA" ca.pem
+  known '# ours' 'localhost SSL @trusted' '!localhost FS unknown'
+  refused
+  export _CONDOR_AUTH_SSL_CLIENT_CAFILE=other.pem
+  refused
+  assert_transcript ca-missing
+  at_terminal -pool "$HERE" -identity alice@own.test
+  at_its_end
+  [[ $status == 4 ]]
+  lacks shown "$QUESTION"
+  # Each way that it names works.
+  trusted -cafile ca.pem
+  trusted -fingerprint "$(fingerprint)"
+  _CONDOR_AUTH_SSL_CLIENT_CAFILE=ca.pem trusted
+  sed -i 2d known_hosts
+  asked
+  type_line yes
+  at_its_end
+  [[ $status == 0 ]]
+}
+
+@test "of a line that HTCondor may have written, the refusal says both, and removing the line brings the question" {
+  # As condor_auth_ssl.cpp writes without a terminal, and for a certificate other than the one it knew.
+  known 'localhost SSL @trusted' "!localhost SSL $(certificate)"
+  refused
+  assert_transcript refused-by-htcondor
+  says "You answered no, or an HTCondor tool wrote that line without asking." "(line 2) from $PWD/known_hosts"
+  trusted -fingerprint "$(fingerprint)"
+  sed -i 2d known_hosts
+  refused
+  says 'a CA verified localhost before'
+  sed -i 1d known_hosts
+  asked
+  type_line yes
+  at_its_end
+  [[ $status == 0 ]]
+}
+
 @test "a refused certificate stays refused, also where everything is trusted, until a CA vouches for it" {
   known "!localhost SSL $(certificate)"
   export _CONDOR_BOOTSTRAP_SSL_SERVER_TRUST=true
   refused
-  says 'the certificate has been refused'
+  says 'the certificate is refused'
   trusted -cafile "$LOOPBACK_CA"
 }
 

@@ -56,8 +56,8 @@ fails() {
   start -pool "$where" "${PENDING[@]}" "${patience[@]}"
   await_end
   # The shared port hangs up with our policy unread: the moment decides whether the system calls that an end or a reset.
-  [[ $case != unknown_endpoint ]] || sed -i -e 's/The server closed the connection while we waited for its security policy\./<HUNG UP>/' \
-    -e "s/The connection broke while we waited for the server's security policy (Connection reset)\./<HUNG UP>/" \
+  [[ $case != unknown_endpoint ]] || sed -i -e 's/The server closed the connection before it sent its security policy\./<HUNG UP>/' \
+    -e "s/The connection broke before the server sent its security policy (Connection reset)\./<HUNG UP>/" \
     "$BATS_TEST_TMPDIR/record"
   assert_pool_golden "$golden"
 }

@@ -29,7 +29,7 @@ sit_down() {
 
 # type_in TEXT [COUNT]: when it is asked for, the COUNTth time
 type_in() {
-  await_line "^Please type 'yes' or 'no':" "${2-1}"
+  await_line "^Please type 'yes', 'no' or the fingerprint:" "${2-1}"
   printf %b "$1" >&"$keyboard"
 }
 

@@ -305,8 +305,8 @@ changed() {
 
   _CONDOR_BOOTSTRAP_SSL_SERVER_TRUST=true is_refused
   is_refused
-  says "HAS CHANGED since it was trusted ($KNOWN_HOSTS:1)" "trusted is: SHA-256 $(fingerprint former.pem)" \
-    "shown was: SHA-256 $(fingerprint "$POOL_CA")"
+  says "HAS CHANGED ($KNOWN_HOSTS:1)" "accepted before: SHA-256 $(fingerprint former.pem)" \
+    "now: SHA-256 $(fingerprint "$POOL_CA")"
   known former.pem
   assert_trust_golden changed
 
@@ -351,7 +351,7 @@ bearer_token() {
   export BEARER_TOKEN=eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5pbnZhbGlkIn0.c2lnbmF0dXJl
   line "$POOL_CA" >"$KNOWN_HOSTS"
   is_trusted -debug:D_SECURITY
-  says "$kept" 'a bearer token goes only to a server' 'Authenticated with SSL as '
+  says "$kept" 'A bearer token goes only to a server' 'Authenticated with SSL as '
   rm "$KNOWN_HOSTS"
   _CONDOR_BOOTSTRAP_SSL_SERVER_TRUST=true is_trusted -debug:D_SECURITY
   says "$kept" 'Authenticated with SSL as '
@@ -402,7 +402,7 @@ the_originals_for_us() {
   original _CONDOR_AUTH_SSL_CLIENT_CAFILE=/etc/condor/trust_domain_ca.pem
   diff "$KNOWN_HOSTS" - <<<"$POOL_HOST SSL @trusted"
   is_refused
-  says "HAS CHANGED since it was trusted ($KNOWN_HOSTS:1)" 'trusted is: one for which a CA vouched'
+  says "a CA verified $POOL_HOST before, but no configured CA does now ($KNOWN_HOSTS:1)"
   # What it writes of other methods keeps it from asking, but not us.
   rm "$KNOWN_HOSTS"
   original _CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS=FS

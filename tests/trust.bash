@@ -70,7 +70,7 @@ known() { printf '%s\n' "$@" >known_hosts; }
 
 # ---- At a terminal ----
 
-QUESTION="Please type 'yes' or 'no':"
+QUESTION="Please type 'yes', 'no' or the fingerprint:"
 
 # asked ARGUMENT...: at a terminal, until the question is there
 asked() {

@@ -21,6 +21,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Predicate;
 import javax.net.ssl.SSLEngine;
 import javax.net.ssl.SSLEngineResult.HandshakeStatus;
 import javax.net.ssl.SSLException;
@@ -112,7 +113,7 @@ final class JudgeCertificates {
         public void warn(String text) { }
 
         @Override
-        public Optional<Boolean> confirm(List<String> question) {
+        public Optional<String> ask(List<String> question, Predicate<String> isValid) {
             return Optional.empty();
         }
 

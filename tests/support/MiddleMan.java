@@ -879,14 +879,14 @@ public final class MiddleMan implements Callable<Integer> {
                 received.update(packet.header());
                 received.update(packet.body());
             }
-            return mode == Mode.KEYED ? opening.orElseThrow().open(packet.header(), packet.body(), name + "'s packet")
+            return mode == Mode.KEYED ? opening.orElseThrow().decrypt(packet.header(), packet.body(), name + "'s packet")
                 : packet.body();
         }
 
         void send(byte end, byte[] plain) throws IOException {
             int length = plain.length + (mode == Mode.KEYED ? sealing.orElseThrow().overhead() : 0);
             byte[] header = ByteBuffer.allocate(TokenRequest.Protocol.HEADER_BYTES).put(end).putInt(length).array();
-            Packet packet = new Packet(header, mode == Mode.KEYED ? sealing.orElseThrow().seal(header, plain) : plain);
+            Packet packet = new Packet(header, mode == Mode.KEYED ? sealing.orElseThrow().encrypt(header, plain) : plain);
             if (mode == Mode.CLEAR) {
                 sent.update(packet.header());
                 sent.update(packet.body());

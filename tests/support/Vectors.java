@@ -330,9 +330,9 @@ public final class Vectors {
                 openers.computeIfAbsent(packet.direction(), direction -> packet.sealing(new byte[0]));
             TokenRequest.AesGcmCipher sealer =
                 sealers.computeIfAbsent(packet.direction(), direction -> packet.sealing(packet.iv()));
-            equal(packet.plain(), opener.open(packet.header(), packet.body(), "packet"), "opening " + name);
+            equal(packet.plain(), opener.decrypt(packet.header(), packet.body(), "packet"), "opening " + name);
             equal(packet.body().length - packet.plain().length, sealer.overhead(), "overhead of " + name);
-            equal(packet.body(), sealer.seal(packet.header(), packet.plain()), "sealing " + name);
+            equal(packet.body(), sealer.encrypt(packet.header(), packet.plain()), "sealing " + name);
         }
     }
 
@@ -652,20 +652,20 @@ public final class Vectors {
             }
             for (int i = 0; i < packet.body().length; i++) {
                 byte[] body = flipped(packet.body(), i);
-                refused(() -> packet.sealing(new byte[0]).open(packet.header(), body, "packet"),
+                refused(() -> packet.sealing(new byte[0]).decrypt(packet.header(), body, "packet"),
                     "a flipped bit in byte " + i);
             }
             for (int i = 0; i < packet.header().length; i++) {
                 byte[] header = flipped(packet.header(), i);
-                refused(() -> packet.sealing(new byte[0]).open(header, packet.body(), "packet"),
+                refused(() -> packet.sealing(new byte[0]).decrypt(header, packet.body(), "packet"),
                     "a header flipped at " + i);
             }
             for (int i = 0; i < packet.handshake().length; i++) {
                 TokenRequest.AesGcmCipher sealing = new TokenRequest.AesGcmCipher(packet.key(), new byte[0],
                     flipped(packet.handshake(), i));
-                refused(() -> sealing.open(packet.header(), packet.body(), "packet"), "a digest flipped at " + i);
+                refused(() -> sealing.decrypt(packet.header(), packet.body(), "packet"), "a digest flipped at " + i);
             }
-            refused(() -> packet.sealing(new byte[0]).open(packet.header(),
+            refused(() -> packet.sealing(new byte[0]).decrypt(packet.header(),
                 Arrays.copyOf(packet.body(), TokenRequest.Protocol.IV_BYTES), "packet"), "a packet without its tag");
         }
     }
