@@ -729,9 +729,22 @@ public final class TokenRequest {
          * @throws InvalidPathException if the user has such a home
          */
         void requireHome() {
-            if (home.isEmpty()) {
-                Path.of(System.getProperty("user.home"));
-            }
+            requireRepresentable(home.isEmpty() ? System.getProperty("user.home") : "");
+        }
+
+        /**
+         * Refuses relative file names in a working directory that the locale cannot represent: there Java looks for them
+         * in another directory.
+         *
+         * @throws InvalidPathException if this is such a directory
+         */
+        static void requireWorkingDirectory() {
+            requireRepresentable(System.getProperty("user.dir"));
+        }
+
+        /** @throws InvalidPathException if the locale cannot represent the path */
+        private static void requireRepresentable(String path) {
+            Objects.requireNonNull(Path.of(path));
         }
 
         /** Whether this is root, who has no token directory of its own but the system's. The number counts, not a name. */
@@ -2929,7 +2942,7 @@ public final class TokenRequest {
                     case LIFETIME -> "the saved request already sets the lifetime.";
                     case POOL -> "the saved request already names the pool.";
                     case NAME, TYPE -> "the saved request already names the daemon.";
-                    case NOWAIT -> "it only waits.";
+                    case NOWAIT -> "the saved request has already been submitted.";
                     default -> "";
                 };
             }
@@ -3017,9 +3030,8 @@ public final class TokenRequest {
                     authorizations.add(level);
                     // HTCondor compares without regard to case. condor_perms.cpp, getPermissionFromString
                     if (!LEVELS.contains(level.toUpperCase(Locale.ROOT))) {
-                        warnings.add("HTCondor has no authorization level " + printable(level) + ". "
-                            + nearest(level, LEVELS).map(near -> "Did you mean " + near + "?").orElse("Known levels: "
-                                + String.join(", ", LEVELS.subList(0, OFFERED_LEVELS)) + "."));
+                        warnings.add(printable(level) + " is not an authorization level of HTCondor" + nearest(level, LEVELS)
+                            .map(near -> ". Did you mean " + near + "?").orElse(", such as READ, WRITE or DAEMON."));
                     }
                 }
             }
@@ -3131,8 +3143,7 @@ public final class TokenRequest {
                 }
                 for (Option option : given) {
                     if (takesFile(option) && isRelative(values.get(option))) {
-                        // Java looks up relative names elsewhere if the locale cannot represent the working directory.
-                        Path.of(System.getProperty("user.dir"));
+                        Host.requireWorkingDirectory();
                     }
                 }
                 Output output = output();
@@ -3298,7 +3309,8 @@ public final class TokenRequest {
             if (words.contains(parts[0])) {
                 Option option = Option.valueOf(parts[0].toUpperCase(Locale.ROOT).replace('-', '_'));
                 String name = (dashes.isEmpty() ? "-" : dashes) + parts[0];
-                return Optional.of(parts.length == 1 ? "Did you mean " + name + "?"
+                boolean isBare = parts.length == 1 || (option == Option.DEBUG && parts[1].isEmpty());
+                return Optional.of(isBare ? "Did you mean " + name + "?"
                     : option == Option.DEBUG ? "Did you mean " + name + FLAGS_SEPARATOR + printable(parts[1]) + "?"
                     : option.takesValue() ? "Did you mean " + name + SEPARATOR + printable(parts[1]) + "?"
                     : name + " takes no value.");
@@ -3358,8 +3370,10 @@ public final class TokenRequest {
             for (Option option : Option.values()) {
                 List<String> candidates = candidates(option);
                 Class<?> type = !option.takesValue() ? boolean.class : takesFile(option) ? File.class : String.class;
-                spec.addOption(OptionSpec.builder(option.fullName(), "-" + option.fullName())
-                    .arity(option.takesValue() ? "1" : "0").type(type).completionCandidates(candidates.isEmpty() ? null : candidates).build());
+                // picocli names a variable of the script by the label, so each option needs its own.
+                spec.addOption(OptionSpec.builder(option.fullName(), "-" + option.fullName()).paramLabel(option.name())
+                    .arity(option.takesValue() ? "1" : "0").type(type)
+                    .completionCandidates(candidates.isEmpty() ? null : candidates).build());
             }
             return AutoComplete.bash(PROGRAM, new CommandLine(spec));
         }
@@ -3374,7 +3388,8 @@ public final class TokenRequest {
                     .append(takesFile(option) ? " -r -F" : option.takesValue() && !option.isValueOptional() ? " -x"
                         : option == Option.COMPLETION ? " -x" : "")
                     .append(candidates.isEmpty() ? "" : " -a '" + String.join(" ", candidates) + "'")
-                    .append(" -d '").append(option.description.split("\\. |; |\\.$", 2)[0].replace("'", "\\'")).append("'\n");
+                    .append(" -d '").append(option.description.split("(?<!\\.)\\. |; |\\.$", 2)[0].replace("'", "\\'"))
+                    .append("'\n");
             }
             return script.toString();
         }
@@ -3468,8 +3483,8 @@ public final class TokenRequest {
          * @param lineEnd  end of each line but the last
          */
         private void appendCommand(StringBuilder help, String start, String command, String lineEnd) {
-            String indent = " ".repeat(lineEnd.isEmpty() ? Math.min(start.length() + PROGRAM.length() + 1, columns * 3 / 8)
-                : start.length() + 2);
+            String indent = " ".repeat(!lineEnd.isEmpty() ? start.length() + 2
+                : columns < 60 ? columns / 4 : start.length() + PROGRAM.length() + 1);
             StringBuilder line = new StringBuilder(start);
             boolean isFirst = true;
             for (String part : command.split(" (?=-(?!file PATH)|\\[|>)")) {
