@@ -206,6 +206,7 @@ import javax.net.ssl.X509TrustManager;
 import javax.security.auth.x500.X500Principal;
 import picocli.AutoComplete;
 import picocli.CommandLine;
+import picocli.CommandLine.Help.TextTable;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Model.PositionalParamSpec;
@@ -311,17 +312,20 @@ public final class TokenRequest {
         ConsoleWriter console = new ConsoleWriter(host, ArgumentParser.wantsJson(args));
         guard.onSignal(console::ending, console::interrupted);
         try {
-            Action action = new ArgumentParser().parse(args);
+            Action action = new ArgumentParser(host.environment().getOrDefault("COLUMNS", "")).parse(args);
             if (action instanceof Action.Show show) {
                 console.show(show.text());
             } else if (action instanceof Action.Configured configured) {
                 console.tellAs(configured.json(), Verbosity.NORMAL);
+                host.requireHome();
                 Configuration configuration = Configuration.read(host, new Deadline(host.clock(), Duration.ZERO));
                 configuration.warnings().forEach(console::line);
                 configuration.shown(configured.names()).forEach(console::configured);
             } else {
                 Options options = ((Action.Request) action).options();
                 console.tellAs(options.json(), options.detail());
+                options.warnings().forEach(console::warn);
+                host.requireHome();
                 try (RequestCommand command = new RequestCommand(options, host, guard, console)) {
                     command.run();
                 }
@@ -329,6 +333,9 @@ public final class TokenRequest {
             return 0;
         } catch (CommandException failure) {
             return console.failed(failure);
+        } catch (InvalidPathException e) {
+            guard.rescue();
+            return console.failed(ArgumentParser.unusablePath(e));
         } catch (RuntimeException | Error e) {
             guard.rescue();
             return console.broken(e, lastWords);
@@ -701,10 +708,43 @@ public final class TokenRequest {
         static Host real() {
             return new Host(InstantSource.system(), new SecureRandom(), duration -> Thread.sleep(duration.toMillis()),
                 System.getenv(), machineName(),
-                Optional.of(System.getProperty("user.home")).filter(home -> home.startsWith("/")).map(Path::of),
-                owner(), ownUid(), ownInvocation(), new BufferedInputStream(new FileInputStream(FileDescriptor.in)),
+                ownHome(), owner(), ownUid(), ownInvocation(), new BufferedInputStream(new FileInputStream(FileDescriptor.in)),
                 new PrintStream(new FileOutputStream(FileDescriptor.out), false, UTF_8),
                 new PrintStream(new FileOutputStream(FileDescriptor.err), true, UTF_8), Host::isTerminal);
+        }
+
+        /** The home; empty if it is unknown, or if the locale cannot represent its name. */
+        private static Optional<Path> ownHome() {
+            try {
+                return Optional.of(System.getProperty("user.home")).filter(home -> home.startsWith("/")).map(Path::of);
+            } catch (InvalidPathException e) {
+                return Optional.empty(); // requireHome says so
+            }
+        }
+
+        /**
+         * Refuses to continue without the settings and credentials in a home that the locale cannot represent. (Help and
+         * version need no home.)
+         *
+         * @throws InvalidPathException if the user has such a home
+         */
+        void requireHome() {
+            requireRepresentable(home.isEmpty() ? System.getProperty("user.home") : "");
+        }
+
+        /**
+         * Refuses relative file names in a working directory that the locale cannot represent: there Java looks for them
+         * in another directory.
+         *
+         * @throws InvalidPathException if this is such a directory
+         */
+        static void requireWorkingDirectory() {
+            requireRepresentable(System.getProperty("user.dir"));
+        }
+
+        /** @throws InvalidPathException if the locale cannot represent the path */
+        private static void requireRepresentable(String path) {
+            Objects.requireNonNull(Path.of(path));
         }
 
         /** Whether this is root, who has no token directory of its own but the system's. The number counts, not a name. */
@@ -733,10 +773,11 @@ public final class TokenRequest {
             if (System.getenv("JBANG_LAUNCH_CMD") == null) {
                 return command.endsWith(".jar") ? "java -jar " + quoted(command) : ArgumentParser.PROGRAM;
             }
-            Path jbang = Path.of(Optional.ofNullable(System.getenv("JBANG_DIR"))
+            // File takes names that the locale cannot represent; Path throws.
+            File jbang = new File(Optional.ofNullable(System.getenv("JBANG_DIR"))
                 .orElse(System.getProperty("user.home") + "/.jbang"));
-            return Files.exists(Path.of("TokenRequest.java")) ? "jbang TokenRequest.java"
-                : Files.exists(jbang.resolve("bin").resolve(ArgumentParser.PROGRAM)) ? ArgumentParser.PROGRAM
+            return new File("TokenRequest.java").exists() ? "jbang TokenRequest.java"
+                : new File(jbang, "bin/" + ArgumentParser.PROGRAM).exists() ? ArgumentParser.PROGRAM
                 : "java -cp " + quoted(System.getProperty("java.class.path")) + " " + command;
         }
 
@@ -1532,12 +1573,13 @@ public final class TokenRequest {
      * @param verify      whether to try the token at once
      * @param repeated    the words of the command line that belong to the resumption of its request, too
      * @param debug       empty for no trace, else the flags after {@code -debug:}, perhaps blank
+     * @param warnings    about options that are accepted, but probably not meant
      */
     record Options(TokenSpec spec, DaemonQuery query, TrustOptions trustOptions, Optional<String> resume,
                    Optional<String> state, Output output,
                    WaitOptions waitOptions, boolean json, Verbosity detail, Optional<String> approvalUrl, boolean strict,
                    boolean verify,
-                   List<String> repeated, Optional<String> debug) { }
+                   List<String> repeated, Optional<String> debug, List<String> warnings) { }
 
     /**
      * The token wanted.
@@ -2745,23 +2787,43 @@ public final class TokenRequest {
     // ==== 6. ArgumentParser: the command line ====
 
     /**
-     * Reads the arguments as the original does: left to right, the first bad one ends it; one dash and any prefix of at
-     * least the least length, or two dashes and the whole name; the value is the next argument, whatever it looks like.
-     * Options that the original does not have are taken by their whole name only.
+     * Parses the command line as {@code condor_token_request} does: from left to right, stopping at the first error. An
+     * option is written with one dash and a prefix of its name, or with two dashes and its full name. Its value is the
+     * next argument, even if that begins with a dash, or follows an equals sign. Options that the original does not have
+     * must be written in full.
      *
-     * <p>To add an option: a line in {@link Option}, a case in {@link OptionsBuilder#take}.
+     * <p>To add an option: a constant in {@link Option}, a case in {@link OptionsBuilder#set}.
      */
     static final class ArgumentParser {
-        /** What messages begin with. The original uses the name it was called by; we are not told ours. */
+        /** Prefix of messages. The original prints the name it was called by, which Java does not tell a program. */
         static final String PROGRAM = "condor_token_request";
-        /** What stands between {@code -debug} and its flags. */
-        private static final String SEPARATOR = ":";
+        /** Text between an option and a value in the same argument. */
+        private static final String SEPARATOR = "=";
+        /** Text between {@code -debug} and its flags. */
+        private static final String FLAGS_SEPARATOR = ":";
         private static final Duration DEFAULT_TIMEOUT = Duration.ofHours(1);
+        /** What Java's decoder puts in place of bytes that are not text in the encoding of the locale. */
+        private static final char UNDECODABLE = '\uFFFD';
+        /** Authorization levels of HTCondor that a token can carry. condor_perms.h, DCpermission */
+        private static final List<String> LEVELS = List.of("READ", "WRITE", "NEGOTIATOR", "ADMINISTRATOR", "CONFIG", "DAEMON",
+            "ADVERTISE_STARTD", "ADVERTISE_SCHEDD", "ADVERTISE_MASTER", "ALLOW", "CLIENT", "DEFAULT", "SOAP", "OWNER");
+        /** How many of them completion offers; the rest exists for other purposes, or only in old releases. */
+        private static final int OFFERED_LEVELS = 9;
+        private static final List<String> SHELLS = List.of("bash", "zsh", "fish");
 
-        /** The parts of the help. */
+        private final int columns;
+
+        /**
+         * @param columns width of the terminal as in {@code $COLUMNS}; anything that is not a number counts as 80
+         */
+        ArgumentParser(String columns) {
+            this.columns = columns.matches("[0-9]{1,4}") ? Math.min(Math.max(Integer.parseInt(columns), 40), 120) : 80;
+        }
+
+        /** Sections of the help. */
         private enum HelpSection {
-            REQUEST("What to ask for:"), DAEMON("Whom to ask:"), TRUST("Whom to trust:"), TOKEN("What becomes of the token:"),
-            WAIT("How to wait:"), LOGGING("What is told:"), HELP("Help:");
+            TOKEN("Token:"), DAEMON("Daemon:"), TRUST("Trust:"), OUTPUT("Output file:"), WAITING("Waiting:"),
+            LOGGING("Logging:"), HELP("Help:");
 
             private final String heading;
 
@@ -2771,410 +2833,687 @@ public final class TokenRequest {
         }
 
         /**
-         * An option: its part of the help, its least prefix (the whole name, where there is none), its value and the
-         * complaint when that is missing, and its help.
+         * An option: its section of the help, its shortest prefix (empty if it must be written in full), the label of its
+         * value (empty if it takes none), the end of the error message if the value is missing, and its description.
          */
         private enum Option {
-            IDENTITY(HelpSection.REQUEST, "i", "USER@DOMAIN", "an argument.",
-                "Identity in the token. Default: condor@UID_DOMAIN, or, if no UID_DOMAIN is configured, condor at the "
-                    + "pool's trust domain."),
-            AUTHZ(HelpSection.REQUEST, "a", "LEVEL", "an authorization name argument",
-                "Limits the token to this authorization level, such as READ or ADVERTISE_STARTD. May be repeated. "
-                    + "Default: no limit."),
-            LIFETIME(HelpSection.REQUEST, "l", "SECONDS", "an integer in seconds.",
-                "Lifetime of the token. Default: as the pool decides."),
+            IDENTITY(HelpSection.TOKEN, "i", "USER@DOMAIN", "an argument.",
+                "Identity in the token. Default: condor@UID_DOMAIN, or condor at the pool's trust domain."),
+            AUTHZ(HelpSection.TOKEN, "a", "LEVEL", "an authorization name argument",
+                "Limit the token to this authorization level, such as READ. Repeatable. Default: no limit."),
+            LIFETIME(HelpSection.TOKEN, "l", "SECONDS", "an integer in seconds.",
+                "Lifetime of the token. Default: no limit, unless the pool sets one."),
             POOL(HelpSection.DAEMON, "p", "HOST", "a pool name argument.",
-                "The pool's collector: HOST, HOST:PORT, an address, or a sinful string in quotes. "
-                    + "Default: COLLECTOR_HOST."),
+                "Collector of the pool: HOST[:PORT], an address or a quoted sinful string. Default: COLLECTOR_HOST."),
             NAME(HelpSection.DAEMON, "n", "NAME", "a daemon name argument.",
-                "The daemon of this name, which the pool's collector knows; or its address."),
+                "Name or address of the daemon. The pool's collector resolves names."),
             TYPE(HelpSection.DAEMON, "t", "TYPE", "a daemon type argument.",
-                "Its type: collector, schedd, startd, master, negotiator, credd, ... Default: collector."),
+                "Type of the daemon: collector, schedd, startd, master, negotiator, credd, ... Default: collector."),
             CAFILE(HelpSection.TRUST, "", "FILE", "a file name argument.",
-                "The CAs that may vouch for the pool's certificate, and no others; only methods that check it are used. "
-                    + "Default: those of the settings and of the system; at a terminal you are asked about others."),
+                "PEM file of the CAs to trust for this pool, instead of the configured and system CAs. "
+                    + "Disables methods that do not verify the certificate."),
             FINGERPRINT(HelpSection.TRUST, "", "SHA256", "a fingerprint.",
-                "The fingerprint of the pool's certificate, or of its CA's, as condor_ssl_fingerprint prints it; no other "
-                    + "is trusted, and only methods that check it are used. May be repeated."),
-            TOKEN(HelpSection.TOKEN, "to", "NAME", "a file name argument.",
-                "Writes the token to this file in the token directory instead of stdout."),
-            FILE(HelpSection.TOKEN, "f", "PATH", "a file name argument.",
-                "Writes the token to this file instead of stdout."),
-            OWNER(HelpSection.TOKEN, "", "USER[:GROUP]", "a user.",
-                "Whose the file is to be. Default: the user who runs this."),
-            MODE(HelpSection.TOKEN, "", "OCTAL", "an octal number.",
-                "The file's permissions, such as 640, with none for others. Default: 600."),
-            STRICT(HelpSection.TOKEN, "", "", "",
-                "Fails if the token is not what was asked for, or came over an unprotected session after SSL failed; "
-                    + "otherwise these are warnings."),
-            VERIFY(HelpSection.TOKEN, "", "", "",
-                "Tries the token at once: logs in with it to the daemon that issued it."),
-            TIMEOUT(HelpSection.WAIT, "", "SECONDS", "an integer in seconds.",
-                "How long to wait in all; 0 for nothing beyond the first answer. Default: 3600."),
-            POLL(HelpSection.WAIT, "", "SECONDS", "an integer in seconds.",
-                "How often to ask. Default: every second in the first minute, every two until ten minutes, then every "
-                    + "five."),
-            NOWAIT(HelpSection.WAIT, "", "", "",
-                "Does not wait: leaves the request with the pool, for -resume."),
-            RESUME(HelpSection.WAIT, "", "FILE", "a file name argument.",
-                "Goes on waiting for an earlier request: FILE, or stdin if it is -, holds the \"enqueued\" line of -json."),
-            STATE(HelpSection.WAIT, "", "DIR", "a directory name argument.",
-                "Saves the request, while it waits, in this directory. Default: the first that can be written of ~/.condor, "
-                    + "the token's directory and the working directory."),
-            RESUBMIT(HelpSection.WAIT, "", "", "",
-                "Asks anew if the pool has forgotten the request, as a restarted one has."),
+                "SHA-256 fingerprint to trust (pool's certificate or its CA), as printed by condor_ssl_fingerprint. "
+                    + "Repeatable. Disables methods that do not verify the certificate."),
+            TOKEN(HelpSection.OUTPUT, "to", "NAME", "a file name argument.",
+                "Write the token to this file in the token directory instead of stdout."),
+            FILE(HelpSection.OUTPUT, "f", "PATH", "a file name argument.",
+                "Write the token to this file instead of stdout."),
+            OWNER(HelpSection.OUTPUT, "", "USER[:GROUP]", "a user.",
+                "Owner of the token file. Default: the current user."),
+            MODE(HelpSection.OUTPUT, "", "OCTAL", "an octal number.",
+                "Permissions of the token file, such as 640; never any for others. Default: 600."),
+            STRICT(HelpSection.OUTPUT, "", "", "",
+                "Exit with an error (1) if the token differs from the request, or if SSL failed and a man in the middle "
+                    + "could have read the token. Default: warn."),
+            VERIFY(HelpSection.OUTPUT, "", "", "",
+                "Test the token: authenticate with it to the daemon that issued it."),
+            TIMEOUT(HelpSection.WAITING, "", "SECONDS", "an integer in seconds.",
+                "Maximum wait in seconds; 0 checks once. Default: 3600."),
+            POLL(HelpSection.WAITING, "", "SECONDS", "an integer in seconds.",
+                "Interval between polls. Default: 1 in the first minute, 2 until ten minutes, then 5."),
+            NOWAIT(HelpSection.WAITING, "", "", "",
+                "Submit the request and exit. Get the token later with -resume."),
+            RESUME(HelpSection.WAITING, "", "FILE", "a file name argument.",
+                "Wait for an earlier request. FILE, or stdin if it is -, holds the \"enqueued\" line of -json."),
+            STATE(HelpSection.WAITING, "", "DIR", "a directory name argument.",
+                "Directory for the saved request. Default: the first writable one of ~/.condor, the token's directory and "
+                    + "the working directory."),
+            RESUBMIT(HelpSection.WAITING, "", "", "",
+                "Submit the request again if the pool lost it (for example after a restart)."),
             JSON(HelpSection.LOGGING, "", "", "",
-                "Prints JSON Lines, and only those, on stdout."),
+                "Print JSON Lines, and nothing else, on stdout."),
             APPROVAL_URL(HelpSection.LOGGING, "", "URL", "a URL with {request_id} in it.",
-                "Prints this link for the administrator, with the request's ID for {request_id}."),
+                "Print this link for the administrator. The request ID replaces {request_id}."),
             QUIET(HelpSection.LOGGING, "", "", "",
-                "Tells only errors, warnings and, without -json, the request's ID."),
+                "Print only errors, warnings and, without -json, the request ID."),
             VERBOSE(HelpSection.LOGGING, "", "", "",
-                "Tells what each poll brought that is new."),
+                "Log state changes while waiting."),
             DEBUG(HelpSection.LOGGING, "d", "", "",
-                "Shows each step on stderr. -debug:FLAGS selects: D_HOSTNAME, D_NETWORK, D_SECURITY, D_COMMAND."),
+                "Log each step on stderr. Use -debug:FLAGS for a selection of D_HOSTNAME, D_NETWORK, D_SECURITY, D_COMMAND."),
             CONFIG(HelpSection.HELP, "", "[NAME]", "",
-                "Shows the value of a setting and where it comes from, or, without NAME, of all that are used. May be "
-                    + "repeated."),
+                "Print a setting and its source; without NAME, all settings in use. Repeatable."),
             HELP(HelpSection.HELP, "h", "", "",
-                "Shows this text."),
+                "Print this help (also -h)."),
             VERSION(HelpSection.HELP, "", "", "",
-                "Shows the version, and the version of HTCondor that it is to the pool."),
-            COMPLETION(HelpSection.HELP, "", "", "",
-                "Prints a script that lets bash and zsh complete the options.");
+                "Print the version, and the HTCondor version announced to the pool (also -V)."),
+            COMPLETION(HelpSection.HELP, "", "[SHELL]", "",
+                "Print a completion script for bash, zsh or fish. Default: bash and zsh.");
 
             private final HelpSection section;
-            private final String leastPrefix;
-            private final String value;
-            private final String missing;
+            private final String shortestPrefix;
+            private final String valueLabel;
+            private final String missingValue;
             private final String description;
 
-            Option(HelpSection section, String leastPrefix, String value, String missing, String description) {
+            Option(HelpSection section, String shortestPrefix, String valueLabel, String missingValue, String description) {
                 this.section = section;
-                this.leastPrefix = leastPrefix;
-                this.value = value;
-                this.missing = missing;
+                this.shortestPrefix = shortestPrefix;
+                this.valueLabel = valueLabel;
+                this.missingValue = missingValue;
                 this.description = description;
             }
 
-            String fullName() {
-                return "-" + name().toLowerCase(Locale.ROOT).replace('_', '-');
+            /** The name without dashes. */
+            String word() {
+                return name().toLowerCase(Locale.ROOT).replace('_', '-');
             }
 
-            /** Every spelling, the full one first. */
+            String fullName() {
+                return "-" + word();
+            }
+
+            /** Every accepted spelling, the full one first. */
             String[] spellings() {
                 String full = fullName();
-                int least = leastPrefix.isEmpty() ? full.length() : leastPrefix.length() + 1;
-                return Stream.concat(Stream.of(full, "-" + full),
-                    IntStream.range(least, full.length()).mapToObj(end -> full.substring(0, end)))
-                    .toArray(String[]::new);
+                if (this == VERSION) {
+                    return new String[] {full, "-" + full, "-V"};
+                }
+                int shortest = shortestPrefix.isEmpty() ? full.length() : shortestPrefix.length() + 1;
+                String[] spellings = new String[2 + full.length() - shortest];
+                spellings[0] = full;
+                spellings[1] = "-" + full;
+                for (int length = shortest; length < full.length(); length++) {
+                    spellings[2 + length - shortest] = full.substring(0, length);
+                }
+                return spellings;
             }
 
             boolean takesValue() {
-                return !value.isEmpty();
+                return !valueLabel.isEmpty();
+            }
+
+            /** Whether the value may be left out. */
+            boolean isValueOptional() {
+                return this == CONFIG || this == COMPLETION;
             }
 
             String arity() {
-                return !takesValue() ? "0" : this == CONFIG ? "0..1" : "1";
+                return !takesValue() ? "0" : isValueOptional() ? "0..1" : "1";
+            }
+
+            /** Why this option cannot be combined with {@code -resume}; empty if it can. */
+            String conflictWithResume() {
+                return switch (this) {
+                    case IDENTITY -> "the saved request already names the identity.";
+                    case AUTHZ -> "the saved request already sets the limits.";
+                    case LIFETIME -> "the saved request already sets the lifetime.";
+                    case POOL -> "the saved request already names the pool.";
+                    case NAME, TYPE -> "the saved request already names the daemon.";
+                    case NOWAIT -> "the saved request has already been submitted.";
+                    default -> "";
+                };
+            }
+
+            /** Whether the resumption of an interrupted request needs this option again. */
+            boolean isCarriedOver() {
+                return switch (this) {
+                    case CAFILE, FINGERPRINT, TOKEN, FILE, OWNER, MODE, STRICT, VERIFY, POLL, STATE, RESUBMIT, JSON,
+                        APPROVAL_URL, QUIET, VERBOSE -> true;
+                    default -> false;
+                };
+            }
+
+            /** Whether the rest of the command line does not matter after this option. */
+            boolean endsParsing() {
+                return this == HELP || this == VERSION || this == COMPLETION;
             }
         }
 
-        /** What a resumed request has settled already. */
-        private static final Set<Option> CONFLICTS_WITH_RESUME =
-            EnumSet.of(Option.IDENTITY, Option.AUTHZ, Option.LIFETIME, Option.POOL, Option.NAME, Option.TYPE, Option.NOWAIT);
-        private static final Set<Option> PERMISSION_OPTIONS = EnumSet.of(Option.OWNER, Option.MODE);
-        /** What the resumption of this request is to do as well. */
-        private static final Set<Option> CARRIED_OVER = EnumSet.of(Option.CAFILE, Option.FINGERPRINT, Option.TOKEN, Option.FILE,
-            Option.OWNER,
-            Option.MODE, Option.STRICT, Option.VERIFY, Option.POLL, Option.STATE, Option.RESUBMIT, Option.JSON,
-            Option.APPROVAL_URL, Option.QUIET,
-            Option.VERBOSE);
-
-        /** The options while they are being read. */
+        /** Collects the options while picocli parses the arguments. */
         private static final class OptionsBuilder {
             private final Set<Option> given = EnumSet.noneOf(Option.class);
-            private final Map<Option, String> texts = new EnumMap<>(Option.class);
+            private final Map<Option, String> values = new EnumMap<>(Option.class);
             private final List<String> authorizations = new ArrayList<>();
-            private final List<String> repeated = new ArrayList<>();
-            private final List<String> configured = new ArrayList<>();
+            private final List<String> carriedOver = new ArrayList<>();
+            private final List<String> settingNames = new ArrayList<>();
             private final Set<String> fingerprints = new LinkedHashSet<>();
+            private final List<String> warnings = new ArrayList<>();
             private OptionalInt lifetimeSeconds = OptionalInt.empty();
             private DaemonType type = DaemonType.COLLECTOR;
             private Duration timeout = DEFAULT_TIMEOUT;
             private Optional<Duration> interval = Optional.empty();
-            private Function<FilePermissions, Output> output = permissions -> new Output.Stdout();
+            private Option outputOption = Option.FILE;
             private FilePermissions permissions = FilePermissions.OWN;
 
             /**
-             * Takes an option with its value; an empty one counts as not given, as in the original. Of two destinations
-             * the last wins.
+             * Sets an option; an empty value counts as an option that is not given, as in the original.
+             *
+             * @throws CommandException USAGE
              */
-            void take(Option flag, String value) throws CommandException {
-                switch (flag) {
-                    case AUTHZ -> Arrays.stream(value.split(",")).map(String::strip).filter(text -> !text.isEmpty())
-                        .forEach(authorizations::add);
-                    case LIFETIME -> lifetimeSeconds = lifetime(value);
-                    case FINGERPRINT -> fingerprints.add(fingerprint(value));
-                    case CONFIG -> Stream.of(value).filter(name -> !name.isEmpty()).forEach(configured::add);
+            void set(Option option, String value) throws CommandException {
+                if (value.indexOf(UNDECODABLE) >= 0) {
+                    throw new CommandException(ErrorCode.USAGE, PROGRAM + ": Cannot decode the value of " + option.fullName()
+                        + ". Use UTF-8, and a UTF-8 locale such as LC_ALL=C.UTF-8.", "");
+                }
+                switch (option) {
+                    case AUTHZ -> addAuthorizations(value);
+                    case LIFETIME -> lifetimeSeconds = parseLifetime(value);
+                    case FINGERPRINT -> fingerprints.add(parseFingerprint(value));
+                    case CONFIG -> {
+                        if (!value.isEmpty()) {
+                            settingNames.add(value);
+                        }
+                    }
                     case TYPE -> type = DaemonType.named(value).orElseThrow(() -> new CommandException(ErrorCode.USAGE,
-                        "ERROR: unrecognized daemon type: " + printable(value), "It takes " + DaemonType.ASKABLE + "."));
-                    case TOKEN -> output = permissions -> value.isEmpty() ? new Output.Stdout()
-                        : new Output.Token(value, permissions);
-                    case FILE -> output = permissions -> value.isEmpty() ? new Output.Stdout()
-                        : new Output.File(value, permissions);
-                    case OWNER -> permissions = owned(value);
-                    case MODE -> permissions = new FilePermissions(permissions.owner(), permissions.group(), mode(value));
-                    case TIMEOUT -> timeout = Duration.ofSeconds(seconds(flag, value, 0, 365 * 86_400));
-                    case POLL -> interval = Optional.of(Duration.ofSeconds(seconds(flag, value, 1, 3600)));
-                    case APPROVAL_URL -> check(value.contains("{request_id}"), flag, value,
-                        "It takes a URL with {request_id} where the ID of the request belongs.");
+                        "ERROR: unrecognized daemon type: " + printable(value),
+                        "TYPE must be one of " + DaemonType.ASKABLE + "."));
+                    case TOKEN, FILE -> outputOption = option;
+                    case OWNER -> permissions = parseOwner(value);
+                    case MODE -> permissions = new FilePermissions(permissions.owner(), permissions.group(), parseMode(value));
+                    case TIMEOUT -> timeout = Duration.ofSeconds(parseSeconds(option, value, 0, 365 * 86_400));
+                    case POLL -> interval = Optional.of(Duration.ofSeconds(parseSeconds(option, value, 1, 3600)));
+                    case APPROVAL_URL -> require(value.contains("{request_id}"), option, value,
+                        "URL must contain {request_id}; the request ID replaces it.");
+                    case COMPLETION -> require(value.isEmpty() || SHELLS.contains(value), option, value,
+                        "SHELL must be bash, zsh or fish.");
                     default -> { }
                 }
-                given.add(flag);
-                texts.put(flag, value);
-                if (CARRIED_OVER.contains(flag)) {
-                    repeated.add(flag.fullName());
-                    Stream.of(flag == Option.FINGERPRINT ? fingerprint(value) : value).filter(text -> flag.takesValue())
-                        .forEach(repeated::add);
+                given.add(option);
+                values.put(option, value);
+                if (option.isCarriedOver()) {
+                    carriedOver.add(option.fullName());
+                    if (option.takesValue()) {
+                        carriedOver.add(option == Option.FINGERPRINT ? parseFingerprint(value) : value);
+                    }
+                }
+            }
+
+            private void addAuthorizations(String value) {
+                for (String part : value.split(",")) {
+                    String level = part.strip();
+                    if (level.isEmpty()) {
+                        continue;
+                    }
+                    authorizations.add(level);
+                    // HTCondor compares without regard to case. condor_perms.cpp, getPermissionFromString
+                    if (!LEVELS.contains(level.toUpperCase(Locale.ROOT))) {
+                        warnings.add(printable(level) + " is not an authorization level of HTCondor" + nearest(level, LEVELS)
+                            .map(near -> ". Did you mean " + near + "?").orElse(", such as READ, WRITE or DAEMON."));
+                    }
                 }
             }
 
             /**
-             * A number as C's strtol reads it: blanks and a sign before, anything after. Not positive means no limit.
+             * Parses a number as C's strtol does, with blanks and a sign before it, but nothing behind it. The original
+             * ignores text behind it and takes 10m for ten seconds.
+             *
+             * @return empty for no limit, which the original reads into a number that is not positive
              */
-            private static OptionalInt lifetime(String value) throws CommandException {
-                Matcher digits = Pattern.compile("\\s*([+-]?[0-9]+).*", Pattern.DOTALL).matcher(value);
-                BigInteger seconds = digits.matches() ? new BigInteger(digits.group(1))
-                    : BigInteger.ONE.shiftLeft(Long.SIZE);
-                check(seconds.bitLength() < Integer.SIZE, Option.LIFETIME, value,
-                    "It takes seconds, at most " + Integer.MAX_VALUE + ".");
-                return seconds.signum() > 0 ? OptionalInt.of(seconds.intValue()) : OptionalInt.empty();
+            private OptionalInt parseLifetime(String value) throws CommandException {
+                String number = value.strip();
+                boolean isNumber = number.matches("[+-]?[0-9]+");
+                BigInteger seconds = isNumber ? new BigInteger(number) : BigInteger.ZERO;
+                require(isNumber && seconds.bitLength() < Integer.SIZE, Option.LIFETIME, value,
+                    secondsHint(number, "SECONDS must be a whole number, at most " + Integer.MAX_VALUE + "."));
+                if (seconds.signum() > 0) {
+                    return OptionalInt.of(seconds.intValue());
+                }
+                warnings.add("-lifetime " + number + " means no limit. To ask for no limit, leave -lifetime out.");
+                return OptionalInt.empty();
             }
 
-            private static int seconds(Option flag, String value, int min, int max) throws CommandException {
+            private static int parseSeconds(Option option, String value, int min, int max) throws CommandException {
                 boolean valid = value.matches("[0-9]{1,9}") && Integer.parseInt(value) >= min
                     && Integer.parseInt(value) <= max;
-                check(valid, flag, value, "It takes seconds, from " + min + " to " + max + ".");
+                require(valid, option, value,
+                    secondsHint(value, "SECONDS must be a whole number from " + min + " to " + max + "."));
                 return Integer.parseInt(value);
             }
 
-            /** A fingerprint in its usual form; HTCondor's tools print words before it. */
-            private static String fingerprint(String value) throws CommandException {
+            /** A hint that converts a number with a unit, such as 10m, to seconds; another hint if it is not one. */
+            private static String secondsHint(String value, String otherwise) {
+                if (!value.matches("[0-9]{1,6} ?[smhdw]")) {
+                    return otherwise;
+                }
+                int unit = switch (value.charAt(value.length() - 1)) {
+                    case 'm' -> 60;
+                    case 'h' -> 3_600;
+                    case 'd' -> 86_400;
+                    case 'w' -> 7 * 86_400;
+                    default -> 1;
+                };
+                return "SECONDS must be a number of seconds: " + value + " is "
+                    + Long.parseLong(value.substring(0, value.length() - 1).strip()) * unit + ".";
+            }
+
+            /**
+             * Normalizes a fingerprint to lower-case hex with colons. Accepts it alone or as openssl and
+             * condor_ssl_fingerprint print it: with its kind, or with a host.
+             */
+            private static String parseFingerprint(String value) throws CommandException {
                 Optional<String> parsed = TrustOptions.fingerprint(value);
-                check(parsed.isPresent(), Option.FINGERPRINT, value,
-                    "It takes a SHA-256 fingerprint, 32 bytes in hex, such as 8a:ad:4e:..., which condor_ssl_fingerprint"
-                    + " prints.");
+                require(parsed.isPresent(), Option.FINGERPRINT, value,
+                    "SHA256 must be 32 bytes in hex, such as 8a:ad:4e:..., as printed by condor_ssl_fingerprint.");
                 return parsed.get();
             }
 
-            private FilePermissions owned(String value) throws CommandException {
+            private FilePermissions parseOwner(String value) throws CommandException {
                 String[] parts = value.split(":", -1);
-                check(value.matches("[^:-][^:]*(:[^:-][^:]*)?"), Option.OWNER, value,
-                    "It takes USER or USER:GROUP.");
+                require(value.matches("[^:-][^:]*(:[^:-][^:]*)?"), Option.OWNER, value, "Write USER or USER:GROUP.");
                 return new FilePermissions(Optional.of(parts[0]), Optional.of(parts[parts.length - 1])
                     .filter(group -> parts.length == 2), permissions.mode());
             }
 
-            private static String mode(String value) throws CommandException {
-                check(value.matches("0?[0-7]{3}") && value.endsWith("0"), Option.MODE, value,
-                    "It takes three octal digits, the last of them 0: a token is not for others to read.");
+            /** From octal digits to nine characters, such as {@code rw-r-----}. */
+            private static String parseMode(String value) throws CommandException {
+                require(value.matches("0?[0-7]{3}") && value.endsWith("0"), Option.MODE, value,
+                    "MODE must be three octal digits ending in 0, such as 640; tokens must not be readable by others.");
                 int bits = Integer.parseInt(value, 8);
-                return IntStream.range(0, 9).mapToObj(i -> (bits >> (8 - i) & 1) == 1 ? "rwx".charAt(i % 3) + "" : "-")
-                    .collect(Collectors.joining());
+                StringBuilder mode = new StringBuilder();
+                for (int i = 0; i < 9; i++) {
+                    mode.append((bits >> (8 - i) & 1) == 1 ? "rwx".charAt(i % 3) : '-');
+                }
+                return mode.toString();
             }
 
-            private static void check(boolean valid, Option flag, String value, String takes) throws CommandException {
+            private static void require(boolean valid, Option option, String value, String hint) throws CommandException {
                 if (!valid) {
-                    throw new CommandException(ErrorCode.USAGE, PROGRAM + ": Invalid argument for " + flag.fullName() + ": "
-                        + printable(value) + ".", takes);
+                    throw new CommandException(ErrorCode.USAGE, PROGRAM + ": Invalid argument for " + option.fullName() + ": "
+                        + printable(value) + ".", hint);
                 }
             }
 
-            private Optional<String> text(Option flag) {
-                return Optional.ofNullable(texts.get(flag)).filter(text -> !text.isEmpty());
+            private Optional<String> value(Option option) {
+                return Optional.ofNullable(values.get(option)).filter(value -> !value.isEmpty());
             }
 
-            Options finish() throws CommandException {
+            /**
+             * Checks the options that depend on each other.
+             *
+             * @throws CommandException     USAGE
+             * @throws InvalidPathException if the locale cannot represent the working directory, and an option needs it
+             */
+            Options build() throws CommandException {
                 if (given.contains(Option.RESUME)) {
-                    exclude(Option.RESUME, CONFLICTS_WITH_RESUME, "The request is what it was when it was made.");
+                    for (Option option : given) {
+                        String conflict = option.conflictWithResume();
+                        if (!conflict.isEmpty()) {
+                            throw new CommandException(ErrorCode.USAGE, PROGRAM + ": -resume cannot be combined with "
+                                + option.fullName() + ": " + conflict, "");
+                        }
+                    }
                 }
-                if (given.contains(Option.QUIET)) {
-                    exclude(Option.QUIET, Set.of(Option.VERBOSE), "Give one of them.");
+                if (given.contains(Option.QUIET) && given.contains(Option.VERBOSE)) {
+                    throw new CommandException(ErrorCode.USAGE, PROGRAM + ": -quiet cannot be combined with -verbose.",
+                        "Use one of the two.");
                 }
-                Output destination = output.apply(permissions);
-                if (destination instanceof Output.Stdout && !Collections.disjoint(given, PERMISSION_OPTIONS)) {
-                    throw new CommandException(ErrorCode.USAGE, PROGRAM + ": -owner and -mode are for a file.",
-                        "Say which one with -token NAME or -file PATH.");
+                for (Option option : given) {
+                    if (takesFile(option) && isRelative(values.get(option))) {
+                        Host.requireWorkingDirectory();
+                    }
                 }
-                Verbosity detail = given.contains(Option.QUIET) ? Verbosity.QUIET
+                Output output = output();
+                if (output instanceof Output.Stdout && (given.contains(Option.OWNER) || given.contains(Option.MODE))) {
+                    throw new CommandException(ErrorCode.USAGE, PROGRAM + ": -owner and -mode need a token file.",
+                        "Add -token NAME or -file PATH.");
+                }
+                Verbosity verbosity = given.contains(Option.QUIET) ? Verbosity.QUIET
                     : given.contains(Option.VERBOSE) ? Verbosity.VERBOSE : Verbosity.NORMAL;
-                return new Options(new TokenSpec(text(Option.IDENTITY), List.copyOf(authorizations), lifetimeSeconds),
-                    new DaemonQuery(type, text(Option.NAME), text(Option.POOL)), new TrustOptions(text(Option.CAFILE),
+                return new Options(new TokenSpec(value(Option.IDENTITY), List.copyOf(authorizations), lifetimeSeconds),
+                    new DaemonQuery(type, value(Option.NAME), value(Option.POOL)), new TrustOptions(value(Option.CAFILE),
                         Collections.unmodifiableSet(fingerprints)),
-                    given.contains(Option.RESUME) ? Optional.of(texts.get(Option.RESUME)) : Optional.empty(), text(Option.STATE),
-                    destination,
+                    Optional.ofNullable(values.get(Option.RESUME)), value(Option.STATE), output,
                     new WaitOptions(timeout, interval, given.contains(Option.NOWAIT), given.contains(Option.RESUBMIT)),
-                    given.contains(Option.JSON), detail, text(Option.APPROVAL_URL), given.contains(Option.STRICT),
-                    given.contains(Option.VERIFY), List.copyOf(repeated), Optional.ofNullable(texts.get(Option.DEBUG)));
+                    given.contains(Option.JSON), verbosity, value(Option.APPROVAL_URL), given.contains(Option.STRICT),
+                    given.contains(Option.VERIFY), List.copyOf(carriedOver), Optional.ofNullable(values.get(Option.DEBUG)),
+                    List.copyOf(warnings));
             }
 
-            private void exclude(Option flag, Set<Option> others, String why) throws CommandException {
-                Optional<Option> other = others.stream().filter(given::contains).sorted().findFirst();
-                if (other.isPresent()) {
-                    throw new CommandException(ErrorCode.USAGE, PROGRAM + ": " + flag.fullName() + " does not go with "
-                        + other.get().fullName() + ".", why);
+            /** Whether a file name depends on the working directory; "-" is stdin. */
+            private static boolean isRelative(String name) {
+                return !name.isEmpty() && !name.startsWith("/") && !name.equals("-");
+            }
+
+            /** Where the token goes: the last of -token and -file decides, as in the original. */
+            private Output output() {
+                if (value(Option.TOKEN).isPresent() && value(Option.FILE).isPresent()) {
+                    warnings.add((outputOption == Option.FILE ? "-file overrides -token" : "-token overrides -file")
+                        + ": the token goes only to " + printable(values.get(outputOption)) + ".");
+                }
+                Optional<String> file = value(outputOption);
+                return file.isEmpty() ? new Output.Stdout()
+                    : outputOption == Option.TOKEN ? new Output.Token(file.get(), permissions)
+                    : new Output.File(file.get(), permissions);
+            }
+        }
+
+        /** Whether the output is JSON, found before the arguments are parsed: errors in them are printed as JSON, too. */
+        static boolean wantsJson(String... args) {
+            List<String> spellings = List.of(Option.JSON.spellings());
+            for (String argument : args) {
+                if (spellings.contains(argument)) {
+                    return true;
                 }
             }
+            return false;
         }
 
         /**
-         * Whether JSON is wanted, as far as can be said before the arguments are read: a complaint about one of them is
-         * told in JSON, too.
-         */
-        static boolean wantsJson(String... args) {
-            return Arrays.stream(args).anyMatch(argument -> Set.of(Option.JSON.spellings()).contains(argument));
-        }
-
-        /**
-         * Reads the arguments.
+         * Parses the arguments.
          *
          * @throws CommandException USAGE
          */
         Action parse(String... args) throws CommandException {
-            OptionsBuilder draft = new OptionsBuilder();
+            OptionsBuilder builder = new OptionsBuilder();
             CommandSpec spec = CommandSpec.create().name(PROGRAM);
-            for (Option flag : Option.values()) {
-                spec.addOption(OptionSpec.builder(flag.spellings()).arity(flag.arity())
+            for (Option option : Option.values()) {
+                spec.addOption(OptionSpec.builder(option.spellings()).arity(option.arity())
                     .type(String.class)
-                    .preprocessor((rest, command, option, info) -> read(flag, rest, info.get("separator"), draft))
+                    .preprocessor((rest, command, argument, info) -> readOption(option, rest, info.get("separator"), builder))
                     .build());
             }
             spec.addPositional(PositionalParamSpec.builder().arity("0..*").type(List.class).auxiliaryTypes(String.class)
-                .preprocessor((rest, command, option, info) -> refuse(rest.peek())).build());
-            // What is no option of ours must be refused where it stands, so it is given to the positional parameter.
+                .preprocessor((rest, command, argument, info) -> readOther(rest.pop(), builder)).build());
+            // An unknown option must be refused in its turn, so picocli passes it to the positional parameter.
             spec.parser().unmatchedOptionsArePositionalParams(true).posixClusteredShortOptionsAllowed(false)
                 .separator(SEPARATOR).endOfOptionsDelimiter("\0").expandAtFiles(false).overwrittenOptionsAllowed(true);
             try {
                 new CommandLine(spec).parseArgs(args);
             } catch (CommandLine.ParameterException e) {
                 for (Throwable cause = e; cause != null; cause = cause.getCause()) {
-                    if (cause instanceof Refusal refusal) {
-                        throw refusal.failure;
+                    if (cause instanceof UsageException usage) {
+                        throw usage.exception;
                     }
                 }
                 throw new CommandException(ErrorCode.USAGE, PROGRAM + ": " + printable(e.getMessage()), "Try -help.");
             }
-            return draft.given.contains(Option.HELP) ? new Action.Show(help())
-                : draft.given.contains(Option.VERSION) ? new Action.Show("TokenRequest " + VERSION + "\n" + Protocol.VERSION
+            return builder.given.contains(Option.HELP) ? new Action.Show(help())
+                : builder.given.contains(Option.VERSION) ? new Action.Show("TokenRequest " + VERSION + "\n" + Protocol.VERSION
                     + "\n")
-                : draft.given.contains(Option.COMPLETION) ? new Action.Show(AutoComplete.bash(PROGRAM,
-                    new CommandLine(described(Option.values()))))
-                : draft.given.contains(Option.CONFIG) ? new Action.Configured(List.copyOf(draft.configured),
-                    draft.given.contains(Option.JSON))
-                : new Action.Request(draft.finish());
+                : builder.given.contains(Option.COMPLETION) ? new Action.Show(
+                    "fish".equals(builder.values.get(Option.COMPLETION)) ? fishCompletion() : bashCompletion())
+                : builder.given.contains(Option.CONFIG) ? new Action.Configured(List.copyOf(builder.settingNames),
+                    builder.given.contains(Option.JSON))
+                : new Action.Request(builder.build());
         }
 
-        /** Carries a failure through picocli, which lets only unchecked exceptions pass. */
-        private static final class Refusal extends RuntimeException {
+        /** Carries a CommandException through picocli, whose callbacks cannot throw checked exceptions. */
+        private static final class UsageException extends RuntimeException {
             private static final long serialVersionUID = 1L;
-            private final transient CommandException failure;
+            private final transient CommandException exception;
 
-            Refusal(CommandException failure) {
-                super(failure);
-                this.failure = failure;
+            UsageException(CommandException exception) {
+                super(exception);
+                this.exception = exception;
             }
         }
 
-        /** Reads one option off the rest; of `-debug:FLAGS` picocli has put the flags first. Help ends the reading. */
-        private static boolean read(Option flag, Stack<String> rest, Object separator, OptionsBuilder draft) {
+        /**
+         * Reads the value of an option from the remaining arguments; picocli has put an attached value first.
+         *
+         * @param separator what picocli found between the option and an attached value
+         */
+        private static boolean readOption(Option option, Stack<String> rest, Object separator, OptionsBuilder builder) {
             boolean attached = SEPARATOR.equals(separator);
-            if (attached && flag != Option.DEBUG) {
-                return refuse(flag.fullName() + SEPARATOR + rest.peek());
+            if (attached && !option.takesValue()) {
+                throw unknownArgument(option.fullName() + SEPARATOR + rest.peek());
             }
             try {
-                if (flag == Option.CONFIG && (rest.isEmpty() || rest.peek().startsWith("-"))) {
-                    draft.take(flag, "");
-                    return true;
+                String value = "";
+                if (option.isValueOptional() && !attached) {
+                    value = rest.isEmpty() || rest.peek().startsWith("-") ? "" : rest.pop();
+                } else if (option.takesValue()) {
+                    if (rest.isEmpty()) {
+                        throw new CommandException(ErrorCode.USAGE, PROGRAM + ": " + option.fullName() + " requires "
+                            + option.missingValue, "");
+                    }
+                    value = rest.pop();
                 }
-                if (flag.takesValue() && rest.isEmpty()) {
-                    throw new CommandException(ErrorCode.USAGE, PROGRAM + ": " + flag.fullName() + " requires " + flag.missing,
-                        "");
-                }
-                draft.take(flag, attached || flag.takesValue() ? rest.pop() : "");
-            } catch (CommandException failure) {
-                throw new Refusal(failure);
+                builder.set(option, value);
+            } catch (CommandException e) {
+                throw new UsageException(e);
             }
-            if (flag.section == HelpSection.HELP && flag != Option.CONFIG) {
+            if (option.endsParsing()) {
                 rest.clear();
             }
             return true;
         }
 
-        private static boolean refuse(String argument) {
-            throw new Refusal(new CommandException(ErrorCode.USAGE,
-                PROGRAM + ": Invalid command line argument: " + printable(argument), "Try -help."));
+        /** Reads {@code -debug:FLAGS}, and refuses everything else that is not an option. */
+        private static boolean readOther(String argument, OptionsBuilder builder) {
+            int end = argument.indexOf(FLAGS_SEPARATOR);
+            if (end < 0 || !List.of(Option.DEBUG.spellings()).contains(argument.substring(0, end))) {
+                throw unknownArgument(argument);
+            }
+            try {
+                builder.set(Option.DEBUG, argument.substring(end + 1));
+            } catch (CommandException e) {
+                throw new UsageException(e);
+            }
+            return true;
         }
 
-        /** Options as they are shown. */
-        private static CommandSpec described(Option... flags) {
-            CommandSpec spec = CommandSpec.create().name(PROGRAM);
-            for (Option flag : flags) {
-                Class<?> type = !flag.takesValue() ? boolean.class
-                    : EnumSet.of(Option.FILE, Option.RESUME, Option.CAFILE, Option.STATE).contains(flag) ? File.class
-                    : flag == Option.TYPE ? DaemonType.class : String.class;
-                spec.addOption(OptionSpec.builder(flag.fullName()).paramLabel(flag.value).description(flag.description)
-                    .arity(flag == Option.CONFIG ? "1" : flag.arity()).type(type)
-                    .completionCandidates(type == DaemonType.class ? List.of(DaemonType.ASKABLE.split(", "))
-                        : null).build());
+        /** An error about a path that Java refuses, because of the locale or of a character that no path can have. */
+        static CommandException unusablePath(InvalidPathException e) {
+            boolean isAscii = e.getInput().chars().allMatch(c -> c < 128);
+            return new CommandException(ErrorCode.CONFIGURATION, "Cannot use the path " + printable(e.getInput())
+                + (isAscii ? ": " + printable(e.getReason()) + "."
+                : " in this locale. Set a UTF-8 locale such as LC_ALL=C.UTF-8."), "");
+        }
+
+        private static UsageException unknownArgument(String argument) {
+            return new UsageException(new CommandException(ErrorCode.USAGE,
+                PROGRAM + ": Invalid command line argument: " + printable(argument),
+                suggestion(argument).map(text -> text + " ").orElse("") + "Try -help."));
+        }
+
+        /** A sentence about the option that the user probably meant. */
+        private static Optional<String> suggestion(String argument) {
+            String dashes = argument.startsWith("--") ? "--" : argument.startsWith("-") ? "-" : "";
+            String[] parts = argument.substring(dashes.length()).split("[:=]", 2);
+            List<String> words = Arrays.stream(Option.values()).map(Option::word).toList();
+            if (words.contains(parts[0])) {
+                Option option = Option.valueOf(parts[0].toUpperCase(Locale.ROOT).replace('-', '_'));
+                String name = (dashes.isEmpty() ? "-" : dashes) + parts[0];
+                boolean isBare = parts.length == 1 || (option == Option.DEBUG && parts[1].isEmpty());
+                return Optional.of(isBare ? "Did you mean " + name + "?"
+                    : option == Option.DEBUG ? "Did you mean " + name + FLAGS_SEPARATOR + printable(parts[1]) + "?"
+                    : option.takesValue() ? "Did you mean " + name + SEPARATOR + printable(parts[1]) + "?"
+                    : name + " takes no value.");
             }
-            spec.parser().separator(" ");
-            spec.usageMessage().sortOptions(false).width(110).longOptionsMaxWidth(24);
-            return spec;
+            return dashes.isEmpty() ? Optional.empty()
+                : nearest(parts[0], words).map(word -> "Did you mean " + dashes + word + "?");
+        }
+
+        /**
+         * The candidate that the word probably stands for: the only one that begins with it, or the nearest one by edit
+         * distance, if at most a third of the letters differ. Case does not matter.
+         */
+        private static Optional<String> nearest(String word, List<String> candidates) {
+            String typed = word.toLowerCase(Locale.ROOT);
+            List<String> longer = candidates.stream()
+                .filter(candidate -> candidate.toLowerCase(Locale.ROOT).startsWith(typed)).toList();
+            if (longer.size() == 1) {
+                return Optional.of(longer.get(0));
+            }
+            Optional<String> nearest = Optional.empty();
+            int least = Math.min(typed.length() / 3, 3);
+            for (String candidate : candidates) {
+                // Beyond this difference of lengths no distance is small enough; it also bounds the table below.
+                if (Math.abs(candidate.length() - typed.length()) <= least) {
+                    int distance = distance(typed, candidate.toLowerCase(Locale.ROOT));
+                    if (distance <= least) {
+                        least = distance - 1;
+                        nearest = Optional.of(candidate);
+                    }
+                }
+            }
+            return nearest;
+        }
+
+        /** How many letters to insert, delete, replace or swap with their neighbour to turn one text into the other. */
+        private static int distance(String from, String to) {
+            int[][] distances = new int[from.length() + 1][to.length() + 1];
+            for (int i = 0; i <= from.length(); i++) {
+                for (int j = 0; j <= to.length(); j++) {
+                    if (i == 0 || j == 0) {
+                        distances[i][j] = i + j;
+                        continue;
+                    }
+                    int replaced = distances[i - 1][j - 1] + (from.charAt(i - 1) == to.charAt(j - 1) ? 0 : 1);
+                    distances[i][j] = Math.min(replaced, 1 + Math.min(distances[i - 1][j], distances[i][j - 1]));
+                    if (i > 1 && j > 1 && from.charAt(i - 1) == to.charAt(j - 2) && from.charAt(i - 2) == to.charAt(j - 1)) {
+                        distances[i][j] = Math.min(distances[i][j], 1 + distances[i - 2][j - 2]);
+                    }
+                }
+            }
+            return distances[from.length()][to.length()];
+        }
+
+        /** A script for bash, which zsh runs through its bashcompinit. */
+        private static String bashCompletion() {
+            CommandSpec spec = CommandSpec.create().name(PROGRAM);
+            for (Option option : Option.values()) {
+                List<String> candidates = candidates(option);
+                Class<?> type = !option.takesValue() ? boolean.class : takesFile(option) ? File.class : String.class;
+                // picocli names a variable of the script by the label, so each option needs its own.
+                spec.addOption(OptionSpec.builder(option.fullName(), "-" + option.fullName()).paramLabel(option.name())
+                    .arity(option.takesValue() ? "1" : "0").type(type)
+                    .completionCandidates(candidates.isEmpty() ? null : candidates).build());
+            }
+            return AutoComplete.bash(PROGRAM, new CommandLine(spec));
+        }
+
+        /** A script for fish, which calls an option with one dash "old" and one with two dashes "long". */
+        private static String fishCompletion() {
+            StringBuilder script = new StringBuilder("complete -c " + PROGRAM + " -f\n");
+            for (Option option : Option.values()) {
+                List<String> candidates = candidates(option);
+                script.append("complete -c ").append(PROGRAM).append(" -o ").append(option.word()).append(" -l ")
+                    .append(option.word())
+                    .append(takesFile(option) ? " -r -F" : option.takesValue() && !option.isValueOptional() ? " -x"
+                        : option == Option.COMPLETION ? " -x" : "")
+                    .append(candidates.isEmpty() ? "" : " -a '" + String.join(" ", candidates) + "'")
+                    .append(" -d '").append(option.description.split("(?<!\\.)\\. |; |\\.$", 2)[0].replace("'", "\\'"))
+                    .append("'\n");
+            }
+            return script.toString();
+        }
+
+        /** The values that completion offers; empty if it cannot know them. */
+        private static List<String> candidates(Option option) {
+            return switch (option) {
+                case AUTHZ -> LEVELS.subList(0, OFFERED_LEVELS);
+                case TYPE -> List.of(DaemonType.ASKABLE.split(", "));
+                case COMPLETION -> SHELLS;
+                default -> List.of();
+            };
+        }
+
+        private static boolean takesFile(Option option) {
+            return option == Option.FILE || option == Option.RESUME || option == Option.CAFILE || option == Option.STATE;
         }
 
         /** The help: usage, options, examples, exit statuses. */
-        static String help() {
-            StringBuilder help = new StringBuilder("Usage: " + PROGRAM + """
-                 [-identity USER@DOMAIN] [-authz LEVEL]... [-lifetime SECONDS]
-                                            [-pool HOST] [-name NAME] [-type TYPE]
-                                            [-token NAME | -file PATH] [-json] [OPTION]...
-                       condor_token_request -resume FILE [-token NAME | -file PATH] [-json] [OPTION]...
-
-                Requests a token from an HTCondor pool, waits until an administrator approves it,
-                and prints it to stdout. Everything else goes to stderr.
-                """);
+        private String help() {
+            StringBuilder help = new StringBuilder();
+            appendCommand(help, "Usage: ", PROGRAM + " [-identity USER@DOMAIN] [-authz LEVEL]... [-lifetime SECONDS] [-pool HOST]"
+                + " [-name NAME] [-type TYPE] [-token NAME | -file PATH] [-json] [OPTION]...", "");
+            appendCommand(help, "       ", PROGRAM + " -resume FILE [-token NAME | -file PATH] [-json] [OPTION]...", "");
+            appendText(help, "Requests a token from an HTCondor pool, waits until an administrator approves it, and prints it "
+                + "to stdout. Everything else goes to stderr.");
             for (HelpSection section : HelpSection.values()) {
-                Option[] flags = Arrays.stream(Option.values()).filter(flag -> flag.section == section)
-                    .toArray(Option[]::new);
-                help.append('\n').append(section.heading).append('\n')
-                    .append(new CommandLine.Help(described(flags), CommandLine.Help.defaultColorScheme(
-                        CommandLine.Help.Ansi.OFF)).optionList());
+                TextTable table = table(25);
+                for (Option option : Option.values()) {
+                    if (option.section == section) {
+                        table.addRowValues((option.fullName() + " " + option.valueLabel).strip(), option.description);
+                    }
+                }
+                help.append('\n').append(section.heading).append('\n').append(table);
             }
-            return help.append("""
+            appendText(help, "Write options with one dash or two, and values as the next argument or after an equals sign "
+                + "(-pool HOST, --pool=HOST). The options of HTCondor's own command can be shortened (-id, -life): -identity, "
+                + "-authz, -lifetime, -pool, -name, -type, -token, -file, -debug, -help.");
+            appendText(help, "Settings come from HTCondor's configuration files and from environment variables named "
+                + "_CONDOR_SETTING.");
+            help.append("\nExamples:\n");
+            for (String example : new String[] {
+                "-pool cm.example.org -identity alice@example.org",
+                "-pool cm.example.org -lifetime 600 -authz READ -token my-token",
+                "-pool cm.example.org -type schedd -name submit.example.org -file schedd.token",
+                "-pool '<192.0.2.7:9618?alias=cm.example.org&sock=collector>' -debug",
+                "-pool cm.example.org -json -nowait >request.json",
+                "-resume request.json -token my-token"}) {
+                appendCommand(help, "  ", PROGRAM + " " + example, " \\");
+            }
+            TextTable statuses = table(12);
+            statuses.addRowValues("0", "success");
+            statuses.addRowValues("1", "the pool refused the request or sent an unexpected answer");
+            statuses.addRowValues("2", "invalid command line, setting or destination; no request was sent");
+            statuses.addRowValues("3", "pool or daemon not found or not reachable");
+            statuses.addRowValues("4", "authentication or trust failed");
+            statuses.addRowValues("5", "the request expired, failed or is unknown to the pool");
+            statuses.addRowValues("6", "the request is still pending, or another run uses the destination");
+            statuses.addRowValues("7", "the token is not where it should be; stderr says where it is");
+            statuses.addRowValues("130, 143", "interrupted; the request is still pending");
+            return help.append("\nExit statuses:\n").append(statuses).toString();
+        }
 
-                All options may be written with two dashes (--json), and those that HTCondor's own command has (-identity,
-                -authz, -lifetime, -pool, -name, -type, -token, -file, -debug, -help) be shortened (-id, -life).
-                Settings are read from HTCondor's configuration files, and from the environment, as _CONDOR_NAME.
+        /**
+         * An empty table of two columns.
+         *
+         * @param column where the second column begins; on a narrow terminal it goes below the first
+         */
+        private TextTable table(int column) {
+            int first = columns < 60 ? Math.min(column, 12) / 2 : column;
+            TextTable table = TextTable.forColumns(CommandLine.Help.defaultColorScheme(CommandLine.Help.Ansi.OFF),
+                new CommandLine.Help.Column(first, 2, CommandLine.Help.Column.Overflow.SPAN),
+                new CommandLine.Help.Column(columns - first, 0, CommandLine.Help.Column.Overflow.WRAP));
+            table.indentWrappedLines = 0;
+            return table;
+        }
 
-                Examples:
-                  condor_token_request -pool cm.example.org -identity alice@example.org
-                  condor_token_request -pool cm.example.org -lifetime 600 -authz READ -token my-token
-                  condor_token_request -pool cm.example.org -type schedd -name submit.example.org -file schedd.token
-                  condor_token_request -pool '<192.0.2.7:9618?alias=cm.example.org&sock=collector>' -debug
-                  condor_token_request -pool cm.example.org -json -nowait >request.json
-                  condor_token_request -resume request.json -token my-token
+        /** Appends a paragraph. */
+        private void appendText(StringBuilder help, String text) {
+            TextTable table = TextTable.forColumns(CommandLine.Help.defaultColorScheme(CommandLine.Help.Ansi.OFF),
+                new CommandLine.Help.Column(columns, 0, CommandLine.Help.Column.Overflow.WRAP));
+            table.indentWrappedLines = 0;
+            table.addRowValues(text);
+            help.append('\n').append(table);
+        }
 
-                Exit statuses:
-                  0  done
-                  1  the pool refused, or gave an unexpected answer
-                  2  bad command line, setting or destination; nothing was asked
-                  3  pool or daemon not found or not reachable
-                  4  authentication or trust failed
-                  5  the request expired, failed, or was forgotten by the pool
-                  6  the wait ended with the request still pending, or another run waits for that destination
-                  7  the token came, but could not be written where asked; stderr says where it is
-                  130, 143  interrupted; the request stays pending
-                """).toString();
+        /**
+         * Appends a command line, broken before options.
+         *
+         * @param start    text before the command
+         * @param lineEnd  end of each line but the last
+         */
+        private void appendCommand(StringBuilder help, String start, String command, String lineEnd) {
+            String indent = " ".repeat(!lineEnd.isEmpty() ? start.length() + 2
+                : columns < 60 ? columns / 4 : start.length() + PROGRAM.length() + 1);
+            StringBuilder line = new StringBuilder(start);
+            boolean isFirst = true;
+            for (String part : command.split(" (?=-(?!file PATH)|\\[|>)")) {
+                if (!isFirst && line.length() + 1 + part.length() + lineEnd.length() > columns) {
+                    help.append(line).append(lineEnd).append('\n');
+                    line = new StringBuilder(indent).append(part);
+                } else {
+                    line.append(isFirst ? "" : " ").append(part);
+                }
+                isFirst = false;
+            }
+            help.append(line).append('\n');
         }
     }
 

@@ -84,12 +84,164 @@ setup_file() {
   assert_transcript no-options
 }
 
-@test "values attached with = or : are refused, but for the flags of -debug" {
-  ask -pool=host
+@test "a value may follow an equals sign, whatever it looks like" {
+  pool_lines=^start
+  ask "-pool=$HERE" "--identity=a=b@own.test" -a=READ -life=60
+  ask "--pool=$HERE" -identity=-pool=x@own.test --token=
+  ask "-p=<127.0.0.1:$LOOPBACK_PORT?alias=localhost>" -identity= --file=a=b
+  [[ -s a=b ]]
+  request -config=UID_DOMAIN
+  assert_status 0
+  [[ $(<"$BATS_TEST_TMPDIR/stdout") == 'UID_DOMAIN = '* ]]
+  assert_transcript equals-signs
+}
+
+@test "a value behind a colon is refused, but for the flags of -debug; so is one of an option that takes none" {
   ask -pool:host
   ask -debug D_ALL
   ask -debug=D_ALL
+  ask --json=yes
+  ask -help=
   assert_transcript attached-values
+}
+
+@test "a slip of the pen gets a hint, and nothing else does" {
+  local argument
+  for argument in -jso -pol --polo -timeuot --life -lifetme -HELP -approval -fingreprint pool -nowait=1 \
+    -r -x -zzzzzzzz --nosuch timeout5 "-$(printf '%0*d' 5000 0)"; do
+    ask "$argument"
+    assert_status 2
+  done
+  sed -i -E 's/0{200,}/<ZEROS>/' "$BATS_TEST_TMPDIR/transcript"
+  assert_transcript hints
+}
+
+@test "a level that HTCondor does not have is sent, with a warning" {
+  pool_lines=^start
+  ask -pool "$HERE" -authz READD,read,ADVERTISE_START -authz reed -authz Daemon
+  ask -pool "$HERE" -authz NONSENSE -quiet
+  assert_transcript levels
+}
+
+@test "the help fits the terminal" {
+  local columns
+  for columns in 40 59 60 80 120; do
+    settings=("COLUMNS=$columns")
+    request -help
+    # A command line that is to be copied is broken between options only.
+    [[ $(grep -v "sock=collector>'" "$BATS_TEST_TMPDIR/stdout" | wc -L) -le $columns ]]
+    cp "$BATS_TEST_TMPDIR/stdout" "help-$columns"
+  done
+  settings=()
+  request -help
+  cmp help-80 "$BATS_TEST_TMPDIR/stdout"
+  for columns in '' 0x50 -3 99999 '80 '; do
+    settings=("COLUMNS=$columns")
+    request -help
+    cmp help-80 "$BATS_TEST_TMPDIR/stdout"
+  done
+  settings=(COLUMNS=7)
+  request -help
+  cmp help-40 "$BATS_TEST_TMPDIR/stdout"
+  settings=(COLUMNS=500)
+  request -help
+  cmp help-120 "$BATS_TEST_TMPDIR/stdout"
+  cp help-40 "$BATS_TEST_TMPDIR/transcript"
+  assert_transcript help-40
+}
+
+@test "the commands in the help, at every width, are those of the widest" {
+  local columns
+  for columns in 40 80 120; do
+    settings=("COLUMNS=$columns")
+    request -help
+    sed '1,/^Examples:$/d; /^$/,$d' "$BATS_TEST_TMPDIR/stdout" >examples
+    # bash itself joins the lines.
+    sed -E 's/^ +condor_token_request/printf "%s|"/; s/ >request.json//; s/^ +>request.json/;/' examples | bash >"words-$columns"
+  done
+  cmp words-40 words-120
+  cmp words-80 words-120
+  [[ $(<words-80) == '-pool|cm.example.org|-identity|alice@example.org|'* ]]
+}
+
+# in_locale LOCALE ARGUMENT...: a process of its own, as from cron
+in_locale() {
+  settings=("LC_ALL=$1")
+  AS_PROCESS=1 ask "${@:2}"
+  settings=()
+}
+
+# one_line_names_the_remedy: and the status is 2
+one_line_names_the_remedy() {
+  assert_status 2
+  [[ $(wc -l <"$BATS_TEST_TMPDIR/stderr") == 1 && ! -s $BATS_TEST_TMPDIR/stdout ]]
+  grep -q 'LC_ALL=C.UTF-8' "$BATS_TEST_TMPDIR/stderr"
+}
+
+@test "letters beyond ASCII are taken as they are, or refused with the remedy where the locale has none" {
+  pool_lines='^(start|connection)'
+  local locale option value before
+  in_locale C.UTF-8 -pool "$HERE" -identity zoë@own.test -file zoë
+  assert_status 0
+  [[ -s zoë ]]
+  [[ $(events '^start .*zoë@own.test') == 1 ]]
+  before=$(events ^connection)
+  for locale in C POSIX; do
+    for option in -identity -authz -pool -name -token -file -resume -state -cafile -owner -approval-url=; do
+      value=zoë
+      [[ $option == *= ]] && in_locale "$locale" -pool "$HERE" "$option$value" || in_locale "$locale" -pool "$HERE" "$option" "$value"
+      one_line_names_the_remedy
+    done
+    in_locale "$locale" -pool "$HERE" -identity $'invalid-\xff@own.test'
+    one_line_names_the_remedy
+    in_locale "$locale" zoë
+    assert_status 2
+  done
+  in_locale C.UTF-8 -pool "$HERE" -identity $'invalid-\xff@own.test'
+  one_line_names_the_remedy
+  [[ $(events ^connection) == "$before" ]]
+  # The control: the same, but for the letter.
+  in_locale C -pool "$HERE" -identity zoe@own.test -file zoe
+  assert_status 0
+  [[ -s zoe ]]
+}
+
+@test "a home, a setting or a working directory with such a letter ends nothing but what needs it" {
+  local locale HOME=$HOME/zoë
+  mkdir -p "$HOME" zoë
+  for locale in C POSIX; do
+    in_locale "$locale" -version
+    assert_status 0
+    in_locale "$locale" -help
+    assert_status 0
+    in_locale "$locale" -pool "$HERE"
+    one_line_names_the_remedy
+    in_locale "$locale" -config UID_DOMAIN
+    one_line_names_the_remedy
+  done
+  in_locale C.UTF-8 -pool "$HERE" -nowait
+  assert_status 0
+  HOME=$BATS_TEST_TMPDIR/home
+  export JBANG_LAUNCH_CMD=jbang JBANG_DIR=$PWD/zoë
+  in_locale C -version
+  assert_status 0
+  unset JBANG_LAUNCH_CMD JBANG_DIR
+  settings=(LC_ALL=C "_CONDOR_SEC_TOKEN_DIRECTORY=$PWD/zoë")
+  AS_PROCESS=1 request -pool "$HERE" -token name
+  one_line_names_the_remedy
+  settings=(LC_ALL=C "CONDOR_CONFIG=$PWD/zoë/condor_config")
+  AS_PROCESS=1 request -pool "$HERE"
+  one_line_names_the_remedy
+  cd zoë
+  settings=(LC_ALL=C)
+  request -pool "$HERE" -file token
+  one_line_names_the_remedy
+  request -pool "$HERE" -file "$WORK/token"
+  assert_status 0
+  settings=(LC_ALL=C.UTF-8)
+  request -pool "$HERE" -file token
+  assert_status 0
+  [[ -s token && -s $WORK/token ]]
 }
 
 @test "the first bad argument, from the left, decides" {
@@ -98,7 +250,7 @@ setup_file() {
   ask foo -lifetime abc
   ask -lifetime abc foo
   ask -help foo
-  sed -i '/^Usage: /,/^  7  /d' "$BATS_TEST_TMPDIR/transcript" # the help has a golden of its own
+  sed -i '/^Usage: /,/^  130, 143  /d' "$BATS_TEST_TMPDIR/transcript" # the help has a golden of its own
   assert_transcript left-to-right
 }
 
@@ -109,10 +261,10 @@ setup_file() {
   [[ $(tr -d '[:print:]\n' <"$BATS_TEST_TMPDIR/stderr" | wc -c) == 0 ]]
 }
 
-@test "-lifetime takes a number as C does, and no limit if it is not positive" {
+@test "-lifetime takes a number with blanks and a sign, and no limit if it is not positive" {
   pool_lines=^start
   local number
-  for number in ' +77xyz' 2147483647 0 -5 007; do
+  for number in ' +77' '60 ' 2147483647 0 -5 007; do
     ask -pool "$HERE" -lifetime "$number"
   done
   assert_transcript lifetimes
@@ -120,7 +272,7 @@ setup_file() {
 
 @test "-lifetime refuses what is no number, or too large a one" {
   local number
-  for number in abc '' ' ' - 2147483648 99999999999999999999 0x 1e999; do
+  for number in abc '' ' ' - 2147483648 99999999999999999999 0x 1e999 ' 60xyz' 600x 10m '2 h' 1d 1w 30s 1.5 ٣ '5 5'; do
     ask -pool 127.0.0.1:1 -lifetime "$number"
   done
   assert_transcript lifetimes-refused

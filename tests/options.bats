@@ -77,7 +77,7 @@ refused_unasked() {
 @test "-timeout and -poll refuse what is no number of seconds" {
   local value
   pool_of
-  for value in abc '' -1 1.5 60s 99999999999 '１'; do
+  for value in abc '' -1 1.5 60s 2h 99999999999 '１'; do
     refused_unasked -timeout "$value"
   done
   for value in '' 0 0.5 3601; do
@@ -100,16 +100,19 @@ refused_unasked() {
   assert_status 0
   assert_transcript version
   cp "$BATS_TEST_TMPDIR/stdout" version
-  request --version
-  assert_status 0
-  cmp version "$BATS_TEST_TMPDIR/stdout"
+  local spelling
+  for spelling in --version -V; do
+    request "$spelling"
+    assert_status 0
+    cmp version "$BATS_TEST_TMPDIR/stdout"
+  done
   [[ $(sed -n 1p version) =~ ^TokenRequest\ [0-9]+\.[0-9]+\.[0-9]+$ && $(sed -n 2p version) =~ ^\$CondorVersion:\ .*\ \$$ ]]
   [[ $(wc -l <version) == 2 ]]
 }
 
 # completion: leaves the script in the file completion
 completion() {
-  request -completion
+  request -completion "$@"
   assert_status 0
   [[ ! -s $BATS_TEST_TMPDIR/stderr ]]
   cp "$BATS_TEST_TMPDIR/stdout" completion
@@ -143,17 +146,27 @@ in_zsh() {
     eval "${_comps[$1]}"' zsh "$@"
 }
 
+# in_fish WORD...: what fish proposes for the last word
+in_fish() {
+  local words
+  printf -v words '%q ' "$@"
+  # shellcheck disable=SC2016 # a program of fish
+  fish --no-config -c 'source ./completion; complete -C $argv[1]' -- "${words% }" | cut -f 1
+}
+
 # proposes SHELL WORD...: its proposals, each once
 proposes() { "in_$1" condor_token_request "${@:2}" | sed 's/ *$//' | sort -u; }
 
-@test "the completion knows every option of the help, in bash and in zsh" {
+@test "the completion knows every option of the help, with one dash and with two, in bash and in zsh" {
   local shell
   completion
   request -help
   sed -nE 's/^ +(-[a-z-]+)([= :].*)?$/\1/p' "$BATS_TEST_TMPDIR/stdout" | sort -u >options
   [[ $(wc -l <options) -ge 25 ]]
+  sed 's/^/-/' options | sort -u - options >spellings
   for shell in bash zsh; do
-    proposes "$shell" - | diff options -
+    proposes "$shell" - | diff spellings -
+    proposes "$shell" --resu | diff <(printf '%s\n' --resubmit --resume) -
     proposes "$shell" -resu | diff <(printf '%s\n' -resubmit -resume) -
     proposes "$shell" -json -timeo | diff <(echo -timeout) -
   done
@@ -168,7 +181,41 @@ proposes() { "in_$1" condor_token_request "${@:2}" | sed 's/ *$//' | sort -u; }
       proposes "$shell" "$option" requ | diff <(echo request.json) -
     done
     proposes "$shell" -type sch | diff <(echo schedd) -
+    proposes "$shell" --authz ADVERTISE_S | diff <(printf '%s\n' ADVERTISE_SCHEDD ADVERTISE_STARTD) -
+    proposes "$shell" -completion f | diff <(echo fish) -
   done
+}
+
+# proposes_in_fish: what the other tests want of bash and zsh
+proposes_in_fish() {
+  request -help
+  sed -nE 's/^ +(-[a-z-]+)([= :].*)?$/\1/p' "$BATS_TEST_TMPDIR/stdout" | sort -u >options
+  sed 's/^/-/' options | sort -u - options >spellings
+  touch request.json
+  proposes fish - | grep '^-' | diff spellings - || return
+  proposes fish -type sch | diff <(echo schedd) - || return
+  proposes fish --authz ADVERTISE_S | diff <(printf '%s\n' ADVERTISE_SCHEDD ADVERTISE_STARTD) - || return
+  proposes fish -resume requ | diff <(echo request.json) -
+}
+
+@test "each shell gets a script it can read, and another shell is refused" {
+  local shell
+  completion
+  cp completion default
+  for shell in bash zsh; do
+    completion "$shell"
+    cmp default completion
+    "$shell" -n completion
+  done
+  completion fish
+  assert_golden options/completion-fish
+  # fish is on few machines; the golden is what it has been tried with.
+  ! type -P fish >/dev/null || proposes_in_fish
+  ask -completion tcsh
+  assert_status 2
+  ask --completion=csh
+  assert_status 2
+  assert_transcript shells-refused
 }
 
 # ---- -approval-url ----

@@ -30,7 +30,7 @@ reasons() { sed -nE 's/^        [A-Z_]+\(([0-9]+), "([a-z_]+)"\)[,;]$/\1 \2/p' "
 help() { java -cp "$TOKEN_REQUEST_CLASSPATH" tokenrequest.TokenRequest -help; }
 
 # statuses: from the help, a line "status meaning" each
-statuses() { help | sed -nE 's/^  ([0-9, ]*[0-9])  (.*)/\1 \2/p'; }
+statuses() { help | sed -nE 's/^  ([0-9, ]*[0-9]) {2,}(.*)/\1 \2/p'; }
 
 @test "the list of contents in the Overview equals the banners" {
   diff <(sed -nE 's/^     \*  {2,3}([0-9]+\. .*)/\1/p' "$SOURCE") <(sed -nE 's/^    \/\/ ==== (.*) ====$/\1/p' "$SOURCE")

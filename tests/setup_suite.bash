@@ -64,7 +64,7 @@ clean_environment() {
   local variable
   while read -r variable; do
     unset "$variable"
-  done < <(compgen -e | grep -iE '^_condor_|^(CONDOR_CONFIG|JAVA_TOOL_OPTIONS|JDK_JAVA_OPTIONS|BEARER_TOKEN.*|XDG_RUNTIME_DIR|SSL_CERT_.*|LC_.*|LANG|LANGUAGE|NO_COLOR)$')
+  done < <(compgen -e | grep -iE '^_condor_|^(CONDOR_CONFIG|JAVA_TOOL_OPTIONS|JDK_JAVA_OPTIONS|BEARER_TOKEN.*|XDG_RUNTIME_DIR|SSL_CERT_.*|LC_.*|COLUMNS|LANG|LANGUAGE|NO_COLOR)$')
   export CONDOR_CONFIG=ONLY_ENV LC_ALL=C.UTF-8 TZ=UTC
 }
 
