@@ -2667,7 +2667,8 @@ public final class TokenRequest {
                     return Optional.of(OTHER);
                 }
                 try {
-                    return word.equals("null") ? Optional.of(this) : number ? Optional.of(Double.valueOf(word)) : Optional.empty();
+                    return word.equals("null") ? Optional.of(this)
+                        : number ? Optional.of(Double.valueOf(word)) : Optional.empty();
                 } catch (NumberFormatException e) {
                     return Optional.empty();
                 }
