@@ -16,11 +16,13 @@ import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static java.nio.charset.StandardCharsets.US_ASCII;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonParseException;
+import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.core.type.TypeReference;
-import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.core.JsonToken;
+import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.sun.security.auth.module.UnixSystem;
-import io.jsonwebtoken.Claims;
 import io.jsonwebtoken.JwtException;
 import io.jsonwebtoken.Jwts;
 import io.jsonwebtoken.io.AbstractDeserializer;
@@ -101,6 +103,7 @@ import java.security.KeyPairGenerator;
 import java.security.KeyStore;
 import java.security.MessageDigest;
 import java.security.PrivateKey;
+import java.security.ProviderException;
 import java.security.PublicKey;
 import java.security.SecureRandom;
 import java.security.cert.CertPathValidator;
@@ -115,16 +118,11 @@ import java.security.cert.PKIXReason;
 import java.security.cert.TrustAnchor;
 import java.security.cert.X509Certificate;
 import java.security.interfaces.DSAKey;
-import java.security.interfaces.ECPrivateKey;
-import java.security.interfaces.ECPublicKey;
 import java.security.interfaces.RSAKey;
-import java.security.spec.ECFieldFp;
 import java.security.spec.ECGenParameterSpec;
-import java.security.spec.ECParameterSpec;
-import java.security.spec.ECPoint;
-import java.security.spec.ECPublicKeySpec;
 import java.security.spec.MGF1ParameterSpec;
 import java.security.spec.PSSParameterSpec;
+import java.security.spec.X509EncodedKeySpec;
 import java.time.DateTimeException;
 import java.time.Duration;
 import java.time.Instant;
@@ -132,6 +130,7 @@ import java.time.InstantSource;
 import java.time.ZoneId;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
+import java.time.format.DateTimeFormatterBuilder;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -139,7 +138,6 @@ import java.util.Base64;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.Comparator;
-import java.util.Date;
 import java.util.Deque;
 import java.util.EnumMap;
 import java.util.EnumSet;
@@ -1651,10 +1649,10 @@ public final class TokenRequest {
             return new ExpectedServer(name, from, elsewhere || pool.elsewhere);
         }
 
-        /** As JSON. */
+        /** The JSON fields of the events and of the saved request. */
         Map<String, Object> fields() {
             Map<String, Object> fields = new LinkedHashMap<>();
-            fields.put("certificate_name", name.orElse(null));
+            fields.put("certificate_name", name);
             fields.put("certificate_name_from", from.word);
             return fields;
         }
@@ -1843,59 +1841,59 @@ public final class TokenRequest {
                           AuthResult auth,
                    Instant deadline) {
 
-        /** As JSON, in the order of the documentation. */
+        /** The JSON fields of the {@code enqueued} event and of the saved request, in this order. */
         Map<String, Object> fields() {
             Map<String, Object> daemon = new LinkedHashMap<>();
             daemon.put("type", query.type().word());
-            daemon.put("name", query.name().or(() -> Sinful.parse(address).flatMap(it -> it.parameter("alias")))
-                .orElse(null));
+            daemon.put("name", query.name().or(() -> Sinful.parse(address).flatMap(sinful -> sinful.parameter("alias"))));
             Map<String, Object> fields = new LinkedHashMap<>();
             fields.put("request_id", handle.requestId());
             fields.put("client_id", handle.clientId().reveal());
-            fields.put("pool", query.pool().orElse(null));
+            fields.put("pool", query.pool());
             fields.put("address", address);
             fields.putAll(server.fields());
             fields.put("daemon", daemon);
-            fields.put("identity", spec.identity().orElse(null));
+            fields.put("identity", spec.identity());
             fields.put("authz", spec.authorizations());
             fields.put("lifetime", spec.lifetimeSeconds().isPresent() ? spec.lifetimeSeconds().getAsInt() : null);
             fields.put("method", auth.method());
             fields.put("encryption", "AES");
             fields.put("session", auth.kind().word());
             fields.put("server_version", auth.serverVersion());
-            fields.put("trust_domain", auth.trustDomain().orElse(null));
+            fields.put("trust_domain", auth.trustDomain());
             fields.put("deadline", Json.time(deadline));
             return fields;
         }
 
         /**
-         * From what {@link #fields} made. Where it does not say whose word the certificate's name is, as it did not always,
-         * a collector's was typed or configured, and another daemon's may be that of an ad.
+         * Reads the JSON fields that {@link #fields} writes. Older versions do not write {@code certificate_name_from}. Without
+         * it, the address of a collector counts as typed or configured, and that of another daemon as the collector's word.
          *
-         * @throws IllegalArgumentException if a field is missing or is not what it should be; the message names it
+         * @throws IllegalArgumentException if a field is missing or has a wrong value; the message is the field's name
          */
         static PendingRequest of(Json.Fields fields) {
-            DaemonType type = fields.object("daemon").text("type").flatMap(DaemonType::named).orElseThrow(missing("type"));
-            Optional<String> name = fields.object("daemon").text("name").filter(text -> type != DaemonType.COLLECTOR);
-            RequestHandle handle = new RequestHandle(fields.text("request_id").filter(RequestHandle::isRequestId)
-                .orElseThrow(missing("request_id")), new Secret(fields.required("client_id")));
+            Json.Fields daemon = fields.object("daemon");
+            DaemonType type = daemon.string("type").flatMap(DaemonType::named).orElseThrow(invalid("type"));
+            Optional<String> name = daemon.string("name").filter(text -> type != DaemonType.COLLECTOR);
+            RequestHandle handle = new RequestHandle(fields.string("request_id").filter(RequestHandle::isRequestId)
+                .orElseThrow(invalid("request_id")), new Secret(fields.required("client_id")));
             ChannelBinding kind = Arrays.stream(ChannelBinding.values())
-                .filter(one -> fields.text("session").equals(Optional.of(one.word()))).findFirst()
-                .orElseThrow(missing("session"));
+                .filter(one -> fields.string("session").equals(Optional.of(one.word()))).findFirst()
+                .orElseThrow(invalid("session"));
             Sinful address = Sinful.parse(fields.required("address")).filter(Sinful::isComplete)
-                .orElseThrow(missing("address"));
-            Optional<String> from = fields.text("certificate_name_from");
-            Optional<String> host = from.isPresent() ? fields.text("certificate_name") : address.parameter("alias");
+                .orElseThrow(invalid("address"));
+            Optional<String> from = fields.string("certificate_name_from");
+            Optional<String> host = from.isPresent() ? fields.string("certificate_name") : address.parameter("alias");
             ExpectedServer server = new ExpectedServer(host.filter(NumericAddress::isHostName), from.isEmpty()
                 ? type == DaemonType.COLLECTOR ? NameSource.COMMAND_LINE : NameSource.COLLECTOR
-                : NameSource.named(from.get()).orElseThrow(missing("certificate_name_from")));
+                : NameSource.named(from.get()).orElseThrow(invalid("certificate_name_from")));
             if (from.isPresent() && !host.equals(server.name())) {
-                throw missing("certificate_name").get();
+                throw invalid("certificate_name").get();
             }
-            return new PendingRequest(handle, new DaemonQuery(type, name, fields.text("pool")), address.toString(), server,
-                new TokenSpec(Optional.of(fields.required("identity")), fields.texts("authz"), fields.positive("lifetime")),
-                new AuthResult(fields.required("method"), kind, "", fields.text("server_version").orElse(""),
-                    fields.text("trust_domain"), List.of()),
+            return new PendingRequest(handle, new DaemonQuery(type, name, fields.string("pool")), address.toString(), server,
+                new TokenSpec(Optional.of(fields.required("identity")), fields.strings("authz"), fields.positiveInt("lifetime")),
+                new AuthResult(fields.required("method"), kind, "", fields.string("server_version").orElse(""),
+                    fields.string("trust_domain"), List.of()),
                 fields.time("deadline"));
         }
 
@@ -1904,7 +1902,7 @@ public final class TokenRequest {
             return new PendingRequest(handle, query, address, server.from(origin), spec, auth, deadline);
         }
 
-        private static Supplier<IllegalArgumentException> missing(String field) {
+        private static Supplier<IllegalArgumentException> invalid(String field) {
             return () -> new IllegalArgumentException(field);
         }
     }
@@ -2513,22 +2511,28 @@ public final class TokenRequest {
 
     // ==== 5. Json: reads and writes JSON ====
 
-    /** The one door to Jackson, which reads what others wrote. */
+    /**
+     * Reads and writes JSON. Jackson reads the two kinds of text that may have any structure, a saved request and a token
+     * whose signature is checked. It takes 35 ms and more to load, so nothing else waits for it: a request is saved before
+     * its ID is shown, and a token may have to be printed when there is neither time nor memory to load a library.
+     */
     static final class Json {
-        private static final DateTimeFormatter TIME =
-            DateTimeFormatter.ofPattern("uuuu-MM-dd'T'HH:mm:ss.SSS'Z'", Locale.ROOT).withZone(ZoneOffset.UTC);
+        /** RFC 3339, in UTC, always with milliseconds. */
+        private static final DateTimeFormatter TIME = new DateTimeFormatterBuilder().appendInstant(3).toFormatter(Locale.ROOT);
         private static final String ESCAPED = "\"\\\b\f\n\r\t";
         private static final String ESCAPES = "\"\\bfnrt";
         private static final HexFormat HEX = HexFormat.of().withUpperCase();
+        /** Levels of objects and arrays. An event has three. */
+        private static final int MAX_DEPTH = 100;
 
         private Json() { }
 
-        /** A moment by RFC 3339, always in this one form. */
-        static String time(Instant moment) {
-            return TIME.format(moment);
+        /** A time by RFC 3339, such as {@code 2026-01-31T23:59:59.000Z}. */
+        static String time(Instant time) {
+            return TIME.format(time);
         }
 
-        /** The beginning of an event: what it is, and when it was. */
+        /** The first fields of every event. The others follow in the order in which the caller puts them. */
         static Map<String, Object> event(String name, Instant time) {
             Map<String, Object> fields = new LinkedHashMap<>();
             fields.put("event", name);
@@ -2537,11 +2541,10 @@ public final class TokenRequest {
         }
 
         /**
-         * An object on one line, which it ends. Some readers end lines at other characters too, so these are escaped. Made
-         * without Jackson: a request is saved before its ID is shown, and a token may have to be printed when there is
-         * neither time nor memory to load a library.
+         * Writes an object as one line of ASCII, newline included. Every other character is escaped: some readers end lines
+         * at more characters than the newline, and a terminal obeys some.
          *
-         * @param fields texts, numbers, truth values, null, lists and maps of these
+         * @param fields strings, numbers, booleans, null, and lists, maps and Optionals of these; an empty Optional is null
          */
         static String line(Map<String, ?> fields) {
             StringBuilder line = new StringBuilder(1024);
@@ -2565,17 +2568,19 @@ public final class TokenRequest {
                     before = ',';
                 }
                 to.append(list.isEmpty() ? "[]" : "]");
-            } else if (value instanceof String text) {
-                quote(text, to);
+            } else if (value instanceof Optional<?> optional) {
+                write(optional.orElse(null), to);
+            } else if (value instanceof String string) {
+                quote(string, to);
             } else {
                 to.append(value);
             }
         }
 
-        private static void quote(String text, StringBuilder to) {
+        private static void quote(String string, StringBuilder to) {
             to.append('"');
-            for (int i = 0; i < text.length(); i++) {
-                char c = text.charAt(i);
+            for (int i = 0; i < string.length(); i++) {
+                char c = string.charAt(i);
                 int escape = ESCAPED.indexOf(c);
                 if (escape >= 0) {
                     to.append('\\').append(ESCAPES.charAt(escape));
@@ -2588,27 +2593,71 @@ public final class TokenRequest {
             to.append('"');
         }
 
-        /** The fields of an object. */
+        /**
+         * Reads an object with Jackson. Of two fields with the same name the last counts.
+         *
+         * @return strings, numbers, booleans, null, and lists and maps of these, in the order of the text
+         * @throws JsonProcessingException if the text is anything but one object
+         */
         static Map<String, Object> object(Reader text) throws IOException {
-            return new ObjectMapper().readValue(text, new TypeReference<Map<String, Object>>() { });
+            JsonFactory factory = JsonFactory.builder().streamReadConstraints(
+                StreamReadConstraints.builder().maxNestingDepth(MAX_DEPTH).build()).build();
+            try (JsonParser parser = factory.createParser(text)) {
+                if (parser.nextToken() != JsonToken.START_OBJECT) {
+                    throw new JsonParseException(parser, "not an object");
+                }
+                Map<String, Object> fields = readObject(parser);
+                if (parser.nextToken() != null) {
+                    throw new JsonParseException(parser, "text after the object");
+                }
+                return fields;
+            }
+        }
+
+        private static Map<String, Object> readObject(JsonParser parser) throws IOException {
+            Map<String, Object> fields = new LinkedHashMap<>();
+            for (String name = parser.nextFieldName(); name != null; name = parser.nextFieldName()) {
+                fields.put(name, read(parser, parser.nextToken()));
+            }
+            return fields;
+        }
+
+        private static Object read(JsonParser parser, JsonToken token) throws IOException {
+            return switch (token) {
+                case START_OBJECT -> readObject(parser);
+                case START_ARRAY -> {
+                    List<Object> items = new ArrayList<>();
+                    for (JsonToken next = parser.nextToken(); next != JsonToken.END_ARRAY; next = parser.nextToken()) {
+                        items.add(read(parser, next));
+                    }
+                    yield items;
+                }
+                case VALUE_STRING -> parser.getText();
+                case VALUE_NUMBER_INT -> parser.getNumberValue();
+                case VALUE_NUMBER_FLOAT -> parser.getDecimalValue(); // a double can be infinite, which JSON cannot write
+                case VALUE_NULL -> null;
+                default -> parser.getBooleanValue();
+            };
         }
 
         /**
-         * The fields of an object that are texts, numbers or lists of texts; others are left out. In one pass, without
-         * recursion, exceptions or a library: for a token that has come and is not written yet.
+         * Reads an object without recursion, exceptions or a library: for a token that the pool has issued and that is not
+         * written yet.
          *
-         * @return empty if it is no object
+         * @return the fields with a string, a number (a Double) or an array of strings (a List), and {@link #OTHER} for
+         *     every other value but null, which counts as missing; empty if the text is not an object
          */
         static Optional<Map<String, Object>> flat(String text) {
             return new FlatReader(text).object();
         }
 
+        /** The value of a field that {@link #flat} does not read. */
+        static final Object OTHER = new Object();
+
         /** One pass over an object. */
         private static final class FlatReader {
-            /** The value of a field that is left out. */
-            private static final Object OTHER = new Object();
-            /** More characters than a number has that is a time. */
-            private static final int LONGEST_WORD = 40;
+            /** More characters than any number has that is a time. */
+            private static final int MAX_WORD = 40;
             private final String text;
             private int at;
 
@@ -2625,7 +2674,7 @@ public final class TokenRequest {
                     value.ifPresent(read -> fields.put(name.get(), read)); // of two the last counts
                     valid = value.isPresent() && isNext('}');
                 }
-                fields.values().removeIf(value -> value == OTHER);
+                fields.values().removeIf(value -> value == this); // null
                 return valid && peek() == 0 && at == text.length() ? Optional.of(fields) : Optional.empty();
             }
 
@@ -2638,7 +2687,7 @@ public final class TokenRequest {
                 };
             }
 
-            /** A list of texts; empty if it is none, and then nothing is read. */
+            /** Reads an array of strings. On anything else it reads nothing and returns empty. */
             private Optional<Object> strings() {
                 int start = at;
                 List<String> strings = new ArrayList<>();
@@ -2652,7 +2701,7 @@ public final class TokenRequest {
                 return valid ? Optional.of(strings) : Optional.empty();
             }
 
-            /** Passes over an object or a list, by its brackets. */
+            /** Skips an object or an array, by counting its brackets. */
             private Optional<Object> other() {
                 int depth = 0;
                 do {
@@ -2666,18 +2715,20 @@ public final class TokenRequest {
                 return Optional.of(OTHER);
             }
 
-            /** A number, true, false or null. */
+            /** Reads a number, true, false or null. This reader itself is what null is read as. */
             private Optional<Object> word() {
                 int start = at;
-                while (at < text.length() && at - start < LONGEST_WORD && ",}] \t\r\n".indexOf(text.charAt(at)) < 0) {
-                    at++;
+                boolean number = true; // Java also takes NaN, 0x1p3 and 1d for numbers
+                while (at < text.length() && at - start < MAX_WORD && ",}] \t\r\n".indexOf(text.charAt(at)) < 0) {
+                    number &= "+-.0123456789Ee".indexOf(text.charAt(at++)) >= 0;
                 }
                 String word = text.substring(start, at);
-                if (word.equals("true") || word.equals("false") || word.equals("null")) {
+                if (word.equals("true") || word.equals("false")) {
                     return Optional.of(OTHER);
                 }
                 try {
-                    return Optional.of(Double.valueOf(word));
+                    return word.equals("null") ? Optional.of(this)
+                        : number ? Optional.of(Double.valueOf(word)) : Optional.empty();
                 } catch (NumberFormatException e) {
                     return Optional.empty();
                 }
@@ -2695,7 +2746,7 @@ public final class TokenRequest {
                 return valid && take('"') ? Optional.of(string.toString()) : Optional.empty();
             }
 
-            /** The character that is meant by what follows a backslash; -1 if there is none. */
+            /** The character that an escape means, read from behind its backslash; -1 if it is not an escape. */
             private int escape() {
                 char c = at < text.length() ? text.charAt(at++) : 0;
                 if (c != 'u') {
@@ -2710,18 +2761,18 @@ public final class TokenRequest {
                 return value;
             }
 
-            /** After an item: whether the list ends, or goes on with another text, before which its comma is taken. */
+            /** After an item: whether the list ends here or continues with another string. Takes the comma between them. */
             private boolean isNext(char end) {
                 return peek() == end || (take(',') && peek() == '"');
             }
 
-            private boolean take(char query) {
-                boolean there = peek() == query;
-                at += there ? 1 : 0;
-                return there;
+            private boolean take(char wanted) {
+                boolean found = peek() == wanted;
+                at += found ? 1 : 0;
+                return found;
             }
 
-            /** The next character that is no blank; 0 at the end. */
+            /** The next character that is not white space; 0 at the end. */
             private char peek() {
                 while (at < text.length() && " \t\r\n".indexOf(text.charAt(at)) >= 0) {
                     at++;
@@ -2730,56 +2781,71 @@ public final class TokenRequest {
             }
         }
 
-        /** The fields of an object that comes from outside: each is of the type wanted or an error that names it. */
+        /**
+         * The fields of an object from outside this program. Each method returns a value of its type, or throws an
+         * IllegalArgumentException whose message is the field's name.
+         */
         record Fields(Map<?, ?> values) {
 
-            /** An object, with nothing in it if it is missing. */
+            /** An object; an empty one if it is missing. */
             Fields object(String name) {
                 return new Fields(value(name, Map.class).map(map -> (Map<?, ?>) map).orElse(Map.of()));
             }
 
-            /** A text that is shown, sent or compared, so has no control characters. */
-            Optional<String> text(String name) {
-                Optional<String> text = value(name, String.class);
-                if (text.filter(words -> !words.equals(oneLine(words))).isPresent()) {
+            /** A string. The program shows, sends and compares it, so it may not contain control characters. */
+            Optional<String> string(String name) {
+                Optional<String> string = value(name, String.class);
+                if (string.filter(text -> !text.equals(oneLine(text))).isPresent()) {
                     throw new IllegalArgumentException(name);
                 }
-                return text;
+                return string;
             }
 
+            /** A string that is neither missing nor blank. */
             String required(String name) {
-                return text(name).filter(text -> !text.isBlank())
+                return string(name).filter(string -> !string.isBlank())
                     .orElseThrow(() -> new IllegalArgumentException(name));
             }
 
-            List<String> texts(String name) {
-                return value(name, List.class).stream().flatMap(list -> ((List<?>) list).stream())
-                    .map(item -> new Fields(Map.of(name, item)).required(name)).toList();
+            /** An array of strings, each as {@link #required} takes it. */
+            List<String> strings(String name) {
+                List<?> items = value(name, List.class).orElseThrow(() -> new IllegalArgumentException(name));
+                List<String> strings = new ArrayList<>();
+                for (Object item : items) {
+                    strings.add(new Fields(Collections.singletonMap(name, item)).required(name));
+                }
+                return strings;
             }
 
-            /** A whole number; empty if it is missing. */
-            OptionalInt positive(String name) {
+            /** An integer from 1 to 999,999,999; empty if it is missing. */
+            OptionalInt positiveInt(String name) {
                 Optional<Number> number = value(name, Number.class);
-                if (number.filter(value -> !value.toString().matches("[1-9][0-9]{0,8}")).isPresent()) {
+                if (number.filter(value -> !(value instanceof Integer integer && integer >= 1 && integer <= 999_999_999))
+                        .isPresent()) {
                     throw new IllegalArgumentException(name);
                 }
                 return number.isPresent() ? OptionalInt.of(number.get().intValue()) : OptionalInt.empty();
             }
 
+            /** A time by RFC 3339, whose years have four digits, in UTC. */
             Instant time(String name) {
+                String time = required(name);
                 try {
-                    return Instant.parse(required(name));
+                    if (Character.isDigit(time.charAt(0))) { // not Java's years of more digits
+                        return Instant.parse(time);
+                    }
                 } catch (DateTimeException e) {
                     throw new IllegalArgumentException(name);
                 }
+                throw new IllegalArgumentException(name);
             }
 
             private <T> Optional<T> value(String name, Class<T> type) {
-                try {
-                    return Optional.ofNullable(type.cast(values.get(name)));
-                } catch (ClassCastException e) {
+                Object value = values.get(name);
+                if (value != null && !type.isInstance(value)) {
                     throw new IllegalArgumentException(name);
                 }
+                return Optional.ofNullable(type.cast(value));
             }
         }
     }
@@ -7260,9 +7326,14 @@ public final class TokenRequest {
 
     /** Key agreement and derivation. Pure functions, checked against recorded exchanges. */
     static final class KeyDerivation {
+        /** An uncompressed point of P-256. */
+        private static final int POINT_BYTES = 65;
+        /** What X.509 puts before such a point: {@code ecPublicKey}, {@code prime256v1}, BIT STRING. RFC 5480, section 2 */
+        private static final byte[] P256_PREFIX = HexFormat.of().parseHex("3059301306072a8648ce3d020106082a8648ce3d030107034200");
+
         private KeyDerivation() { }
 
-        /** Our half of an ECDH exchange over P-256. */
+        /** A new key pair for an ECDH exchange over P-256. */
         static KeyPair ephemeral(SecureRandom random) {
             try {
                 KeyPairGenerator generator = KeyPairGenerator.getInstance("EC");
@@ -7273,11 +7344,11 @@ public final class TokenRequest {
             }
         }
 
-        /** A public key as it travels: base64 of {@code 04 || X || Y}, 65 bytes. */
+        /** A public key as ECDHPublicKey carries it: base64 of {@code 04 || X || Y}, 65 bytes, the end of its X.509 encoding. */
         static String encodePoint(PublicKey key) {
-            ECPoint point = ((ECPublicKey) key).getW();
+            byte[] encoded = key.getEncoded();
             return Base64.getEncoder().encodeToString(
-                concat(new byte[] {4}, concat(unsigned32(point.getAffineX()), unsigned32(point.getAffineY()))));
+                Arrays.copyOfRange(encoded, encoded.length - POINT_BYTES, encoded.length));
         }
 
         /** The session key of an ECDH exchange, 32 bytes. condor_io/condor_secman.cpp, SecMan::FinishKeyExchange */
@@ -7285,34 +7356,19 @@ public final class TokenRequest {
             try {
                 KeyAgreement agreement = KeyAgreement.getInstance("ECDH");
                 agreement.init(ours);
-                agreement.doPhase(decodePoint(theirs, ((ECPrivateKey) ours).getParams()), true);
+                agreement.doPhase(decodePoint(theirs), true);
                 return hkdf(agreement.generateSecret(), ascii("htcondor"), ascii("keygen"));
-            } catch (GeneralSecurityException | IllegalArgumentException e) {
+            } catch (GeneralSecurityException | IllegalArgumentException | IllegalStateException | ProviderException e) {
                 throw new ProtocolViolation("the server's ECDH key is not a point of P-256");
             }
         }
 
-        private static PublicKey decodePoint(String base64, ECParameterSpec curve) throws GeneralSecurityException {
-            byte[] bytes = Base64.getDecoder().decode(base64);
-            if (bytes.length != 65 || bytes[0] != 4) {
+        private static PublicKey decodePoint(String base64) throws GeneralSecurityException {
+            byte[] point = Base64.getDecoder().decode(base64);
+            if (point.length != POINT_BYTES) {
                 throw new GeneralSecurityException("not an uncompressed point");
             }
-            BigInteger x = new BigInteger(1, Arrays.copyOfRange(bytes, 1, 33));
-            BigInteger y = new BigInteger(1, Arrays.copyOfRange(bytes, 33, 65));
-            BigInteger p = ((ECFieldFp) curve.getCurve().getField()).getP();
-            BigInteger right = x.pow(3).add(curve.getCurve().getA().multiply(x)).add(curve.getCurve().getB()).mod(p);
-            if (x.compareTo(p) >= 0 || y.compareTo(p) >= 0 || !y.pow(2).mod(p).equals(right)) {
-                throw new GeneralSecurityException("not on the curve");
-            }
-            return KeyFactory.getInstance("EC").generatePublic(new ECPublicKeySpec(new ECPoint(x, y), curve));
-        }
-
-        private static byte[] unsigned32(BigInteger value) {
-            byte[] bytes = value.toByteArray();
-            byte[] result = new byte[32];
-            int length = Math.min(bytes.length, 32);
-            System.arraycopy(bytes, bytes.length - length, result, 32 - length, length);
-            return result;
+            return KeyFactory.getInstance("EC").generatePublic(new X509EncodedKeySpec(concat(P256_PREFIX, point)));
         }
 
         /** HKDF-SHA-256, RFC 5869, extract and expand, 32 bytes: one block, so one round of expansion. */
@@ -7331,9 +7387,9 @@ public final class TokenRequest {
         }
 
         /**
-         * A session key that came encrypted under the key of the authentication method: 3DES-CFB64 with a zero IV
-         * (condor_io/condor_auth.cpp, Condor_Auth_Base::unwrap). It has no integrity of its own; a forged one shows
-         * when the first packet does not decrypt.
+         * Decrypts a session key that the server sent under the key of the authentication method: 3DES-CFB64 with a zero IV
+         * (condor_io/condor_auth.cpp, Condor_Auth_Base::unwrap). This encryption has no integrity: a forged key shows only
+         * when the first packet fails to decrypt.
          */
         static byte[] unwrap(byte[] wrapped, byte[] methodKey) {
             try {
@@ -7347,8 +7403,8 @@ public final class TokenRequest {
         }
 
         /**
-         * A key of any length made one of 24 bytes: repeated, or its excess XORed on. condor_io/CryptKey.cpp,
-         * getPaddedKeyData
+         * Makes a key of 24 bytes of a key of any length: repeats a shorter one, XORs the excess of a longer one onto its
+         * start. condor_io/CryptKey.cpp, getPaddedKeyData
          */
         private static byte[] fold(byte[] key) {
             byte[] folded = new byte[24];
@@ -7358,7 +7414,7 @@ public final class TokenRequest {
             return folded;
         }
 
-        /** What a key file on disk says. condor_utils/store_cred.cpp, simple_scramble */
+        /** Reads the content of a key file, which is XORed with a constant. condor_utils/store_cred.cpp, simple_scramble */
         static byte[] unscramble(byte[] scrambled) {
             byte[] key = scrambled.clone();
             for (int i = 0; i < key.length; i++) {
@@ -9451,29 +9507,33 @@ public final class TokenRequest {
     }
 
     /**
-     * A bearer token of another issuer, for SCITOKENS: whoever has it, is believed. Where it is looked for, HTCondor and
-     * the WLCG agree (condor_utils/condor_scitokens.cpp, discover_token).
+     * A bearer token of another issuer, for SCITOKENS. {@link #find} searches where HTCondor and the WLCG do
+     * (condor_utils/condor_scitokens.cpp, discover_token).
      *
-     * @param source where it was found
+     * @param source the variable or file that held it
      */
     record BearerToken(Secret text, String source) {
         private static final int MAX_BYTES = 256 * 1024;
 
-        /** Why it is not to be sent; empty if it can be. */
-        Optional<String> unfit(Instant now) {
+        /** The reason not to send it; empty if there is none. */
+        Optional<String> unusableReason(Instant now) {
             Optional<IssuedToken> token = IssuedToken.read(text.reveal());
             return token.isEmpty() ? Optional.of("cannot be read") : token.flatMap(IssuedToken::expiration)
                 .filter(end -> !end.isAfter(now)).map(end -> "expired at " + end);
         }
 
-        /** Where it was found, and for whom it is. */
+        /** Its source and its audience, not its text. */
         @Override
         public String toString() {
             return source + IssuedToken.read(text.reveal()).map(IssuedToken::audience).filter(names -> !names.isEmpty())
                 .map(names -> ", which is for " + String.join(" and ", names)).orElse(", which names no audience");
         }
 
-        /** The first that is there. */
+        /**
+         * Finds the first bearer token.
+         *
+         * @throws AuthenticationException if there is none; its message names the files that were refused
+         */
         static BearerToken find(Configuration configuration, Host host, InputFiles files) throws AuthenticationException {
             List<String> complaints = new ArrayList<>();
             Optional<Configuration.Setting> configured = configuration.find("SCITOKENS_FILE");
@@ -9520,89 +9580,104 @@ public final class TokenRequest {
     }
 
     /**
-     * A token as it lies in a file, or as the pool issued it: a JSON web token, {@code header.payload.signature}.
+     * A token from a file or from the pool: a JSON web token, {@code header.payload.signature}.
      *
-     * @param signedPart header and payload, as they stand in the text
+     * @param claims     the payload as {@link Json#flat} reads it
+     * @param signedPart header and payload, as in the text
      * @param signature  decoded
      */
     @SuppressWarnings("ArrayRecordComponent") // never compared
-    record IssuedToken(Secret text, Optional<String> keyId, Claims claims, String signedPart, byte[] signature) {
-        /** How far from its validity a token may be when it is only read. */
+    record IssuedToken(Secret text, Optional<String> keyId, Map<String, Object> claims, String signedPart, byte[] signature) {
+        /** The parser of the signature check also compares times with the clock. With this skew every time passes. */
         private static final Duration MAX_CLOCK_SKEW = Duration.ofDays(100 * 365);
-        /** base64url of {"alg":"none"}: jjwt reads the claims of an unsigned token without a key, and we have none. */
-        private static final String UNSIGNED = "eyJhbGciOiJub25lIn0";
+        /** Seconds from 1970 to the year 33658, either way. */
+        private static final double MAX_SECONDS = 1e12;
 
-        /** Reads a token without checking its signature; empty if it is none. */
+        /** Reads a token without checking its signature; empty if it is not one, or a registered claim has a wrong type. */
         static Optional<IssuedToken> read(String text) {
             if (!Jwt.hasForm(text)) {
                 return Optional.empty();
             }
-            String[] parts = text.split("\\.");
-            try {
-                // Whether it is expired is for the caller to see, so the parser is as patient as it can be.
-                Claims claims = Jwts.parser().unsecured().json(new JsonText()).clockSkewSeconds(MAX_CLOCK_SKEW.toSeconds())
-                    .build().parseUnsecuredClaims(UNSIGNED + "." + parts[1] + ".").getPayload();
-                Object keyId = new JsonText().deserialize(new StringReader(
-                    new String(Base64.getUrlDecoder().decode(parts[0]), UTF_8))).get("kid");
-                return Optional.of(new IssuedToken(new Secret(text), Optional.ofNullable(keyId).map(Object::toString),
-                    claims, parts[0] + "." + parts[1], Base64.getUrlDecoder().decode(parts[2])));
-            } catch (JwtException | IllegalArgumentException e) {
-                return Optional.empty();
+            String[] parts = text.split("\\.", -1);
+            Optional<Map<String, Object>> header = fields(parts[0]);
+            Optional<Map<String, Object>> claims = fields(parts[1]).filter(IssuedToken::haveTheirTypes);
+            Optional<byte[]> signature = decode(parts[2]);
+            return header.isEmpty() || claims.isEmpty() || signature.isEmpty() ? Optional.empty()
+                : Optional.of(new IssuedToken(new Secret(text), string(header.get(), "kid"), claims.get(),
+                    parts[0] + "." + parts[1], signature.get()));
+        }
+
+        /** RFC 7519, section 4.1 */
+        private static boolean haveTheirTypes(Map<String, Object> claims) {
+            for (String name : new String[] {"iss", "sub", "jti"}) {
+                if (claims.containsKey(name) && string(claims, name).isEmpty()) {
+                    return false;
+                }
             }
+            for (String name : new String[] {"iat", "nbf", "exp"}) {
+                if (claims.containsKey(name) && seconds(claims, name).isEmpty()) {
+                    return false;
+                }
+            }
+            return true;
         }
 
         /** The name that the server expects with this token: its subject, else its ID; empty if it has neither. */
         String authenticatesAs() {
-            return Optional.ofNullable(claims.getSubject()).or(() -> Optional.ofNullable(claims.getId())).orElse("");
+            return string(claims, "sub").or(() -> string(claims, "jti")).orElse("");
         }
 
         /**
-         * Why it is of no use with a pool; empty if it may be of use.
+         * The reason why a pool does not accept this token; empty if none is known.
          *
          * @param trustDomain what the pool announces; empty if nothing
-         * @param issuerKeys  IDs of the keys that the pool can check; none if it does not say
+         * @param issuerKeys  IDs of the keys with which the pool checks signatures; an empty list if it does not say
          */
         Optional<String> unusableReason(Optional<String> trustDomain, List<String> issuerKeys, Instant now) {
-            if (trustDomain.isPresent() && !trustDomain.get().equals(claims.getIssuer())) {
-                return Optional.of("is of trust domain " + claims.getIssuer());
+            Optional<String> issuer = string(claims, "iss");
+            if (trustDomain.isPresent() && !trustDomain.equals(issuer)) {
+                return Optional.of("is of trust domain " + issuer.orElse("(none)"));
             }
             if (!issuerKeys.isEmpty() && keyId.filter(issuerKeys::contains).isEmpty()) {
                 return Optional.of("is signed with key " + keyId.orElse("(none)"));
             }
-            if (claims.getExpiration() != null && claims.getExpiration().toInstant().isBefore(now)) {
-                return Optional.of("expired at " + claims.getExpiration().toInstant());
+            if (expiration().filter(end -> end.isBefore(now)).isPresent()) {
+                return Optional.of("expired at " + expiration().get());
             }
             return authenticatesAs().isEmpty() ? Optional.of("names nobody") : Optional.empty();
         }
 
+        /** Whom the token identifies, for messages. */
         String subject() {
-            return Optional.ofNullable(claims.getSubject()).orElse("(nobody)");
+            return string(claims, "sub").orElse("(nobody)");
         }
 
+        /** The trust domain of the token, for messages. */
         String issuer() {
-            return Optional.ofNullable(claims.getIssuer()).orElse("(none)");
+            return string(claims, "iss").orElse("(none)");
         }
 
-        /** Those for whom it is meant, as they may be shown. */
+        /** The services that may accept the token, for messages. */
         List<String> audience() {
-            return Optional.ofNullable(claims.getAudience()).orElse(Set.of()).stream().map(TokenRequest::printable).toList();
+            return claims.get("aud") instanceof String one ? List.of(printable(one))
+                : strings(claims, "aud").stream().map(TokenRequest::printable).toList();
         }
 
-        /** What the token is limited to, such as {@code condor:/READ}; none for no limit. */
+        /** What the token is limited to, such as {@code condor:/READ}; an empty list if it has no limit. */
         List<String> scopes() {
-            return Configuration.items(Optional.ofNullable(claims.get("scope")).map(Object::toString).orElse(""));
+            return scopes(claims);
         }
 
         Optional<Instant> issuedAt() {
-            return Optional.ofNullable(claims.getIssuedAt()).map(Date::toInstant);
+            return seconds(claims, "iat").map(Instant::ofEpochSecond);
         }
 
         Optional<Instant> notBefore() {
-            return Optional.ofNullable(claims.getNotBefore()).map(Date::toInstant);
+            return seconds(claims, "nbf").map(Instant::ofEpochSecond);
         }
 
         Optional<Instant> expiration() {
-            return Optional.ofNullable(claims.getExpiration()).map(Date::toInstant);
+            return seconds(claims, "exp").map(Instant::ofEpochSecond);
         }
 
         /**
@@ -9621,44 +9696,57 @@ public final class TokenRequest {
         }
 
         /**
-         * The claims that matter, under their names, null where there is none of the usual kind; times in seconds since
-         * 1970. Empty if they cannot be read. It never throws, since the token is not written yet.
+         * The JSON field {@code claims} of the {@code issued} event: what the pool's tokens carry; null where a claim is missing
+         * or of a wrong type; times in seconds since 1970. Empty if the token cannot be read. It never throws, since the
+         * token is not written yet.
          */
         static Optional<Map<String, Object>> claims(Secret token) {
-            String[] parts = token.reveal().split("\\.");
+            String[] parts = token.reveal().split("\\.", -1);
             Optional<Map<String, Object>> header = fields(parts[0]);
             Optional<Map<String, Object>> payload = header.isEmpty() || parts.length < 2 ? Optional.empty() : fields(parts[1]);
             return payload.map(claims -> {
                 Map<String, Object> fields = new LinkedHashMap<>();
-                fields.put("iss", text(claims.get("iss")));
-                fields.put("sub", text(claims.get("sub")));
-                fields.put("scope", claims.get("scope") instanceof String scope ? Configuration.items(scope)
-                    : claims.get("scope") instanceof List<?> scopes ? scopes : List.of());
-                fields.put("iat", seconds(claims.get("iat")));
-                fields.put("exp", seconds(claims.get("exp")));
-                fields.put("jti", text(claims.get("jti")));
-                fields.put("kid", text(header.get().get("kid")));
+                fields.put("iss", string(claims, "iss").map(TokenRequest::cut));
+                fields.put("sub", string(claims, "sub").map(TokenRequest::cut));
+                fields.put("scope", scopes(claims));
+                fields.put("iat", seconds(claims, "iat"));
+                fields.put("exp", seconds(claims, "exp"));
+                fields.put("jti", string(claims, "jti").map(TokenRequest::cut));
+                fields.put("kid", string(header.get(), "kid").map(TokenRequest::cut));
                 return fields;
             });
         }
 
-        private static Optional<Map<String, Object>> fields(String part) {
+        private static Optional<byte[]> decode(String part) {
             try {
-                return Json.flat(new String(Base64.getUrlDecoder().decode(part), UTF_8));
+                return Optional.of(Base64.getUrlDecoder().decode(part));
             } catch (IllegalArgumentException e) {
                 return Optional.empty();
             }
         }
 
-        private static String text(Object claim) {
-            return claim instanceof String text ? cut(text) : null;
+        private static Optional<Map<String, Object>> fields(String part) {
+            return decode(part).flatMap(json -> Json.flat(new String(json, UTF_8)));
         }
 
-        private static Long seconds(Object claim) {
-            return claim instanceof Double number ? Long.valueOf(number.longValue()) : null;
+        private static Optional<String> string(Map<String, Object> fields, String name) {
+            return fields.get(name) instanceof String string ? Optional.of(string) : Optional.empty();
         }
 
-        /** JSON for jjwt, which has no reader of its own. */
+        private static List<String> strings(Map<String, Object> fields, String name) {
+            return fields.get(name) instanceof List<?> items ? items.stream().map(Object::toString).toList() : List.of();
+        }
+
+        private static Optional<Long> seconds(Map<String, Object> fields, String name) {
+            return fields.get(name) instanceof Double number && Math.abs(number) <= MAX_SECONDS
+                ? Optional.of(number.longValue()) : Optional.empty();
+        }
+
+        private static List<String> scopes(Map<String, Object> claims) {
+            return claims.get("scope") instanceof String scope ? Configuration.items(scope) : strings(claims, "scope");
+        }
+
+        /** The JSON reader that jjwt takes from outside. */
         private static final class JsonText extends AbstractDeserializer<Map<String, ?>> {
             @Override
             protected Map<String, ?> doDeserialize(Reader reader) throws IOException {
@@ -9666,6 +9754,7 @@ public final class TokenRequest {
             }
         }
     }
+
 
     /**
      * Where tokens are kept: SEC_TOKEN_DIRECTORY, else the user's own directory, else, for root, the system's.
@@ -10684,7 +10773,7 @@ public final class TokenRequest {
                     Password.read(configuration, context.files());
                 } else if (method == AuthMethod.SCITOKENS) {
                     BearerToken token = BearerToken.find(configuration, host, context.files());
-                    return token.unfit(host.clock().instant()).map(why -> "the bearer token in " + token + ", " + why);
+                    return token.unusableReason(host.clock().instant()).map(why -> "the bearer token in " + token + ", " + why);
                 }
             } catch (AuthenticationException e) {
                 return Optional.of(e.getMessage());
@@ -12937,7 +13026,7 @@ public final class TokenRequest {
                 Optional<SavedRequest> last = Optional.empty();
                 for (String line : new String(story.bytes(), UTF_8).lines().filter(line -> !line.isBlank()).toList()) {
                     Json.Fields event = new Json.Fields(Json.object(new StringReader(line)));
-                    if (event.text("event").equals(Optional.of("enqueued"))) {
+                    if (event.string("event").equals(Optional.of("enqueued"))) {
                         last = Optional.of(new SavedRequest(PendingRequest.of(event), line + "\n", Optional.empty()));
                     }
                 }
@@ -13024,7 +13113,7 @@ public final class TokenRequest {
         synchronized void configured(Configuration.Parameter entry) {
             Map<String, Object> fields = Json.event("config", host.clock().instant());
             fields.put("name", entry.name());
-            fields.put("value", entry.value().orElse(null));
+            fields.put("value", entry.value());
             fields.put("source", entry.source());
             show(json ? Json.line(fields) : entry.name() + " = " + entry.value().orElse("") + "\n# " + entry.source()
                 + "\n");
@@ -13102,7 +13191,7 @@ public final class TokenRequest {
             }
         }
 
-        /** The event as JSON, which is what {@code -resume} takes. */
+        /** The JSON fields of the event, which {@code -resume} reads. */
         Map<String, Object> fields(Event.Enqueued event) {
             Map<String, Object> fields = Json.event("enqueued", event.time());
             fields.putAll(event.pending().fields());
@@ -13153,9 +13242,9 @@ public final class TokenRequest {
                 Map<String, Object> fields = Json.event("waiting", host.clock().instant());
                 fields.put("request_id", event.requestId());
                 fields.put("reason", words);
-                fields.put("detail", event.detail().orElse(null));
+                fields.put("detail", event.detail());
                 fields.put("next_poll_s", seconds);
-                tell(fields);
+                emit(fields);
             } else if (event.reason() == PollState.UNREACHABLE && !event.repeated()) {
                 notice("Request " + event.requestId() + " stays with the pool, which cannot be asked now: "
                     + event.detail().orElse("") + ". Trying again.");
@@ -13163,8 +13252,8 @@ public final class TokenRequest {
         }
 
         /**
-         * What stdout gets of a token: itself, or the event that holds it, as far as that can be told at once. Its line is
-         * ended by {@link #issued}.
+         * The bytes that bring a token to stdout: the token and a newline, or the first fields of its event. {@link #issued}
+         * or the next event writes the rest of that line.
          */
         synchronized byte[] onStdout(Event.Issued event) {
             erase();
@@ -13193,23 +13282,25 @@ public final class TokenRequest {
             } else if (event.file().isPresent()) {
                 Map<String, Object> fields = fields(event);
                 fields.putAll(rest);
-                tell(fields);
+                emit(fields);
             }
         }
 
+        /** The JSON fields that are known before the token is delivered. */
         private Map<String, Object> fields(Event.Issued event) {
             Map<String, Object> fields = Json.event("issued", host.clock().instant());
-            fields.put("request_id", event.requestId().orElse(null));
+            fields.put("request_id", event.requestId());
             event.file().ifPresentOrElse(file -> fields.put("file", file.toString()),
                 () -> fields.put("token", event.token().reveal()));
             fields.put("method", event.auth().method());
             fields.put("session", event.auth().kind().word());
             fields.putAll(event.server().fields());
             fields.put("credentials", List.copyOf(credentials));
-            fields.put("claims", IssuedToken.claims(event.token()).orElse(null));
+            fields.put("claims", IssuedToken.claims(event.token()));
             return fields;
         }
 
+        /** The JSON fields of the same event that are known after that. */
         private static Map<String, Object> rest(boolean verified, Stream<String> warnings) {
             Map<String, Object> fields = new LinkedHashMap<>();
             fields.put("signature", verified ? "verified" : "unverified");
@@ -13217,7 +13308,7 @@ public final class TokenRequest {
             return fields;
         }
 
-        /** Ends the line of the event that is begun. */
+        /** Writes the rest of the line that {@link #onStdout} has begun. */
         private void end(Map<String, Object> rest) {
             begun = false;
             host.out().print("," + Json.line(rest).substring("{".length()));
@@ -13227,11 +13318,11 @@ public final class TokenRequest {
         synchronized void verified(Optional<String> requestId, Target target, AuthResult auth) {
             notice("Verified: " + target + " takes the token; it maps to " + auth.user() + " (" + auth.method() + ").");
             Map<String, Object> fields = Json.event("verified", host.clock().instant());
-            fields.put("request_id", requestId.orElse(null));
+            fields.put("request_id", requestId);
             fields.put("address", target.sinful().toString());
             fields.put("identity", auth.user());
             fields.put("method", auth.method());
-            tell(fields);
+            emit(fields);
         }
 
         /** Explains the failure and returns the exit status. */
@@ -13240,7 +13331,7 @@ public final class TokenRequest {
             failure.details().forEach(line -> print("  " + line, ""));
             failure.hint().ifPresent(hint ->
                 print("  " + (resumption.equals(failure.hint()) ? LEAVING : "") + hint, ""));
-            tellFailed(failure, failure.reason.exitStatus);
+            emitFailed(failure, failure.reason.exitStatus);
             return failure.reason.exitStatus;
         }
 
@@ -13264,7 +13355,7 @@ public final class TokenRequest {
                 host.err().writeBytes(lastWords.of(e));
             }
             try {
-                failure.ifPresent(known -> tellFailed(known, ErrorCode.INTERNAL.exitStatus));
+                failure.ifPresent(known -> emitFailed(known, ErrorCode.INTERNAL.exitStatus));
             } catch (RuntimeException | Error worse) {
                 // JSON cannot be written any more.
             }
@@ -13280,30 +13371,31 @@ public final class TokenRequest {
         /** A signal has ended the program; the request goes on without it. */
         synchronized void interrupted(int exitStatus) {
             leaving();
-            tellFailed(new CommandException(ErrorCode.INTERRUPTED, "Interrupted by a signal.", wayToResume().orElse("")),
+            emitFailed(new CommandException(ErrorCode.INTERRUPTED, "Interrupted by a signal.", wayToResume().orElse("")),
                 exitStatus);
             over = true;
         }
 
-        private void tellFailed(CommandException failure, int exitStatus) {
+        private void emitFailed(CommandException failure, int exitStatus) {
             Map<String, Object> fields = Json.event("failed", host.clock().instant());
             fields.put("code", failure.reason.code);
             fields.put("exit", exitStatus);
             fields.put("message", oneLine(failure.getMessage().replace('\n', ' ')));
-            fields.put("request_id", requestId.orElse(null));
+            fields.put("request_id", requestId);
             if (!credentials.isEmpty()) {
                 fields.put("credentials", List.copyOf(credentials));
             }
             fields.put("retryable", failure.reason.isRetryable());
-            fields.put("hint", failure.hint().map(TokenRequest::oneLine).orElse(null));
+            fields.put("hint", failure.hint().map(TokenRequest::oneLine));
             fields.put("details", failure.details().stream().map(TokenRequest::oneLine).toList());
-            tell(fields);
+            emit(fields);
         }
 
-        private void tell(Map<String, Object> event) {
+        /** Writes an event to stdout, with {@code -json}. */
+        private void emit(Map<String, Object> event) {
             if (json && !over) {
                 if (begun) {
-                    end(rest(false, Stream.of("the token was not looked at.")));
+                    end(rest(false, Stream.of("the token was not inspected.")));
                 }
                 host.out().print(Json.line(event));
                 host.out().flush();

@@ -29,6 +29,10 @@ group() {
 @test "addresses are taken apart" { group sinful; }
 @test "malformed addresses are refused" { group sinful-invalid; }
 @test "FS creates what a server may ask for, and nothing else" { group fs-names; }
+@test "whatever is in a string, JSON carries it in printable ASCII" { group json-strings; }
+@test "JSON numbers keep every digit, and what is not JSON is refused" { group json-numbers; }
+@test "a saved request with a field of a wrong kind is refused by the field's name" { group saved-requests; }
+@test "what is not a token is not read as one, whatever it is" { group tokens; }
 @test "packets with a wrong length or end flag are refused" { group hostile-headers; }
 @test "messages that are cut off or too long are refused wherever they end" { group hostile-cut-off; }
 @test "wrong lengths of strings, fields and ads are refused" { group hostile-lengths; }

@@ -10,6 +10,7 @@ package tokenrequest;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.ByteArrayInputStream;
@@ -18,6 +19,7 @@ import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.io.StringReader;
 import java.math.BigInteger;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -40,6 +42,7 @@ import java.util.Base64;
 import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
@@ -87,6 +90,10 @@ public final class Vectors {
         groups.put("sinful", this::sinful);
         groups.put("sinful-invalid", this::sinfulInvalid);
         groups.put("fs-names", this::fsNames);
+        groups.put("json-strings", this::jsonStrings);
+        groups.put("json-numbers", this::jsonNumbers);
+        groups.put("saved-requests", this::savedRequests);
+        groups.put("tokens", this::tokens);
         groups.put("hostile-headers", this::hostileHeaders);
         groups.put("hostile-cut-off", this::cutOff);
         groups.put("hostile-lengths", this::hostileLengths);
@@ -668,5 +675,157 @@ public final class Vectors {
             refused(() -> packet.sealing(new byte[0]).decrypt(packet.header(),
                 Arrays.copyOf(packet.body(), TokenRequest.Protocol.IV_BYTES), "packet"), "a packet without its tag");
         }
+    }
+
+    // ---- JSON ----
+
+    private void jsonStrings() throws Exception {
+        for (int c = 0; c <= Character.MAX_CODE_POINT; c += c < 0x3000 || c >= 0xD700 && c < 0x10000 ? 1 : 97) {
+            jsonString(Character.toString(c), "U+" + Integer.toHexString(c));
+        }
+        for (int tag = 0xE0000; tag < 0xE0080; tag++) { // Cf beyond the first 65536
+            jsonString(Character.toString(tag), "U+" + Integer.toHexString(tag));
+        }
+        jsonString("\uDC00\uD800", "surrogates in the wrong order");
+        equal("{\"a\":\"\\u001B\\u007F\\u00AD\\uD800\\u2028\\u2029\\n\"}\n",
+            TokenRequest.Json.line(Map.of("a", "\u001B\u007F\u00AD\uD800\u2028\u2029\n")), "control characters");
+        equal("{\"a\":[],\"b\":{},\"c\":null}\n", TokenRequest.Json.line(new TreeMap<>(Map.of("a", List.of(), "b", Map.of(),
+            "c", Optional.empty()))), "what is empty");
+    }
+
+    /** Whatever is in a string, its line is ASCII that can be printed, and the readers read the same string from it. */
+    private static void jsonString(String string, String what) throws IOException {
+        String line = TokenRequest.Json.line(Map.of(string, string));
+        equal(true, line.substring(0, line.length() - 1).chars().allMatch(c -> c >= ' ' && c <= '~'), what);
+        equal(Optional.of(Map.of(string, string)), TokenRequest.Json.flat(line), what);
+        if (UTF_8.newEncoder().canEncode(string)) { // Jackson reads no lone surrogates
+            equal(Map.of(string, string), TokenRequest.Json.object(new StringReader(line)), what);
+        }
+    }
+
+    private void jsonNumbers() throws Exception {
+        for (String number : new String[] {"0", "-1", "9007199254740993", "9223372036854775807",
+            "123456789012345678901234567890", "1.5", "0.1", "1E+400", "-1E-7"}) {
+            String line = "{\"a\":" + number + "}\n";
+            equal(line, TokenRequest.Json.line(TokenRequest.Json.object(new StringReader(line))), number);
+        }
+        equal(Optional.of(Map.of("a", 1.5e9, "b", List.of("x"))), TokenRequest.Json.flat(
+            quoted("{'a':1.5e9,'b':['x'],'c':null}")), "a flat object");
+        for (String bad : new String[] {"NaN", "Infinity", "-Infinity", "0x1p3", "1d", "1f", "nul", "", "-", "[", "{", "\"",
+            "\"\\u00\"", "1,", "1}", "\"\n\""}) {
+            equal(Optional.empty(), TokenRequest.Json.flat("{\"a\":" + bad + "}"), "the flat reader on " + bad);
+            noJson("{\"a\":" + bad + "}");
+        }
+        for (String bad : new String[] {"null", "1", "[]", "[null]", "\"a\"", "", "{", "{}{}", "{} x", "{\"a\":".repeat(20_000),
+            "[".repeat(20_000), "{\"a\":" + "[".repeat(20_000)}) {
+            noJson(bad);
+        }
+    }
+
+    private static void noJson(String text) throws IOException {
+        try {
+            TokenRequest.Json.object(new StringReader(text));
+        } catch (JsonProcessingException e) {
+            return;
+        }
+        throw new AssertionError("accepted: " + text);
+    }
+
+    /** A saved request with each field in turn of each wrong kind is refused by that field's name, and in no other way. */
+    private void savedRequests() throws Exception {
+        String good = "{'event':'enqueued','time':'2026-01-01T00:00:00.000Z','request_id':'6108900','client_id':'c-1','pool':'p',"
+            + "'address':'<127.0.0.1:9618?alias=p>','certificate_name':'p','certificate_name_from':'command line',"
+            + "'daemon':{'type':'collector','name':'p'},'identity':'a@p','authz':['READ'],'lifetime':60,'method':'SSL',"
+            + "'encryption':'AES','session':'bound','server_version':'v','trust_domain':'p',"
+            + "'deadline':'2026-01-01T01:00:00.000Z'}";
+        equal(quoted(good), TokenRequest.Json.line(saved(good, "", "", false)).strip(), "as it was");
+        TokenRequest.PendingRequest pending = TokenRequest.PendingRequest.of(
+            new TokenRequest.Json.Fields(saved(good, "", "", false)));
+        equal(saved(good, "", "", false), withFirst(saved(good, "", "", false), TokenRequest.Json.object(new StringReader(
+            TokenRequest.Json.line(pending.fields())))), "read and written again");
+        String[] values = {"null", "true", "0", "-1", "1.5", "1e999", "12345678901234567890", "''", "' '", "'\\u001b[2J'",
+            "'\\u202e'", "[]", "[null]", "[[]]", "[{}]", "[1]", "['']", "{}", "{'type':null}", "{'name':[null]}"};
+        Map<String, String> allowed = new HashMap<>(Map.of("pool", "null '' ' '", "certificate_name", "null",
+            "certificate_name_from", "null", "daemon.name", "null '' ' '", "authz", "[]", "lifetime", "null",
+            "server_version", "null '' ' '", "trust_domain", "null '' ' '", "method", ""));
+        for (String field : new String[] {"request_id", "client_id", "pool", "address", "certificate_name",
+            "certificate_name_from", "daemon", "daemon.type", "daemon.name", "identity", "authz", "lifetime", "method",
+            "session", "server_version", "trust_domain", "deadline"}) {
+            for (String value : values) {
+                boolean accepted = (" " + allowed.getOrDefault(field, "") + " ").contains(" " + value + " ");
+                equal(accepted ? "" : field.equals("daemon") && (value.startsWith("{") || value.equals("null"))
+                    ? "type" : field.replace("daemon.", ""), complaint(saved(good, field, value, true)), field + "=" + value);
+            }
+        }
+        for (String time : new String[] {"tomorrow", "+1000000000-12-31T23:59:59Z", "-0001-01-01T00:00:00Z",
+            "2026-13-01T00:00:00Z"}) {
+            equal("deadline", complaint(saved(good, "deadline", "'" + time + "'", true)), time);
+        }
+        equal("", complaint(saved(good, "deadline", "'9999-12-31T23:59:59Z'", true)), "a deadline far away");
+    }
+
+    private static Map<String, Object> withFirst(Map<String, Object> whole, Map<String, Object> rest) {
+        Map<String, Object> fields = new LinkedHashMap<>();
+        fields.put("event", whole.get("event"));
+        fields.put("time", whole.get("time"));
+        fields.putAll(rest);
+        return fields;
+    }
+
+    /** The object with one field, perhaps of the daemon's, of another value. */
+    private static Map<String, Object> saved(String object, String field, String value, boolean changed) throws IOException {
+        Map<String, Object> fields = TokenRequest.Json.object(new StringReader(quoted(object)));
+        if (changed) {
+            Object other = TokenRequest.Json.object(new StringReader(quoted("{'x':" + value + "}"))).get("x");
+            if (field.startsWith("daemon.")) {
+                Map<Object, Object> daemon = new LinkedHashMap<>((Map<?, ?>) fields.get("daemon"));
+                daemon.put(field.substring("daemon.".length()), other);
+                fields.put("daemon", daemon);
+            } else {
+                fields.put(field, other);
+            }
+        }
+        return fields;
+    }
+
+    /** The field that is refused; nothing if none is. */
+    private static String complaint(Map<String, Object> fields) {
+        try {
+            TokenRequest.PendingRequest.of(new TokenRequest.Json.Fields(fields));
+            return "";
+        } catch (IllegalArgumentException e) {
+            return e.getMessage();
+        }
+    }
+
+    /** What is no token, or one with claims of a wrong kind, is read as none; nothing else is thrown. */
+    private void tokens() {
+        String good = token("{'alg':'HS256','kid':'POOL'}", "{'sub':'a@p','jti':'j','iat':1,'exp':2.5,'aud':['x','y'],"
+            + "'scope':'condor:/READ','more':{'a':[1]}}") + "c2ln";
+        TokenRequest.IssuedToken read = TokenRequest.IssuedToken.read(good).orElseThrow();
+        equal("a@p (none) Optional[POOL] [x, y] [condor:/READ] Optional[1970-01-01T00:00:01Z] Optional[1970-01-01T00:00:02Z]",
+            read.subject() + " " + read.issuer() + " " + read.keyId() + " " + read.audience() + " " + read.scopes() + " "
+            + read.issuedAt() + " " + read.expiration(), "a good token");
+        equal("j", TokenRequest.IssuedToken.read(token("{}", "{'jti':'j','sub':null}") + "c2ln").orElseThrow()
+            .authenticatesAs(), "a token without a subject");
+        for (String claims : new String[] {"{'sub':1}", "{'iss':[]}", "{'jti':{}}", "{'iat':'1'}", "{'nbf':true}", "{'exp':1e300}",
+            "{'exp':-1e300}", "{'exp':NaN}", "{'exp':[1]}", "{'sub':'a'", "{'a':" + "[".repeat(9000) + "}"}) {
+            equal(Optional.empty(), TokenRequest.IssuedToken.read(token("{}", claims) + "c2ln"), claims);
+        }
+        for (String bad : new String[] {"", "..", "a.b.c", "e30.e30", "e30.e30.", "e30.e30.e", "e30.e30.c2ln.c2ln",
+            "e30.bnVsbA.c2ln"}) {
+            equal(Optional.empty(), TokenRequest.IssuedToken.read(bad), bad);
+        }
+    }
+
+    private static String token(String header, String claims) {
+        Base64.Encoder encoder = Base64.getUrlEncoder().withoutPadding();
+        return encoder.encodeToString(quoted(header).getBytes(UTF_8)) + "."
+            + encoder.encodeToString(quoted(claims).getBytes(UTF_8)) + ".";
+    }
+
+    /** JSON as it is easier to type here. */
+    private static String quoted(String json) {
+        return json.replace('\'', '"');
     }
 }
