@@ -109,7 +109,7 @@ renewing() { [[ ${UPDATE_README-} == 1 && -z ${CI-} ]]; }
 # assert_output NAME FILE: the block is what the file holds
 assert_output() {
   local seen=$BATS_TEST_TMPDIR/seen
-  public <"$2" | sed '$a\' >"$seen" # what waits for an answer does not end its line
+  public <"$2" | awk 1 >"$seen" # what waits for an answer does not end its line
   [[ -s $seen ]]
   if renewing; then
     MARK="<!-- output: $1 -->" SEEN=$seen awk '

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # README.md: every block of it runs, every screen in it is what the command shows, and it stays short.
-# shellcheck disable=SC2030,SC2031,SC2154 # settings of one test; status, which the blocks set
+# shellcheck disable=SC2030,SC2031,SC2034,SC2154 # settings of one test; variables of readme.bash
 load trust
 load command
 load readme
@@ -20,7 +20,7 @@ site() {
   pool_with --methods SSL,IDTOKENS "$@"
   unset _CONDOR_AUTH_SSL_CLIENT_CAFILE
   cp "$LOOPBACK_CA" pool-ca.pem
-  FINGERPRINT=$(fingerprint)
+  FINGERPRINT=$(fingerprint) # for here()
 }
 
 # jbang_of_own: JBang with a home of its own, in which the public repository's name stands for this checkout
@@ -210,7 +210,8 @@ jbang_of_own() {
   site
   jbang_of_own
   jbang export fatjar -O request.jar token-request@OWNER/REPOSITORY
-  block file Containerfile >Containerfile
+  block file Containerfile >image.txt
+  mv image.txt Containerfile
   put_on_path podman <"$TESTS_DIR/support/podman.sh"
   run_block container
   assert_ended 0
@@ -221,7 +222,6 @@ jbang_of_own() {
 # ---- What you ask for, trust, automation ----
 
 @test "README.md, another daemon: the request goes to the schedd of that name" {
-  local at
   site
   stop_loopback_pool
   pool_with --methods SSL --ad "Type=Scheduler;Name=submit.test;Machine=submit.test;MyAddress=<127.0.0.1:1>"
