@@ -91,10 +91,13 @@ jbang_of_own() {
 
 # outline.bats compares the two; here it is renewed.
 @test "the options of README.md are those of -help, and UPDATE_README=1 renews them" {
-  condor_token_request -help >help
+  command condor_token_request -help >help
+  [[ $(wc -l <help) -gt 50 ]]
   if renewing; then
-    { echo '```text' && cat help && echo '```'; } >block
-    sed -i -e '/^<!-- help -->$/,/^<!-- \/help -->$/ { /^<!-- / !d; /^<!-- help -->$/ r block' -e '}' "$README" || :
+    awk '/^<!-- \/help -->$/ { inside = 0 }
+      !inside
+      /^<!-- help -->$/ { inside = 1; print "```text"; while ((getline line < "help") > 0) print line; print "```" }' "$README" >renewed
+    cat renewed >"$README"
   fi
   diff help <(sed '1,/^<!-- help -->$/d; /^<!-- \/help -->$/,$d' "$README" | sed '/^```/d')
 }
