@@ -9438,7 +9438,7 @@ public final class TokenRequest {
                     }
                 }
             } catch (IOException e) {
-                throw untrusted(path, knownHosts.file() + ": " + reason(e),
+                throw untrusted(path, recordFile() + ": " + reason(e),
                     List.of("This file records accepted certificates; make it readable and writable."), Optional.empty());
             }
         }
@@ -9485,7 +9485,7 @@ public final class TokenRequest {
                 rejection = accepted ? Optional.empty() : Optional.of(refused(asked.get().path(), 0));
                 knownHosts.add(hostName, certificate, accepted);
             } catch (IOException e) {
-                ui.warn("Cannot save the answer in " + knownHosts.file() + ": " + numbered(reason(e))
+                ui.warn("Cannot save the answer in " + recordFile() + ": " + numbered(reason(e))
                     + ". It holds for this run only.");
             } catch (CertificateException e) {
                 throw new AssertionError("a certificate that was read cannot be written", e);
@@ -9607,6 +9607,10 @@ public final class TokenRequest {
                 Optional.of(new UntrustedCertificate(path)));
         }
 
+        private String recordFile() {
+            return printable(knownHosts.file().toString());
+        }
+
         private static String confirmedFingerprint(X509Certificate certificate) {
             return "If the administrator confirms the fingerprint, use -fingerprint " + fingerprint(certificate);
         }
@@ -9614,14 +9618,14 @@ public final class TokenRequest {
         /** @param line its number in known_hosts; 0 for an answer of this run */
         private Rejection refused(List<X509Certificate> path, int line) {
             List<String> lines = new ArrayList<>(List.of(line == 0 ? "you refused the certificate"
-                : "the certificate is refused (" + knownHosts.file() + ":" + line + ")"));
+                : "the certificate is refused (" + recordFile() + ":" + line + ")"));
             lines.addAll(description(path));
             if (line > 0) {
                 lines.add("You answered no, or an HTCondor tool wrote that line without asking. A tool does so if it has no");
                 lines.add("terminal, or if the certificate is not the one it knew.");
             }
             lines.add("To be asked again, remove the line that begins with !" + hostName + (line == 0 ? "" : " (line " + line
-                + ")") + " from " + knownHosts.file());
+                + ")") + " from " + recordFile());
             lines.add(confirmedFingerprint(path.get(path.size() - 1)));
             return new Rejection(lines, true, Optional.empty(), new CertificateException());
         }
@@ -9629,14 +9633,14 @@ public final class TokenRequest {
         private Rejection changed(List<X509Certificate> path, KnownHosts.KnownHostsEntry entry) {
             X509Certificate last = path.get(path.size() - 1);
             List<String> lines = new ArrayList<>(List.of("THE CERTIFICATE OF " + hostName + " HAS CHANGED ("
-                + knownHosts.file() + ":" + entry.line() + ")",
+                + recordFile() + ":" + entry.line() + ")",
                 "accepted before: " + entry.other().map(other -> "SHA-256 " + fingerprint(other))
                     .orElse("unknown; that line does not hold a readable certificate"),
                 "now: SHA-256 " + fingerprint(last)));
             lines.addAll(description(path));
             lines.add(ATTACK_OR_RENEWED);
             lines.add(confirmedFingerprint(last));
-            lines.add("To be asked, remove line " + entry.line() + " from " + knownHosts.file());
+            lines.add("To be asked, remove line " + entry.line() + " from " + recordFile());
             return new Rejection(lines, true, Optional.empty(), new CertificateException());
         }
 
@@ -9646,13 +9650,13 @@ public final class TokenRequest {
          */
         private Rejection caMissing(List<X509Certificate> path, int line) {
             List<String> lines = new ArrayList<>(List.of("a CA verified " + hostName + " before, but no configured CA does now ("
-                + knownHosts.file() + ":" + line + ")"));
+                + recordFile() + ":" + line + ")"));
             lines.addAll(description(path));
             lines.add("trusted: " + (sources.isEmpty() ? "no CAs" : String.join(", ", sources)));
             lines.add("If that CA is no longer configured, name it: -cafile FILE, or AUTH_SSL_CLIENT_CAFILE.");
             lines.add("If the certificate is from another CA, this may be an attack. Ask the administrator first.");
             lines.add(confirmedFingerprint(path.get(path.size() - 1)));
-            lines.add("To be asked, remove line " + line + " (" + hostName + " SSL @trusted) from " + knownHosts.file());
+            lines.add("To be asked, remove line " + line + " (" + hostName + " SSL @trusted) from " + recordFile());
             return new Rejection(lines, true, Optional.empty(), new CertificateException());
         }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# Daemons that take no connections: their broker has them connect to us. The embedded pool is both, broker and daemon.
-# What it did is in the lines below "--- pool".
+# Daemons that accept no connections: their broker makes them connect back. The embedded pool is both broker and daemon.
+# The lines below "--- pool" are its log.
 # shellcheck disable=SC2030,SC2031,SC2034,SC2153 # settings of one test; variables of loopback.bash
 load events
 
@@ -22,7 +22,7 @@ asked_behind() { ask -pool "$(behind "$1")" -identity alice@own.test "${@:2}"; }
 # hide_ports: those on which we listen are the system's choice; the transcript has them in the pool's lines
 hide_ports() { sed -i -E 's/^(broker [0-9]+ <[^:]+):[0-9]+>/\1:<LISTENING>>/' "$BATS_TEST_TMPDIR/transcript"; }
 
-@test "a daemon behind a broker is asked to connect to us, and then all goes on as usual" {
+@test "a daemon behind a broker connects back, and the request succeeds" {
   pool_of
   asked_behind "127.0.0.1:$LOOPBACK_PORT#7"
   assert_status 0
@@ -32,7 +32,7 @@ hide_ports() { sed -i -E 's/^(broker [0-9]+ <[^:]+):[0-9]+>/\1:<LISTENING>>/' "$
   assert_transcript called-back
 }
 
-@test "a daemon that the collector lists with a broker is reached through it" {
+@test "a daemon that the collector lists with a broker is reached through that broker" {
   local address='<127.0.0.1:1?CCBID=127.0.0.1:{port}#42&sock=s1&PrivNet=cm.test>'
   pool_of --ad "Type=Scheduler;Name=s1@cm.test;Machine=cm.test;MyAddress=$address"
   ask -pool "$HERE" -type schedd -name s1@cm.test -identity alice@own.test
@@ -41,7 +41,7 @@ hide_ports() { sed -i -E 's/^(broker [0-9]+ <[^:]+):[0-9]+>/\1:<LISTENING>>/' "$
   assert_transcript looked-up
 }
 
-@test "over SSL the certificates of both count, the broker's and the daemon's" {
+@test "over SSL the certificates of the broker and of the daemon are checked" {
   local broker
   authenticate_by SSL
   pool_with --methods SSL --token "$TOKEN" --auto-approve
@@ -57,7 +57,7 @@ hide_ports() { sed -i -E 's/^(broker [0-9]+ <[^:]+):[0-9]+>/\1:<LISTENING>>/' "$
   assert_transcript certificates
 }
 
-@test "each poll of a wait goes through the broker, and so does the resumption of a request" {
+@test "each poll goes through the broker, also after -resume" {
   export REQUEST_MAIN=Harness
   pool_with --methods CLAIMTOBE --token "$TOKEN" --approve-after 2
   asked_behind "127.0.0.1:$LOOPBACK_PORT#7"
@@ -74,7 +74,7 @@ hide_ports() { sed -i -E 's/^(broker [0-9]+ <[^:]+):[0-9]+>/\1:<LISTENING>>/' "$
 
 # ---- Who calls ----
 
-@test "callers who are not the daemon are dropped, whatever they say" {
+@test "connections from anything but the daemon are dropped, whatever they send" {
   pool_of --callers stranger,other-protocol,daemon
   asked_behind "127.0.0.1:$LOOPBACK_PORT#7"
   assert_status 0
@@ -82,14 +82,14 @@ hide_ports() { sed -i -E 's/^(broker [0-9]+ <[^:]+):[0-9]+>/\1:<LISTENING>>/' "$
   assert_transcript strangers
 }
 
-@test "a caller who says nothing is dropped, too, after a while" {
+@test "a connection that sends nothing is dropped after a timeout" {
   pool_of --callers mute,daemon
   asked_behind "127.0.0.1:$LOOPBACK_PORT#7"
   assert_status 0
   [[ $(events ^dropped) == 1 ]]
 }
 
-@test "what proves a caller is not shown by -debug" {
+@test "-debug does not print the secret that identifies the daemon" {
   pool_of --callers stranger,daemon
   request -pool "$(behind "127.0.0.1:$LOOPBACK_PORT#7")" -identity alice@own.test -debug
   assert_status 0
@@ -100,7 +100,7 @@ hide_ports() { sed -i -E 's/^(broker [0-9]+ <[^:]+):[0-9]+>/\1:<LISTENING>>/' "$
 
 # ---- Brokers that do not help ----
 
-@test "a broker's refusal has its reason, which cannot steer the terminal" {
+@test "a broker's refusal is shown with its reason, without control characters" {
   pool_of --broker-refuses $'7:CCB server rejecting request for ccbid 7 because\e[2J no daemon\nis registered\u202e.'
   asked_behind "127.0.0.1:$LOOPBACK_PORT#7"
   assert_status 3
@@ -109,14 +109,14 @@ hide_ports() { sed -i -E 's/^(broker [0-9]+ <[^:]+):[0-9]+>/\1:<LISTENING>>/' "$
   [[ $(tr -d '[:print:]\n' <"$BATS_TEST_TMPDIR/stderr" | wc -c) == 0 && $(events ^start) == 0 ]]
 }
 
-@test "a broker that closes without a word is not waited for" {
+@test "a broker that closes the connection ends the wait at once" {
   pool_of --broker-closes
   asked_behind "127.0.0.1:$LOOPBACK_PORT#7"
   assert_status 3
   grep -F 'closed the connection before it sent its answer to the request for a connection' "$BATS_TEST_TMPDIR/stderr"
 }
 
-@test "of several brokers each is tried" {
+@test "each of several brokers is tried" {
   local two="127.0.0.1:1#6%20127.0.0.1:"
   pool_of --broker-refuses 7:No.
   two+=$LOOPBACK_PORT
@@ -130,7 +130,7 @@ hide_ports() { sed -i -E 's/^(broker [0-9]+ <[^:]+):[0-9]+>/\1:<LISTENING>>/' "$
   assert_transcript several
 }
 
-@test "a broker that lets nobody in is named, with what it said" {
+@test "if a broker denies access, the message names it and its reply" {
   pool_of --denied 68
   asked_behind "127.0.0.1:$LOOPBACK_PORT#7"
   assert_status 1
@@ -144,7 +144,7 @@ hide_ports() { sed -i -E 's/^(broker [0-9]+ <[^:]+):[0-9]+>/\1:<LISTENING>>/' "$
   assert_transcript not-admitted
 }
 
-@test "what is no broker's address is refused" {
+@test "an invalid broker address is refused" {
   local contact
   pool_lines=
   for contact in nonsense 127.0.0.1:9618 '#7' '127.0.0.1:0#7' '127.0.0.1:9618%3fCCBID=127.0.0.1:1%2523#7'; do
@@ -159,7 +159,7 @@ hide_ports() { sed -i -E 's/^(broker [0-9]+ <[^:]+):[0-9]+>/\1:<LISTENING>>/' "$
 # listened: the port on which we listened last
 listened() { sed -nE 's/^broker .*:([0-9]+)>$/\1/p' "$LOOPBACK_LOG" | tail -n 1; }
 
-@test "we listen on a port between LOWPORT and HIGHPORT" {
+@test "the port for the connection back is between LOWPORT and HIGHPORT" {
   local low high
   pool_of
   low=$LOOPBACK_PORT # which is taken
@@ -174,7 +174,7 @@ listened() { sed -nE 's/^broker .*:([0-9]+)>$/\1/p' "$LOOPBACK_LOG" | tail -n 1;
   (($(listened) > low && $(listened) <= high))
 }
 
-@test "where every such port is taken, it says so" {
+@test "if all these ports are in use, the message says so" {
   pool_of
   with "_CONDOR_LOWPORT=$LOOPBACK_PORT" "_CONDOR_HIGHPORT=$LOOPBACK_PORT" -- -pool "$(behind "127.0.0.1:$LOOPBACK_PORT#7")"
   assert_status 3

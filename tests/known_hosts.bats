@@ -1,11 +1,11 @@
 #!/usr/bin/env bats
-# A certificate that no CA vouches for: what a person is asked about it, and what known_hosts says of it.
+# A certificate that no known CA signed: the question about it, and what known_hosts says about it.
 # shellcheck disable=SC2030,SC2031,SC2034 # settings of one test; settings and REDIRECTION are for the files loaded
 load trust
 
-# ---- Nobody vouches for it ----
+# ---- Without an answer ----
 
-@test "without a terminal an unknown certificate is refused, with the ways to go on, and nothing is remembered" {
+@test "without a terminal an unknown certificate is refused, with the remedies, and nothing is recorded" {
   refused
   [[ ! -e known_hosts ]]
   assert_transcript unknown
@@ -13,7 +13,7 @@ load trust
 
 # ---- The question ----
 
-@test "yes lets it go on, and is remembered" {
+@test "yes accepts the certificate and is recorded" {
   asked
   type_line yes
   at_its_end
@@ -66,7 +66,7 @@ load trust
   [[ $status == 0 ]]
 }
 
-@test "another fingerprint ends it, though a login without a certificate would be possible" {
+@test "another fingerprint ends the command, even if a method without a certificate would succeed" {
   unset _CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS
   pool_of --methods SSL,IDTOKENS --token-for bob@pool.test
   (umask 077 && mkdir -p "$_CONDOR_SEC_TOKEN_DIRECTORY" && echo "$LOOPBACK_TOKEN" >"$_CONDOR_SEC_TOKEN_DIRECTORY/login")
@@ -90,7 +90,7 @@ load trust
   diff lines - <<<8
 }
 
-@test "no ends it, and is remembered" {
+@test "no ends the command and is recorded" {
   asked
   type_line no
   at_its_end
@@ -106,7 +106,7 @@ load trust
   assert_transcript refused-earlier
 }
 
-@test "whatever else is answered, the question is asked again" {
+@test "any other answer repeats the question" {
   local answer
   asked
   for answer in y YES '' ' yes' 'yes please'; do
@@ -119,7 +119,7 @@ load trust
   assert_screen again
 }
 
-@test "the end of input is no answer: nothing is remembered" {
+@test "the end of input is not an answer: nothing is recorded" {
   asked
   printf '\004' >&"$KEYBOARD"
   at_its_end
@@ -128,7 +128,7 @@ load trust
   [[ $(grep -c "$QUESTION" shown) == 1 ]]
 }
 
-@test "Ctrl-C at the question ends it, with nothing asked of the pool and nothing remembered" {
+@test "Ctrl-C at the question ends the command without a request and without a record" {
   local before
   before=$(events ^start)
   asked
@@ -137,7 +137,7 @@ load trust
   [[ $status == 130 && ! -e known_hosts && $(events ^start) == "$before" ]]
 }
 
-@test "it is also asked with -json and -quiet, on stderr" {
+@test "with -json and -quiet the question is on stderr, too" {
   REDIRECTION='>stdout' asked -json
   type_line yes
   at_its_end
@@ -152,7 +152,7 @@ load trust
   diff stdout - <<<"$TOKEN"
 }
 
-@test "it is not asked where nobody could answer or read it" {
+@test "without a terminal on stdin and stderr, or with prompts off, there is no question" {
   local redirection
   for redirection in '</dev/null' '2>errors'; do
     REDIRECTION=$redirection at_terminal -pool "$HERE" -identity alice@own.test
@@ -167,7 +167,7 @@ load trust
   lacks shown "$QUESTION"
 }
 
-@test "an answer that cannot be written down holds for this time" {
+@test "an answer that cannot be saved holds for this run" {
   touch file
   export _CONDOR_SEC_KNOWN_HOSTS=$PWD/file/known_hosts
   asked
@@ -177,7 +177,7 @@ load trust
   assert_screen not-remembered
 }
 
-@test "a certificate that is wrong in another way is not asked about" {
+@test "there is no question about an expired certificate, or one of another host" {
   pool_of --certificate-expired
   at_terminal -pool "$HERE" -identity alice@own.test
   at_its_end
@@ -192,7 +192,7 @@ load trust
   lacks shown "$QUESTION"
 }
 
-@test "the question is about the pool's own certificate if that is self-signed, or comes without its CA's" {
+@test "the question is about the pool's own certificate if the pool sends no other" {
   local option words leaf
   for option in --certificate-self-signed --certificate-alone; do
     pool_of "$option"
@@ -215,9 +215,9 @@ has a certificate that no known CA signed.
 END
 }
 
-# ---- What was said earlier ----
+# ---- Earlier answers ----
 
-@test "a line counts if it is about this host, SSL and this certificate" {
+@test "a line for this host, SSL and this certificate accepts it, whatever precedes it" {
   local before cert
   cert=$(certificate)
   other_certificate
@@ -232,7 +232,7 @@ END
   done
 }
 
-@test "other lines do not count: the certificate is an unknown one" {
+@test "lines for other hosts, methods or certificates are ignored" {
   local line cert
   cert=$(certificate)
   other_certificate
@@ -247,7 +247,7 @@ END
   done
 }
 
-@test "a certificate that is not the one trusted earlier ends it, loudly, and nobody is asked" {
+@test "a changed certificate ends the command with a warning in capitals and without a question" {
   other_certificate
   known '# ours' "localhost SSL $(certificate other.pem)"
   refused
@@ -263,7 +263,7 @@ END
   diff known_hosts - <<<'localhost SSL MIInonsense'
 }
 
-@test "of a host that a CA verified before, the refusal says that the CA is missing, and how to add it" {
+@test "if a CA verified the host before, the refusal says that this CA is missing, and how to add it" {
   other_certificate
   cp "$LOOPBACK_CA" ca.pem
   known '# ours' 'localhost SSL @trusted' '!localhost FS unknown'
@@ -286,7 +286,7 @@ END
   [[ $status == 0 ]]
 }
 
-@test "of a line that HTCondor may have written, the refusal says both, and removing the line brings the question" {
+@test "a refusal by a line that HTCondor may have written names both causes, and its remedy brings the question" {
   # As condor_auth_ssl.cpp writes without a terminal, and for a certificate other than the one it knew.
   known 'localhost SSL @trusted' "!localhost SSL $(certificate)"
   refused
@@ -303,7 +303,7 @@ END
   [[ $status == 0 ]]
 }
 
-@test "a refused certificate stays refused, also where everything is trusted, until a CA vouches for it" {
+@test "a refused certificate stays refused, even with bootstrap trust, until a CA verifies it" {
   known "!localhost SSL $(certificate)"
   export _CONDOR_BOOTSTRAP_SSL_SERVER_TRUST=true
   refused
@@ -311,7 +311,7 @@ END
   trusted -cafile "$LOOPBACK_CA"
 }
 
-@test "an answer is added on a line of its own" {
+@test "an answer starts on a new line, even if the file lacks a final newline" {
   printf '# no end' >known_hosts
   asked
   type_line no
@@ -322,13 +322,13 @@ END
 END
 }
 
-@test "a file that cannot be read trusts nobody" {
+@test "if known_hosts cannot be read, no unknown certificate is accepted" {
   mkdir known_hosts
   refused
   assert_transcript unreadable
 }
 
-@test "the file is SEC_KNOWN_HOSTS, else at home, and root's the system's" {
+@test "the file is SEC_KNOWN_HOSTS, else the user's, or for root the system's" {
   local as_user=(unshare --user --map-user=1000)
   export _CONDOR_BOOTSTRAP_SSL_SERVER_TRUST=true
   trusted
@@ -346,7 +346,7 @@ END
   [[ -s $HOME/.condor/known_hosts && ! -e etc/condor/known_hosts ]]
 }
 
-@test "an alias that is no host's name gets no line, and so no other host's" {
+@test "an alias that is not a host name cannot inject a line for another host" {
   export _CONDOR_BOOTSTRAP_SSL_SERVER_TRUST=true
   request -pool "<127.0.0.1:$LOOPBACK_PORT?alias=localhost%0Aother%20SSL%20@trusted>" -identity alice@own.test
   assert_status 4

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # variables for the files that load this
-# What the tests of trust in certificates share. Load it with `load trust`.
+# Shared by the tests of trust in certificates. Load it with `load trust`.
 load terminal
 
 # One pool for all tests that need nothing special of it. It approves at once.
@@ -15,13 +15,13 @@ setup() {
   authenticate_by SSL
 }
 
-# own_known_hosts: nothing is trusted, and what will be is in the file known_hosts here
+# own_known_hosts: no CA is configured, and known_hosts in this folder records the answers
 own_known_hosts() {
   unset _CONDOR_AUTH_SSL_CLIENT_CAFILE
   export _CONDOR_SEC_KNOWN_HOSTS=$PWD/known_hosts
 }
 
-# pool_of OPTION...: another pool, which nobody trusts either
+# pool_of OPTION...: another pool, whose CA is not configured either
 pool_of() {
   pool_with --auto-approve --token "$TOKEN" "$@"
   own_known_hosts
@@ -35,12 +35,12 @@ fingerprint() {
   openssl x509 -in "${1-$LOOPBACK_CA}" -noout -fingerprint -sha256 | sed 's/.*=//' | tr '[:upper:]' '[:lower:]'
 }
 
-# other_certificate: makes one that no pool has; it is in the file other.pem
+# other_certificate: makes other.pem, a certificate that no pool has
 other_certificate() {
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout other.key -out other.pem -subj /CN=other 2>/dev/null
 }
 
-# ask_pool ARGUMENT...: a request that needs trust
+# ask_pool ARGUMENT...: a request over SSL
 ask_pool() { ask -pool "$HERE" -identity alice@own.test "$@"; }
 
 # refused ARGUMENT...: such a request fails for lack of trust; trusted ARGUMENT...: it succeeds, with no transcript

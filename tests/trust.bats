@@ -1,11 +1,11 @@
 #!/usr/bin/env bats
-# Whose certificate is believed: for the command line, for the settings, and for a bearer token.
+# Which certificates are trusted: by options, by settings, and for a bearer token.
 # shellcheck disable=SC2030,SC2031 # settings of one test
 load trust
 
 # ---- Fingerprints ----
 
-@test "-fingerprint takes the CA's or the pool's own, in every form in which they are printed" {
+@test "-fingerprint accepts the fingerprint of the CA or of the pool, in every form that tools print" {
   local form print leaf
   print=$(fingerprint)
   refused
@@ -20,7 +20,7 @@ load trust
   [[ ! -e known_hosts ]]
 }
 
-@test "what is no fingerprint is refused, and nobody is asked" {
+@test "an invalid fingerprint is a usage error, before any connection" {
   local form print before
   printf -v print ':%02x' {0..31}
   print=${print#:}
@@ -35,7 +35,7 @@ load trust
   assert_transcript no-fingerprints
 }
 
-@test "another certificate than the expected one ends it, though a token is there and a CA known" {
+@test "a certificate with another fingerprint ends the command, even with a token and a known CA" {
   unset _CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS
   pool_of --methods SSL,IDTOKENS --token-for bob@pool.test
   (umask 077 && mkdir -p "$_CONDOR_SEC_TOKEN_DIRECTORY" && echo "$LOOPBACK_TOKEN" >"$_CONDOR_SEC_TOKEN_DIRECTORY/login")
@@ -51,7 +51,7 @@ load trust
   [[ $(events '^authenticated IDTOKENS') == 1 ]]
 }
 
-@test "with -fingerprint no method is used that looks at no certificate" {
+@test "with -fingerprint, methods that do not check the certificate are not used" {
   unset _CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS
   mkdir fs
   export _CONDOR_FS_LOCAL_DIR=$PWD/fs
@@ -65,7 +65,7 @@ load trust
   assert_transcript fingerprint-without-ssl
 }
 
-@test "an expired certificate is not forgiven, whoever vouches for it" {
+@test "an expired certificate is refused, even with its fingerprint or with bootstrap trust" {
   local options
   for options in --certificate-expired '--certificate-expired --certificate-self-signed'; do
     # shellcheck disable=SC2086
@@ -83,7 +83,7 @@ load trust
 
 # ---- The command line's CAs ----
 
-@test "-cafile takes the place of the configured CAs" {
+@test "-cafile replaces the configured CAs" {
   other_certificate
   trusted -cafile "$LOOPBACK_CA"
   [[ ! -e known_hosts ]]
@@ -97,7 +97,7 @@ load trust
   refused -cafile other.pem
 }
 
-@test "-cafile without a certificate in it is refused, and nobody is asked" {
+@test "-cafile without a certificate is a usage error, before any connection" {
   local file before
   before=$(events ^connection)
   touch empty
@@ -110,7 +110,7 @@ load trust
   assert_transcript no-cas
 }
 
-@test "the command that goes on with a wait names the same certificates" {
+@test "the resume command has the same trust options" {
   local trust
   pool_with --token "$TOKEN" --approve-after 0
   own_known_hosts
@@ -127,7 +127,7 @@ load trust
 
 # ---- Settings that trust more ----
 
-@test "BOOTSTRAP_SSL_SERVER_TRUST trusts and remembers, with a warning each time" {
+@test "BOOTSTRAP_SSL_SERVER_TRUST accepts and records the certificate, with a warning each time" {
   with _CONDOR_BOOTSTRAP_SSL_SERVER_TRUST=true -- -pool "$HERE" -identity alice@own.test
   assert_status 0
   diff known_hosts - <<<"localhost SSL $(certificate)"
@@ -136,7 +136,7 @@ load trust
   [[ $(wc -l <known_hosts) == 1 ]]
 }
 
-@test "SSL_SKIP_HOST_CHECK lets another host's certificate pass, with a warning, and an address without a name" {
+@test "SSL_SKIP_HOST_CHECK accepts a certificate of another host, with a warning, and an address without a name" {
   pool_of --certificate-name cm.example.org
   refused -cafile "$LOOPBACK_CA"
   export _CONDOR_SSL_SKIP_HOST_CHECK=true
@@ -151,7 +151,7 @@ load trust
 
 # ---- Bearer tokens ----
 
-@test "a bearer token goes only to a server for which a CA or a fingerprint vouches" {
+@test "a bearer token goes only to a server that a CA or -fingerprint verifies" {
   local pool=(--methods SCITOKENS)
   authenticate_by SCITOKENS
   export BEARER_TOKEN=$TOKEN
@@ -175,7 +175,7 @@ load trust
   [[ $(events ^bearer-token) == 0 ]]
 }
 
-@test "where the pool takes no bearer token, SSL goes on" {
+@test "if the pool rejects the bearer token, SSL is next" {
   authenticate_by SCITOKENS SSL
   export BEARER_TOKEN=$TOKEN
   pool_of --methods SCITOKENS,SSL --reject-bearer-token

@@ -104,7 +104,7 @@ final class JudgeCertificates {
         return new TokenRequest.TrustOptions(Optional.of(joined("trusted.pem", words[1].split(",")).toString()), Set.of());
     }
 
-    /** Nobody is told anything, or asked. */
+    /** Prints nothing and has no terminal. */
     private static final class Silent implements TokenRequest.UserInterface {
         @Override
         public void notice(String line) { }
