@@ -30,7 +30,7 @@ setup_file() {
   assert_transcript options
 }
 
-@test "options may be shortened as far as they differ, or written with two dashes" {
+@test "options can be shortened, or written with two dashes" {
   pool_lines=^start
   ask -p "$HERE" -i short@own.test -a READ -l 60
   ask -po "$HERE" -id longer@own.test -au READ -life 60 -d:D_NOTHING
@@ -58,7 +58,7 @@ setup_file() {
   [[ ! -e x && ! -e $_CONDOR_SEC_TOKEN_DIRECTORY ]]
 }
 
-@test "of two destinations and of two identities the last one wins" {
+@test "the last of two destinations or identities wins" {
   pool_lines=^start
   ask -pool "$HERE" -token first -file second
   [[ -s second && ! -e $_CONDOR_SEC_TOKEN_DIRECTORY ]]
@@ -76,7 +76,7 @@ setup_file() {
   assert_transcript missing-values
 }
 
-@test "what is no option is refused by name" {
+@test "an unknown argument is refused by name" {
   local argument
   for argument in foo '' - -- -x -HELP --hel -t -debugx -debug= --d; do
     ask "$argument"
@@ -96,7 +96,7 @@ setup_file() {
   assert_transcript equals-signs
 }
 
-@test "a value behind a colon is refused, but for the flags of -debug; so is one of an option that takes none" {
+@test "-debug alone accepts a colon, and an option without a value accepts no equals sign" {
   ask -pool:host
   ask -debug D_ALL
   ask -debug=D_ALL
@@ -105,7 +105,7 @@ setup_file() {
   assert_transcript attached-values
 }
 
-@test "a slip of the pen gets a hint, and nothing else does" {
+@test "a mistyped option gets a hint, an argument unlike any option does not" {
   local argument
   for argument in -jso -pol --polo -timeuot --life -lifetme -HELP -approval -fingreprint pool -nowait=1 \
     -r -x -zzzzzzzz --nosuch timeout5 "-$(printf '%0*d' 5000 0)"; do
@@ -116,7 +116,7 @@ setup_file() {
   assert_transcript hints
 }
 
-@test "a level that HTCondor does not have is sent, with a warning" {
+@test "an authorization level unknown to HTCondor is sent, with a warning" {
   pool_lines=^start
   ask -pool "$HERE" -authz READD,read,ADVERTISE_START -authz reed -authz Daemon
   ask -pool "$HERE" -authz NONSENSE -quiet
@@ -150,7 +150,7 @@ setup_file() {
   assert_transcript help-40
 }
 
-@test "the commands in the help, at every width, are those of the widest" {
+@test "the commands in the help are the same at every width" {
   local columns
   for columns in 40 80 120; do
     settings=("COLUMNS=$columns")
@@ -178,7 +178,7 @@ one_line_names_the_remedy() {
   grep -q 'LC_ALL=C.UTF-8' "$BATS_TEST_TMPDIR/stderr"
 }
 
-@test "letters beyond ASCII are taken as they are, or refused with the remedy where the locale has none" {
+@test "non-ASCII arguments are used as they are, or refused with the remedy in a POSIX locale" {
   pool_lines='^(start|connection)'
   local locale option value before
   in_locale C.UTF-8 -pool "$HERE" -identity zoë@own.test -file zoë
@@ -206,7 +206,7 @@ one_line_names_the_remedy() {
   [[ -s zoe ]]
 }
 
-@test "a home, a setting or a working directory with such a letter ends nothing but what needs it" {
+@test "a non-ASCII home, setting or working directory stops only the commands that need it" {
   local locale HOME=$HOME/zoë
   mkdir -p "$HOME" zoë
   for locale in C POSIX; do
@@ -261,7 +261,7 @@ one_line_names_the_remedy() {
   [[ $(tr -d '[:print:]\n' <"$BATS_TEST_TMPDIR/stderr" | wc -c) == 0 ]]
 }
 
-@test "-lifetime takes a number with blanks and a sign, and no limit if it is not positive" {
+@test "-lifetime accepts a number with blanks and a sign; zero and less mean no limit, with a warning" {
   pool_lines=^start
   local number
   for number in ' +77' '60 ' 2147483647 0 -5 007; do
@@ -270,7 +270,7 @@ one_line_names_the_remedy() {
   assert_transcript lifetimes
 }
 
-@test "-lifetime refuses what is no number, or too large a one" {
+@test "-lifetime refuses units, text, and numbers that are too large" {
   local number
   for number in abc '' ' ' - 2147483648 99999999999999999999 0x 1e999 ' 60xyz' 600x 10m '2 h' 1d 1w 30s 1.5 ٣ '5 5'; do
     ask -pool 127.0.0.1:1 -lifetime "$number"
@@ -301,7 +301,7 @@ one_line_names_the_remedy() {
   assert_transcript settings
 }
 
-@test "a setting that cannot be used is named, with what it must be" {
+@test "an invalid setting is named, with its accepted values" {
   local setting
   for setting in SEC_CLIENT_AUTHENTICATION=bogus SEC_CLIENT_AUTHENTICATION=NEVER SEC_CLIENT_ENCRYPTION=NEVER \
     SEC_DEFAULT_INTEGRITY=never SEC_CLIENT_AUTHENTICATION_METHODS=nonsense TOOL_TIMEOUT_MULTIPLIER=x \
@@ -318,7 +318,7 @@ one_line_names_the_remedy() {
   assert_transcript methods-not-here
 }
 
-@test "a text that names no pool is refused, with what it may be" {
+@test "an invalid -pool is refused, with the accepted forms" {
   local text
   for text in :9618 host:abc '<unclosed' 'a b' host:0 host:70000 host:999999 '[::1' 'host?sock=a>' ' ' \
     '<127.0.0.1:9618?CCBID=127.0.0.1:1%23123>'; do
@@ -327,7 +327,7 @@ one_line_names_the_remedy() {
   assert_transcript pools-refused
 }
 
-@test "a pool that cannot be found or reached is so called" {
+@test "an unknown or unreachable pool is reported" {
   ask -pool nosuchhost.invalid
   ask -pool 127.0.0.1:1
   ask -pool '<127.0.0.1:1?alias=localhost>'

@@ -222,15 +222,15 @@ assert_rows() {
   assert_transcript "$1"
 }
 
-@test "asking for help is no failure" { table help; }
-@test "what is no option is refused in the original's words" { table no-options; }
+@test "-help succeeds" { table help; }
+@test "an unknown argument is refused in the original's words" { table no-options; }
 @test "an option without its value is refused in the original's words" { table missing-values; }
-@test "a value that cannot be meant is refused in the original's words" { table values; }
-@test "a type of daemon that nobody can ask is refused in the original's words" { table types; }
-@test "the first bad argument decides, as for the original" { table order; }
-@test "a pool that cannot be reached is called so in the original's words" { table pools; }
-@test "a daemon that cannot be found is called so in the original's words" { table names; }
-@test "a configuration that is not there is called so in the original's words" { table configuration; }
+@test "an invalid value is refused in the original's words" { table values; }
+@test "a daemon type without token requests is refused in the original's words" { table types; }
+@test "the first bad argument decides, as in the original" { table order; }
+@test "an unreachable pool is reported in the original's words" { table pools; }
+@test "an unknown daemon is reported in the original's words" { table names; }
+@test "a missing configuration file is reported in the original's words" { table configuration; }
 @test "a login that cannot succeed fails with the original's stack of reasons" { table security; }
 
 @test "a wait that nobody ends is ended by SIGTERM, which tells how to go on with it" {

@@ -475,7 +475,7 @@ deviations=(
 @test "an order comes back as it was given" {
   local identity=$'al"ice\\ \u00fc@own.test'
   pool_of --approve-after 1
-  ask -json -pool "$HERE" -identity "$identity" -authz 'READ, WRITE,,DAEMON' -lifetime ' 60x'
+  ask -json -pool "$HERE" -identity "$identity" -authz 'READ, WRITE,,DAEMON' -lifetime ' 60'
   assert_status 0
   [[ $(field enqueued .identity) == "$identity" && $(field enqueued '.authz | join(" ")') == 'READ WRITE DAEMON' ]]
   [[ $(field enqueued .lifetime) == 60 ]]

@@ -74,7 +74,7 @@ refused_unasked() {
   assert_transcript missing-values
 }
 
-@test "-timeout and -poll refuse what is no number of seconds" {
+@test "-timeout and -poll refuse anything but a number of seconds" {
   local value
   pool_of
   for value in abc '' -1 1.5 60s 2h 99999999999 '１'; do
@@ -95,7 +95,7 @@ refused_unasked() {
 
 # ---- -version and -completion ----
 
-@test "-version prints ours and what we announce to the pool" {
+@test "-version prints our version and the one announced to the pool" {
   ask -version
   assert_status 0
   assert_transcript version
@@ -172,7 +172,7 @@ proposes() { "in_$1" condor_token_request "${@:2}" | sed 's/ *$//' | sort -u; }
   done
 }
 
-@test "the completion proposes files where a file is wanted, and kinds of daemon for -type" {
+@test "the completion offers files, daemon types and authorization levels" {
   local shell option
   completion
   touch request.json
@@ -198,7 +198,7 @@ proposes_in_fish() {
   proposes fish -resume requ | diff <(echo request.json) -
 }
 
-@test "each shell gets a script it can read, and another shell is refused" {
+@test "-completion prints a script for each shell, and refuses other shells" {
   local shell
   completion
   cp completion default
@@ -313,7 +313,7 @@ proposes_in_fish() {
 640 $_CONDOR_SEC_TOKEN_DIRECTORY/name"
 }
 
-@test "-mode refuses what is none, or is open to all" {
+@test "-mode refuses other texts, and modes that let others read" {
   local mode
   pool_of --auto-approve
   for mode in 644 602 601 4600 '' abc 68 -600 u=rw; do
