@@ -252,7 +252,7 @@ public final class TokenRequest {
      *             have such a channel (SSL, SCITOKENS, PASSWORD) are offered, and any deviation ends the connection.
      *   unbound   with ECDH, for methods without such a channel (IDTOKENS, FS, CLAIMTOBE, ANONYMOUS).
      *
-     * Packages: picocli in ArgumentParser, jackson-databind in Json, jjwt in IssuedToken, and nowhere else.
+     * Packages: picocli in ArgumentParser, jackson-core in Json, jjwt in IssuedToken, and nowhere else.
      * Rejected: a TLS library; HTTP.
      *
      * Sections follow the data. A section uses the vocabulary (2 to 5, 9 to 11), and otherwise only what it is given; a
