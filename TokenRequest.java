@@ -9072,7 +9072,7 @@ public final class TokenRequest {
         @Override
         public String toString() {
             return source + IssuedToken.read(text.reveal()).map(IssuedToken::audience).filter(names -> !names.isEmpty())
-                .map(names -> ", which is for " + String.join(" and ", names)).orElse(", which names no audience");
+                .map(names -> " (audience " + String.join(", ", names) + ")").orElse(" (without an audience)");
         }
 
         /**
@@ -9190,7 +9190,7 @@ public final class TokenRequest {
             if (expiration().filter(end -> end.isBefore(now)).isPresent()) {
                 return Optional.of("expired at " + expiration().get());
             }
-            return authenticatesAs().isEmpty() ? Optional.of("names nobody") : Optional.empty();
+            return authenticatesAs().isEmpty() ? Optional.of("has neither a subject nor an ID") : Optional.empty();
         }
 
         /** Whom the token identifies, for messages. */
@@ -10319,7 +10319,7 @@ public final class TokenRequest {
                     Password.read(configuration, context.files());
                 } else if (method == AuthMethod.SCITOKENS) {
                     BearerToken token = BearerToken.find(configuration, host, context.files());
-                    return token.unusableReason(host.clock().instant()).map(why -> "the bearer token in " + token + ", " + why);
+                    return token.unusableReason(host.clock().instant()).map(why -> "the bearer token in " + token + " " + why);
                 }
             } catch (AuthenticationException e) {
                 return Optional.of(e.getMessage());
