@@ -254,7 +254,7 @@ public final class TokenRequest {
      *             have such a channel (SSL, SCITOKENS, PASSWORD) are offered, and any deviation ends the connection.
      *   unbound   with ECDH, for methods without such a channel (IDTOKENS, FS, CLAIMTOBE, ANONYMOUS).
      *
-     * Packages: picocli in ArgumentParser, jackson-databind in Json, jjwt in IssuedToken, and nowhere else.
+     * Packages: picocli in ArgumentParser, jackson-core in Json, jjwt in IssuedToken, and nowhere else.
      * Rejected: a TLS library; HTTP.
      *
      * Sections follow the data. A section uses the vocabulary (2 to 5, 9 to 11), and otherwise only what it is given; a
@@ -10488,7 +10488,7 @@ public final class TokenRequest {
         @Override
         public String toString() {
             return source + IssuedToken.read(text.reveal()).map(IssuedToken::audience).filter(names -> !names.isEmpty())
-                .map(names -> ", which is for " + String.join(" and ", names)).orElse(", which names no audience");
+                .map(names -> " (audience " + String.join(", ", names) + ")").orElse(" (without an audience)");
         }
 
         /**
@@ -10606,7 +10606,7 @@ public final class TokenRequest {
             if (expiration().filter(end -> end.isBefore(now)).isPresent()) {
                 return Optional.of("expired at " + expiration().get());
             }
-            return authenticatesAs().isEmpty() ? Optional.of("names nobody") : Optional.empty();
+            return authenticatesAs().isEmpty() ? Optional.of("has neither a subject nor an ID") : Optional.empty();
         }
 
         /** Whom the token identifies, for messages. */
@@ -11735,7 +11735,7 @@ public final class TokenRequest {
                     Password.read(configuration, context.files());
                 } else if (method == AuthMethod.SCITOKENS) {
                     BearerToken token = BearerToken.find(configuration, host, context.files());
-                    return token.unusableReason(host.clock().instant()).map(why -> "the bearer token in " + token + ", " + why);
+                    return token.unusableReason(host.clock().instant()).map(why -> "the bearer token in " + token + " " + why);
                 }
             } catch (AuthenticationException e) {
                 return Optional.of(e.getMessage());

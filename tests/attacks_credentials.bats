@@ -158,17 +158,17 @@ bearer_token() { BEARER_TOKEN=$(handmade_token "$1"); }
   bearer_token "{\"iss\":\"https://issuer.test\",\"sub\":\"alice\",\"aud\":\"https://cm.test\",\"exp\":$((START - 1))}"
   keeps 'bearer token'
   assert_status 4
-  says 'SCITOKENS: the bearer token in BEARER_TOKEN, which is for https://cm.test, expired at 2025-12-31T23:59:59Z'
+  says 'SCITOKENS: the bearer token in BEARER_TOKEN (audience https://cm.test) expired at 2025-12-31T23:59:59Z'
   bearer_token "{\"iss\":\"https://issuer.test\",\"aud\":[\"https://cm.test\",\"ANY\"],\"exp\":$((START + 60))}"
   sends 'bearer token' -verbose
-  says 'Credential for localhost: the bearer token in BEARER_TOKEN, which is for https://cm.test and ANY.'
+  says 'Credential for localhost: the bearer token in BEARER_TOKEN (audience https://cm.test, ANY).'
   bearer_token '{"sub":"alice"}'
   sends 'bearer token' -verbose
-  says 'which names no audience'
+  says 'BEARER_TOKEN (without an audience)'
   # What cannot be read may have expired.
   bearer_token '{"exp":"soon"}'
   keeps 'bearer token'
-  says 'SCITOKENS: the bearer token in BEARER_TOKEN, which names no audience, cannot be read'
+  says 'SCITOKENS: the bearer token in BEARER_TOKEN (without an audience) cannot be read'
 }
 
 @test "the pool that refuses a bearer token is not told of in vain: the message has the audience" {
@@ -177,7 +177,7 @@ bearer_token() { BEARER_TOKEN=$(handmade_token "$1"); }
   bearer_token $'{"aud":"https://cm\\u001b[2J.test"}'
   asked
   assert_status 4
-  says 'SCITOKENS: the pool does not accept the token in BEARER_TOKEN, which is for https://cm?[2J.test'
+  says 'SCITOKENS: the pool does not accept the token in BEARER_TOKEN (audience https://cm?[2J.test)'
 }
 
 # ---- It is said ----

@@ -480,13 +480,16 @@ refused_unasked() {
   echo 'no JSON' >text
   echo '{"event":"issued","time":"2026-01-01T00:00:00.000Z"}' >other-event
   echo '[1,2]' >array
+  echo null >null
+  echo '[{"event":"enqueued"},null]' >array-with-null
+  echo '{"event":"enqueued"} null' >two-values
   echo '{"event":"enqueued"' >cut-off
   mkdir directory
   head -c 100000 /dev/urandom >binary
   truncate -s 3G huge
   printf '{"event":"enqueued","a":%s' "$(printf '[%.0s' {1..20000})" >deep
   local file
-  for file in missing empty text other-event array cut-off directory /proc/self/mem; do
+  for file in missing empty text other-event array null array-with-null two-values cut-off directory /proc/self/mem; do
     refused_unasked -resume "$file"
   done
   assert_transcript bad-files
@@ -506,12 +509,29 @@ refused_unasked() {
   for change in 'del(.request_id)' '.request_id = 7' '.request_id = "../../x"' '.client_id = ""' '.client_id = "a\nb"' \
     '.address = "<unclosed"' '.address = "<127.0.0.1:99999>"' '.session = "loose"' 'del(.identity)' '.authz = "READ"' \
     '.lifetime = -5' '.lifetime = 1e30' '.daemon = "collector"' '.daemon.type = "nonsense"' '.daemon.name = 1' \
-    '.deadline = "tomorrow"'; do
+    '.deadline = "tomorrow"' '.deadline = "+999999999-01-01T00:00:00Z"' '.authz = [null]' '.authz = null' '.pool = [null]' \
+    '.lifetime = true' '.request_id = null' '.daemon = null' '.trust_domain = {}'; do
     file=${change//[^a-z0-9_]/}.json
     jq -c "$change" request.json >"$file"
     refused_unasked -resume "$file"
   done
   assert_transcript bad-fields
+}
+
+@test "a request whose deadline is as far away as one can be is resumed" {
+  harness
+  pool_of
+  enqueue
+  jq -c '.deadline = "9999-12-31T23:59:59.999Z"' request.json >far.json
+  request -resume far.json
+  assert_status 0
+  got_token
+  # So is one whose deadline is over: it asks once.
+  enqueue
+  jq -c '.deadline = "0000-01-01T00:00:00.000Z"' request.json >past.json
+  request -resume past.json
+  [[ $status == [06] ]]
+  lacks "$BATS_TEST_TMPDIR/stderr" 'Internal error'
 }
 
 @test "of an object that is refused, the secret is not shown" {
