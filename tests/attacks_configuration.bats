@@ -81,7 +81,7 @@ run_from() {
   refused "$COMMON/sticky/theirs/file" "$COMMON/sticky/theirs"
 }
 
-@test "nor of one that a link leads to, if a user can change the link or what it leads to" {
+@test "root runs no command from a file behind a link if a user can change the link or its target" {
   commanding "$COMMON/root/own"
   ln -s "$COMMON/root/own" "$COMMON/root/link"
   run_from "$COMMON/root/link"

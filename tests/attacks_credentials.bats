@@ -344,7 +344,7 @@ far_pool() {
   settings=(nsenter --target "$network" --net --)
 }
 
-@test "a remote login with the pool's password warns: somebody on the way can keep the pool's side of it" {
+@test "a remote login with the pool's password prints a warning: a man in the middle can keep the pool's side of it" {
   local warning='PASSWORD protects this session, but not the pool'\''s side of the login'
   pool_of PASSWORD
   authenticate_by PASSWORD

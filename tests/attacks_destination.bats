@@ -92,7 +92,7 @@ nothing_in() { diff /dev/null <(ls -A "$1"); }
   [[ $(stat -c '%u %a' "$COMMON/hers/dir/token") == "$OTHER 600" ]]
 }
 
-@test "a directory that is put in the place of another while the request waits gets nothing" {
+@test "a directory that replaces the destination while the request waits does not get the token" {
   "${as_other[@]}" mkdir "$COMMON/hers/dir"
   begin_waiting -file "$COMMON/hers/dir/token" -owner "$OTHERS_NAME" -json
   "${as_other[@]}" mv "$COMMON/hers/dir" "$COMMON/hers/away"
@@ -115,7 +115,7 @@ nothing_in() { diff /dev/null <(ls -A "$1"); }
   diff - "$COMMON/hers/dir/token" <<<"$TOKEN"
 }
 
-@test "root does not write into a directory that others can write to, and says both ways out" {
+@test "root does not write into a directory that others can write to, and prints both remedies" {
   local rights
   for rights in 0777 0775; do
     mkdir -p "$COMMON/shared"
@@ -165,7 +165,7 @@ nothing_in() { diff /dev/null <(ls -A "$1"); }
 
 # ---- Pipes, sockets, devices ----
 
-@test "somebody's pipe, socket or device at the path is refused before anything is asked" {
+@test "another user's pipe, socket or device at the path is refused before the request is sent" {
   "${as_other[@]}" mkfifo -m 0666 "$COMMON/tmp/pipe"
   "${as_other[@]}" timeout 30 cat "$COMMON/tmp/pipe" >"$BATS_TEST_TMPDIR/stolen" 3>&- &
   local thief=$!

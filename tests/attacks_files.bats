@@ -243,7 +243,7 @@ held_as_strangers_own() {
   if [[ $1 == include ]]; then used "$1" "$2"; else ! used "$1" "$2"; fi # HTCondor includes anybody's settings
 }
 
-@test "a stranger's own file is not used; only settings can be anybody's" {
+@test "a file that another user owns is not used; only configuration files may belong to anybody" {
   places=("${PLACES[@]}")
   each held_as_strangers_own
 }
@@ -427,7 +427,7 @@ read_until() {
   return 1
 }
 
-@test "in thousands of readings, a file that is replaced is never a stranger's" {
+@test "in thousands of reads of a file that is being replaced, another user's file is never used" {
   echo decoy >"$COMMON/a/decoy"
   echo evil >"$COMMON/a/evil"
   chown "$OTHER" "$COMMON/a/evil"

@@ -152,7 +152,7 @@ asked_at() {
 
 WAYS=(-pool -name 'address file' ad -resume)
 
-@test "a server of somebody else's cannot have us delete a file through the sock= of its address" {
+@test "another user's server cannot make us delete a file through the sock= of its address" {
   local way
   rogue --fs-then "link:$OPEN/ours"
   for way in "${WAYS[@]}"; do
@@ -164,7 +164,7 @@ WAYS=(-pool -name 'address file' ad -resume)
   held
 }
 
-@test "nor an empty directory, nor have us create one elsewhere" {
+@test "a server cannot make FS remove an empty directory, or create one elsewhere" {
   local way
   rogue --fs-then "link:$OPEN/ours"
   for way in "${WAYS[@]}"; do

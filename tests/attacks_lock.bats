@@ -58,7 +58,7 @@ locked() {
   lacks "$BATS_TEST_TMPDIR/stderr" WARNING
 }
 
-@test "a second run with the same destination ends at once, and says who has it" {
+@test "a second run with the same destination ends at once and names the first run" {
   local first here=$HERE
   second -nowait -json
   cp "$BATS_TEST_TMPDIR/second/stdout" kept
@@ -119,7 +119,7 @@ locked() {
   locked free
 }
 
-@test "a stranger who holds the lock of a destination does not keep the token away" {
+@test "another user who holds the lock of a destination does not block the token" {
   common_folder
   mkdir -m 1777 "$COMMON/tmp"
   "${as_other[@]}" touch "$COMMON/tmp/.token.lock"

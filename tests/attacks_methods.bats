@@ -135,7 +135,7 @@ configured() {
 
 # ---- The name of another machine was typed ----
 
-@test "an alias that is not this machine's means that the far end of a tunnel proves itself, or is not believed" {
+@test "with an alias of another machine, the far end of a tunnel must prove its identity" {
   local method far
   for method in FS CLAIMTOBE ANONYMOUS; do
     pool_of "$method"
@@ -229,7 +229,7 @@ TEMPLATE='use security:get_htcondor_idtokens'
   says 'ANONYMOUS: not used, since only a template names it'
 }
 
-@test "a list with SSL in it does not lead to a method that proves nothing" {
+@test "a method list with SSL never leads to a method that does not prove the server" {
   local method methods
   for method in CLAIMTOBE ANONYMOUS FS; do
     for methods in "SSL $method" "IDTOKENS SSL $method" "SSL $method PASSWORD"; do

@@ -71,7 +71,7 @@ by() { field "$1" '[.certificate_name, .certificate_name_from] | map(. // "none"
 
 # ---- Whose name it is ----
 
-@test "an ad does not say which name the certificate of a daemon must carry that was named" {
+@test "the certificate of a daemon given with -name must carry the typed name, whatever its ad says" {
   host evil.test
   local rogue="<127.0.0.1:$PORT?alias=evil.test>"
   collector "Type=Scheduler;Name=s1@submit.test;Machine=submit.test;MyAddress=$rogue" \

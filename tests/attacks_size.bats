@@ -105,7 +105,7 @@ shown() {
   shown '… and 13 KB more'
 }
 
-@test "nothing else that a pool says is longer, with -verbose, -debug and in JSON neither" {
+@test "no other text of a pool is shown longer, not with -verbose, -debug or -json either" {
   local what
   for what in '--trust-domain {long}' '--remote-version {long}' '--refuse-poll 3:{long}' '--denied --trust-domain {long}' \
     '--refuse-poll 3:Request~ID~is~not~known{long}' '--request-id {long}' '--resume-code {long}' '--issuer-keys {long}' \

@@ -208,7 +208,7 @@ await_file() {
   done
 }
 
-@test "a request is saved before its ID is shown: killed while it is being shown, it can be resumed" {
+@test "a request is saved before its ID is shown: killed at that moment, it can be resumed" {
   local stream options=(-pool localhost -identity alice@own.test)
   for stream in 1 2; do
     waiting_pool

@@ -144,7 +144,7 @@ behind() {
   gave_up
 }
 
-@test "a pool that says a byte at a time is left at the end of -timeout" {
+@test "a pool that sends one byte at a time is abandoned when -timeout ends" {
   own_network
   pool_of --dribble 1
   request -pool "$HERE" -timeout 30
@@ -253,7 +253,7 @@ secured() { authenticate_by SSL && pool_here --methods SSL --token "$TOKEN" --au
   grep -q 'does not end the' "$BATS_TEST_TMPDIR/stderr"
 }
 
-@test "TLS that is closed or to be negotiated anew behind the key does not spin" {
+@test "TLS that closes or renegotiates after the key exchange does not make the program spin" {
   local fault version methods
   own_network
   export BEARER_TOKEN=$TOKEN

@@ -100,7 +100,7 @@ relayed() {
   he_is_not
 }
 
-@test "stable: who passes on our login by FS is root at the pool, unless it is bound to the server, which it is by default" {
+@test "stable: an attacker who relays our FS login is root at the pool, unless the login is bound to the server, the default" {
   relayed stable
   grep -qF 'SEC_FS_ENFORCE_CHANNEL_BINDING = false allows it' "$BATS_TEST_TMPDIR/stderr"
 }
