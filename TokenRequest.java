@@ -391,7 +391,7 @@ public final class TokenRequest {
 
         /** Saves a token that nobody will deliver, wherever that is possible: the pool hands it out only once. */
         private void salvage(Secret token) {
-            Optional<Path> file = states.rescue(token);
+            Optional<Path> file = states.saveToFallback(token);
             if (file.isPresent()) {
                 console.line("The token has come, but was not delivered. It is in " + file.get() + ".");
             } else {
@@ -420,7 +420,8 @@ public final class TokenRequest {
                     ? pending.server().from() : NameSource.COLLECTOR;
                 Target target = location.at(pending.address(), "the request to be resumed", origin,
                     Optional.of(pending.server()));
-                resumed.get().doubt().ifPresent(doubt -> console.notice(doubt + ", so no credential is used for it."));
+                resumed.get().untrustedReason().ifPresent(reason -> console.notice(reason
+                    + ", so no credential is used for this request."));
                 new Request(new LocatedDaemon(target, pending.query())).resume(pending, resumed.get().line());
             } else {
                 SubmittedRequest begun = firstOf(daemons(), daemon -> {
@@ -461,13 +462,13 @@ public final class TokenRequest {
                     complaints.forEach(console::notice);
                     return result;
                 } catch (CommandException failure) {
-                    if (left == 1 || (answer.isOver() && failure.reason.isOfOneServer())) {
-                        throw failure.after(complaints);
+                    if (left == 1 || (answer.isOver() && failure.reason.isServerSpecific())) {
+                        throw failure.withEarlierDetails(complaints);
                     }
-                    if (!failure.reason.isOfOneServer()) {
+                    if (!failure.reason.isServerSpecific()) {
                         throw failure;
                     }
-                    complaints.add("Passed over: " + daemon.target() + ": " + failure.why());
+                    complaints.add("Passed over: " + daemon.target() + ": " + failure.summary());
                 }
             }
             throw new AssertionError("there is always one to ask");
@@ -509,9 +510,9 @@ public final class TokenRequest {
                 guard.enter();
                 try {
                     if (!save(pending, line)) {
-                        console.warn(states.problem());
+                        console.warn(states.unsavedWarning());
                     }
-                    states.settle();
+                    states.sync();
                 } finally {
                     guard.leave();
                 }
@@ -519,7 +520,7 @@ public final class TokenRequest {
             }
 
             void run(SubmitResult started) throws CommandException {
-                if (started.answer() instanceof TokenReply.Issued issued) {
+                if (started.reply() instanceof TokenReply.Issued issued) {
                     deliver(issued, started.spec(), started.auth(), Optional.empty());
                     return;
                 }
@@ -531,7 +532,7 @@ public final class TokenRequest {
 
             /** Saves our part and tells the administrator's, in this order, before a signal can end the program. */
             private PendingRequest announce(SubmitResult started, Optional<String> replaces) throws CommandException {
-                PendingRequest pending = new PendingRequest(((TokenReply.Enqueued) started.answer()).handle(), daemon.query(),
+                PendingRequest pending = new PendingRequest(((TokenReply.Enqueued) started.reply()).handle(), daemon.query(),
                     started.address(), target.expected(), started.spec(), started.auth(), deadline);
                 Event.Enqueued event = new Event.Enqueued(host.clock().instant(), pending, approveWith(pending),
                     options.approvalUrl().map(url -> url.replace("{request_id}", pending.handle().requestId())), replaces);
@@ -544,10 +545,10 @@ public final class TokenRequest {
                 }
                 console.enqueued(event);
                 if (!saved && !(told && options.json())) {
-                    console.warn(states.problem());
+                    console.warn(states.unsavedWarning());
                     console.line("Nothing but this line can resume the request; keep it to yourself: " + line.strip());
                 }
-                states.settle();
+                states.sync();
                 guard.leave();
                 if (!told) {
                     throw new CommandException(ErrorCode.NOT_WRITTEN, "Request " + pending.handle().requestId()
@@ -593,7 +594,7 @@ public final class TokenRequest {
                 while (token.isEmpty()) {
                     context.deadline().renew();
                     SubmitResult again = pool.start(pending.spec());
-                    if (again.answer() instanceof TokenReply.Issued issued) {
+                    if (again.reply() instanceof TokenReply.Issued issued) {
                         token = Optional.of(issued);
                     } else {
                         pending = announce(again, Optional.of(pending.handle().requestId()));
@@ -617,10 +618,10 @@ public final class TokenRequest {
                     return Optional.of(poller.await(pending.handle(), pause, deadline));
                 } catch (CommandException failure) {
                     if (failure.reason == ErrorCode.TIMED_OUT) {
-                        throw failure.hint(console.wayToResume().orElse(""));
+                        throw failure.withHint(console.wayToResume().orElse(""));
                     }
                     if (failure.reason.endsRequest()) {
-                        states.forget(pending);
+                        states.delete(pending);
                         console.waitingForNothing();
                     }
                     if (failure.reason == ErrorCode.REQUEST_UNKNOWN && options.waitOptions().resubmit()) {
@@ -645,7 +646,7 @@ public final class TokenRequest {
                     guard.delivered(); // to nobody: everything was tried
                     throw failure;
                 } finally {
-                    request.ifPresent(states::forget);
+                    request.ifPresent(states::delete);
                     console.waitingForNothing();
                 }
                 TokenInspection review = new TokenInspector(SigningKeys.of(configuration, context.files()),
@@ -654,8 +655,8 @@ public final class TokenRequest {
                 console.issued(issued.in(delivery.file()), review, delivery.problem());
                 guard.leave();
                 List<String> objections = new ArrayList<>(review.warnings());
-                if (!answer.auth().insteadOf().isEmpty()) {
-                    objections.add(String.join(" and ", answer.auth().insteadOf()) + " did not succeed, so it came by "
+                if (!answer.auth().failedMethods().isEmpty()) {
+                    objections.add(String.join(" and ", answer.auth().failedMethods()) + " did not succeed, so it came by "
                         + answer.auth().method() + ", over a session that somebody in between can read.");
                 }
                 if (!options.strict() || delivery.problem().isPresent()) {
@@ -683,21 +684,21 @@ public final class TokenRequest {
      * What the program takes from the machine it runs on.
      *
      * @param environment the environment variables
-     * @param name        the machine's name, for the client ID
-     * @param home        the user's home by the password database, as HTCondor takes it, not by $HOME; empty if unknown
-     * @param user        the owner that files of this user have
-     * @param uid         the user's number, by which root is known whatever it is called; empty where there are none
-     * @param invocation  what a user types to run this program
-     * @param in          what `-resume -` reads, and answers
-     * @param out         where the token goes
-     * @param err         where everything else goes
-     * @param terminal    whether a stream, by its number, is a terminal
+     * @param name        the machine's host name, used in the client ID
+     * @param home        the user's home directory from the password database, as HTCondor takes it, not $HOME; empty if unknown
+     * @param user        the user that owns this process
+     * @param uid         the numeric user ID, which identifies root under any name; empty on systems without user IDs
+     * @param invocation  the command that a user types to run this program
+     * @param in          source of {@code -resume -} and of the answers to questions
+     * @param out         receives the token
+     * @param err         receives everything else
+     * @param terminal    tells whether the file descriptor of that number is a terminal
      */
     record Host(InstantSource clock, SecureRandom random, Sleeper sleeper, Map<String, String> environment, String name,
                 Optional<Path> home, Optional<UserPrincipal> user, OptionalInt uid, String invocation, InputStream in,
                 PrintStream out, PrintStream err, IntPredicate terminal) {
 
-        /** The machine as it is. */
+        /** The real machine: system clock, streams and environment of this process. */
         static Host real() {
             return new Host(InstantSource.system(), new SecureRandom(), duration -> Thread.sleep(duration.toMillis()),
                 System.getenv(), machineName(),
@@ -707,12 +708,12 @@ public final class TokenRequest {
                 new PrintStream(new FileOutputStream(FileDescriptor.err), true, UTF_8), Host::isTerminal);
         }
 
-        /** Whether this is root, who has no token directory of its own but the system's. The number counts, not a name. */
+        /** Whether the user is root (uid 0, whatever the name). HTCondor gives root the system's token directory. */
         boolean isRoot() {
             return uid.equals(OptionalInt.of(PathTrust.ROOT));
         }
 
-        /** Root and this user, as {@link PathTrust} takes them. */
+        /** The user IDs that {@link PathTrust} trusts: root and this user. */
         Set<Integer> trusted() {
             Set<Integer> uids = new HashSet<>();
             uids.add(PathTrust.ROOT);
@@ -720,14 +721,14 @@ public final class TokenRequest {
             return uids;
         }
 
-        /** Bytes that nobody can guess, as lower-case hex. */
+        /** Cryptographically random bytes as lower-case hex. */
         String randomHex(int bytes) {
             byte[] value = new byte[bytes];
             random.nextBytes(value);
             return HexFormat.of().formatHex(value);
         }
 
-        /** A program is not told by what name it was called, but a launcher leaves traces. */
+        /** The JVM does not know the command that started it; JBang's environment variables and the class path reveal it. */
         private static String ownInvocation() {
             String command = System.getProperty("sun.java.command", "").split(" ")[0];
             if (System.getenv("JBANG_LAUNCH_CMD") == null) {
@@ -741,9 +742,9 @@ public final class TokenRequest {
         }
 
         /**
-         * Java tells only whether stdin and stdout both are. Where the kernel shows what a stream is, its device decides;
-         * elsewhere the standard tool is asked. (A process that inherits our streams is best not started: if no pipe can be
-         * had for it, Java closes stdin and stderr; seen with 17.)
+         * System.console() covers only stdin and stdout together. On Linux the device number of /proc/self/fd/N decides;
+         * elsewhere {@code test -t} does. (Linux avoids the child process: if Java 17 cannot create a pipe for a child that
+         * inherits our streams, it closes stdin and stderr.)
          */
         private static boolean isTerminal(int stream) {
             try {
@@ -772,7 +773,7 @@ public final class TokenRequest {
             }
         }
 
-        /** The kernel's word where there is one: Java's own look-up asks the name service, which may take its time. */
+        /** Read from the kernel where possible, because Java's InetAddress.getLocalHost() queries DNS and may block. */
         private static String machineName() {
             try {
                 return Files.readString(Path.of("/proc/sys/kernel/hostname")).strip();
@@ -803,7 +804,7 @@ public final class TokenRequest {
         }
     }
 
-    /** How the program waits. */
+    /** Suspends the calling thread; tests replace it so that they never sleep. */
     interface Sleeper {
         void sleep(Duration duration) throws InterruptedException;
     }
@@ -1016,32 +1017,32 @@ public final class TokenRequest {
         }
     }
 
-    /** What {@code -debug} shows: one line a step, on stderr, in the form of HTCondor's own logs. Never a secret. */
+    /** The {@code -debug} log: one line per step on stderr, in the format of HTCondor's logs. It never contains secrets. */
     static final class DebugLog {
         static final String HOSTNAME = "D_HOSTNAME";
         static final String NETWORK = "D_NETWORK";
         static final String SECURITY = "D_SECURITY";
         static final String COMMAND = "D_COMMAND";
-        /** Shows nothing. */
+        /** Discards everything. */
         static final DebugLog OFF = new DebugLog(category -> false, line -> { }, InstantSource.system());
 
         private static final DateTimeFormatter STAMP =
             DateTimeFormatter.ofPattern("MM/dd/yy HH:mm:ss", Locale.ROOT).withZone(ZoneId.systemDefault());
-        private final Predicate<String> query;
+        private final Predicate<String> isEnabled;
         private final Consumer<String> lines;
         private final InstantSource clock;
 
-        private DebugLog(Predicate<String> query, Consumer<String> lines, InstantSource clock) {
-            this.query = query;
+        private DebugLog(Predicate<String> isEnabled, Consumer<String> lines, InstantSource clock) {
+            this.isEnabled = isEnabled;
             this.lines = lines;
             this.clock = clock;
         }
 
         /**
-         * The trace that the user asked for.
+         * Creates the log for the {@code -debug} option.
          *
-         * @param flags empty for none at all; otherwise the text after {@code -debug:}, which is blank for a plain
-         *              {@code -debug}: then TOOL_DEBUG or DEFAULT_DEBUG say what is shown, else everything is
+         * @param flags empty without {@code -debug}; otherwise the text after {@code -debug:}. If that is blank, TOOL_DEBUG or
+         *              DEFAULT_DEBUG select the categories; without these, all categories are logged
          */
         static DebugLog of(Optional<String> flags, Configuration configuration, Consumer<String> lines,
                 InstantSource clock) {
@@ -1057,82 +1058,85 @@ public final class TokenRequest {
             return new DebugLog(category -> all || categories.contains(category), lines, clock);
         }
 
+        /** Logs one line if the category is enabled. The text is computed only then. */
         void log(String category, Supplier<String> text) {
-            if (query.test(category)) {
+            if (isEnabled.test(category)) {
                 lines.accept(STAMP.format(clock.instant()) + " (" + category + ") " + oneLine(text.get()));
             }
         }
     }
 
     /**
-     * Who can change what lies at a path: its components are looked at one by one, and links are followed, as the kernel
-     * does it. Whoever can write to a directory can change what lies in it; in a sticky one only the owner of the thing and
-     * the directory's owner can. A thing's own mode and owner say who can change the thing itself. (J. Kupsch and B. Miller,
-     * "How to Open a File and Not Get Hacked", 2008; HTCondor's safefile follows it, too.)
+     * Determines whether untrusted users can change a file or redirect the path to it. The components are examined one by
+     * one and symbolic links are followed, as the kernel does it. A user who can write to a directory can replace its
+     * entries; in a sticky directory only the owner of the entry or of the directory can. Mode and owner of a file tell who
+     * can change the file itself. (J. Kupsch and B. Miller, "How to Open a File and Not Get Hacked", 2008; HTCondor's
+     * safefile implements the same rules.)
      *
-     * <p>The owner of the root directory is trusted with root: he can change everything. That is root, but where a
-     * container has no name for root, as with some user namespaces.
+     * <p>The owner of the root directory is trusted like root, because he can change everything. That is another user than
+     * uid 0 in some user namespaces, where a container does not map root.
      *
-     * <p>A link that a stranger put into a directory that others can write is not followed, by the kernel's rule
-     * (protected_symlinks in proc_sys_fs(5)), which holds here in directories that are not sticky, too.
+     * <p>An untrusted user's symbolic link in a directory that others can write to is not followed. That is the kernel's rule
+     * (protected_symlinks in proc_sys_fs(5)), applied here to directories without the sticky bit as well.
      *
-     * @param path  the path without links; its end need not exist. Where a stranger's link is met, it ends there
-     * @param entry what lies there; empty if nothing does
-     * @param way   how somebody who is not trusted can put something else at the path; empty if nobody can
-     * @param thing how somebody who is not trusted can change what lies there, or, of a directory, what lies in it; a sticky
-     *              directory protects that
+     * @param path   the path with links resolved; it need not exist. It ends at a link that is not followed
+     * @param entry  the file at the path; empty if there is none
+     * @param onPath how an untrusted user can put another file at the path; empty if none can
+     * @param atEnd  how an untrusted user can change the file, or the entries of a directory; a sticky directory protects its
+     *               entries
      */
-    record PathTrust(Path path, Optional<Stat> entry, Optional<Weakness> way, Optional<Weakness> thing) {
+    record PathTrust(Path path, Optional<Stat> entry, Optional<Weakness> onPath, Optional<Weakness> atEnd) {
         static final int ROOT = 0;
-        /** As the kernel. path_resolution(7) */
+        /** The kernel's limit. path_resolution(7) */
         private static final int LINKS_MAX = 40;
 
-        /** Whether the system has owners and modes to look at. */
+        /** Whether the file system has Unix owners and modes. */
         static boolean isPossible() {
             return FileSystems.getDefault().supportedFileAttributeViews().contains("unix");
         }
 
         /**
-         * Looks at a path.
+         * Examines a path.
          *
-         * @param path    relative ones begin in the working directory
-         * @param trusted users' numbers, such as {@link Host#trusted}
-         * @param options NOFOLLOW_LINKS for one whose last component is not followed, should it be a link
-         * @throws IOException                   if a part of it cannot be looked at
-         * @throws UnsupportedOperationException where this is not {@link #isPossible}
+         * @param path    absolute, or relative to the working directory
+         * @param trusted user IDs, such as {@link Host#trusted}
+         * @param options NOFOLLOW_LINKS if the last component is not followed when it is a link
+         * @throws IOException                   if a component cannot be examined
+         * @throws UnsupportedOperationException on a system where {@link #isPossible} is false
          */
         static PathTrust of(Path path, Set<Integer> trusted, LinkOption... options) throws IOException {
-            return new Walk(trusted).along(path.toAbsolutePath(), options.length == 0);
+            return new Walk(trusted).examine(path.toAbsolutePath(), options.length == 0);
         }
 
-        /** The first objection: to the way, or to the thing. */
+        /** The first weakness: on the path, or at its end. */
         Optional<Weakness> weakness() {
-            return way.isPresent() ? way : thing;
+            return onPath.isPresent() ? onPath : atEnd;
         }
 
-        /** Whether the path leads to what this user, or root, has open; such a path is the link to that. */
-        boolean isOpenAlready() {
-            return way.isEmpty() && holdsDescriptors(path.resolveSibling(""))
+        /** Whether the path is a link below /proc/PID/fd, that is, a file that this user, or root, has open. */
+        boolean isOpenDescriptor() {
+            return onPath.isEmpty() && isDescriptorDirectory(path.resolveSibling(""))
                 && entry.filter(stat -> stat.type() != Type.LINK).isPresent();
         }
 
-        /** Whether the links in a directory lead to what a process has open, whatever they read. proc_pid_fd(5) */
-        private static boolean holdsDescriptors(Path directory) {
+        /** Whether a directory holds the open files of a process. Its links lead there, whatever they read. proc_pid_fd(5) */
+        private static boolean isDescriptorDirectory(Path directory) {
             return directory.startsWith("/proc") && directory.endsWith("fd")
                 && (directory.getNameCount() == 3 || directory.getNameCount() == 5);
         }
 
+        /** The name of a file's owner, printable. Links are not followed. */
         static String owner(Path path) throws IOException {
             return printable(Files.getOwner(path, LinkOption.NOFOLLOW_LINKS).getName());
         }
 
         /**
-         * A component that a stranger can change. As text it is a clause, such as "/srv can be changed by everybody (mode
+         * A component that an untrusted user can change. Its text is a clause such as "/srv can be changed by everybody (mode
          * 0777)".
          *
          * @param at     a directory, a link or a file
-         * @param owned  whether it is a stranger's own; else others can write to it
-         * @param reason who can change it, and by what right
+         * @param owned  whether an untrusted user owns it; otherwise others can write to it
+         * @param reason who can change it, and why
          */
         record Weakness(Path at, boolean owned, String reason) {
             @Override
@@ -1142,10 +1146,10 @@ public final class TokenRequest {
         }
 
         /**
-         * What lstat says.
+         * The attributes that lstat(2) returns.
          *
-         * @param mode  with the type, as in stat(2)
-         * @param links how many names it has
+         * @param mode  permissions and file type
+         * @param links number of hard links
          * @param key   device and inode
          */
         record Stat(int mode, int uid, long size, int links, Object key) {
@@ -1161,7 +1165,7 @@ public final class TokenRequest {
                 return Type.of(mode);
             }
 
-            /** Whether others than its owner can write to it. An access list counts: it shows in the mode of the group. */
+            /** Whether users other than the owner can write to it. An ACL counts, since its mask shows in the group's mode. */
             boolean isSharedWritable() {
                 return (mode & 0022) != 0 && type() != Type.LINK;
             }
@@ -1170,7 +1174,7 @@ public final class TokenRequest {
                 return (mode & 01000) != 0 && type() == Type.DIRECTORY;
             }
 
-            /** Whether it is the same file. The number of one that was deleted can be that of a new one, of another owner. */
+            /** Whether it is the same file. Owner and mode count, since a new file can have the inode of a deleted one. */
             boolean isSame(Stat other) {
                 return key.equals(other.key) && uid == other.uid && mode == other.mode;
             }
@@ -1205,19 +1209,19 @@ public final class TokenRequest {
             }
         }
 
-        /** One look at one path. */
+        /** The examination of one path. */
         private static final class Walk {
             private final Set<Integer> trusted;
             private Path at = Path.of("/");
             private Stat here = Stat.of(at, LinkOption.NOFOLLOW_LINKS);
-            private Optional<Weakness> way = Optional.empty();
+            private Optional<Weakness> onPath = Optional.empty();
 
             Walk(Set<Integer> trusted) throws IOException {
                 this.trusted = new HashSet<>(trusted);
                 this.trusted.add(here.uid());
             }
 
-            PathTrust along(Path path, boolean followsLast) throws IOException {
+            PathTrust examine(Path path, boolean followsLast) throws IOException {
                 Deque<String> names = new ArrayDeque<>();
                 push(path, names);
                 Stat root = here;
@@ -1236,19 +1240,19 @@ public final class TokenRequest {
                     try {
                         entry = Stat.of(next, LinkOption.NOFOLLOW_LINKS);
                     } catch (NoSuchFileException e) {
-                        note(here.isSharedWritable() ? Optional.of(new Weakness(next, false, "does not exist, and everybody who "
+                        note(here.isSharedWritable() ? Optional.of(new Weakness(next, false, "does not exist, and every user who "
                             + "can write to " + printable(at.toString()) + " can create it")) : Optional.empty());
-                        return new PathTrust(next.resolve(String.join("/", names)), Optional.empty(), way, Optional.empty());
+                        return new PathTrust(next.resolve(String.join("/", names)), Optional.empty(), onPath, Optional.empty());
                     }
                     if (here.isSharedWritable() && !trusted.contains(entry.uid())) {
                         note(Optional.of(new Weakness(next, true, "belongs to " + owner(next)
-                            + ", who can put something else in its place")));
+                            + ", who can replace it")));
                     }
                     if (entry.type() == Type.LINK && (followsLast || !names.isEmpty())) {
-                        if (names.isEmpty() && holdsDescriptors(at)) {
-                            return new PathTrust(next, Optional.of(Stat.of(next)), way, Optional.empty());
+                        if (names.isEmpty() && isDescriptorDirectory(at)) {
+                            return new PathTrust(next, Optional.of(Stat.of(next)), onPath, Optional.empty());
                         } else if (!isFollowed(entry)) {
-                            return new PathTrust(next, Optional.of(entry), way, Optional.empty());
+                            return new PathTrust(next, Optional.of(entry), onPath, Optional.empty());
                         } else if (++links > LINKS_MAX) {
                             throw new FileSystemLoopException(path.toString());
                         }
@@ -1261,7 +1265,7 @@ public final class TokenRequest {
                         here = entry;
                     }
                 }
-                return new PathTrust(at, Optional.of(here), way,
+                return new PathTrust(at, Optional.of(here), onPath,
                     here.type() == Type.LINK ? Optional.empty() : weakness(at, here));
             }
 
@@ -1275,14 +1279,15 @@ public final class TokenRequest {
             }
 
             private void note(Optional<Weakness> weakness) {
-                way = way.isPresent() ? way : weakness;
+                onPath = onPath.isPresent() ? onPath : weakness;
             }
 
+            /** The kernel's protected_symlinks, without regard to the sticky bit. */
             private boolean isFollowed(Stat link) {
                 return !here.isSharedWritable() || trusted.contains(link.uid()) || link.uid() == here.uid();
             }
 
-            /** Who, other than those trusted, can write to a file, or to a directory so that things in it are exchanged. */
+            /** How an untrusted user can write to a file, or replace the entries of a directory. */
             private Optional<Weakness> weakness(Path path, Stat entry) throws IOException {
                 if (!trusted.contains(entry.uid())) {
                     return Optional.of(new Weakness(path, true, "belongs to " + owner(path)));
@@ -1301,58 +1306,74 @@ public final class TokenRequest {
         }
     }
 
-    /** How much is shown of what somebody else says: characters of a text, items of a list. */
-    private static final int SHOWN_CHARACTERS = 500;
-    private static final int SHOWN_ITEMS = 10;
+    /** Longest foreign text in a message, characters, and longest foreign list, items. */
+    private static final int MAX_SHOWN_CHARACTERS = 500;
+    private static final int MAX_SHOWN_ITEMS = 10;
 
     /**
-     * A text of somebody else's as it is shown: up to 500 characters, the rest counted, and without those by which it could
-     * steer the user's terminal. Every text that a server says goes through here where it becomes part of a message.
+     * Makes foreign text safe to show: at most 500 characters, followed by the size of the rest, on one line, without
+     * characters that control a terminal or reorder text. Every text from a server goes through here before it becomes part
+     * of a message.
      */
     static String printable(String text) {
         return oneLine(cut(text));
     }
 
-    /** The text up to 500 characters, and how much more there is. */
+    /** Truncates a text to 500 characters, and appends the size of the rest. It never splits a surrogate pair. */
     static String cut(String text) {
-        int more = text.length() - SHOWN_CHARACTERS;
-        return more <= 0 ? text : text.substring(0, SHOWN_CHARACTERS) + "… and " + (more < 1000 ? more + " B"
+        int end = MAX_SHOWN_CHARACTERS;
+        if (text.length() > end && Character.isSurrogatePair(text.charAt(end - 1), text.charAt(end))) {
+            end--;
+        }
+        int more = text.length() - end;
+        return more <= 0 ? text : text.substring(0, end) + "… and " + (more < 1000 ? more + " B"
             : more < 999_500 ? Math.round(more / 1000.0) + " KB" : Math.round(more / 100_000.0) / 10.0 + " MB") + " more";
     }
 
-    /** The text on one line, however long, without the characters by which it could steer the user's terminal. */
+    /** Replaces by {@code ?} every character that could break the line, control the terminal or change how text is read. */
     static String oneLine(String text) {
         StringBuilder line = new StringBuilder(text.length());
         for (int i = 0; i < text.length(); ) {
             int c = text.codePointAt(i);
             i += Character.charCount(c);
-            line.appendCodePoint(Character.isISOControl(c) || Character.getType(c) == Character.FORMAT
-                || Character.getType(c) == Character.LINE_SEPARATOR ? '?' : c);
+            line.appendCodePoint(isShowable(c) ? c : '?');
         }
         return line.toString();
     }
 
-    /** The first items of a list of somebody else's, as they are shown, and how many more there are. */
+    /**
+     * Whether a character is neither of Unicode's control, format and surrogate characters nor a line or paragraph separator
+     * (Cc, Cf, Cs, Zl, Zp). The only place that decides this.
+     */
+    static boolean isShowable(int codePoint) {
+        return switch (Character.getType(codePoint)) {
+            case Character.CONTROL, Character.FORMAT, Character.SURROGATE, Character.LINE_SEPARATOR,
+                Character.PARAGRAPH_SEPARATOR -> false;
+            default -> true;
+        };
+    }
+
+    /** Makes a foreign list safe to show: its first ten items, and the number of the rest. */
     static List<String> printable(List<String> items) {
-        Stream<String> first = items.stream().limit(SHOWN_ITEMS).map(TokenRequest::printable);
-        int more = items.size() - SHOWN_ITEMS;
+        Stream<String> first = items.stream().limit(MAX_SHOWN_ITEMS).map(TokenRequest::printable);
+        int more = items.size() - MAX_SHOWN_ITEMS;
         return (more <= 0 ? first : Stream.concat(first, Stream.of("… and " + more + " more"))).toList();
     }
 
-    /** Attributes with which a file or directory is created, so that it has its rights from the start; none where unknown. */
-    static FileAttribute<?>[] withRights(String permissions) {
+    /** Attributes that create a file or directory with this mode; none on a file system without POSIX modes. */
+    static FileAttribute<?>[] withMode(String permissions) {
         return FileSystems.getDefault().supportedFileAttributeViews().contains("posix")
             ? new FileAttribute<?>[] {PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString(permissions))}
             : new FileAttribute<?>[0];
     }
 
-    /** What went wrong with a connection, in the words of the system; some versions of Java add which call it was. */
-    static String reasonOfConnection(Throwable e) {
+    /** The system's text for a failed connection, without the call that some Java versions append. */
+    static String connectionError(Throwable e) {
         String words = String.valueOf(e.getMessage());
         return words.endsWith(" (connect failed)") ? words.substring(0, words.length() - 17) : words;
     }
 
-    /** What went wrong with a file, in the words of the system. */
+    /** The system's text (strerror) for a failed file operation. */
     static String reason(IOException e) {
         return e instanceof NoSuchFileException ? "No such file or directory"
             : e instanceof AccessDeniedException ? "Permission denied"
@@ -1363,8 +1384,8 @@ public final class TokenRequest {
             : e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
     }
 
-    /** The words of a system error with its number, as the original says it, where Linux and its kin have one for them. */
-    static String numbered(String words) {
+    /** Appends the errno to the system's text, as condor_token_request does. Unknown texts are returned unchanged. */
+    static String withErrno(String words) {
         int number = switch (words) {
             case "Operation not permitted" -> 1;
             case "No such file or directory" -> 2;
@@ -1380,9 +1401,10 @@ public final class TokenRequest {
         return number == 0 ? words : words + " (errno=" + number + ")";
     }
 
-    /** A word as a shell takes it. */
+    /** Quotes a word for a POSIX shell if it needs quotes. */
     static String quoted(String word) {
-        return word.matches("[A-Za-z0-9_%+=:,./@-]+") ? word : "'" + word.replace("'", "'\\''") + "'";
+        return !word.isEmpty() && word.chars().allMatch(c -> Character.isLetterOrDigit(c) && c < 128
+            || "_%+=:,./@-".indexOf(c) >= 0) ? word : "'" + word.replace("'", "'\\''") + "'";
     }
 
     static byte[] concat(byte[] first, byte[] second) {
@@ -1393,7 +1415,7 @@ public final class TokenRequest {
 
     // ==== 3. Errors: error codes and exit statuses ====
 
-    /** Why the command ended without a token where it was wanted. The codes are promises to scripts: never renamed. */
+    /** Why the command failed, with the exit status and the code in JSON. Scripts rely on both: never rename or reuse them. */
     enum ErrorCode {
         INTERNAL(1, "internal"),
         REFUSED(1, "refused"),
@@ -1414,7 +1436,7 @@ public final class TokenRequest {
         TIMED_OUT(6, "timed_out"),
         DESTINATION_BUSY(6, "destination_busy"),
         NOT_WRITTEN(7, "not_written"),
-        /** By a signal: 128 and its number, so 129 for SIGHUP and 143 for SIGTERM. */
+        /** Interrupted by a signal: 128 plus its number, so 129 for SIGHUP and 143 for SIGTERM. */
         INTERRUPTED(130, "interrupted");
 
         final int exitStatus;
@@ -1425,7 +1447,7 @@ public final class TokenRequest {
             this.code = code;
         }
 
-        /** Whether the same command may succeed later, with nothing changed but the time. */
+        /** Whether the same command may succeed if it is repeated later without any change. */
         boolean isRetryable() {
             return switch (this) {
                 case BUSY, UNREACHABLE, REQUEST_UNKNOWN, REQUEST_EXPIRED, TIMED_OUT, DESTINATION_BUSY, INTERRUPTED -> true;
@@ -1433,34 +1455,34 @@ public final class TokenRequest {
             };
         }
 
-        /** Whether another server of the same pool may do better. */
-        boolean isOfOneServer() {
+        /** Whether the failure concerns one server, so that another collector of the pool may succeed. */
+        boolean isServerSpecific() {
             return this == NOT_FOUND || this == UNREACHABLE || this == NOT_AUTHENTICATED;
         }
 
-        /** Whether a failure of this kind, while waiting, means that the request is no more. */
+        /** Whether the pool no longer has the request if a poll fails with this code. */
         boolean endsRequest() {
             return exitStatus == REQUEST_FAILED.exitStatus || this == REFUSED || this == UNEXPECTED;
         }
     }
 
     /**
-     * The end of the command, in words for the user: one line that says what and where, then details, then what to do.
+     * A failure that ends the command, as text for the user: a message of one line, then details, then a hint.
      */
     static final class CommandException extends Exception {
         private static final long serialVersionUID = 1L;
-        /** Lines that people read; a server can be the cause of many more. */
+        /** Most detail lines that are kept; a server can cause many more. */
         private static final int DETAILS_MAX = 50;
         final ErrorCode reason;
         private final transient List<String> details;
         private final String hint;
 
-        /** @param hint what to do now; blank if there is nothing to say */
+        /** @param hint what the user can do; may be blank */
         CommandException(ErrorCode reason, String message, String hint) {
             this(reason, message, List.of(), hint);
         }
 
-        /** @param details facts, a line each */
+        /** @param details one line each */
         CommandException(ErrorCode reason, String message, List<String> details, String hint) {
             super(message);
             this.reason = reason;
@@ -1470,22 +1492,22 @@ public final class TokenRequest {
             this.hint = hint;
         }
 
-        /** What ought not to happen: in which lines it did is for those who mend it. */
+        /** An unexpected exception. The message contains the line numbers for a bug report. */
         static CommandException bug(Throwable e) {
             String lines = Arrays.stream(e.getStackTrace()).filter(frame -> frame.getClassName().startsWith("tokenrequest."))
                 .limit(5).map(frame -> Integer.toString(frame.getLineNumber())).collect(Collectors.joining(", "));
             return new CommandException(ErrorCode.INTERNAL, "Internal error: " + printable(e.getClass().getSimpleName() + " ("
                 + e.getMessage() + ")") + ", lines " + lines + " of version " + VERSION
-                + ". This is a mistake in the program; please report it.", "");
+                + ". This is a bug. Please report it with this line.", "");
         }
 
-        /** The same with another hint. */
-        CommandException hint(String hint) {
+        /** A copy with another hint. */
+        CommandException withHint(String hint) {
             return new CommandException(reason, getMessage(), details, hint);
         }
 
-        /** The same with more details in front. */
-        CommandException after(List<String> earlier) {
+        /** A copy with these details in front of its own. */
+        CommandException withEarlierDetails(List<String> earlier) {
             return new CommandException(reason, getMessage(), Stream.concat(earlier.stream(), details.stream()).toList(), hint);
         }
 
@@ -1493,8 +1515,8 @@ public final class TokenRequest {
             return details;
         }
 
-        /** The particulars on one line; where there are none, the message. */
-        String why() {
+        /** The details on one line; without details, the message. */
+        String summary() {
             return details.isEmpty() ? getMessage()
                 : details.stream().map(String::strip).collect(Collectors.joining("; ")).replace(":; ", ": ");
         }
@@ -1506,32 +1528,33 @@ public final class TokenRequest {
 
     // ==== 4. Values: the types that sections exchange ====
 
-    /** What the command line asks for. */
+    /** The action that the command line selects. */
     sealed interface Action {
-        /** Print this on stdout: the help, the version, the completion. */
+        /** Print a text on stdout: help, version or shell completion. */
         record Show(String text) implements Action { }
 
         /**
-         * Print what is configured.
+         * Print configuration parameters.
          *
-         * @param names none for all that is used
+         * @param names empty for all parameters that this program uses
          */
         record Configured(List<String> names, boolean json) implements Action { }
 
+        /** Request a token, or resume a request. */
         record Request(Options options) implements Action { }
     }
 
     /**
-     * What the user asked for.
+     * The parsed command line.
      *
-     * @param resume      the file of the request to go on with, "-" for stdin; then order and wanted say nothing
-     * @param state       the directory in which the request is saved while it waits; empty for the usual places
+     * @param resume      file of the request to resume, "-" for stdin; if present, {@code spec} and {@code query} are unused
+     * @param state       directory for the saved request; empty for the default directories
      * @param json        whether stdout carries JSON Lines
-     * @param approvalUrl the address of a page to approve on, with {@code {request_id}} in it
-     * @param strict      whether a token that is not what was asked for is a failure
-     * @param verify      whether to try the token at once
-     * @param repeated    the words of the command line that belong to the resumption of its request, too
-     * @param debug       empty for no trace, else the flags after {@code -debug:}, perhaps blank
+     * @param approvalUrl URL of an approval page, with the placeholder {@code {request_id}}
+     * @param strict      whether a token that differs from the request is an error
+     * @param verify      whether to authenticate once with the new token
+     * @param repeated    the arguments that the printed resume command repeats
+     * @param debug       empty without {@code -debug}; otherwise the text after {@code -debug:}, possibly blank
      */
     record Options(TokenSpec spec, DaemonQuery query, TrustOptions trustOptions, Optional<String> resume,
                    Optional<String> state, Output output,
@@ -1540,30 +1563,31 @@ public final class TokenRequest {
                    List<String> repeated, Optional<String> debug) { }
 
     /**
-     * The token wanted.
+     * The claims that a request asks for.
      *
-     * @param identity        as typed, or, once the request is made, in full; empty for the default
-     * @param authorizations  levels that limit the token; none for no limit
-     * @param lifetimeSeconds positive; empty for no limit of ours
+     * @param identity        as typed; once the request is sent, with its domain; empty for the default
+     * @param authorizations  authorization levels that limit the token; empty for no limit
+     * @param lifetimeSeconds positive; empty for no limit in the request
      */
     record TokenSpec(Optional<String> identity, List<String> authorizations, OptionalInt lifetimeSeconds) {
+        /** A copy with the identity including its domain. */
         TokenSpec as(String fullIdentity) {
             return new TokenSpec(Optional.of(fullIdentity), authorizations, lifetimeSeconds);
         }
     }
 
     /**
-     * Where a server's name or address comes from, by the word that JSON has for it. Who gets a credential, and what a
-     * server without a certificate may do, depends on whose word it is.
+     * The source of a server's name or address, and its word in JSON. It decides whether a credential may be sent there, and
+     * what a server without a certificate may do.
      */
     enum NameSource {
         COMMAND_LINE("command line"),
         CONFIGURATION("configuration"),
-        /** A file in which a daemon of this machine wrote down its address; the configuration says where it is. */
+        /** An address file of a daemon on this machine; the configuration names the file. */
         ADDRESS_FILE("configuration"),
-        /** An ad, which everybody can have sent who may advertise one daemon in the pool. */
+        /** An ad from the collector. Anyone who may advertise a daemon in the pool can have sent it. */
         COLLECTOR("collector"),
-        /** A saved request that others can have written. */
+        /** A saved request that other users could have written. */
         OTHERS_FILE("file");
 
         final String word;
@@ -1576,40 +1600,41 @@ public final class TokenRequest {
             return Arrays.stream(values()).filter(one -> one.word.equals(word)).findFirst();
         }
 
-        /** Whether the user stands for it, or who configures this machine: only then a credential may go there. */
+        /** Whether the user or the machine's administrator chose it. Credentials are sent only then. */
         boolean isTrusted() {
             return this == COMMAND_LINE || this == CONFIGURATION || this == ADDRESS_FILE;
         }
 
-        /** Whether a person wrote it, so that each part of it is meant. */
+        /** Whether a person wrote it, so that each part is intentional. */
         boolean isTyped() {
             return this == COMMAND_LINE || this == CONFIGURATION;
         }
     }
 
     /**
-     * The server that the user means, which is more than an address.
+     * The identity that a server must have, beyond its address.
      *
-     * @param name      that its certificate must carry; empty if only an address is known
-     * @param from      whose word the name is; without a name, whose word the address is
-     * @param elsewhere whether a person gave it a name that is not this machine's, so that an address of this machine is
-     *                  only the near end of a way to it, as of {@code ssh -L}
+     * @param name      host name that its certificate must carry; empty if only an address is known
+     * @param from      source of the name; without a name, source of the address
+     * @param elsewhere whether a person gave a name other than this machine's, so that an address of this machine is only
+     *                  the local end of a tunnel, as with {@code ssh -L}
      */
     record ExpectedServer(Optional<String> name, NameSource from, boolean elsewhere) {
         ExpectedServer(Optional<String> name, NameSource from) {
             this(name, from, false);
         }
 
+        /** A copy with another source. */
         ExpectedServer from(NameSource other) {
             return new ExpectedServer(name, other, elsewhere);
         }
 
-        /** The same in a pool that is, or is not, elsewhere. */
+        /** A copy that is elsewhere if its pool is. */
         ExpectedServer in(ExpectedServer pool) {
             return new ExpectedServer(name, from, elsewhere || pool.elsewhere);
         }
 
-        /** As JSON. */
+        /** The JSON fields. */
         Map<String, Object> fields() {
             Map<String, Object> fields = new LinkedHashMap<>();
             fields.put("certificate_name", name.orElse(null));
@@ -1618,16 +1643,16 @@ public final class TokenRequest {
         }
     }
 
-    /** The daemon wanted, as typed; or, once it is found, by its own name and with its pool as typed or configured. */
+    /** The daemon to find, as typed; once found, with its own name and its pool as typed or configured. */
     record DaemonQuery(DaemonType type, Optional<String> name, Optional<String> pool) { }
 
-    /** Kinds of daemon, by the names that the original's {@code -type} takes. condor_utils/daemon_types.cpp */
+    /** Daemon types, by the names that condor_token_request's {@code -type} accepts. condor_utils/daemon_types.cpp */
     enum DaemonType {
         ANY, MASTER, SCHEDD, STARTD, COLLECTOR, NEGOTIATOR, KBDD, DAGMAN, VIEW_COLLECTOR, CLUSTER_SERVER, SHADOW,
         STARTER, CREDD, GRIDMANAGER, PLACEMENTD, LEASE_MANAGER, HAD, GENERIC;
 
-        /** Those that can be asked for a token. */
-        static final String ASKABLE = Stream.of(COLLECTOR, SCHEDD, STARTD, MASTER, NEGOTIATOR, CREDD, PLACEMENTD, HAD,
+        /** The types that issue tokens, comma-separated. */
+        static final String TOKEN_ISSUERS = Stream.of(COLLECTOR, SCHEDD, STARTD, MASTER, NEGOTIATOR, CREDD, PLACEMENTD, HAD,
             VIEW_COLLECTOR, ANY).map(DaemonType::word).collect(Collectors.joining(", "));
 
         static Optional<DaemonType> named(String word) {
@@ -1640,45 +1665,47 @@ public final class TokenRequest {
     }
 
     /**
-     * How to wait.
+     * How to wait for approval.
      *
-     * @param timeout  how long in all; zero for nothing beyond the first answer
-     * @param interval between two polls; empty for the usual one, which grows
-     * @param nowait   not to wait, but leave the request to a later resumption
-     * @param resubmit to make the request again if the pool has forgotten it
+     * @param timeout  maximum wait; zero to stop after the first reply
+     * @param interval between two polls; empty for the default, which grows
+     * @param nowait   whether to exit after the request, so that it can be resumed later
+     * @param resubmit whether to submit the request again if the pool lost it
      */
     record WaitOptions(Duration timeout, Optional<Duration> interval, boolean nowait, boolean resubmit) { }
 
-    /** How much is told beside the token. */
+    /** Amount of output on stderr. */
     enum Verbosity { QUIET, NORMAL, VERBOSE }
 
-    /** Where the token is to go, as the user said it. */
+    /** The token's destination as typed. */
     sealed interface Output {
+        /** The program's stdout. */
         record Stdout() implements Output { }
 
-        /** A file of this name in the token directory. */
+        /** A file in the token directory ({@code -token NAME}). */
         record Token(String name, FilePermissions permissions) implements Output { }
 
-        /** A file anywhere. */
+        /** A file by its path ({@code -file PATH}). */
         record File(String path, FilePermissions permissions) implements Output { }
     }
 
     /**
-     * Whose a file is to be.
+     * Owner, group and mode of the token file.
      *
-     * @param owner empty to leave it to the user who runs this
-     * @param mode  of nine characters, such as {@code rw-r-----}
+     * @param owner empty for the user who runs the program
+     * @param mode  nine characters, such as {@code rw-r-----}
      */
     record FilePermissions(Optional<String> owner, Optional<String> group, String mode) {
+        /** The default: this user, mode 0600. */
         static final FilePermissions OWN = new FilePermissions(Optional.empty(), Optional.empty(), "rw-------");
 
-        /** Whether a file has these rights from the start. (A record's equals takes long to set up.) */
-        boolean areUsual() {
+        /** Whether these are the default permissions. (A record's equals() would slow down the start.) */
+        boolean isDefault() {
             return owner.isEmpty() && group.isEmpty() && mode.equals(OWN.mode());
         }
     }
 
-    /** A text that is shown to nobody by accident. */
+    /** A string whose toString() is redacted. */
     static final class Secret {
         private final String text;
 
@@ -1686,7 +1713,7 @@ public final class TokenRequest {
             this.text = text;
         }
 
-        /** The text itself, for where it is sent or stored, and nowhere else. */
+        /** The secret itself. Call this only where it is sent or stored. */
         String reveal() {
             return text;
         }
@@ -1698,15 +1725,15 @@ public final class TokenRequest {
     }
 
     /**
-     * The form of a token, a JSON web token (RFC 7519), as far as it takes to write it somewhere. It needs nothing of what
-     * reads tokens: whatever that lacks, a token that has come can be written.
+     * Checks the syntax of a token, a JSON Web Token (RFC 7519), before it is written. It uses no library, so that a received
+     * token can be written even if a library cannot be loaded.
      */
     static final class Jwt {
         private static final int MAX_CHARACTERS = 64 * 1024;
 
         private Jwt() { }
 
-        /** Whether the text is three parts in base64url, of which the first two are JSON objects. */
+        /** Whether the text is three base64url parts separated by dots, the first two of them JSON objects. */
         static boolean hasForm(String text) {
             if (text.length() > MAX_CHARACTERS) {
                 return false;
@@ -1737,22 +1764,21 @@ public final class TokenRequest {
     }
 
     /**
-     * The right to fetch a token once it is approved. Whoever knows both parts can fetch it, so the client ID is
-     * secret.
+     * The two IDs that fetch a token after approval. Anyone who knows both can fetch it, so the client ID is secret.
      *
-     * @param requestId seven digits, leading zeros included, as the pool sent them
+     * @param requestId seven digits with leading zeros, as sent by the pool
      */
     record RequestHandle(String requestId, Secret clientId) {
         private static final Pattern REQUEST_ID = Pattern.compile("[A-Za-z0-9]{1,32}");
 
-        /** Whether a text can be a request ID: it is shown, and becomes part of a file's name. */
+        /** Whether a text can be a request ID, which is shown and becomes part of a file name. */
         static boolean isRequestId(String text) {
             return REQUEST_ID.matcher(text).matches();
         }
     }
 
     /**
-     * Whether the session key came through the authentication (bound) or through an ECDH exchange beside it (unbound).
+     * Whether the session key was derived in the authentication (bound) or in a separate ECDH exchange (unbound).
      */
     enum ChannelBinding {
         BOUND, UNBOUND;
@@ -1763,43 +1789,43 @@ public final class TokenRequest {
     }
 
     /**
-     * How we are known to the server.
+     * The result of an authentication.
      *
-     * @param method        the name that administrators know
-     * @param user          who the server thinks we are
-     * @param serverVersion as it announces itself
-     * @param trustDomain   as it announces it
-     * @param insteadOf     methods that would have protected the session, and were tried before without success
+     * @param method        HTCondor's name of the method
+     * @param binding       whether the session key is bound to the authentication
+     * @param user          identity that the server assigned to us
+     * @param serverVersion as announced by the server
+     * @param trustDomain   as announced by the server
+     * @param failedMethods methods that would have protected the session, but failed before
      */
-    record AuthResult(String method, ChannelBinding kind, String user, String serverVersion, Optional<String> trustDomain,
-                 List<String> insteadOf) {
-        AuthResult insteadOf(List<String> others) {
-            return new AuthResult(method, kind, user, serverVersion, trustDomain, List.copyOf(others));
+    record AuthResult(String method, ChannelBinding binding, String user, String serverVersion, Optional<String> trustDomain,
+                 List<String> failedMethods) {
+        AuthResult withFailedMethods(List<String> others) {
+            return new AuthResult(method, binding, user, serverVersion, trustDomain, List.copyOf(others));
         }
 
         Assurance assurance() {
-            return kind == ChannelBinding.BOUND ? Assurance.SESSION
+            return binding == ChannelBinding.BOUND ? Assurance.SESSION
                 : AuthMethod.named(method).filter(AuthMethod::provesServer).isPresent() ? Assurance.SERVER
                 : Assurance.NONE;
         }
     }
 
     /**
-     * What a login says about the other side, from less to more: nothing; that the server knows our key or has the
-     * certificate; and that nobody in between reads the session. A wait never goes on with less than it began with.
+     * What an authentication proves about the server, in ascending order: nothing; the server knows our key or owns the
+     * certificate; and no man in the middle can read the session. A wait never continues with less than it began with.
      */
     enum Assurance { NONE, SERVER, SESSION }
 
     /**
-     * A request that waits for an administrator: all that is needed to go on waiting for it, elsewhere and later.
+     * A request that waits for approval: all that is needed to resume it, also on another machine.
      *
-     * @param query  the daemon that has it; a collector has no name but its pool's
+     * @param query   the daemon that has it; for a collector the pool, without a name
      * @param address of that daemon, a sinful string
-     * @param server  that is expected there
+     * @param server  expected at that address
      */
     record PendingRequest(RequestHandle handle, DaemonQuery query, String address, ExpectedServer server, TokenSpec spec,
-                          AuthResult auth,
-                   Instant deadline) {
+                          AuthResult auth, Instant deadline) {
 
         /** As JSON, in the order of the documentation. */
         Map<String, Object> fields() {
@@ -1819,7 +1845,7 @@ public final class TokenRequest {
             fields.put("lifetime", spec.lifetimeSeconds().isPresent() ? spec.lifetimeSeconds().getAsInt() : null);
             fields.put("method", auth.method());
             fields.put("encryption", "AES");
-            fields.put("session", auth.kind().word());
+            fields.put("session", auth.binding().word());
             fields.put("server_version", auth.serverVersion());
             fields.put("trust_domain", auth.trustDomain().orElse(null));
             fields.put("deadline", Json.time(deadline));
@@ -1857,7 +1883,7 @@ public final class TokenRequest {
                 fields.time("deadline"));
         }
 
-        /** The same, as somebody's word. */
+        /** A copy whose server's name has another source. */
         PendingRequest from(NameSource origin) {
             return new PendingRequest(handle, query, address, server.from(origin), spec, auth, deadline);
         }
@@ -1868,41 +1894,41 @@ public final class TokenRequest {
     }
 
     /**
-     * A request as it was kept.
+     * A request that was read from a file.
      *
-     * @param line  the JSON that it was read from
-     * @param doubt why others can have written it; empty if they cannot
+     * @param line            the JSON line that it was read from
+     * @param untrustedReason why other users could have written it; empty if they could not
      */
-    record SavedRequest(PendingRequest pending, String line, Optional<String> doubt) { }
+    record SavedRequest(PendingRequest pending, String line, Optional<String> untrustedReason) { }
 
-    /** What the pool says. */
+    /** The pool's reply to a request or a poll. */
     sealed interface TokenReply {
-        /** Wait for an administrator. */
+        /** The request waits for approval. */
         record Enqueued(RequestHandle handle) implements TokenReply { }
 
-        /** Here it is, over the session of this login. The pool has forgotten it by now. */
+        /** The token, received in the session of this authentication. The pool does not send it again. */
         record Issued(Secret token, AuthResult auth) implements TokenReply { }
 
-        /** Not approved yet. */
+        /** The request is not approved yet. */
         record Pending() implements TokenReply { }
 
-        /** Asked too often. */
+        /** The pool limits the rate of requests. */
         record RateLimited() implements TokenReply { }
 
-        /** The pool does not know the request, or says so because it is asked too often (the two look alike). */
+        /** The pool does not know the request, or limits the rate of polls (the two replies look alike). */
         record Unknown(String words) implements TokenReply { }
     }
 
     /**
-     * What became of an order.
+     * The result of a submitted request.
      *
-     * @param spec   with the identity in full, as it was sent
-     * @param address of the daemon, by which it was reached: a sinful string
-     * @param answer  {@link TokenReply.Enqueued} or {@link TokenReply.Issued}
+     * @param spec    as sent, its identity with the domain
+     * @param address of the daemon that replied, a sinful string
+     * @param reply   {@link TokenReply.Enqueued} or {@link TokenReply.Issued}
      */
-    record SubmitResult(TokenSpec spec, AuthResult auth, String address, TokenReply answer) { }
+    record SubmitResult(TokenSpec spec, AuthResult auth, String address, TokenReply reply) { }
 
-    /** The connection broke after a command was sent: the answer, and whatever it held, did not reach us. */
+    /** The connection broke after a command was sent, so the reply, possibly with a token, is lost. */
     static final class ResponseLostException extends IOException {
         private static final long serialVersionUID = 1L;
 
@@ -1913,44 +1939,49 @@ public final class TokenRequest {
 
     /** A daemon that issues tokens. */
     interface TokenService {
-        /** Asks for a token. */
+        /** Submits a request. */
         SubmitResult start(TokenSpec spec) throws CommandException;
 
         /**
-         * Asks whether it is approved: any answer but {@link TokenReply.Enqueued}.
+         * Asks whether the request is approved. The reply is never {@link TokenReply.Enqueued}.
          *
-         * @throws IOException if the pool could not be asked; the request stands as it was, unless it is ResponseLostException
-         * @throws CommandException     if there is no point in asking again
+         * @throws IOException      if the poll failed; the request is unchanged, except after a ResponseLostException
+         * @throws CommandException if another poll is pointless
          */
         TokenReply poll(RequestHandle handle) throws IOException, CommandException;
 
         /**
-         * Logs in with a token and with nothing else.
+         * Authenticates with a token and with no other method.
          *
          * @throws CommandException TOKEN_REJECTED, UNREACHABLE
          */
         AuthResult verify(Secret token) throws CommandException;
     }
 
-    /** What was found out about a token after it was delivered: where it is not what was asked for, and its signature. */
+    /**
+     * The inspection of a delivered token.
+     *
+     * @param verified whether the signature was verified
+     * @param warnings how the token differs from the request
+     */
     record TokenInspection(boolean verified, List<String> warnings) { }
 
     /**
-     * What the command line says of the server's certificate.
+     * The command line's trust in server certificates.
      *
-     * @param caFile       the CAs that may vouch for it, in place of the configured ones and the system's
-     * @param fingerprints if there are any, its chain must hold one of these, and nothing else is trusted
+     * @param caFile       file of the trusted CAs, instead of the configured ones and the system's
+     * @param fingerprints if not empty, the certificate chain must contain one of these; nothing else is trusted
      */
     record TrustOptions(Optional<String> caFile, Set<String> fingerprints) {
-        /** The option that says so; empty if none does. */
+        /** The option that sets it; empty if none does. */
         Optional<String> option() {
             return !fingerprints.isEmpty() ? Optional.of("-fingerprint") : caFile.map(file -> "-cafile");
         }
     }
 
-    /** How rooms tell the user something, and ask, without knowing how that is done. */
+    /** Messages and questions to the user, for sections that do not know the console. */
     interface UserInterface {
-        /** Something that can be done without. */
+        /** Shows an informational message, which {@code -quiet} suppresses. */
         void notice(String line);
 
         void warn(String text);
@@ -1959,10 +1990,10 @@ public final class TokenRequest {
         Optional<Boolean> confirm(List<String> question);
 
         /**
-         * A credential goes out, or is used to log in.
+         * Reports that a credential is sent or used to authenticate.
          *
          * @param kind  such as "bearer token"
-         * @param words which one, and for whom
+         * @param words which credential, and for which server
          */
         void credential(String kind, String words);
     }
@@ -1980,7 +2011,7 @@ public final class TokenRequest {
         /** How long a daemon may take to call back, and how long to answer a poll. */
         static final Duration EXCHANGE = Duration.ofSeconds(20);
         private static final Duration ANSWER = Duration.ofSeconds(60);
-        private static final Duration GLANCE = Duration.ofSeconds(1);
+        private static final Duration CLOCK_CHECK_INTERVAL = Duration.ofSeconds(1);
         private static final Duration SMALLEST_SHARE = Duration.ofMillis(250);
         private final InstantSource clock;
         private final Instant start;
@@ -2048,7 +2079,7 @@ public final class TokenRequest {
         }
 
         /** The moment itself. */
-        Instant moment() {
+        Instant expiry() {
             return clock.instant().plus(left());
         }
 
@@ -2082,7 +2113,7 @@ public final class TokenRequest {
          * @throws IOException            what the call throws
          */
         <T> T await(String what, Blocking<T> call) throws IOException {
-            return await(what, call, moment(), clock);
+            return await(what, call, expiry(), clock);
         }
 
         /**
@@ -2096,7 +2127,7 @@ public final class TokenRequest {
         <T> T question(Blocking<T> call, String remedy) throws IOException, CommandException {
             Instant asked = clock.instant();
             try {
-                return await("the question", call, end.orElse(moment()), clock);
+                return await("the question", call, end.orElse(expiry()), clock);
             } catch (InterruptedIOException e) {
                 throw new CommandException(ErrorCode.NOT_AUTHENTICATED, "ERROR: nobody answered the question within "
                     + (end.isPresent() ? "the " + timeout.toSeconds() + " seconds of -timeout."
@@ -2115,9 +2146,9 @@ public final class TokenRequest {
             long millis = Duration.between(clock.instant(), end).toMillis();
             while (millis > 0 && clock.instant().isBefore(end)) {
                 try {
-                    return task.get(Math.min(millis, GLANCE.toMillis()), TimeUnit.MILLISECONDS);
+                    return task.get(Math.min(millis, CLOCK_CHECK_INTERVAL.toMillis()), TimeUnit.MILLISECONDS);
                 } catch (TimeoutException e) {
-                    millis -= GLANCE.toMillis();
+                    millis -= CLOCK_CHECK_INTERVAL.toMillis();
                 } catch (InterruptedException e) {
                     Thread.currentThread().interrupt();
                     break;
@@ -2251,14 +2282,14 @@ public final class TokenRequest {
             if (isRegular && stat.size() > maxBytes) {
                 throw tooLong(file, maxBytes);
             }
-            if (trust.isOpenAlready()) {
+            if (trust.isOpenDescriptor()) {
                 Input input = isStdin(trust) ? stdin(maxBytes) : Input.given(deadline.await("reading " + file,
                     () -> bytes(trust, maxBytes)));
                 streams.put(file, input);
                 return input;
             }
             checkOwner(file, trust, stat, origin, content);
-            Input input = new Input(isRegular && trust.way().isEmpty() ? bytes(trust, maxBytes)
+            Input input = new Input(isRegular && trust.onPath().isEmpty() ? bytes(trust, maxBytes)
                 : deadline.await("reading " + file, () -> bytes(trust, maxBytes)), trust.weakness(), isOurs(stat));
             if (!isRegular) {
                 streams.put(file, input);
@@ -2296,7 +2327,7 @@ public final class TokenRequest {
                 return PathTrust.of(file, host.trusted(), LinkOption.NOFOLLOW_LINKS);
             }
             PathTrust trust = PathTrust.of(file, host.trusted());
-            if (content != FilePurpose.LISTED || trust.thing().isEmpty()) {
+            if (content != FilePurpose.LISTED || trust.atEnd().isEmpty()) {
                 return trust;
             }
             // Where everybody can make a directory, its owner is just anybody.
@@ -2330,7 +2361,7 @@ public final class TokenRequest {
 
         private void checkOwner(Path file, PathTrust trust, PathTrust.Stat stat, FileOrigin origin, FilePurpose content)
                 throws IOException {
-            Optional<PathTrust.Weakness> thing = trust.thing().filter(weakness -> weakness.owned()
+            Optional<PathTrust.Weakness> thing = trust.atEnd().filter(weakness -> weakness.owned()
                 || stat.type() != PathTrust.Type.CHARACTERS); // everybody can write to /dev/null
             if (content == FilePurpose.SETTINGS) {
                 return;
@@ -2348,8 +2379,8 @@ public final class TokenRequest {
                     + (content == FilePurpose.LISTED ? "" : ": copy it if you trust it"));
             } else {
                 // Of a usual place, and of a directory's owner's, the way is not the user's to mend.
-                warn(file, origin == FileOrigin.DEFAULT || content == FilePurpose.LISTED || trust.way().isEmpty() ? thing
-                    : trust.way(), origin, content);
+                warn(file, origin == FileOrigin.DEFAULT || content == FilePurpose.LISTED || trust.onPath().isEmpty() ? thing
+                    : trust.onPath(), origin, content);
             }
         }
 
@@ -2371,11 +2402,11 @@ public final class TokenRequest {
         }
 
         private static byte[] bytes(PathTrust trust, int maxBytes) throws IOException {
-            OpenOption[] options = trust.isOpenAlready() ? new OpenOption[0] : new OpenOption[] {LinkOption.NOFOLLOW_LINKS};
+            OpenOption[] options = trust.isOpenDescriptor() ? new OpenOption[0] : new OpenOption[] {LinkOption.NOFOLLOW_LINKS};
             PathTrust.Stat looked = trust.entry().orElseThrow();
-            int before = trust.way().isEmpty() ? 0 : openings(looked);
+            int before = trust.onPath().isEmpty() ? 0 : openings(looked);
             try (InputStream in = Files.newInputStream(trust.path(), options)) {
-                if (trust.way().isPresent() && openings(looked) <= before) {
+                if (trust.onPath().isPresent() && openings(looked) <= before) {
                     throw new RefusedFileException(trust.path(), "was replaced while it was being opened");
                 }
                 return bounded(in, trust.path(), maxBytes);
@@ -2902,7 +2933,7 @@ public final class TokenRequest {
                     case FINGERPRINT -> fingerprints.add(fingerprint(value));
                     case CONFIG -> Stream.of(value).filter(name -> !name.isEmpty()).forEach(configured::add);
                     case TYPE -> type = DaemonType.named(value).orElseThrow(() -> new CommandException(ErrorCode.USAGE,
-                        "ERROR: unrecognized daemon type: " + printable(value), "It takes " + DaemonType.ASKABLE + "."));
+                        "ERROR: unrecognized daemon type: " + printable(value), "It takes " + DaemonType.TOKEN_ISSUERS + "."));
                     case TOKEN -> output = permissions -> value.isEmpty() ? new Output.Stdout()
                         : new Output.Token(value, permissions);
                     case FILE -> output = permissions -> value.isEmpty() ? new Output.Stdout()
@@ -3109,7 +3140,7 @@ public final class TokenRequest {
                     : flag == Option.TYPE ? DaemonType.class : String.class;
                 spec.addOption(OptionSpec.builder(flag.fullName()).paramLabel(flag.value).description(flag.description)
                     .arity(flag == Option.CONFIG ? "1" : flag.arity()).type(type)
-                    .completionCandidates(type == DaemonType.class ? List.of(DaemonType.ASKABLE.split(", "))
+                    .completionCandidates(type == DaemonType.class ? List.of(DaemonType.TOKEN_ISSUERS.split(", "))
                         : null).build());
             }
             spec.parser().separator(" ");
@@ -5546,13 +5577,13 @@ public final class TokenRequest {
         }
 
         /** The better one first. */
-        Comparator<InetAddress> spec() {
+        Comparator<InetAddress> byFamily() {
             return Comparator.comparing(address -> address instanceof Inet6Address == ipv4First);
         }
 
         /** The addresses of a name, of which the name service may know better. */
         Comparator<InetAddress> orderOfNames() {
-            return asNamed ? Comparator.comparingInt(unused -> 0) : spec();
+            return asNamed ? Comparator.comparingInt(unused -> 0) : byFamily();
         }
     }
 
@@ -5874,7 +5905,7 @@ public final class TokenRequest {
             if (!sinful.isComplete()) {
                 throw unreadable(text, source);
             }
-            return target(privately(sinful).orElse(sinful), server.orElseGet(() -> named(sinful, bare, origin)), origin,
+            return target(privateAddress(sinful).orElse(sinful), server.orElseGet(() -> named(sinful, bare, origin)), origin,
                 text, source);
         }
 
@@ -5902,7 +5933,7 @@ public final class TokenRequest {
         }
 
         /** The address within our private network, if it is the daemon's, too. */
-        private Optional<Sinful> privately(Sinful sinful) {
+        private Optional<Sinful> privateAddress(Sinful sinful) {
             if (sinful.parameter("PrivNet").isEmpty()
                     || !sinful.parameter("PrivNet").equals(configuration.text("PRIVATE_NETWORK_NAME"))) {
                 return Optional.empty();
@@ -5932,7 +5963,7 @@ public final class TokenRequest {
             List<InetSocketAddress> all = !listed.isEmpty() ? listed : lookUp(sinful, source);
             List<InetSocketAddress> usable = all.stream().filter(address -> familyPreference.includes(address.getAddress()))
                 .sorted(Comparator.comparing(InetSocketAddress::getAddress,
-                    listed.isEmpty() ? familyPreference.orderOfNames() : familyPreference.spec())).toList();
+                    listed.isEmpty() ? familyPreference.orderOfNames() : familyPreference.byFamily())).toList();
             if (usable.isEmpty()) {
                 throw new CommandException(ErrorCode.UNREACHABLE, "ERROR: " + printable(text) + " (" + source + ") has only IPv"
                     + (familyPreference.ipv4() ? 6 : 4) + " addresses.", "ENABLE_IPV" + (familyPreference.ipv4() ? 6 : 4)
@@ -6444,7 +6475,7 @@ public final class TokenRequest {
         static Connection open(List<InetSocketAddress> addresses, InstantSource clock, Deadline deadline) throws IOException {
             Socket socket = addresses.size() == 1 ? open(addresses.get(0), deadline.within(Deadline.CONNECTION), clock)
                 : new HappyEyeballs(addresses, clock, deadline).run();
-            return accepted(socket, clock, deadline.moment());
+            return accepted(socket, clock, deadline.expiry());
         }
 
         private static Socket open(InetSocketAddress address, Instant end, InstantSource clock) throws IOException {
@@ -6622,7 +6653,7 @@ public final class TokenRequest {
                 Connection.connect(socket, address, millis);
                 return new Arrival(socket, Optional.empty());
             } catch (IOException | RuntimeException | Error e) {
-                return new Arrival(socket, Optional.of(reasonOfConnection(e))); // nobody else would hear of it
+                return new Arrival(socket, Optional.of(connectionError(e))); // nobody else would hear of it
             }
         }
     }
@@ -7104,12 +7135,12 @@ public final class TokenRequest {
             if (!alias.matches("[A-Za-z0-9._:-]+")) {
                 throw new IOException("'" + printable(alias) + "' is no host's name");
             }
-            Files.createDirectories(file.toAbsolutePath().getParent(), withRights("rwxr-xr-x"));
+            Files.createDirectories(file.toAbsolutePath().getParent(), withMode("rwxr-xr-x"));
             String before = text();
             String line = (before.isEmpty() || before.endsWith("\n") ? "" : "\n") + (accepted ? "" : "!") + alias + " "
                 + METHOD + " " + encoded(certificate) + "\n";
             try (FileChannel channel = FileChannel.open(files.place(file), Set.of(StandardOpenOption.CREATE,
-                    StandardOpenOption.APPEND, LinkOption.NOFOLLOW_LINKS), withRights("rw-r--r--"))) {
+                    StandardOpenOption.APPEND, LinkOption.NOFOLLOW_LINKS), withMode("rw-r--r--"))) {
                 channel.write(ByteBuffer.wrap(line.getBytes(ISO_8859_1)));
                 channel.force(true);
             }
@@ -8077,7 +8108,7 @@ public final class TokenRequest {
                 }
             } catch (IOException e) {
                 ui.warn("the answer is not remembered: cannot write " + knownHosts.file() + ": "
-                    + numbered(reason(e)));
+                    + withErrno(reason(e)));
             } catch (CertificateException e) {
                 throw new AssertionError("a certificate that was read cannot be written", e);
             }
@@ -8535,7 +8566,7 @@ public final class TokenRequest {
             if (over) {
                 throw new IOException("the program is ending");
             }
-            Files.createDirectory(path, withRights("rwx------"));
+            Files.createDirectory(path, withMode("rwx------"));
             number = Optional.ofNullable(look().fileKey());
             // Through the dot, nothing but a directory can be opened: no pipe that keeps us waiting.
             opened = parent.isPresent() ? Optional.of(parent.get().newDirectoryStream(
@@ -10133,8 +10164,8 @@ public final class TokenRequest {
                     : String.join(" and ", failed) + " did not succeed") + ", so " + before.auth().method()
                     + " is used: an active attacker between this machine and the pool can read the session.");
             }
-            return failed.isEmpty() ? channel : new SecureChannel(channel.stream(), before.as(before.auth().insteadOf(failed)),
-                channel.connection());
+            return failed.isEmpty() ? channel : new SecureChannel(channel.stream(),
+                before.as(before.auth().withFailedMethods(failed)), channel.connection());
         }
 
         /** In the original's words, whose stack has the last method first, and then in ours. */
@@ -10573,7 +10604,7 @@ public final class TokenRequest {
                 Optional<Connection> connection = deadline.share(contacts.size() - i,
                     () -> through(contact, complaints, refusals));
                 if (connection.isPresent()) {
-                    return connection.get().until(deadline.moment());
+                    return connection.get().until(deadline.expiry());
                 }
             }
             if (!refusals.isEmpty()) {
@@ -10606,7 +10637,7 @@ public final class TokenRequest {
                     throw failure;
                 }
                 complaints.add("its broker " + printable(contact) + ": " + (failure.reason == ErrorCode.REFUSED
-                    ? failure.getMessage().replaceFirst("^Failed to request a new token: ", "") : failure.why()));
+                    ? failure.getMessage().replaceFirst("^Failed to request a new token: ", "") : failure.summary()));
                 refusals.add(failure);
             }
             return Optional.empty();
@@ -10994,10 +11025,11 @@ public final class TokenRequest {
                 if (failure.reason == ErrorCode.REFUSED) {
                     throw new IOException(failure.getMessage().replaceFirst("^Failed to request a new token: ", ""));
                 }
-                if (failure.reason.isOfOneServer() && loggedIn) {
+                if (failure.reason.isServerSpecific() && loggedIn) {
                     // A pool that has forgotten the session may be short of its certificate, or of a broker, for a while.
                     throw new IOException(failure.reason == ErrorCode.NOT_AUTHENTICATED
-                        ? "no method of authentication succeeds with " + target + " (" + failure.why() + ")" : failure.why());
+                        ? "no method of authentication succeeds with " + target + " (" + failure.summary() + ")"
+                        : failure.summary());
                 }
                 throw failure;
             }
@@ -11420,7 +11452,7 @@ public final class TokenRequest {
         /** A process's open files, each under its number, as a link that leads to nothing else. proc_pid_fd(5) */
         private static final Path DESCRIPTORS = Path.of("/proc/self/fd");
         /** As many entries of a directory are looked through for what a killed run has left. */
-        private static final int MOST_ENTRIES = 100_000;
+        private static final int MAX_ENTRIES = 100_000;
         private final Path path;
         private final Object key;
         private final DirectoryStream<Path> stream;
@@ -11480,16 +11512,16 @@ public final class TokenRequest {
                 trusted.add(PathTrust.Stat.of(path, LinkOption.NOFOLLOW_LINKS).uid());
             }
             PathTrust trust = PathTrust.of(his ? path : directory, trusted);
-            if (!his && !here && trust.way().isPresent()) {
-                throw new UntrustedDirectoryException(trust.way().get());
+            if (!his && !here && trust.onPath().isPresent()) {
+                throw new UntrustedDirectoryException(trust.onPath().get());
             }
             if (!trust.entry().map(PathTrust.Stat::key).equals(Optional.of(opened.fileKey())) || !opened.fileKey().equals(key)) {
                 throw new IOException("somebody is changing the way to it");
             }
-            if (trust.thing().isPresent() && host.isRoot()) {
-                throw new UntrustedDirectoryException(trust.thing().get());
+            if (trust.atEnd().isPresent() && host.isRoot()) {
+                throw new UntrustedDirectoryException(trust.atEnd().get());
             }
-            trust.thing().ifPresent(weakness -> warnings.accept(weakness
+            trust.atEnd().ifPresent(weakness -> warnings.accept(weakness
                 + ": others cannot read what is put there, but remove or replace it."));
         }
 
@@ -11508,7 +11540,7 @@ public final class TokenRequest {
                     throw new UntrustedDirectoryException(weakness.get());
                 }
             }
-            Files.createDirectories(directory, withRights("rwx------"));
+            Files.createDirectories(directory, withMode("rwx------"));
         }
 
         /** Others can change what a path leads to. The message is a clause that says who, and where. */
@@ -11589,8 +11621,8 @@ public final class TokenRequest {
         FileChannel open(String name, OpenOption... options) throws IOException {
             Set<OpenOption> all = new HashSet<>(Arrays.asList(options));
             all.add(LinkOption.NOFOLLOW_LINKS);
-            return secure.isPresent() ? (FileChannel) secure.get().newByteChannel(Path.of(name), all, withRights("rw-------"))
-                : FileChannel.open(path.resolve(name), all, withRights("rw-------"));
+            return secure.isPresent() ? (FileChannel) secure.get().newByteChannel(Path.of(name), all, withMode("rw-------"))
+                : FileChannel.open(path.resolve(name), all, withMode("rw-------"));
         }
 
         /**
@@ -11619,7 +11651,7 @@ public final class TokenRequest {
         }
 
         /** The same for this user only, without waiting for the disk. */
-        void replaceQuickly(String name, byte[] content) throws IOException {
+        void replaceUnsynced(String name, byte[] content) throws IOException {
             write(name, content, FilePermissions.OWN, false, true);
         }
 
@@ -11628,8 +11660,8 @@ public final class TokenRequest {
             write(name, new byte[bytes], permissions, true, false);
         }
 
-        /** The same as if for {@link #replaceQuickly}. */
-        void probeQuickly(String name, int bytes) throws IOException {
+        /** The same as if for {@link #replaceUnsynced}. */
+        void probeUnsynced(String name, int bytes) throws IOException {
             write(name, new byte[bytes], FilePermissions.OWN, false, false);
         }
 
@@ -11646,7 +11678,7 @@ public final class TokenRequest {
                 while (bytes.hasRemaining()) {
                     file.write(bytes);
                 }
-                if (!permissions.areUsual()) {
+                if (!permissions.isDefault()) {
                     grant(opened(temporary), permissions);
                 }
                 if (forcing) {
@@ -11786,7 +11818,7 @@ public final class TokenRequest {
                     String name = entry.getFileName().toString();
                     if (name.startsWith(".") && temporaries.matcher(name).matches()) {
                         removeLeftover(name);
-                    } else if (++entries > MOST_ENTRIES) {
+                    } else if (++entries > MAX_ENTRIES) {
                         return;
                     }
                 }
@@ -11859,7 +11891,7 @@ public final class TokenRequest {
                     throw e; // which no file system is to blame for, and the rest would not work either
                 }
                 warnings.accept("another run could write to " + destination + " at the same time, since its lock, "
-                    + folder.path().resolve(file) + ", cannot be used: " + numbered(reason(e)) + ".");
+                    + folder.path().resolve(file) + ", cannot be used: " + withErrno(reason(e)) + ".");
                 return Optional.empty();
             }
         }
@@ -11970,7 +12002,7 @@ public final class TokenRequest {
         private final List<Candidate> candidates = new ArrayList<>();
         private final Optional<String> source;
         private final List<String> complaints = new ArrayList<>();
-        private Optional<Path> unsettled = Optional.empty();
+        private Optional<Path> unsynced = Optional.empty();
 
         /**
          * A directory to try.
@@ -12027,7 +12059,7 @@ public final class TokenRequest {
                     boolean isNew = candidate.making() && !candidate.chosen() && !Files.exists(Path.of(candidate.directory()));
                     OpenDirectory folder = made(candidate);
                     try {
-                        folder.probeQuickly(candidate.prefix() + REQUEST, PROBE_BYTES);
+                        folder.probeUnsynced(candidate.prefix() + REQUEST, PROBE_BYTES);
                         if (isNew) {
                             Files.delete(folder.path());
                         } else {
@@ -12050,7 +12082,7 @@ public final class TokenRequest {
                     "The request cannot be saved anywhere, so nobody could resume it.",
                     complaints(), "Name a directory with -state, or let -json print what -resume needs.");
             }
-            warnings.accept(problem());
+            warnings.accept(unsavedWarning());
         }
 
         private OpenDirectory made(Candidate candidate) throws IOException {
@@ -12062,7 +12094,7 @@ public final class TokenRequest {
 
         private void complain(Candidate candidate, Exception e) {
             complaints.add((candidate.directory().isEmpty() ? "the working directory" : printable(candidate.directory())) + ": "
-                + (e instanceof IOException io ? numbered(reason(io)) : "it is no file name"));
+                + (e instanceof IOException io ? withErrno(reason(io)) : "it is no file name"));
         }
 
         /** Why the last that was to be kept was not, a line a place. */
@@ -12071,29 +12103,29 @@ public final class TokenRequest {
         }
 
         /** The same as a warning about a request. */
-        String problem() {
+        String unsavedWarning() {
             return "the request cannot be saved, so a wait that is interrupted cannot be resumed ("
                 + String.join("; ", complaints()) + "); -state names another directory.";
         }
 
         /**
          * Saves what it takes to resume a wait, as the line of JSON that {@code -resume} reads. It is there at once, and on the
-         * disk after {@link #settle}.
+         * disk after {@link #sync}.
          *
-         * @return the file; empty if nothing takes it, then {@link #problem} says why
+         * @return the file; empty if nothing takes it, then {@link #unsavedWarning} says why
          */
         Optional<Path> save(PendingRequest pending, String line) {
             Optional<Path> file = store(name(pending), line.getBytes(UTF_8), false);
-            unsettled = file;
+            unsynced = file;
             return file.isEmpty() && source.isPresent() && Files.isRegularFile(Path.of(source.get()))
                 ? source.map(Path::of) : file;
         }
 
         /** Waits until what was saved is on the disk. */
-        void settle() {
-            if (unsettled.isPresent()) {
-                force(unsettled.get());
-                unsettled = Optional.empty();
+        void sync() {
+            if (unsynced.isPresent()) {
+                force(unsynced.get());
+                unsynced = Optional.empty();
             }
         }
 
@@ -12112,7 +12144,7 @@ public final class TokenRequest {
          *
          * @return the file; empty if nothing takes it
          */
-        Optional<Path> rescue(Secret token) {
+        Optional<Path> saveToFallback(Secret token) {
             return store(TOKEN + host.randomHex(4), (token.reveal() + "\n").getBytes(US_ASCII), true);
         }
 
@@ -12127,7 +12159,7 @@ public final class TokenRequest {
                         if (forcing) {
                             folder.replace(whole, content, FilePermissions.OWN);
                         } else {
-                            folder.replaceQuickly(whole, content);
+                            folder.replaceUnsynced(whole, content);
                         }
                         return Optional.of(folder.file(whole));
                     } finally {
@@ -12141,7 +12173,7 @@ public final class TokenRequest {
         }
 
         /** Removes what was saved of a request, since it is no more; also by the name that version 1.0 gave it. */
-        void forget(PendingRequest pending) {
+        void delete(PendingRequest pending) {
             List<String> names = List.of(name(pending), "." + name(pending), REQUEST + pending.handle().requestId() + ".json");
             for (Candidate candidate : candidates) {
                 remove(candidate, names, pending);
@@ -12203,7 +12235,7 @@ public final class TokenRequest {
         /** More than a token takes: what fits at the start should fit at the end. */
         private static final int PROBE_BYTES = 8192;
         /** More than the story of a day takes. */
-        private static final int MAX_STORY_BYTES = 1 << 20;
+        private static final int MAX_LOG_BYTES = 1 << 20;
         private final Host host;
         private final Deadline deadline;
         private final Consumer<String> warnings;
@@ -12261,7 +12293,7 @@ public final class TokenRequest {
                 if (stream.isEmpty()) {
                     return whole(path, directory, name, permissions);
                 }
-                if (!permissions.areUsual()) {
+                if (!permissions.isDefault()) {
                     throw new IOException("-owner and -mode are for a file, which it is not");
                 }
                 return stream.get();
@@ -12347,7 +12379,7 @@ public final class TokenRequest {
         private void checkReplaceable(OpenDirectory folder, String name, BasicFileAttributes there) throws IOException {
             Path path = folder.path().resolve(name);
             if (there.isSymbolicLink()) {
-                throw new IOException(numbered("File exists") + "; it is a symbolic link, which a token does not follow");
+                throw new IOException(withErrno("File exists") + "; it is a symbolic link, which a token does not follow");
             } else if (there.isDirectory()) {
                 throw new FileSystemException(path.toString(), null, "Is a directory");
             } else if (!PathTrust.isPossible()) {
@@ -12360,11 +12392,11 @@ public final class TokenRequest {
             PathTrust.Stat directory = PathTrust.Stat.of(folder.path());
             if (directory.isSticky() && !host.isRoot() && host.uid().orElse(-1) != file.uid()
                     && host.uid().orElse(-1) != directory.uid()) {
-                throw new IOException(numbered("Operation not permitted") + "; it belongs to " + printable(Files.getOwner(path,
+                throw new IOException(withErrno("Operation not permitted") + "; it belongs to " + printable(Files.getOwner(path,
                     LinkOption.NOFOLLOW_LINKS).getName()) + ", and only he can replace it in a sticky directory");
             }
             if (isMountPoint(path)) {
-                throw new IOException(numbered("Device or resource busy") + "; it is a mount point, which cannot be replaced: "
+                throw new IOException(withErrno("Device or resource busy") + "; it is a mount point, which cannot be replaced: "
                     + "mount its directory instead");
             }
         }
@@ -12382,7 +12414,7 @@ public final class TokenRequest {
         }
 
         private static CommandException unwritable(String path, IOException e) {
-            String message = "Cannot write token to " + printable(path) + ": " + numbered(reason(e));
+            String message = "Cannot write token to " + printable(path) + ": " + withErrno(reason(e));
             return e instanceof OpenDirectory.UntrustedDirectoryException untrusted
                 ? new CommandException(ErrorCode.DESTINATION, message,
                 List.of("So others could put something else in the token's place, or "
@@ -12412,9 +12444,9 @@ public final class TokenRequest {
                 return put(token, destination, onStdout);
             } catch (IOException | RuntimeException e) {
                 problem = destination.path().map(file -> "Failed to write token to " + file + ": ").orElse("")
-                    + (e instanceof IOException io ? numbered(reason(io)) : e.toString());
+                    + (e instanceof IOException io ? withErrno(reason(io)) : e.toString());
             }
-            Optional<Path> file = states.rescue(token);
+            Optional<Path> file = states.saveToFallback(token);
             if (file.isPresent()) {
                 return new Delivery(file, Optional.of(new CommandException(ErrorCode.NOT_WRITTEN, problem,
                     "The pool hands it out only once, so it was saved in " + file.get() + ".")));
@@ -12478,8 +12510,8 @@ public final class TokenRequest {
          */
         SavedRequest readSaved(String source, InputFiles files) throws CommandException {
             try {
-                InputFiles.Input story = source.equals("-") ? files.stdin(MAX_STORY_BYTES)
-                    : files.read(Path.of(source), FileOrigin.USER, FilePurpose.SECRET, MAX_STORY_BYTES);
+                InputFiles.Input story = source.equals("-") ? files.stdin(MAX_LOG_BYTES)
+                    : files.read(Path.of(source), FileOrigin.USER, FilePurpose.SECRET, MAX_LOG_BYTES);
                 Optional<SavedRequest> last = Optional.empty();
                 for (String line : new String(story.bytes(), UTF_8).lines().filter(line -> !line.isBlank()).toList()) {
                     Json.Fields event = new Json.Fields(Json.object(new StringReader(line)));
@@ -12499,7 +12531,7 @@ public final class TokenRequest {
             } catch (IllegalArgumentException e) {
                 throw unreadable(source, "its \"enqueued\" event lacks a proper " + printable(e.getMessage()));
             } catch (IOException e) {
-                throw unreadable(source, numbered(reason(e)));
+                throw unreadable(source, withErrno(reason(e)));
             }
         }
 
@@ -12753,7 +12785,7 @@ public final class TokenRequest {
             event.file().ifPresentOrElse(file -> fields.put("file", file.toString()),
                 () -> fields.put("token", event.token().reveal()));
             fields.put("method", event.auth().method());
-            fields.put("session", event.auth().kind().word());
+            fields.put("session", event.auth().binding().word());
             fields.putAll(event.server().fields());
             fields.put("credentials", List.copyOf(credentials));
             fields.put("claims", IssuedToken.claims(event.token()).orElse(null));
