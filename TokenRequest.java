@@ -455,20 +455,23 @@ public final class TokenRequest {
         private <T> T firstOf(List<LocatedDaemon> daemons, Task<T> task) throws CommandException {
             Deadline answer = context.deadline();
             List<String> complaints = new ArrayList<>();
+            int left = daemons.size();
             for (LocatedDaemon daemon : daemons) {
-                int left = daemons.size() - complaints.size();
+                complaints.addAll(daemon.before());
                 try {
                     T result = left == 1 ? task.of(daemon) : answer.share(left, () -> task.of(daemon));
                     complaints.forEach(console::notice);
                     return result;
                 } catch (CommandException failure) {
                     if (left == 1 || (answer.isOver() && failure.reason.isServerSpecific())) {
+                        complaints.addAll(daemon.after());
                         throw failure.withEarlierDetails(complaints);
                     }
                     if (!failure.reason.isServerSpecific()) {
                         throw failure;
                     }
                     complaints.add("Passed over: " + daemon.target() + ": " + failure.summary());
+                    left--;
                 }
             }
             throw new AssertionError("there is always one to ask");
@@ -706,6 +709,28 @@ public final class TokenRequest {
                 owner(), ownUid(), ownInvocation(), new BufferedInputStream(new FileInputStream(FileDescriptor.in)),
                 new PrintStream(new FileOutputStream(FileDescriptor.out), false, UTF_8),
                 new PrintStream(new FileOutputStream(FileDescriptor.err), true, UTF_8), Host::isTerminal);
+        }
+
+        /**
+         * Converts a text of the user or the configuration to a path. Every such text goes through here, since Path.of throws an
+         * unchecked exception for a NUL character, and for one that the locale's encoding lacks.
+         *
+         * @param source the option or setting, for the message
+         * @throws CommandException USAGE if the source is an option, otherwise CONFIGURATION
+         */
+        static Path path(String text, String source) throws CommandException {
+            try {
+                return Path.of(text);
+            } catch (InvalidPathException e) {
+                throw notAPath(text, source, source.startsWith("-") ? ErrorCode.USAGE : ErrorCode.CONFIGURATION);
+            }
+        }
+
+        /** The error for a text that cannot be a path. */
+        static CommandException notAPath(String text, String source, ErrorCode code) {
+            return new CommandException(code, "ERROR: '" + printable(text) + "' (" + printable(source) + ") is not a file name.",
+                text.indexOf(0) >= 0 ? "A file name cannot contain a NUL character."
+                    : "The locale's encoding lacks one of its characters. Set LC_ALL=C.UTF-8 and run the command again.");
         }
 
         /** Whether the user is root (uid 0, whatever the name). HTCondor gives root the system's token directory. */
@@ -1494,6 +1519,9 @@ public final class TokenRequest {
 
         /** An unexpected exception. The message contains the line numbers for a bug report. */
         static CommandException bug(Throwable e) {
+            if (e instanceof InvalidPathException path) {
+                return Host.notAPath(path.getInput(), path.getReason(), ErrorCode.CONFIGURATION);
+            }
             String lines = Arrays.stream(e.getStackTrace()).filter(frame -> frame.getClassName().startsWith("tokenrequest."))
                 .limit(5).map(frame -> Integer.toString(frame.getLineNumber())).collect(Collectors.joining(", "));
             return new CommandException(ErrorCode.INTERNAL, "Internal error: " + printable(e.getClass().getSimpleName() + " ("
@@ -3364,7 +3392,11 @@ public final class TokenRequest {
 
             /** The file that it names. */
             Path path() {
-                return Path.of(value.strip());
+                try {
+                    return Path.of(value.strip());
+                } catch (InvalidPathException e) {
+                    throw new InvalidPathException(value, name + ", " + source);
+                }
             }
         }
 
@@ -3595,8 +3627,9 @@ public final class TokenRequest {
         private void readRoot() throws CommandException {
             Optional<String> named = Optional.ofNullable(host.environment().get(ROOT_VARIABLE));
             if (named.isPresent() && !named.get().endsWith("|")) {
-                boolean isDirectory = !named.get().isEmpty() && Files.isDirectory(Path.of(named.get()));
-                if (isDirectory || named.get().isEmpty() || Files.notExists(Path.of(named.get()))) {
+                Path file = Host.path(named.get(), ROOT_VARIABLE);
+                boolean isDirectory = !named.get().isEmpty() && Files.isDirectory(file);
+                if (isDirectory || named.get().isEmpty() || Files.notExists(file)) {
                     throw new CommandException(ErrorCode.CONFIGURATION,
                         "File specified in CONDOR_CONFIG environment variable:\n\""
                         + named.get() + (isDirectory ? "\" is a directory.  Please specify a file."
@@ -3625,10 +3658,11 @@ public final class TokenRequest {
         private void readDirectories(String list) throws CommandException {
             for (String directory : Configuration.items(list)) {
                 Pattern excluded = excluded(macros);
-                String[] names = Objects.requireNonNullElse(Path.of(directory).toFile().list(), new String[0]);
+                String[] names = Objects.requireNonNullElse(Host.path(directory, "LOCAL_CONFIG_DIR").toFile().list(),
+                    new String[0]);
                 Arrays.sort(names);
                 for (String name : names) {
-                    Path file = Path.of(directory, name);
+                    Path file = Host.path(directory, "LOCAL_CONFIG_DIR").resolve(Host.path(name, "LOCAL_CONFIG_DIR"));
                     if (!excluded.matcher(name).find() && !Files.isDirectory(file)) {
                         read("config source", file.toString(), FileOrigin.CONFIGURATION, 1);
                     }
@@ -3671,7 +3705,7 @@ public final class TokenRequest {
         private void readUserFile() throws CommandException {
             String name = text("USER_CONFIG_FILE");
             if (!name.isEmpty() && !host.isRoot() && (name.startsWith("/") || host.home().isPresent())) {
-                Path file = name.startsWith("/") ? Path.of(name) : host.home().get().resolve(".condor").resolve(name);
+                Path file = host.home().orElse(Path.of("/")).resolve(".condor").resolve(Host.path(name, "USER_CONFIG_FILE"));
                 if (Files.isReadable(file)) {
                     read("user_config source", file.toString(), FileOrigin.DEFAULT, 1);
                 }
@@ -3765,7 +3799,7 @@ public final class TokenRequest {
 
         /** @param kind what messages call it */
         private void read(String kind, String name, FileOrigin origin, int depth) throws CommandException {
-            if (!name.contains("|") && !Files.isReadable(Path.of(name))) {
+            if (!name.contains("|") && !Files.isReadable(Host.path(name, kind))) {
                 if (depth == 0 || Expression.truth(text("REQUIRE_LOCAL_CONFIG_FILE")).orElse(true)) {
                     throw new CommandException(ErrorCode.CONFIGURATION, "ERROR: Can't read " + kind + " " + name, "");
                 }
@@ -3797,7 +3831,7 @@ public final class TokenRequest {
                 return run(name.replaceFirst("[| ]+$", ""));
             }
             try {
-                Path file = Path.of(name);
+                Path file = Host.path(name, "the configuration");
                 InputFiles.Input input = files.read(file, origin, FilePurpose.SETTINGS, MAX_BYTES);
                 if (doubtful.isEmpty() && input.weakness().isPresent()) {
                     doubtful = Optional.of(new Doubtful(file, input.weakness().get()));
@@ -4184,7 +4218,7 @@ public final class TokenRequest {
             String target = macros.expand(statement.rest());
             ConfigParser inner = new ConfigParser(sources, target, "", depth + 1, Optional.empty());
             try {
-                Sources.Text text = cache.isPresent() ? sources.runInto(Path.of(cache.get()), target)
+                Sources.Text text = cache.isPresent() ? sources.runInto(Host.path(cache.get(), "include command into"), target)
                     : command && !target.contains("|") ? sources.run(target)
                     : sources.open(target, FileOrigin.CONFIGURATION);
                 if (depth + 1 >= DEPTH_MAX) {
@@ -5533,8 +5567,17 @@ public final class TokenRequest {
         }
     }
 
-    /** A daemon that has been found. */
-    record LocatedDaemon(Target target, DaemonQuery query) { }
+    /**
+     * A daemon whose address is known.
+     *
+     * @param before reports of the names in front of it in a list that were not found: they were tried before it
+     * @param after  the same for the names behind the last daemon of a list: they count only if that fails, too
+     */
+    record LocatedDaemon(Target target, DaemonQuery query, List<String> before, List<String> after) {
+        LocatedDaemon(Target target, DaemonQuery query) {
+            this(target, query, List.of(), List.of());
+        }
+    }
 
     /** Where a daemon is to be found. */
     sealed interface LocateResult {
@@ -5596,7 +5639,7 @@ public final class TokenRequest {
         private static final List<String> COLLECTORS =
             List.of("COLLECTOR_HOST", "COLLECTOR_IP_ADDR", "CM_IP_ADDR", "CONDOR_HOST");
         /** A line of an address file: the address alone, or as an attribute of the daemon's ad. */
-        private static final Pattern ADDRESS = Pattern.compile("(?:MyAddress\\s*=\\s*\")?(<[^\"]*>)\"?");
+        private static final Pattern ADDRESS = Pattern.compile("(?:MyAddress\\s*+=\\s*+\")?(<[^\">]*+>)\"?");
         /** As many addresses, and as many brokers, as can be tried within a minute. No daemon has so many. */
         private static final int LISTED_MAX = 240;
         /** Of an address file, or of the ad of a daemon. */
@@ -5631,14 +5674,14 @@ public final class TokenRequest {
                 case ANY -> found(query, query.name()
                     .orElseThrow(() -> new CommandException(ErrorCode.UNREACHABLE, "Failed to request a new token: "
                         + "DAEMON:1:Failed to connect to remote daemon at ''",
-                        "-type any takes the daemon's address: -name '<IP:PORT?alias=HOST>'.")),
+                        "-type any needs the daemon's address: -name '<IP:PORT?alias=HOST>'.")),
                     "-name", NameSource.COMMAND_LINE);
                 case DAGMAN, SHADOW, STARTER, GRIDMANAGER, LEASE_MANAGER -> throw new CommandException(ErrorCode.USAGE,
                     "ERROR: Unknown daemon type (" + query.type().word() + ") in Daemon::locate",
-                    "Daemons of this type cannot be asked for a token.");
+                    "Daemons of this type do not issue tokens.");
                 case KBDD, GENERIC, CLUSTER_SERVER -> throw nowhere(query.name(), ErrorCode.USAGE,
-                    "Daemons of type " + query.type().word() + " cannot be looked up; -type any -name '<IP:PORT>' "
-                    + "goes to any address.");
+                    "Daemons of type " + query.type().word() + " cannot be looked up. To give the address: "
+                    + "-type any -name '<IP:PORT>'.");
                 default -> daemon(query);
             };
         }
@@ -5657,7 +5700,7 @@ public final class TokenRequest {
                 throw new CommandException(ErrorCode.USAGE, "ERROR: Daemon: pool (" + printable(query.pool().get())
                     + ") and name ("
                     + printable(query.name().get()) + ") conflict for COLLECTOR",
-                    "A collector is its pool: give one of them.");
+                    "For a collector give either -pool or -name, not both.");
             }
             if (query.name().isPresent()) {
                 try {
@@ -5721,26 +5764,38 @@ public final class TokenRequest {
                 : nowhere(Optional.empty(), ErrorCode.USAGE, "No pool is configured: " + remedy);
         }
 
-        /** Those of a list that are found; of the others the user is told. */
+        /** The collectors of a list whose names are found, with reports of those that are not. */
         private List<LocatedDaemon> collectors(Configuration.Setting setting) throws CommandException {
             List<LocatedDaemon> found = new ArrayList<>();
             List<String> complaints = new ArrayList<>();
             List<String> names = Configuration.items(setting.value());
-            for (String name : names) {
+            int reported = 0;
+            for (int i = 0; i < names.size(); i++) {
+                String name = names.get(i);
                 try {
-                    // One share for each name that is still to be looked up, and one for asking.
-                    found.add(deadline.share(names.size() - found.size() - complaints.size() + 1,
-                        () -> collector(name, setting.name() + ", " + setting.source(), NameSource.CONFIGURATION)));
+                    // One share for each name that is not looked up yet, and one for the request.
+                    LocatedDaemon collector = deadline.share(names.size() - i + 1,
+                        () -> collector(name, setting.name() + ", " + setting.source(), NameSource.CONFIGURATION));
+                    found.add(new LocatedDaemon(collector.target(), collector.query(),
+                        passedOver(complaints.subList(reported, complaints.size())), List.of()));
+                    reported = complaints.size();
                 } catch (CommandException failure) {
                     complaints.add(failure.getMessage());
                 }
             }
             if (found.isEmpty()) {
                 throw new CommandException(ErrorCode.NOT_FOUND, nowhere(Optional.empty(), ErrorCode.NOT_FOUND, "").getMessage(),
-                    complaints, "None of the hosts in " + setting.name() + " (" + setting.source() + ") can be found.");
+                    complaints, "Check the host names in " + setting.name() + " (" + setting.source() + ").");
             }
-            complaints.forEach(complaint -> ui.notice(complaint.replaceFirst("^ERROR: ", "Passed over: ")));
+            LocatedDaemon last = found.remove(found.size() - 1);
+            found.add(new LocatedDaemon(last.target(), last.query(), last.before(),
+                passedOver(complaints.subList(reported, complaints.size()))));
             return found;
+        }
+
+        private static List<String> passedOver(List<String> complaints) {
+            return complaints.stream().map(text -> "Passed over: "
+                + (text.startsWith("ERROR: ") ? text.substring("ERROR: ".length()) : text)).toList();
         }
 
         private LocatedDaemon collector(String text, String source, NameSource origin) throws CommandException {
@@ -5984,12 +6039,17 @@ public final class TokenRequest {
                     : new InetAddress[] {NumericAddress.address(host).orElseThrow(UnknownHostException::new)};
                 return Arrays.stream(addresses).map(address -> new InetSocketAddress(address, sinful.port())).toList();
             } catch (UnknownHostException e) {
-                throw new CommandException(ErrorCode.NOT_FOUND, "ERROR: unknown host " + printable(host), "It comes from "
-                    + source + ": check the spelling, and that this machine's name service knows it.");
+                throw new CommandException(ErrorCode.NOT_FOUND, "ERROR: unknown host " + printable(host),
+                    "Check the host name given " + givenBy(source) + "; DNS does not know it.");
             } catch (IOException e) {
-                throw new CommandException(ErrorCode.UNREACHABLE, "ERROR: the name service did not answer in time when asked for "
-                    + printable(host), "It comes from " + source + ": check this machine's name servers, or give an address.");
+                throw new CommandException(ErrorCode.UNREACHABLE, "ERROR: DNS did not answer in time for " + printable(host),
+                    "Check this machine's name servers, or replace the host name given " + givenBy(source)
+                    + " by an IP address.");
             }
+        }
+
+        private static String givenBy(String source) {
+            return (source.startsWith("-") ? "with " : "by ") + printable(source);
         }
 
         /** The list {@code ip-port+[v6]-port}, in which an IPv6 address has dashes for its colons. */
@@ -6021,9 +6081,9 @@ public final class TokenRequest {
 
         private static CommandException unreadable(String text, String source) {
             return new CommandException(ErrorCode.USAGE, "ERROR: COLLECTOR address or hostname not specified in config file",
-                "'" + printable(text) + "' (" + source + ") is not the address of a pool: it takes HOST, HOST:PORT, an IP"
+                "'" + printable(text) + "' (" + source + ") is not the address of a pool. Give HOST, HOST:PORT, an IP"
                 + " address, or a sinful string such as '<192.0.2.7:9618?alias=HOST>'" + (text.contains("sock=")
-                ? "; sock= is followed by letters, digits, '.', '-' and '_' only." : "."));
+                ? "; sock= may contain only letters, digits, '.', '-' and '_'." : "."));
         }
     }
 
@@ -9253,12 +9313,13 @@ public final class TokenRequest {
 
         /** @throws CommandException CONFIGURATION, if there is no home to keep tokens in */
         static TokenDirectory of(Configuration configuration, Host host) throws CommandException {
-            Path system = Path.of(configuration.text("SEC_TOKEN_SYSTEM_DIRECTORY").map(String::strip)
-                .orElse("/etc/condor/tokens.d"));
+            Path system = Host.path(configuration.text("SEC_TOKEN_SYSTEM_DIRECTORY").map(String::strip)
+                .orElse("/etc/condor/tokens.d"), "SEC_TOKEN_SYSTEM_DIRECTORY");
             Path own = host.isRoot() ? system
                 : host.home().map(home -> home.resolve(".condor").resolve("tokens.d")).orElse(system);
-            return new TokenDirectory(configuration.text("SEC_TOKEN_DIRECTORY").map(text -> Path.of(text.strip()))
-                .orElse(own), configuration.excluded());
+            Optional<String> set = configuration.text("SEC_TOKEN_DIRECTORY").map(String::strip);
+            return new TokenDirectory(set.isPresent() ? Host.path(set.get(), "SEC_TOKEN_DIRECTORY") : own,
+                configuration.excluded());
         }
 
         /** Tokens, in the order of their files' names, and why others were passed over. */
@@ -12094,7 +12155,7 @@ public final class TokenRequest {
 
         private void complain(Candidate candidate, Exception e) {
             complaints.add((candidate.directory().isEmpty() ? "the working directory" : printable(candidate.directory())) + ": "
-                + (e instanceof IOException io ? withErrno(reason(io)) : "it is no file name"));
+                + (e instanceof IOException io ? withErrno(reason(io)) : "it is not a file name"));
         }
 
         /** Why the last that was to be kept was not, a line a place. */
@@ -12236,6 +12297,7 @@ public final class TokenRequest {
         private static final int PROBE_BYTES = 8192;
         /** More than the story of a day takes. */
         private static final int MAX_LOG_BYTES = 1 << 20;
+        private static final String OTHER_DIRECTORY = "Choose another place: -file PATH, or SEC_TOKEN_DIRECTORY.";
         private final Host host;
         private final Deadline deadline;
         private final Consumer<String> warnings;
@@ -12254,31 +12316,35 @@ public final class TokenRequest {
          */
         Destination prepare(Output output, TokenDirectory tokens) throws CommandException {
             if (output instanceof Output.Token token) {
-                if (!token.name().matches("[^/\0]+") || token.name().matches("\\.{1,2}")) {
+                if (token.name().isEmpty() || token.name().indexOf('/') >= 0 || token.name().indexOf(0) >= 0
+                        || token.name().equals(".") || token.name().equals("..")) {
                     throw new CommandException(ErrorCode.DESTINATION, "Token name isn't a plain filename", "'"
                         + printable(token.name()) + "' should name a file in " + tokens.path()
                         + "; for a file elsewhere there is -file PATH.");
                 }
-                return check(makeDirectory(tokens.path()).resolve(token.name()), token.permissions());
+                return checkToken(makeDirectory(tokens.path()).resolve(Host.path(token.name(), "-token")), token.permissions());
             }
-            return output instanceof Output.File file ? check(path(file.path()), file.permissions())
+            return output instanceof Output.File file ? check(Host.path(file.path(), "-file"), file.permissions())
                 : new Destination.Stdout();
-        }
-
-        private static Path path(String text) throws CommandException {
-            try {
-                return Path.of(text);
-            } catch (InvalidPathException e) {
-                throw unwritable(text, new IOException("it is no file name"));
-            }
         }
 
         private Path makeDirectory(Path directory) throws CommandException {
             try {
                 OpenDirectory.make(directory, host);
                 return directory;
+            } catch (AccessDeniedException e) {
+                throw unwritable(directory.toString(), e).withHint(OTHER_DIRECTORY);
             } catch (IOException e) {
                 throw unwritable(directory.toString(), e);
+            }
+        }
+
+        /** Checks a file in the token directory. Without permission to write there, the user can choose another place. */
+        private Destination checkToken(Path path, FilePermissions permissions) throws CommandException {
+            try {
+                return check(path, permissions);
+            } catch (CommandException failure) {
+                throw failure.getCause() instanceof AccessDeniedException ? failure.withHint(OTHER_DIRECTORY) : failure;
             }
         }
 
@@ -12415,11 +12481,12 @@ public final class TokenRequest {
 
         private static CommandException unwritable(String path, IOException e) {
             String message = "Cannot write token to " + printable(path) + ": " + withErrno(reason(e));
-            return e instanceof OpenDirectory.UntrustedDirectoryException untrusted
+            CommandException failure = e instanceof OpenDirectory.UntrustedDirectoryException untrusted
                 ? new CommandException(ErrorCode.DESTINATION, message,
-                List.of("So others could put something else in the token's place, or "
-                    + "lead it elsewhere."), untrusted.remedy())
-                : new CommandException(ErrorCode.DESTINATION, message, "Nothing was asked of the pool.");
+                    List.of("Other users could replace the token or redirect it."), untrusted.remedy())
+                : new CommandException(ErrorCode.DESTINATION, message, "No request was sent.");
+            failure.initCause(e);
+            return failure;
         }
 
         /**
@@ -12525,7 +12592,7 @@ public final class TokenRequest {
             } catch (JsonProcessingException e) {
                 throw unreadable(source, "it is no JSON, one object a line");
             } catch (InvalidPathException e) {
-                throw unreadable(source, "it is no file name");
+                throw unreadable(source, "it is not a file name");
             } catch (InputFiles.RefusedFileException e) {
                 throw unreadable(source, "it " + reason(e));
             } catch (IllegalArgumentException e) {
