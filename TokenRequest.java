@@ -2027,16 +2027,16 @@ public final class TokenRequest {
     }
 
     /**
-     * When the pool must have answered. Finding a daemon, connecting, logging in and asking share one minute, times the
-     * multiplier in the settings, and never go past the end of {@code -timeout}. Every wait asks here how long it may
-     * take, so waits do not add up, however much a server lists. Each poll has a deadline of its own.
+     * The common deadline of all waits. Location, connection, authentication and request share one minute, times the
+     * configured multiplier, and never exceed {@code -timeout}. Every wait takes its limit from here, so waits do not add
+     * up, however many addresses a server lists. Each poll has its own deadline.
      *
-     * <p>A wait looks at the clock once a second, since a clock can be set. Used by the main thread only.
+     * <p>A wait checks the clock once a second, since the clock can be set. Not thread-safe: for the main thread only.
      */
     static final class Deadline {
-        /** How long one address may take to connect to, as in HTCondor's tools. condor_daemon_client/daemon.cpp */
+        /** Connection timeout of one address, as in HTCondor's tools. condor_daemon_client/daemon.cpp */
         static final Duration CONNECTION = Duration.ofSeconds(5);
-        /** How long a daemon may take to call back, and how long to answer a poll. */
+        /** Timeout of a daemon's connection back to us (CCB), and of the reply to a poll. */
         static final Duration EXCHANGE = Duration.ofSeconds(20);
         private static final Duration ANSWER = Duration.ofSeconds(60);
         private static final Duration CLOCK_CHECK_INTERVAL = Duration.ofSeconds(1);
@@ -2044,27 +2044,27 @@ public final class TokenRequest {
         private final InstantSource clock;
         private final Instant start;
         private final Duration timeout;
-        /** The end of {@code -timeout}; empty if that is 0, which is for the first answer, however long that takes. */
+        /** The end of {@code -timeout}; empty if that is 0, which does not limit the wait for the first reply. */
         private Optional<Instant> end;
         private int multiplier = 1;
-        /** How long questions were open, so that the minute stood still. */
-        private Duration stopped = Duration.ZERO;
-        /** The end of the minute, and of the part of it that one of several servers has, by {@link #running}. */
+        /** Total time of open questions, which does not count towards the minute. */
+        private Duration paused = Duration.ZERO;
+        /** The end of the minute, and of the share of one of several servers, by the clock of {@link #running}. */
         private Instant due;
         private Instant turn = Instant.MAX;
 
-        /** A call that blocks, and that Java cannot interrupt. */
+        /** A blocking call that Java cannot interrupt. */
         interface Blocking<T> extends Callable<T> {
             @Override
             T call() throws IOException;
         }
 
-        /** Part of what is to be done in time. */
+        /** A step that has a share of the time. */
         interface Step<T, E extends Exception> {
             T take() throws E;
         }
 
-        /** @param timeout what the user gives the whole wait; zero for the first answer only */
+        /** @param timeout maximum wait; zero to stop after the first reply */
         Deadline(InstantSource clock, Duration timeout) {
             this.clock = clock;
             this.start = clock.instant();
@@ -2073,26 +2073,30 @@ public final class TokenRequest {
             this.due = start.plus(ANSWER);
         }
 
-        /** @throws CommandException CONFIGURATION */
+        /**
+         * Applies TOOL_TIMEOUT_MULTIPLIER, or else TIMEOUT_MULTIPLIER.
+         *
+         * @throws CommandException CONFIGURATION
+         */
         void multiply(Configuration configuration) throws CommandException {
             int ofTools = configuration.number("TOOL_TIMEOUT_MULTIPLIER", 0, 0, 1000);
             multiplier = Math.max(1, ofTools > 0 ? ofTools : configuration.number("TIMEOUT_MULTIPLIER", 0, 0, 1000));
             due = start.plus(ANSWER.multipliedBy(multiplier));
         }
 
-        /** A clock that stands still while a question is open. */
+        /** A clock that pauses while a question is open. */
         private Instant running() {
-            return clock.instant().minus(stopped);
+            return clock.instant().minus(paused);
         }
 
-        /** What is left; zero if it is over. */
+        /** The remaining time; zero after the deadline. */
         Duration left() {
             Duration left = Duration.between(running(), turn.isBefore(due) ? turn : due);
             return longer(Duration.ZERO, end.isEmpty() ? left
                 : shorter(left, Duration.between(clock.instant(), end.get())));
         }
 
-        /** When {@code -timeout} is over, counted from the start; if that is 0, the start. */
+        /** The end of {@code -timeout}, after which no poll starts; with 0, the start. */
         Instant lastPoll() {
             return start.plus(timeout);
         }
@@ -2101,17 +2105,17 @@ public final class TokenRequest {
             return left().isZero();
         }
 
-        /** The end of a part that takes so long at most, times the multiplier; never after the deadline. */
+        /** The end of a step with this timeout, times the multiplier; never after the deadline. */
         Instant within(Duration usual) {
             return clock.instant().plus(shorter(left(), usual.multipliedBy(multiplier)));
         }
 
-        /** The moment itself. */
+        /** The deadline by the real clock. */
         Instant expiry() {
             return clock.instant().plus(left());
         }
 
-        /** Takes one of so many steps, which has its share of the time that is left. */
+        /** Runs one of several steps, limited to its share of the remaining time. */
         <T, E extends Exception> T share(int among, Step<T, E> step) throws E {
             Instant outer = turn;
             turn = running().plus(longer(SMALLEST_SHARE, left().dividedBy(among)));
@@ -2123,8 +2127,8 @@ public final class TokenRequest {
         }
 
         /**
-         * A poll is next. It may go on a little after the end of {@code -timeout}: its answer can hold the token, which the
-         * pool sends only once.
+         * Starts the deadline of a poll. It may end a little after {@code -timeout}, because the reply can contain the token,
+         * which the pool sends only once.
          */
         void renew() {
             due = running().plus(CONNECTION.plus(EXCHANGE).multipliedBy(multiplier));
@@ -2133,24 +2137,24 @@ public final class TokenRequest {
         }
 
         /**
-         * Makes a call in a thread of its own, and leaves it there if it has not returned by the deadline: a name look-up,
-         * or the opening of a file that may be a pipe. The program ends without it.
+         * Runs a call in a daemon thread, and abandons it at the deadline: a DNS query, or the opening of a file that may be
+         * a pipe.
          *
-         * @param what as in "WHAT did not end in time"
-         * @throws InterruptedIOException if it is too late
-         * @throws IOException            what the call throws
+         * @param what subject of the error message "WHAT did not end in time"
+         * @throws InterruptedIOException after the deadline
+         * @throws IOException            thrown by the call
          */
         <T> T await(String what, Blocking<T> call) throws IOException {
             return await(what, call, expiry(), clock);
         }
 
         /**
-         * Asks the user. The minute stands still until there is an answer, and {@code -timeout} does not; if that is 0, the
-         * minute is all there is, so it does not stand still.
+         * Asks the user. The minute pauses until the answer; {@code -timeout} does not. With {@code -timeout 0} the minute is
+         * the only limit, so it does not pause.
          *
-         * @param remedy the options that make the question needless
-         * @throws CommandException     NOT_AUTHENTICATED if nobody answers in time
-         * @throws IOException what the call throws
+         * @param remedy hint with the options that avoid the question
+         * @throws CommandException NOT_AUTHENTICATED if the user does not answer in time
+         * @throws IOException      thrown by the call
          */
         <T> T question(Blocking<T> call, String remedy) throws IOException, CommandException {
             Instant asked = clock.instant();
@@ -2161,11 +2165,11 @@ public final class TokenRequest {
                     + (end.isPresent() ? "the " + timeout.toSeconds() + " seconds of -timeout."
                         : ANSWER.multipliedBy(multiplier).toSeconds() + " seconds."), remedy);
             } finally {
-                stopped = stopped.plus(end.isPresent() ? Duration.between(asked, clock.instant()) : Duration.ZERO);
+                paused = paused.plus(end.isPresent() ? Duration.between(asked, clock.instant()) : Duration.ZERO);
             }
         }
 
-        /** The same until a moment that the caller knows. */
+        /** Like {@link #await(String, Blocking)}, with an explicit deadline. */
         static <T> T await(String what, Blocking<T> call, Instant end, InstantSource clock) throws IOException {
             FutureTask<T> task = new FutureTask<>(call);
             Thread thread = new Thread(task, what);
@@ -2187,7 +2191,7 @@ public final class TokenRequest {
             throw new InterruptedIOException(what + " did not end in time");
         }
 
-        /** What a call has thrown, as if it had been made here. */
+        /** Rethrows the exception of a call, as if it had run in this thread. */
         private static IOException thrown(Throwable e) {
             if (e instanceof RuntimeException bug) {
                 throw bug;
@@ -2207,15 +2211,15 @@ public final class TokenRequest {
         }
     }
 
-    /** What every conversation of this run has in common. */
+    /** What all sections of one run share. */
     record Context(Configuration configuration, Host host, DebugLog trace, TrustOptions trustOptions, Deadline deadline,
                          InputFiles files, UserInterface ui) { }
 
-    /** Who says that a file is to be read. */
+    /** Who names a file. */
     enum FileOrigin {
-        /** Nobody: the program looks for a file of that name in a place that others share. */
+        /** Nobody: the program searches a directory that is shared with other users. */
         FOUND,
-        /** The program: it is the usual place of the user or the system. */
+        /** The program: a default path of the user or the system. */
         DEFAULT,
         /** A file of the configuration. */
         CONFIGURATION,
@@ -2223,41 +2227,41 @@ public final class TokenRequest {
         USER
     }
 
-    /** What a file holds, which says whose it may be. */
+    /** The content of a file, which decides who may own it. */
     enum FilePurpose {
-        /** Settings: HTCondor includes anybody's files. What root does for their sake, {@link Sources} decides. */
+        /** Configuration: any owner, as in HTCondor. {@link Sources} decides what root does because of it. */
         SETTINGS,
-        /** What says who is trusted: root's or the user's. */
+        /** CAs and known hosts: owned by root or the user. */
         TRUST,
-        /** What the owner of a directory keeps in it, such as the addresses of daemons: also his. */
+        /** Files such as daemons' addresses: also owned by the owner of the directory. */
         LISTED,
-        /** What proves who the user is: root's or the user's. If others can change it, only the user can name it. */
+        /** Credentials: owned by root or the user. If others can change the file, only the user may name it. */
         SECRET,
-        /** A token of the user's own: nobody else can even read it. */
+        /** The user's own token: readable by no other user. */
         TOKEN
     }
 
     /**
-     * Opens and reads every file that the program reads. One that is found, and not named, must be a regular file of the
-     * user's that nobody else can change, and no link. One that is named may be a link, by the rule of {@link PathTrust},
-     * and leads to a file of root's or the user's. What a path leads to is looked at, opened without following links,
-     * compared with what was looked at, and read once, with a bound. What can block (a pipe, or a file in whose place
-     * somebody can put one) is opened and read in a thread of its own, until the deadline.
+     * Reads all input files. A file that was found, not named, must be a regular file of the user that no other user can
+     * change, not a link. A named file may be a link, by the rule of {@link PathTrust}, to a file of root or the user. Each
+     * file is examined, opened without following links, compared with the file that was examined, and read once, with a size
+     * limit. A file that may block (a pipe, or a file that another user can replace by one) is opened and read in a thread of
+     * its own, until the deadline.
      */
     static final class InputFiles {
         private static final int CHUNK_BYTES = 1 << 16;
         private final Host host;
         private final Deadline deadline;
         private final Consumer<String> warnings;
-        /** What cannot be read twice. */
+        /** Content of pipes and devices, which cannot be read twice. */
         private final Map<Path, Input> streams = new HashMap<>();
         private final Set<Path> warned = new HashSet<>();
 
         /**
-         * What was read.
+         * The content of a file.
          *
-         * @param weakness how somebody else than root can change the file or put another in its place
-         * @param isOurs   whether it belongs to the user; what was open when the program started counts as his
+         * @param weakness how an untrusted user can change or replace the file
+         * @param isOurs   whether the user owns it; a file descriptor that the program inherited counts as his
          */
         @SuppressWarnings("ArrayRecordComponent") // never compared
         record Input(byte[] bytes, Optional<PathTrust.Weakness> weakness, boolean isOurs) {
@@ -2265,14 +2269,14 @@ public final class TokenRequest {
                 return new Input(bytes, Optional.empty(), true);
             }
 
-            /** The lines, stripped, but for empty ones and comments. */
+            /** The lines, stripped, without empty lines and comments. */
             Stream<String> lines() {
                 return new String(bytes, ISO_8859_1).lines().map(String::strip)
                     .filter(line -> !line.isEmpty() && !line.startsWith("#"));
             }
         }
 
-        /** A file is there, and is not used. The reason is a clause without a subject, such as "belongs to mallory". */
+        /** A file exists, but is not safe to use. The reason is a predicate, such as "belongs to mallory". */
         static final class RefusedFileException extends FileSystemException {
             private static final long serialVersionUID = 1L;
 
@@ -2281,7 +2285,7 @@ public final class TokenRequest {
             }
         }
 
-        /** @param warnings is told of files that are used though others can change them */
+        /** @param warnings receives a warning for each file that is used although others can change it */
         InputFiles(Host host, Deadline deadline, Consumer<String> warnings) {
             this.host = host;
             this.deadline = deadline;
@@ -2289,10 +2293,10 @@ public final class TokenRequest {
         }
 
         /**
-         * Reads a whole file. One that is no regular file is read once, and remembered.
+         * Reads a whole file. The content of pipes and devices is cached.
          *
-         * @throws NoSuchFileException if there is none
-         * @throws RefusedFileException             if it is not to be used
+         * @throws NoSuchFileException  if it does not exist
+         * @throws RefusedFileException if it is not safe to use
          */
         Input read(Path file, FileOrigin origin, FilePurpose content, int maxBytes) throws IOException {
             if (streams.containsKey(file)) {
@@ -2325,7 +2329,7 @@ public final class TokenRequest {
             return input;
         }
 
-        /** Reads stdin to its end; it is remembered, too. */
+        /** Reads stdin to its end. The content is cached. */
         Input stdin(int maxBytes) throws IOException {
             Path name = Path.of("-");
             if (!streams.containsKey(name)) {
@@ -2335,9 +2339,9 @@ public final class TokenRequest {
         }
 
         /**
-         * Where a file is or will be that is to be written to, without links on the way.
+         * Resolves the links in the path of a file that will be written.
          *
-         * @throws RefusedFileException for root, who writes nothing where others can lead it elsewhere
+         * @throws RefusedFileException for root, if other users can redirect the path
          */
         Path place(Path file) throws IOException {
             if (!PathTrust.isPossible()) {
@@ -2345,7 +2349,7 @@ public final class TokenRequest {
             }
             PathTrust directory = PathTrust.of(file.toAbsolutePath().getParent(), host.trusted());
             if (host.isRoot() && directory.weakness().isPresent()) {
-                throw new RefusedFileException(file, "can be led elsewhere by others (" + directory.weakness().get() + ")");
+                throw new RefusedFileException(file, "can be redirected by other users (" + directory.weakness().get() + ")");
             }
             return PathTrust.of(file, host.trusted()).path();
         }
@@ -2358,7 +2362,7 @@ public final class TokenRequest {
             if (content != FilePurpose.LISTED || trust.atEnd().isEmpty()) {
                 return trust;
             }
-            // Where everybody can make a directory, its owner is just anybody.
+            // Where every user can create a directory, its owner may be any user.
             Path directory = trust.path().resolveSibling("");
             Set<Integer> owners = host.trusted();
             if ((PathTrust.Stat.of(directory.resolveSibling("")).mode() & 0002) == 0) {
@@ -2376,9 +2380,9 @@ public final class TokenRequest {
                 case LINK -> throw new RefusedFileException(file, origin == FileOrigin.FOUND ? "is a symbolic link"
                     : "leads over "
                     + printable(trust.path().toString()) + ", a link that " + PathTrust.owner(trust.path())
-                    + " put into a directory that others can write");
+                    + " created in a directory that others can write to");
                 default -> {
-                    // /dev/null is what people name to have nothing; a pipe that nobody writes to would be waited for.
+                    // Users name /dev/null for an empty file. A pipe without a writer would block.
                     if (!isNamed || !(stat.type() == PathTrust.Type.CHARACTERS
                             || (stat.type() == PathTrust.Type.PIPE && origin == FileOrigin.USER))) {
                         throw new RefusedFileException(file, "is " + stat.type().words() + ", not a regular file");
@@ -2390,7 +2394,7 @@ public final class TokenRequest {
         private void checkOwner(Path file, PathTrust trust, PathTrust.Stat stat, FileOrigin origin, FilePurpose content)
                 throws IOException {
             Optional<PathTrust.Weakness> thing = trust.atEnd().filter(weakness -> weakness.owned()
-                || stat.type() != PathTrust.Type.CHARACTERS); // everybody can write to /dev/null
+                || stat.type() != PathTrust.Type.CHARACTERS); // every user can write to /dev/null
             if (content == FilePurpose.SETTINGS) {
                 return;
             } else if (content == FilePurpose.TOKEN) {
@@ -2406,7 +2410,7 @@ public final class TokenRequest {
                 throw new RefusedFileException(file, thing.get().reason() + ", not to root or this user"
                     + (content == FilePurpose.LISTED ? "" : ": copy it if you trust it"));
             } else {
-                // Of a usual place, and of a directory's owner's, the way is not the user's to mend.
+                // The user cannot repair the path to a default file, nor to one that a directory's owner keeps.
                 warn(file, origin == FileOrigin.DEFAULT || content == FilePurpose.LISTED || trust.onPath().isEmpty() ? thing
                     : trust.onPath(), origin, content);
             }
@@ -2417,7 +2421,7 @@ public final class TokenRequest {
             if (weakness.isPresent() && content == FilePurpose.SECRET && origin != FileOrigin.USER) {
                 throw new RefusedFileException(file, "can be changed by others (" + weakness.get() + ")");
             } else if (weakness.isPresent() && warned.add(file)) {
-                warnings.accept(printable(file.toString()) + " is used, though others can change it: " + weakness.get() + ".");
+                warnings.accept(printable(file.toString()) + " is used although others can change it: " + weakness.get() + ".");
             }
         }
 
@@ -2442,8 +2446,8 @@ public final class TokenRequest {
         }
 
         /**
-         * How many descriptors of this process lead to a file. Java does not say which file it has opened, and a path may
-         * lead to another one before and after; what is open, the system tells.
+         * Counts the descriptors of this process that are open on a file. Java does not tell which file it has opened, and a
+         * path may lead to another file before and after; the kernel's list of descriptors is reliable.
          */
         private static int openings(PathTrust.Stat file) throws IOException {
             int count = 0;
@@ -2477,37 +2481,38 @@ public final class TokenRequest {
         }
     }
 
-    /** What happens, for whoever listens. */
+    /** Progress of a request, for the console and the JSON output. */
     sealed interface Event {
         /**
-         * The request waits for an administrator.
+         * The request waits for approval.
          *
-         * @param approveWith what the administrator types
-         * @param replaces    the ID of the request that it takes the place of
+         * @param approveWith the command that the administrator types
+         * @param replaces    the ID of the lost request that it replaces
          */
         record Enqueued(Instant time, PendingRequest pending, String approveWith, Optional<String> approvalUrl,
                         Optional<String> replaces) implements Event { }
 
         /**
-         * Another poll is to come.
+         * Another poll follows.
          *
-         * @param reason   what the last one brought
-         * @param detail   more about that, for people
-         * @param repeated whether the last but one brought the same
+         * @param reason   the result of the last poll
+         * @param detail   an explanation for people
+         * @param repeated whether the poll before it had the same result
          */
         record Waiting(String requestId, PollState reason, Optional<String> detail, boolean repeated, Duration nextPoll)
             implements Event { }
 
-        /** The token, from this server, over the session of this login. A file, if it is in one. */
+        /** The token, from this server in the session of this authentication, and the file that contains it, if any. */
         record Issued(Optional<String> requestId, Secret token, Optional<Path> file, AuthResult auth, ExpectedServer server)
             implements Event {
-            Issued in(Optional<Path> place) {
-                return new Issued(requestId, token, place, auth, server);
+            /** A copy whose token is in that file. */
+            Issued in(Optional<Path> newFile) {
+                return new Issued(requestId, token, newFile, auth, server);
             }
         }
     }
 
-    /** Why there is no token yet. */
+    /** The result of a poll that did not return the token. */
     enum PollState { PENDING, UNREACHABLE, RATE_LIMITED, UNKNOWN }
 
     // ==== 5. Json: reads and writes JSON ====
@@ -5279,8 +5284,7 @@ public final class TokenRequest {
     // ==== 8. Location: from a pool or daemon name to addresses ====
 
     /**
-     * Addresses and numbers in texts that somebody else wrote. No name service is asked, and nothing here takes longer, or a
-     * deeper stack, than one pass over the text.
+     * Parses addresses and numbers in foreign text. It never queries DNS, and takes one pass over the text without recursion.
      */
     static final class NumericAddress {
         private static final String HEX = "0123456789abcdefABCDEF";
@@ -5289,7 +5293,7 @@ public final class TokenRequest {
 
         private NumericAddress() { }
 
-        /** Whether the text is decimal digits, at least one and not more than so many. */
+        /** Whether the text is a number of one to {@code maxDigits} decimal digits. */
         static boolean isNumber(String text, int maxDigits) {
             return !text.isEmpty() && text.length() <= maxDigits && consistsOf(text, "0123456789");
         }
@@ -5303,7 +5307,7 @@ public final class TokenRequest {
             return true;
         }
 
-        /** Whether the text looks like an IPv4 address, be it with numbers that are too large. */
+        /** Whether the text has the form of an IPv4 address; its numbers may be too large. */
         static boolean isIpv4(String text) {
             int parts = 1;
             int digits = 0;
@@ -5325,7 +5329,7 @@ public final class TokenRequest {
                 && text.charAt(0) != '.';
         }
 
-        /** The address that the text is; empty if it is none. Java would look up some such texts as names. */
+        /** Parses an address; empty if the text is not one. InetAddress.getByName would query DNS for some such texts. */
         static Optional<InetAddress> address(String text) {
             try {
                 if (isIpv6(text)) {
@@ -5371,7 +5375,7 @@ public final class TokenRequest {
      * @param parameters decoded; a key without value has an empty one
      */
     record Sinful(String host, int port, SortedMap<String, String> parameters) {
-        /** More than the addresses and brokers of any daemon take, characters. */
+        /** Longest sinful string, characters. Daemons with many addresses and brokers need less. */
         private static final int MAX_CHARACTERS = 64 * 1024;
         private static final String SHARED_PORT_ID_CHARACTERS =
             "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
@@ -5382,7 +5386,7 @@ public final class TokenRequest {
             parameters = Collections.unmodifiableSortedMap(new TreeMap<>(parameters));
         }
 
-        /** Empty if the text is no address, or if something in it, which others may have written, is not of its form. */
+        /** Parses a sinful string; empty if any part of it is malformed. */
         static Optional<Sinful> parse(String text) {
             if (text.length() < 2 || text.length() > MAX_CHARACTERS || text.charAt(0) != '<'
                     || text.indexOf('<', 1) >= 0 || text.indexOf('>') != text.length() - 1) {
@@ -5404,7 +5408,7 @@ public final class TokenRequest {
         }
 
         /**
-         * Whether it is the ID of an endpoint behind a shared port, which becomes part of names of files, here and at the
+         * Whether it is the ID of an endpoint behind a shared port, which becomes part of file names, here and on the
          * server. condor_io/shared_port_client.cpp, SharedPortIdIsValid
          */
         static boolean isSharedPortId(String text) {
@@ -5412,7 +5416,7 @@ public final class TokenRequest {
                 && NumericAddress.consistsOf(text, SHARED_PORT_ID_CHARACTERS);
         }
 
-        /** Those of {@code key=value&key}; empty if there is a value without a key, or no ID behind {@code sock=}. */
+        /** Parses {@code key=value&key}; empty if a key is missing, or if the value of {@code sock} is not an ID. */
         private static Optional<SortedMap<String, String>> parameters(String query) {
             SortedMap<String, String> parameters = new TreeMap<>();
             for (StringTokenizer pairs = new StringTokenizer(query, "&;"); pairs.hasMoreTokens(); ) {
@@ -5440,7 +5444,7 @@ public final class TokenRequest {
             return Optional.ofNullable(parameters.get(key)).filter(value -> !value.isEmpty());
         }
 
-        /** Whether one can connect to it. */
+        /** Whether it has a valid port. */
         boolean isComplete() {
             return port >= 1 && port <= 65535;
         }
@@ -5488,12 +5492,12 @@ public final class TokenRequest {
     }
 
     /**
-     * The daemon to ask.
+     * The daemon to connect to.
      *
-     * @param sinful    its address in canonical form; its alias is the name of the server expected there
-     * @param from      whose word the address is
-     * @param addresses to try in this order; none if it takes no connections
-     * @param brokers   those that can have it connect to us, {@code ADDRESS#ID}; where there are any, only they are tried
+     * @param sinful    its address in canonical form; the alias is the name of the expected server
+     * @param from      source of the address
+     * @param addresses to try in this order; empty if the daemon accepts no direct connections
+     * @param brokers   CCB brokers that ask the daemon to connect to us, {@code ADDRESS#ID}; if any, only these are tried
      */
     record Target(Sinful sinful, NameSource from, ExpectedServer expected, List<InetSocketAddress> addresses,
                   List<String> brokers) {
@@ -5503,7 +5507,7 @@ public final class TokenRequest {
             return sinful.parameter("sock");
         }
 
-        /** The same address, with another server expected there. */
+        /** A copy with another expected server. */
         Target as(ExpectedServer other) {
             return new Target(other.name().map(name -> sinful.with("alias", name)).orElse(sinful), from, other, addresses,
                 brokers);
@@ -5516,7 +5520,7 @@ public final class TokenRequest {
         }
 
         /**
-         * An address as C's inet_ntop writes it: Java writes all groups of IPv6, C leaves out the longest run of zeros.
+         * Formats an address as C's inet_ntop: Java writes all groups of an IPv6 address, C compresses the longest run of zeros.
          */
         static String text(InetAddress address) {
             String text = address.getHostAddress();
@@ -5554,13 +5558,13 @@ public final class TokenRequest {
             }
         }
 
-        /** With the address that took our connection, if it is one of several of a name. */
+        /** The sinful string with the connected address, if the name has several. */
         Sinful reachedAt(InetSocketAddress peer) {
             return addresses.size() > 1 && addresses.contains(peer) && sinful.parameter("addrs").isEmpty()
                 ? sinful.at(text(peer.getAddress()), peer.getPort()) : sinful;
         }
 
-        /** As it is shown; whole, it is {@code sinful().toString()}. */
+        /** The address for messages, truncated; {@code sinful().toString()} is complete. */
         @Override
         public String toString() {
             return printable(sinful.toString());
@@ -5579,24 +5583,24 @@ public final class TokenRequest {
         }
     }
 
-    /** Where a daemon is to be found. */
+    /** The result of a location. */
     sealed interface LocateResult {
-        /** At an address; of several, one is as good as the other, and the first that can be used is the one. */
+        /** Addresses of equivalent daemons; the first that works is used. */
         record Resolved(List<LocatedDaemon> daemons) implements LocateResult { }
 
         /**
-         * In the list of a collector, of which one is as good as the other.
+         * One of these equivalent collectors must be queried for the daemon.
          *
-         * @param type of the daemon
-         * @param name   as typed or configured, in full as far as that is known; empty for the only one of its type
-         * @param own    the name of such a daemon of this machine, which is asked for first if there is no other name
-         * @param server that the name, typed or own, says; empty if it names no host
+         * @param type   of the daemon
+         * @param name   as typed or configured, fully qualified if possible; empty for the only daemon of its type
+         * @param own    the name of this machine's daemon of the type, queried first if {@code name} is empty
+         * @param server expected by that name; empty if it names no host
          */
         record NeedsCollector(List<LocatedDaemon> collectors, DaemonType type, Optional<String> name, Optional<String> own,
                       Optional<ExpectedServer> server) implements LocateResult { }
     }
 
-    /** Which versions of IP are used, and in which order. condor_io/ipv6_hostname.cpp, condor_utils/condor_sinful.cpp */
+    /** The enabled IP versions and their order. condor_io/ipv6_hostname.cpp, condor_utils/condor_sinful.cpp */
     record AddressFamilyPreference(boolean ipv4, boolean ipv6, boolean ipv4First, boolean asNamed) {
         static AddressFamilyPreference of(Configuration configuration) throws CommandException {
             boolean ipv4First = configuration.flag("PREFER_OUTBOUND_IPV4", true);
@@ -5610,7 +5614,7 @@ public final class TokenRequest {
             return familyPreference;
         }
 
-        /** What the system has, is used, unless it is switched off. */
+        /** Enabled unless it is switched off; "auto" uses what the system has. */
         private static boolean isOn(Configuration configuration, String name) throws CommandException {
             return configuration.text(name).filter("auto"::equalsIgnoreCase).isPresent() || configuration.flag(name, true);
         }
@@ -5619,30 +5623,30 @@ public final class TokenRequest {
             return address instanceof Inet6Address ? ipv6 : ipv4;
         }
 
-        /** The better one first. */
+        /** The preferred IP version first. */
         Comparator<InetAddress> byFamily() {
             return Comparator.comparing(address -> address instanceof Inet6Address == ipv4First);
         }
 
-        /** The addresses of a name, of which the name service may know better. */
+        /** The order of a name's addresses: DNS order if IGNORE_DNS_PROTOCOL_PREFERENCE is false. */
         Comparator<InetAddress> orderOfNames() {
             return asNamed ? Comparator.comparingInt(unused -> 0) : byFamily();
         }
     }
 
     /**
-     * Finds the daemon, or the collectors that know it. It asks this machine's files and name service, and nobody else.
+     * Finds the daemon, or the collectors that know it. It uses only local files and DNS.
      * The rules are those of condor_daemon_client/daemon.cpp, Daemon::locate.
      */
     static final class Location {
-        /** Settings that name the collectors, the first that has a value. */
+        /** Settings that name the collectors; the first with a value counts. */
         private static final List<String> COLLECTORS =
             List.of("COLLECTOR_HOST", "COLLECTOR_IP_ADDR", "CM_IP_ADDR", "CONDOR_HOST");
         /** A line of an address file: the address alone, or as an attribute of the daemon's ad. */
         private static final Pattern ADDRESS = Pattern.compile("(?:MyAddress\\s*+=\\s*+\")?(<[^\">]*+>)\"?");
-        /** As many addresses, and as many brokers, as can be tried within a minute. No daemon has so many. */
+        /** Most addresses, and most brokers, of one daemon. More cannot be tried within a minute. */
         private static final int LISTED_MAX = 240;
-        /** Of an address file, or of the ad of a daemon. */
+        /** Largest address file or daemon ad file. */
         private static final int MAX_BYTES = 1 << 20;
         private final Configuration configuration;
         private final AddressFamilyPreference familyPreference;
@@ -5664,7 +5668,7 @@ public final class TokenRequest {
         }
 
         /**
-         * The place of the daemon wanted.
+         * Locates a daemon.
          *
          * @throws CommandException USAGE, CONFIGURATION, NOT_FOUND
          */
@@ -5679,22 +5683,22 @@ public final class TokenRequest {
                 case DAGMAN, SHADOW, STARTER, GRIDMANAGER, LEASE_MANAGER -> throw new CommandException(ErrorCode.USAGE,
                     "ERROR: Unknown daemon type (" + query.type().word() + ") in Daemon::locate",
                     "Daemons of this type do not issue tokens.");
-                case KBDD, GENERIC, CLUSTER_SERVER -> throw nowhere(query.name(), ErrorCode.USAGE,
+                case KBDD, GENERIC, CLUSTER_SERVER -> throw notLocated(query.name(), ErrorCode.USAGE,
                     "Daemons of type " + query.type().word() + " cannot be looked up. To give the address: "
                     + "-type any -name '<IP:PORT>'.");
                 default -> daemon(query);
             };
         }
 
-        /** What the original says when a daemon is not found. */
-        static CommandException nowhere(Optional<String> name, ErrorCode reason, String hint) {
+        /** The error of condor_token_request for a daemon that was not found. */
+        static CommandException notLocated(Optional<String> name, ErrorCode reason, String hint) {
             return new CommandException(reason, name.map(text -> "ERROR: couldn't locate daemon " + printable(text) + "!")
                 .orElse("ERROR: couldn't locate default daemon type."), hint);
         }
 
         // ---- Collectors ----
 
-        /** Of a collector, a name means the same as a pool. */
+        /** For a collector, -name means the same as -pool. */
         private List<LocatedDaemon> collectors(DaemonQuery query) throws CommandException {
             if (query.pool().isPresent() && query.name().isPresent()) {
                 throw new CommandException(ErrorCode.USAGE, "ERROR: Daemon: pool (" + printable(query.pool().get())
@@ -5706,7 +5710,7 @@ public final class TokenRequest {
                 try {
                     return List.of(collector(query.name().get(), "-name", NameSource.COMMAND_LINE));
                 } catch (CommandException failure) {
-                    throw new CommandException(failure.reason, nowhere(query.name(), failure.reason, "").getMessage(),
+                    throw new CommandException(failure.reason, notLocated(query.name(), failure.reason, "").getMessage(),
                         List.of(failure.getMessage()), failure.hint().orElse(""));
                 }
             }
@@ -5732,10 +5736,10 @@ public final class TokenRequest {
         }
 
         /**
-         * The pool's collector, if that is who is at an address, such as a broker's.
+         * The pool's collector, if it has the given address, such as a broker's.
          *
-         * @param pool   as typed or configured; empty for the configured one
-         * @param origin whose word that is
+         * @param pool   as typed or configured; empty for the configured pool
+         * @param origin source of the pool's name
          */
         Optional<Target> collectorAt(Target address, Optional<String> pool, NameSource origin) {
             List<String> names = pool.map(List::of).or(() -> configuredPool()
@@ -5743,7 +5747,7 @@ public final class TokenRequest {
             for (String name : names) {
                 try {
                     Target collector = collector(name, "its pool", origin).target();
-                    // Behind a shared port there are others as well.
+                    // A shared port has other endpoints, too.
                     if (!Collections.disjoint(collector.addresses(), address.addresses())
                             && address.sharedPortId().filter(id -> !id.equals("collector")
                                 && !collector.sharedPortId().equals(Optional.of(id))).isEmpty()) {
@@ -5756,12 +5760,12 @@ public final class TokenRequest {
             return Optional.empty();
         }
 
-        /** Who has no configuration at all, does not know the original's words. */
+        /** Without any configured pool the original's error would not help. */
         private CommandException noPool() {
             String remedy = "give -pool HOST, or set _CONDOR_COLLECTOR_HOST.";
             return COLLECTORS.stream().noneMatch(configuration::isMentioned)
-                ? new CommandException(ErrorCode.USAGE, "ERROR: no pool is named, and none is configured here: " + remedy, "")
-                : nowhere(Optional.empty(), ErrorCode.USAGE, "No pool is configured: " + remedy);
+                ? new CommandException(ErrorCode.USAGE, "ERROR: no pool is named or configured: " + remedy, "")
+                : notLocated(Optional.empty(), ErrorCode.USAGE, "No pool is configured: " + remedy);
         }
 
         /** The collectors of a list whose names are found, with reports of those that are not. */
@@ -5784,8 +5788,9 @@ public final class TokenRequest {
                 }
             }
             if (found.isEmpty()) {
-                throw new CommandException(ErrorCode.NOT_FOUND, nowhere(Optional.empty(), ErrorCode.NOT_FOUND, "").getMessage(),
-                    complaints, "Check the host names in " + setting.name() + " (" + setting.source() + ").");
+                throw new CommandException(ErrorCode.NOT_FOUND,
+                    notLocated(Optional.empty(), ErrorCode.NOT_FOUND, "").getMessage(), complaints,
+                    "Check the host names in " + setting.name() + " (" + setting.source() + ").");
             }
             LocatedDaemon last = found.remove(found.size() - 1);
             found.add(new LocatedDaemon(last.target(), last.query(), last.before(),
@@ -5801,7 +5806,7 @@ public final class TokenRequest {
         private LocatedDaemon collector(String text, String source, NameSource origin) throws CommandException {
             String name = text.strip();
             DaemonQuery query = new DaemonQuery(DaemonType.COLLECTOR, Optional.empty(), Optional.of(name));
-            // Of a pool on one machine nobody knows the port but its collector, which writes it down.
+            // Port 0: only the collector knows its port, and writes it to its address file on this machine.
             Optional<LocatedDaemon> own = name.endsWith(":0") ? own(query, configuration.text("FULL_HOSTNAME"),
                 Optional.of(name.substring(0, name.length() - 2)).filter(host -> !NumericAddress.isIpv4(host))
                     .filter(NumericAddress::isHostName).map(host -> new ExpectedServer(Optional.of(host), origin)))
@@ -5811,7 +5816,7 @@ public final class TokenRequest {
 
         // ---- Other daemons ----
 
-        /** On this machine, at an address that was typed, or in the collector's list. */
+        /** On this machine, at a typed address, or through the collector. */
         private LocateResult daemon(DaemonQuery query) throws CommandException {
             String prefix = query.type().name() + "_";
             Optional<Configuration.Setting> setting = query.name().isPresent() || query.pool().isPresent()
@@ -5824,7 +5829,7 @@ public final class TokenRequest {
             }
             Optional<String> name = typed.map(this::inFull);
             Optional<ExpectedServer> server = server(typed, origin);
-            // There is one negotiator in a pool, wherever; and of another pool's daemons none is this machine's.
+            // A pool has one negotiator, on any machine; another pool's daemons are not on this machine.
             Optional<String> own = query.pool().isPresent() || (name.isEmpty() && query.type() == DaemonType.NEGOTIATOR)
                 ? Optional.empty() : Optional.of(ownName(prefix));
             Optional<LocatedDaemon> here = own.isPresent() && own.get().equalsIgnoreCase(name.orElse(own.get()))
@@ -5835,8 +5840,8 @@ public final class TokenRequest {
         }
 
         /**
-         * The server that a daemon's name says: a host stands behind the last @, and what has no @ is a host if it has a dot,
-         * in full or by the configuration, or if the name service knows it.
+         * The host in a daemon's name: the part after the last @. A name without an @ is a host if it has a dot, directly or
+         * after DEFAULT_DOMAIN_NAME, or if DNS knows it.
          */
         private Optional<ExpectedServer> server(Optional<String> daemon, NameSource origin) {
             Optional<String> name = daemon.map(text -> text.substring(text.lastIndexOf('@') + 1))
@@ -5850,7 +5855,7 @@ public final class TokenRequest {
             return host.map(text -> new ExpectedServer(Optional.of(text), origin));
         }
 
-        /** What the configuration puts behind a short name, with its dot. */
+        /** DEFAULT_DOMAIN_NAME with a leading dot. */
         private Optional<String> domain() {
             return configuration.text("DEFAULT_DOMAIN_NAME").map(domain -> domain.startsWith(".") ? domain : "." + domain);
         }
@@ -5864,7 +5869,7 @@ public final class TokenRequest {
             }
         }
 
-        /** Whether the host in this machine's name for a daemon is set here, and not the name service's word. */
+        /** Whether the host in a daemon name of this machine comes from the configuration, not from DNS. */
         private boolean isConfigured(String own) {
             String host = own.substring(own.lastIndexOf('@') + 1);
             return configuration.set("NETWORK_HOSTNAME").isPresent() || host.equalsIgnoreCase(this.host.name())
@@ -5879,7 +5884,7 @@ public final class TokenRequest {
                 : name.get().contains("@") ? name.get() : name.get() + "@" + machine;
         }
 
-        /** A short name of a machine with its domain, if one is known. Others stand for themselves. */
+        /** A short host name with its domain, if one is known. Other names are returned unchanged. */
         private String inFull(String name) {
             if (name.contains("@") || name.contains(".")) {
                 return name;
@@ -5891,7 +5896,7 @@ public final class TokenRequest {
                     return canonical;
                 }
             } catch (UnknownHostException e) {
-                trace.log(DebugLog.HOSTNAME, () -> name + " is known to no name service.");
+                trace.log(DebugLog.HOSTNAME, () -> "DNS does not know " + name + ".");
             } catch (IOException e) {
                 trace.log(DebugLog.HOSTNAME, e::getMessage);
             }
@@ -5899,9 +5904,9 @@ public final class TokenRequest {
         }
 
         /**
-         * The daemon of this machine, by the file in which it has written down its address.
+         * The daemon of this machine, by its address file.
          *
-         * @param server that was typed; empty if none was
+         * @param server as typed; empty without a typed name
          */
         private Optional<LocatedDaemon> own(DaemonQuery query, Optional<String> name, Optional<ExpectedServer> server)
             throws CommandException {
@@ -5935,7 +5940,7 @@ public final class TokenRequest {
             }
         }
 
-        /** A daemon whose address is given, as a sinful string or HOST:PORT. */
+        /** A daemon at a given address, a sinful string or HOST:PORT. */
         private LocateResult found(DaemonQuery query, String address, String source, NameSource origin) throws CommandException {
             return new LocateResult.Resolved(List.of(new LocatedDaemon(at(address.strip(), source, origin, Optional.empty()),
                 query)));
@@ -5946,9 +5951,9 @@ public final class TokenRequest {
         /**
          * The daemon at an address.
          *
-         * @param source for messages
-         * @param origin whose word the address is
-         * @param server that is expected there; empty for the one that the address itself names
+         * @param source for messages, such as "-pool"
+         * @param origin source of the address
+         * @param server expected at the address; empty for the server that the address itself names
          */
         Target at(String text, String source, NameSource origin, Optional<ExpectedServer> server) throws CommandException {
             boolean bare = !text.startsWith("<");
@@ -5966,8 +5971,8 @@ public final class TokenRequest {
 
         /** The server that an address names. */
         private ExpectedServer named(Sinful sinful, boolean bare, NameSource origin) {
-            // A name as typed is what the certificate must carry; it outdoes an alias in a bare text, as in the original.
-            // The dot that ends a fully qualified name stands in no certificate.
+            // The certificate must carry the typed name, which precedes an alias in a bare text, as in the original.
+            // Certificates do not contain the dot that ends a fully qualified name.
             Optional<String> host = Optional.of(sinful.host()).filter(name -> isName(sinful));
             Optional<String> alias = sinful.parameter("alias").filter(name -> !bare || host.isEmpty());
             return new ExpectedServer(alias.or(() -> host).filter(NumericAddress::isHostName) // a server can have sent it
@@ -5975,19 +5980,19 @@ public final class TokenRequest {
                 origin.isTyped() && alias.filter(name -> !name.equals(sinful.host()) && !isOurs(name)).isPresent());
         }
 
-        /** Whether a host is named, not addressed. */
+        /** Whether the host is a name, not an address. */
         private static boolean isName(Sinful sinful) {
             return !sinful.host().contains(":") && !NumericAddress.isIpv4(sinful.host());
         }
 
-        /** Whether a name is this machine's. That it leads here would prove nothing: a tunnel begins here, too. */
+        /** Whether a name is this machine's. That it resolves to this machine proves nothing, since a tunnel starts here, too. */
         private boolean isOurs(String name) {
             return Stream.of("localhost", "localhost.localdomain", host.name()).anyMatch(name::equalsIgnoreCase)
                 || Stream.of("FULL_HOSTNAME", "HOSTNAME").map(configuration::text).flatMap(Optional::stream)
                     .anyMatch(name::equalsIgnoreCase);
         }
 
-        /** The address within our private network, if it is the daemon's, too. */
+        /** The address in the private network, if the daemon is in the same one. */
         private Optional<Sinful> privateAddress(Sinful sinful) {
             if (sinful.parameter("PrivNet").isEmpty()
                     || !sinful.parameter("PrivNet").equals(configuration.text("PRIVATE_NETWORK_NAME"))) {
@@ -6012,7 +6017,7 @@ public final class TokenRequest {
             return target;
         }
 
-        /** What can be connected to: the list of addresses counts before the one in front of it. */
+        /** The addresses to connect to. The list in {@code addrs} takes precedence over the sinful string's host. */
         private List<InetSocketAddress> addresses(Sinful sinful, String text, String source) throws CommandException {
             List<InetSocketAddress> listed = sinful.parameter("addrs").map(Location::listed).orElse(List.of());
             List<InetSocketAddress> all = !listed.isEmpty() ? listed : lookUp(sinful, source);
@@ -6069,7 +6074,7 @@ public final class TokenRequest {
                 .map(address -> new InetSocketAddress(address, Integer.parseInt(port)));
         }
 
-        /** The first items of a list. */
+        /** The first items of a list, at most LISTED_MAX. */
         private static List<String> first(String list, String separator) {
             List<String> items = new ArrayList<>();
             StringTokenizer rest = new StringTokenizer(list, separator);
@@ -10909,7 +10914,7 @@ public final class TokenRequest {
         private CommandException notFound(List<Entry> entries, String what) {
             List<String> lines = Stream.concat(Stream.of(what), entries.stream().map(entry -> "  " + entry.shown()).distinct()
                 .limit(SHOWN)).toList();
-            return new CommandException(ErrorCode.NOT_FOUND, Location.nowhere(query.name(), ErrorCode.NOT_FOUND,
+            return new CommandException(ErrorCode.NOT_FOUND, Location.notLocated(query.name(), ErrorCode.NOT_FOUND,
                 "").getMessage(), lines,
                 (entries.size() < 2 && query.name().isEmpty()) || entries.isEmpty() ? "" : "Name one with -name.");
         }
@@ -10945,13 +10950,13 @@ public final class TokenRequest {
                 trace.log(DebugLog.HOSTNAME, () -> "It knows " + printable(entries.stream().map(Entry::toString).toList()) + ".");
                 return entries;
             } catch (CommandException failure) {
-                throw new CommandException(failure.reason, Location.nowhere(query.name(), failure.reason, "").getMessage(),
+                throw new CommandException(failure.reason, Location.notLocated(query.name(), failure.reason, "").getMessage(),
                     Stream.concat(Stream.of("The collector " + collector.target() + " cannot be asked for it:"),
                         failure.details().isEmpty() ? Stream.of(failure.getMessage()) : failure.details().stream()).toList(),
                     failure.hint().orElse(""));
             } catch (IOException e) {
                 ErrorCode reason = e instanceof ProtocolViolation ? ErrorCode.VIOLATION : ErrorCode.UNREACHABLE;
-                throw new CommandException(reason, Location.nowhere(query.name(), reason, "").getMessage(),
+                throw new CommandException(reason, Location.notLocated(query.name(), reason, "").getMessage(),
                     List.of("The collector " + collector.target() + " cannot be asked for it: " + e.getMessage() + "."), "");
             }
         }
@@ -11506,13 +11511,13 @@ public final class TokenRequest {
     // ==== 22. TokenWriter: the token file, its lock, the saved request ====
 
     /**
-     * A directory that stays the one that was checked, whatever its path leads to later: what lies in it is made, looked at,
-     * renamed and removed relative to what was opened. Where the JDK cannot do that (macOS) it goes by name.
+     * An open directory, whose files are created, examined, renamed and removed relative to its descriptor (openat(2)), so
+     * that a later change of its path has no effect. Where the JDK lacks SecureDirectoryStream (macOS), paths are used.
      */
     static final class OpenDirectory implements Closeable {
-        /** A process's open files, each under its number, as a link that leads to nothing else. proc_pid_fd(5) */
+        /** The links to this process's open files, by descriptor number. proc_pid_fd(5) */
         private static final Path DESCRIPTORS = Path.of("/proc/self/fd");
-        /** As many entries of a directory are looked through for what a killed run has left. */
+        /** Most directory entries that are searched for leftovers of a killed run. */
         private static final int MAX_ENTRIES = 100_000;
         private final Path path;
         private final Object key;
@@ -11521,7 +11526,7 @@ public final class TokenRequest {
         private final Set<Integer> trusted;
         private final Host host;
 
-        @SuppressWarnings("StreamResourceLeak") // open as long as the folder is
+        @SuppressWarnings("StreamResourceLeak") // closed by close()
         private OpenDirectory(Path path, Path opened, Host host) throws IOException {
             this.path = path;
             this.key = Files.readAttributes(path, BasicFileAttributes.class).fileKey();
@@ -11532,13 +11537,13 @@ public final class TokenRequest {
         }
 
         /**
-         * Opens a directory, if nobody but root and this user can change what its path leads to. If others can change what
-         * lies in it, root does not use it; anybody else is warned, since they cannot read what is put there all the same.
+         * Opens a directory if only root and this user can redirect its path. If other users can change its entries, root
+         * refuses it, and any other user gets a warning: others can remove or replace the files, but not read them.
          *
-         * @param directory empty, or a dot, for the working directory, which nobody can put another one in the place of
-         * @param owner     who is to own what is put there: if the directory is his, it does not matter who led us to it
-         * @throws UntrustedDirectoryException   if others can change it
-         * @throws IOException if it cannot be opened
+         * @param directory empty or a dot for the working directory, which nobody can replace
+         * @param owner     owner of the files that will be written; if he owns the directory, any path to it is accepted
+         * @throws UntrustedDirectoryException if other users can change it
+         * @throws IOException                 if it cannot be opened
          */
         static OpenDirectory open(Path directory, Optional<UserPrincipal> owner, Host host, Consumer<String> warnings)
                 throws IOException {
@@ -11561,7 +11566,7 @@ public final class TokenRequest {
             try {
                 stream.close();
             } catch (IOException e) {
-                return; // nothing can be done about it
+                return; // only the descriptor is lost, and the process ends soon
             }
         }
 
@@ -11577,16 +11582,16 @@ public final class TokenRequest {
                 throw new UntrustedDirectoryException(trust.onPath().get());
             }
             if (!trust.entry().map(PathTrust.Stat::key).equals(Optional.of(opened.fileKey())) || !opened.fileKey().equals(key)) {
-                throw new IOException("somebody is changing the way to it");
+                throw new IOException("its path changed while it was opened");
             }
             if (trust.atEnd().isPresent() && host.isRoot()) {
                 throw new UntrustedDirectoryException(trust.atEnd().get());
             }
             trust.atEnd().ifPresent(weakness -> warnings.accept(weakness
-                + ": others cannot read what is put there, but remove or replace it."));
+                + ": other users cannot read the files in it, but they can remove or replace them."));
         }
 
-        /** Makes a directory with its parents, for this user only, if nobody else can change where. */
+        /** Creates a directory and its parents with mode 0700, unless other users can redirect the path. */
         static void make(Path directory, Host host) throws IOException {
             if (Files.isDirectory(directory)) {
                 return;
@@ -11604,7 +11609,7 @@ public final class TokenRequest {
             Files.createDirectories(directory, withMode("rwx------"));
         }
 
-        /** Others can change what a path leads to. The message is a clause that says who, and where. */
+        /** Other users can redirect a path or change a directory. The message is a clause that tells who and where. */
         static final class UntrustedDirectoryException extends IOException {
             private static final long serialVersionUID = 1L;
             private final String remedy;
@@ -11612,9 +11617,9 @@ public final class TokenRequest {
             UntrustedDirectoryException(PathTrust.Weakness weakness) throws IOException {
                 super(weakness.toString());
                 boolean shared = PathTrust.Stat.of(weakness.at(), LinkOption.NOFOLLOW_LINKS).isSharedWritable();
-                this.remedy = (shared ? "Type: chmod go-w " + quoted(weakness.at().toString())
-                    : "Give -owner, if the directory is that user's, and the token is to be")
-                    + "; or use a folder made by: mktemp -d";
+                this.remedy = (shared ? "Run: chmod go-w " + quoted(weakness.at().toString())
+                    : "If the token is for that user, add -owner")
+                    + "; or use a directory created by: mktemp -d";
             }
 
             String remedy() {
@@ -11622,18 +11627,18 @@ public final class TokenRequest {
             }
         }
 
-        /** Without links, as it was when it was opened. */
+        /** The path without links at the time of opening. */
         Path path() {
             return path;
         }
 
-        /** Where a file of it is now, as far as can be said. */
+        /** The current path of a file in it, as far as the system tells. */
         Path file(String name) {
             Path file = path.resolve(name);
-            return isAt(file, name) ? file : whereabouts().resolve(name);
+            return isAt(file, name) ? file : currentPath().resolve(name);
         }
 
-        private Path whereabouts() {
+        private Path currentPath() {
             try (DirectoryStream<Path> descriptors = Files.newDirectoryStream(DESCRIPTORS)) {
                 Object key = attributes().fileKey();
                 for (Path descriptor : descriptors) {
@@ -11653,7 +11658,7 @@ public final class TokenRequest {
                 : Files.getFileAttributeView(path, PosixFileAttributeView.class)).readAttributes();
         }
 
-        /** What lies under a name; a link is not followed. Empty if nothing does. */
+        /** The attributes of an entry, without following a link; empty if it does not exist. */
         Optional<BasicFileAttributes> look(String name) throws IOException {
             try {
                 return Optional.of((secure.isPresent()
@@ -11666,7 +11671,7 @@ public final class TokenRequest {
             }
         }
 
-        /** Whether a path leads into this directory, to what lies under a name in it. */
+        /** Whether a path still leads to the entry of that name in this directory. */
         boolean isAt(Path somewhere, String name) {
             try {
                 Path directory = Objects.requireNonNullElse(somewhere.getParent(), Path.of(""));
@@ -11678,7 +11683,7 @@ public final class TokenRequest {
             }
         }
 
-        /** Opens a file, which this user alone can read if it is made. A link is not followed. */
+        /** Opens a file without following a link. A new file is created with mode 0600. */
         FileChannel open(String name, OpenOption... options) throws IOException {
             Set<OpenOption> all = new HashSet<>(Arrays.asList(options));
             all.add(LinkOption.NOFOLLOW_LINKS);
@@ -11687,8 +11692,8 @@ public final class TokenRequest {
         }
 
         /**
-         * A path to the file that this process has opened under a name, and to no other, whatever lies under that name now.
-         * Where there are no such paths, the name.
+         * The /proc path of the file that this process has opened under a name. It stays valid if the name is reused. Without
+         * /proc, the plain path.
          */
         Path opened(String name) throws IOException {
             if (secure.isEmpty() || !Files.isDirectory(DESCRIPTORS)) {
@@ -11702,39 +11707,39 @@ public final class TokenRequest {
                     }
                 }
             }
-            throw new NoSuchFileException(name, null, "somebody has renamed it");
+            throw new NoSuchFileException(name, null, "another process renamed it");
         }
 
-        /** Writes a file under a temporary name, gives it its rights, forces it to the disk, and renames it. */
+        /** Replaces a file atomically: write a temporary file, set owner and mode, fsync, rename, fsync the directory. */
         void replace(String name, byte[] content, FilePermissions permissions) throws IOException {
             write(name, content, permissions, true, true);
             forceDirectory();
         }
 
-        /** The same for this user only, without waiting for the disk. */
+        /** Replaces a file atomically with mode 0600, without fsync. */
         void replaceUnsynced(String name, byte[] content) throws IOException {
             write(name, content, FilePermissions.OWN, false, true);
         }
 
-        /** Makes a file of that many bytes as if for {@link #replace}, and removes it. */
+        /** Tests {@link #replace} with a temporary file of that size, which is removed. */
         void probe(String name, int bytes, FilePermissions permissions) throws IOException {
             write(name, new byte[bytes], permissions, true, false);
         }
 
-        /** The same as if for {@link #replaceUnsynced}. */
+        /** Tests {@link #replaceUnsynced} in the same way. */
         void probeUnsynced(String name, int bytes) throws IOException {
             write(name, new byte[bytes], FilePermissions.OWN, false, false);
         }
 
         /**
-         * Makes a temporary file, which is locked while it is open, so that another run sees that it is no leftover.
+         * Writes a temporary file. It is locked while it is open, so that another run does not remove it as a leftover.
          *
-         * @param keeping whether it gets its name; else it is removed
+         * @param keeping whether to rename it to its name; otherwise it is removed
          */
         private void write(String name, byte[] content, FilePermissions permissions, boolean forcing, boolean keeping)
             throws IOException {
-            String temporary = beginning(name) + host.randomHex(8) + ".tmp";
-            try (FileChannel file = marked(temporary)) {
+            String temporary = temporaryPrefix(name) + host.randomHex(8) + ".tmp";
+            try (FileChannel file = createLocked(temporary)) {
                 ByteBuffer bytes = ByteBuffer.wrap(content);
                 while (bytes.hasRemaining()) {
                     file.write(bytes);
@@ -11760,19 +11765,19 @@ public final class TokenRequest {
             }
         }
 
-        /** Makes a file and locks it; anew, if another run has taken it for a leftover before it was locked. */
-        private FileChannel marked(String temporary) throws IOException {
-            FileChannel file = made(temporary);
-            if (!mark(file) || look(temporary).isEmpty()) {
+        /** Creates and locks a file. Retries once if another run removed it as a leftover before it was locked. */
+        private FileChannel createLocked(String temporary) throws IOException {
+            FileChannel file = create(temporary);
+            if (!tryLock(file) || look(temporary).isEmpty()) {
                 file.close();
                 remove(temporary);
-                file = made(temporary);
-                mark(file);
+                file = create(temporary);
+                tryLock(file);
             }
             return file;
         }
 
-        private FileChannel made(String temporary) throws IOException {
+        private FileChannel create(String temporary) throws IOException {
             return open(temporary, StandardOpenOption.CREATE_NEW, StandardOpenOption.READ, StandardOpenOption.WRITE);
         }
 
@@ -11781,19 +11786,19 @@ public final class TokenRequest {
                     : FileChannel.open(path, StandardOpenOption.READ)) {
                 directory.force(true);
             } catch (IOException e) {
-                return; // the file is in its place; a system that cannot force a directory to the disk does it in time
+                return; // the file is renamed; some file systems cannot fsync a directory
             }
         }
 
-        /** What the names of temporary files begin with: one that HTCondor does not take for a token's. */
-        private static String beginning(String name) {
+        /** The prefix of temporary files. It starts with a dot, so that HTCondor does not read them as tokens. */
+        private static String temporaryPrefix(String name) {
             return (name.startsWith(".") ? "" : ".") + name + ".";
         }
 
         /**
-         * Locks a file as a whole; whether nobody else has.
+         * Locks a whole file; false if another process holds the lock.
          *
-         * @throws IOException where there are no locks
+         * @throws IOException if the file system does not support locks
          */
         static boolean lock(FileChannel file) throws IOException {
             try {
@@ -11803,8 +11808,8 @@ public final class TokenRequest {
             }
         }
 
-        /** Locks a file if there are locks: without, leftovers stay. Whether nobody else has. */
-        private static boolean mark(FileChannel file) {
+        /** Like {@link #lock}, but true on a file system without locks, where leftovers stay. */
+        private static boolean tryLock(FileChannel file) {
             try {
                 return lock(file);
             } catch (IOException e) {
@@ -11815,11 +11820,11 @@ public final class TokenRequest {
         private static void grant(Path path, FilePermissions permissions) throws IOException {
             PosixFileAttributeView view = Files.getFileAttributeView(path, PosixFileAttributeView.class);
             if (view == null) {
-                throw new IOException("this file system knows neither owners nor modes");
+                throw new IOException("this file system does not support owners and modes");
             }
             UserPrincipalLookupService users = path.getFileSystem().getUserPrincipalLookupService();
             if (permissions.group().isPresent()) {
-                view.setGroup(known("group", permissions.group().get(), users::lookupPrincipalByGroupName));
+                view.setGroup(lookUp("group", permissions.group().get(), users::lookupPrincipalByGroupName));
             }
             view.setPermissions(PosixFilePermissions.fromString(permissions.mode()));
             if (permissions.owner().isPresent()) {
@@ -11828,15 +11833,15 @@ public final class TokenRequest {
         }
 
         static UserPrincipal user(String name) throws IOException {
-            return known("user", name, FileSystems.getDefault().getUserPrincipalLookupService()::lookupPrincipalByName);
+            return lookUp("user", name, FileSystems.getDefault().getUserPrincipalLookupService()::lookupPrincipalByName);
         }
 
         private interface Lookup<T> {
             T of(String name) throws IOException;
         }
 
-        /** Looks a user or group up. That there is none is said here, since newer JDKs leave the name out of what they say. */
-        private static <T> T known(String kind, String name, Lookup<T> lookup) throws IOException {
+        /** Looks up a user or group. The message is made here, since newer JDKs omit the name. */
+        private static <T> T lookUp(String kind, String name, Lookup<T> lookup) throws IOException {
             try {
                 return lookup.of(name);
             } catch (UserPrincipalNotFoundException e) {
@@ -11852,7 +11857,7 @@ public final class TokenRequest {
             }
         }
 
-        /** Removes a file, if it is there. */
+        /** Removes a file if it exists. */
         void remove(String name) throws IOException {
             try {
                 if (secure.isPresent()) {
@@ -11865,12 +11870,12 @@ public final class TokenRequest {
             }
         }
 
-        /** Removes what a killed run has left of a file of this name. */
+        /** Removes the temporary files that a killed run left for this name. */
         void sweep(String name) {
-            sweep(Pattern.compile(Pattern.quote(beginning(name)) + "[0-9a-f]{16}\\.tmp"));
+            sweep(Pattern.compile(Pattern.quote(temporaryPrefix(name)) + "[0-9a-f]{16}\\.tmp"));
         }
 
-        /** Removes what a killed run has left: temporary files, by the form of their names, that nobody has locked. */
+        /** Removes unlocked temporary files of killed runs, by the pattern of their names. */
         void sweep(Pattern temporaries) {
             int entries = 0;
             try (DirectoryStream<Path> names = secure.isPresent() ? secure.get().newDirectoryStream(Path.of("."))
@@ -11884,7 +11889,7 @@ public final class TokenRequest {
                     }
                 }
             } catch (IOException | DirectoryIteratorException e) {
-                return; // leftovers do no harm
+                return; // leftovers are harmless
             }
         }
 
@@ -11897,11 +11902,11 @@ public final class TokenRequest {
                     remove(name);
                 }
             } catch (IOException e) {
-                return; // somebody else's, or there are no locks
+                return; // another user's file, or a file system without locks
             }
         }
 
-        /** Whether a file that was opened under a name is plain, and this user's, root's or whose the directory is. */
+        /** Whether an opened file is regular, has one link, and belongs to this user, root or the directory's owner. */
         boolean isOurs(String name) throws IOException {
             if (!PathTrust.isPossible()) {
                 return true;
@@ -11912,22 +11917,22 @@ public final class TokenRequest {
     }
 
     /**
-     * Keeps a second run away from a destination, of which the later would win: a lock on the file {@code .NAME.lock} beside
-     * it, which says who has it. It is opened once and never renamed or removed, and nothing else opens it: POSIX takes a
-     * process's locks on a file away when any of its descriptors of that file is closed. fcntl_locking(2)
+     * Prevents two runs from writing the same destination: a lock on the file {@code .NAME.lock} beside it, which contains
+     * the holder. The file is opened once, and never renamed or removed: POSIX releases a process's locks on a file when any
+     * of its descriptors of that file is closed. fcntl_locking(2)
      *
-     * @param channel open until the lock is given back
+     * @param channel open until the lock is released
      */
     record DestinationLock(FileChannel channel) implements Closeable {
-        private static final String FORM = "condor_token_request: ";
+        private static final String PREFIX = "condor_token_request: ";
         private static final int MAX_BYTES = 300;
 
         /**
-         * Takes the lock; empty, with a warning, where there is none to be had.
+         * Takes the lock; empty, with a warning, if the lock file cannot be used.
          *
          * @param destination for messages
-         * @throws CommandException     DESTINATION_BUSY
-         * @throws IOException if this process can open no more files
+         * @throws CommandException DESTINATION_BUSY
+         * @throws IOException      if this process has too many open files
          */
         static Optional<DestinationLock> take(OpenDirectory folder, String name, Path destination, Host host,
                 Consumer<String> warnings) throws IOException, CommandException {
@@ -11936,12 +11941,12 @@ public final class TokenRequest {
                 FileChannel channel = open(folder, file);
                 try {
                     if (!folder.isOurs(file) || !isLock(channel)) {
-                        throw new IOException("it is another's, or no lock");
+                        throw new IOException("it belongs to another user or is not a lock file");
                     }
                     if (!OpenDirectory.lock(channel)) {
                         throw busy(destination, channel);
                     }
-                    sign(channel, host);
+                    writeHolder(channel, host);
                     return Optional.of(new DestinationLock(channel));
                 } catch (IOException | CommandException | RuntimeException e) {
                     channel.close();
@@ -11949,10 +11954,10 @@ public final class TokenRequest {
                 }
             } catch (IOException e) {
                 if (String.valueOf(e.getMessage()).contains("Too many open files")) {
-                    throw e; // which no file system is to blame for, and the rest would not work either
+                    throw e; // a limit of this process, so that nothing else would work, either
                 }
-                warnings.accept("another run could write to " + destination + " at the same time, since its lock, "
-                    + folder.path().resolve(file) + ", cannot be used: " + withErrno(reason(e)) + ".");
+                warnings.accept("another run could write to " + destination + " at the same time: cannot use its lock file "
+                    + folder.path().resolve(file) + ": " + withErrno(reason(e)) + ".");
                 return Optional.empty();
             }
         }
@@ -11962,22 +11967,22 @@ public final class TokenRequest {
             channel.close();
         }
 
-        /** What is no plain file is not opened. */
+        /** Opens the lock file; only a regular file is opened. */
         private static FileChannel open(OpenDirectory folder, String file) throws IOException {
             try {
                 return folder.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.READ, StandardOpenOption.WRITE);
             } catch (FileAlreadyExistsException e) {
                 if (folder.look(file).filter(BasicFileAttributes::isRegularFile).isEmpty()) {
-                    throw new IOException("it is no plain file");
+                    throw new IOException("it is not a regular file");
                 }
                 return folder.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE);
             }
         }
 
-        /** Whether a file is there to be a lock: it says so, or is empty, since the run that made it was killed at once. */
+        /** Whether a file is a lock file: it has the prefix, or is empty because the run that created it was killed. */
         private static boolean isLock(FileChannel channel) throws IOException {
             String text = text(channel);
-            return text.isEmpty() || text.startsWith(FORM);
+            return text.isEmpty() || text.startsWith(PREFIX);
         }
 
         private static String text(FileChannel channel) throws IOException {
@@ -11987,40 +11992,40 @@ public final class TokenRequest {
         }
 
         private static CommandException busy(Path destination, FileChannel channel) throws IOException {
-            String holder = text(channel).lines().findFirst().filter(line -> line.startsWith(FORM))
-                .map(line -> ": " + printable(line.substring(FORM.length()))).orElse("");
+            String holder = text(channel).lines().findFirst().filter(line -> line.startsWith(PREFIX))
+                .map(line -> ": " + printable(line.substring(PREFIX.length()))).orElse("");
             return new CommandException(ErrorCode.DESTINATION_BUSY, "Another run is waiting for a token for "
-                + printable(destination.toString()) + holder + ".", "Wait until it has ended, or end it.");
+                + printable(destination.toString()) + holder + ".", "Wait until it ends, or stop it.");
         }
 
-        private static void sign(FileChannel channel, Host host) {
-            String holder = FORM + "process " + ProcessHandle.current().pid() + " on " + host.name() + " since "
+        private static void writeHolder(FileChannel channel, Host host) {
+            String holder = PREFIX + "process " + ProcessHandle.current().pid() + " on " + host.name() + " since "
                 + Json.time(host.clock().instant()) + "\n";
             try {
                 channel.truncate(0).write(ByteBuffer.wrap(holder.getBytes(UTF_8)), 0);
             } catch (IOException e) {
-                return; // it is locked, though nobody can read by whom
+                return; // the lock holds; only the holder's name is missing
             }
         }
     }
 
-    /** A destination that has been checked, and is open as far as it can be. */
+    /** A checked and opened destination of the token. */
     sealed interface Destination extends Closeable {
-        /** The program's own stdout; with {@code -json}, the event there is the delivery. */
+        /** The program's stdout; with {@code -json}, its event delivers the token. */
         record Stdout() implements Destination { }
 
-        /** The program's own stderr. */
+        /** The program's stderr. */
         record Stderr(Path file) implements Destination { }
 
-        /** A terminal, /dev/null, or a pipe or the like that the program was given as an open file. */
+        /** A terminal, /dev/null, or an inherited descriptor such as a pipe. */
         record Device(Path file, FileChannel channel) implements Destination { }
 
-        /** A file to be replaced as a whole. */
+        /** A file that is replaced atomically. */
         record RegularFile(Path file, OpenDirectory folder, String name, FilePermissions permissions,
                            Optional<DestinationLock> lock)
             implements Destination { }
 
-        /** The file as it was named; empty for stdout. */
+        /** The path as typed; empty for stdout. */
         default Optional<Path> path() {
             return this instanceof RegularFile whole ? Optional.of(whole.file())
                 : this instanceof Device device ? Optional.of(device.file())
@@ -12039,24 +12044,24 @@ public final class TokenRequest {
                     device.channel().close();
                 }
             } catch (IOException e) {
-                return; // what was to be written is written
+                return; // the token is already written
             }
         }
     }
 
     /**
-     * Where what must not be lost is kept: the request, while it waits, and, if all else fails, the token. It goes into the
-     * first of several directories that takes it. The files are this user's only; beside a token they begin with a dot, so
-     * that HTCondor does not take them for tokens.
+     * Saves a pending request, and, as the last resort, the token, in the first of several directories that accepts it. Files
+     * are created with mode 0600 and replaced atomically. In the token directory their names start with a dot, so that
+     * HTCondor does not read them as tokens.
      */
     static final class StateStore {
         private static final String REQUEST = "pending-token-request-";
         private static final String TOKEN = "rescued-token-";
         private static final Pattern TEMPORARY = Pattern.compile("\\.(" + REQUEST + "|" + TOKEN + ").*\\.[0-9a-f]{16}\\.tmp");
-        /** More than a saved request or a token takes. */
+        /** Larger than a saved request or a token. */
         private static final int PROBE_BYTES = 8192;
         private static final int MAX_BYTES = 1 << 16;
-        /** Of the pool's name, in the name of a file. */
+        /** Longest pool name in a file name, characters. */
         private static final int MAX_POOL = 60;
         private static final int HASH_BYTES = 6;
         private final Host host;
@@ -12066,12 +12071,12 @@ public final class TokenRequest {
         private Optional<Path> unsynced = Optional.empty();
 
         /**
-         * A directory to try.
+         * A candidate directory.
          *
-         * @param chosen by the user
-         * @param making whether it is made if it is not there
-         * @param folder it, if it is open already
-         * @param prefix of the names of the files there
+         * @param chosen whether the user chose it
+         * @param making whether to create it if it does not exist
+         * @param folder the directory, if it is already open
+         * @param prefix of the file names in it
          */
         private record Candidate(String directory, boolean chosen, boolean making, Optional<OpenDirectory> folder,
                                  String prefix) {
@@ -12088,8 +12093,8 @@ public final class TokenRequest {
         }
 
         /**
-         * @param directory that the user has chosen, to be tried first
-         * @param source    the file that a resumed request comes from
+         * @param directory chosen by the user, tried first
+         * @param source    file of the resumed request
          */
         StateStore(Optional<String> directory, Optional<String> source, Destination destination, Host host) {
             this.host = host;
@@ -12107,11 +12112,11 @@ public final class TokenRequest {
         }
 
         /**
-         * Tries, before anything is asked, whether there is a place, and removes what a killed run has left there.
+         * Tests, before the request, whether a directory accepts files, and removes leftovers of a killed run.
          *
-         * @param needed   whether the request is lost without a place
-         * @param warnings is told if there is none
-         * @throws CommandException USAGE if the directory that the user has chosen is none; DESTINATION if there is none at all
+         * @param needed   whether the request would be lost without a directory
+         * @param warnings receives a warning if no directory accepts files
+         * @throws CommandException USAGE if the chosen directory does not; DESTINATION if none does and one is needed
          */
         void check(boolean needed, Consumer<String> warnings) throws CommandException {
             complaints.clear();
@@ -12134,14 +12139,14 @@ public final class TokenRequest {
                     complain(candidate, e);
                     if (candidate.chosen()) {
                         throw new CommandException(ErrorCode.USAGE, ArgumentParser.PROGRAM + ": Invalid argument for -state: "
-                            + complaints.get(0) + ".", "It takes a directory that you can write to.");
+                            + complaints.get(0) + ".", "Choose a directory that you can write to.");
                     }
                 }
             }
             if (needed) {
                 throw new CommandException(ErrorCode.DESTINATION,
-                    "The request cannot be saved anywhere, so nobody could resume it.",
-                    complaints(), "Name a directory with -state, or let -json print what -resume needs.");
+                    "The request cannot be saved in any directory, so it could not be resumed.",
+                    complaints(), "Choose a directory with -state, or use -json, which prints what -resume needs.");
             }
             warnings.accept(unsavedWarning());
         }
@@ -12158,22 +12163,22 @@ public final class TokenRequest {
                 + (e instanceof IOException io ? withErrno(reason(io)) : "it is not a file name"));
         }
 
-        /** Why the last that was to be kept was not, a line a place. */
+        /** Why the last file could not be saved, one line per directory. */
         synchronized List<String> complaints() {
             return List.copyOf(complaints);
         }
 
-        /** The same as a warning about a request. */
+        /** These reasons as a warning about a request. */
         String unsavedWarning() {
             return "the request cannot be saved, so a wait that is interrupted cannot be resumed ("
-                + String.join("; ", complaints()) + "); -state names another directory.";
+                + String.join("; ", complaints()) + "); choose another directory with -state.";
         }
 
         /**
-         * Saves what it takes to resume a wait, as the line of JSON that {@code -resume} reads. It is there at once, and on the
-         * disk after {@link #sync}.
+         * Saves a request as the JSON line that {@code -resume} reads. The file exists at once; {@link #sync} forces it to
+         * the disk.
          *
-         * @return the file; empty if nothing takes it, then {@link #unsavedWarning} says why
+         * @return the file; empty if no directory accepts it, then {@link #unsavedWarning} says why
          */
         Optional<Path> save(PendingRequest pending, String line) {
             Optional<Path> file = store(name(pending), line.getBytes(UTF_8), false);
@@ -12182,7 +12187,7 @@ public final class TokenRequest {
                 ? source.map(Path::of) : file;
         }
 
-        /** Waits until what was saved is on the disk. */
+        /** Forces the saved request to the disk (fsync). */
         void sync() {
             if (unsynced.isPresent()) {
                 force(unsynced.get());
@@ -12196,20 +12201,20 @@ public final class TokenRequest {
                 saved.force(true);
                 directory.force(true);
             } catch (IOException e) {
-                return; // it is saved, and the system will put it on the disk in time
+                return; // it is saved; the system writes it to the disk later
             }
         }
 
         /**
-         * Saves a token that cannot be put where it belongs.
+         * Saves a token that could not be written to its destination.
          *
-         * @return the file; empty if nothing takes it
+         * @return the file; empty if no directory accepts it
          */
         Optional<Path> saveToFallback(Secret token) {
             return store(TOKEN + host.randomHex(4), (token.reveal() + "\n").getBytes(US_ASCII), true);
         }
 
-        /** Stores a file in the first place that takes it. A signal's thread may do so, too. */
+        /** Saves a file in the first directory that accepts it. A signal's thread may call this, too. */
         private synchronized Optional<Path> store(String name, byte[] content, boolean forcing) {
             complaints.clear();
             for (Candidate candidate : candidates) {
@@ -12233,7 +12238,7 @@ public final class TokenRequest {
             return Optional.empty();
         }
 
-        /** Removes what was saved of a request, since it is no more; also by the name that version 1.0 gave it. */
+        /** Deletes the saved files of a request that has ended, also under the name that version 1.0 used. */
         void delete(PendingRequest pending) {
             List<String> names = List.of(name(pending), "." + name(pending), REQUEST + pending.handle().requestId() + ".json");
             for (Candidate candidate : candidates) {
@@ -12259,11 +12264,11 @@ public final class TokenRequest {
                     candidate.close(folder);
                 }
             } catch (IOException | InvalidPathException e) {
-                return; // a file that leads to nothing does no harm; whoever tries is told that the pool does not know it
+                return; // harmless: to resume it fails, since the pool does not know the request
             }
         }
 
-        /** Whether a file holds this request, and no other that happens to have its ID. */
+        /** Whether a file contains this request, and not another one with the same ID. */
         private static boolean holds(OpenDirectory folder, String name, PendingRequest pending) throws IOException {
             if (folder.look(name).filter(BasicFileAttributes::isRegularFile).isEmpty()) {
                 return false;
@@ -12276,8 +12281,8 @@ public final class TokenRequest {
         }
 
         /**
-         * A name that no request of another pool, and nobody who does not know its secret, can give to another: what the hash
-         * is of, is known to this user and to the pool.
+         * The file name of a saved request. The hash of the address and the secret client ID makes it unique across pools, and
+         * other users cannot predict it.
          */
         private static String name(PendingRequest pending) {
             String pool = pending.query().pool().orElse(pending.address()).replaceAll("[^A-Za-z0-9.-]+", "_");
@@ -12289,13 +12294,13 @@ public final class TokenRequest {
     }
 
     /**
-     * Puts the token where it belongs, and does not let go of it before it is there. A file of it has its mode and owner from
-     * the start, and is there as a whole or not at all.
+     * Writes the token to its destination, or to a fallback if that fails. Token files are created with mode 0600, get their
+     * owner and mode before they are renamed, and are replaced atomically.
      */
     static final class TokenWriter {
-        /** More than a token takes: what fits at the start should fit at the end. */
+        /** Larger than a token, so that a disk with room for the probe has room for the token. */
         private static final int PROBE_BYTES = 8192;
-        /** More than the story of a day takes. */
+        /** Larger than the JSON output of a day. */
         private static final int MAX_LOG_BYTES = 1 << 20;
         private static final String OTHER_DIRECTORY = "Choose another place: -file PATH, or SEC_TOKEN_DIRECTORY.";
         private final Host host;
@@ -12309,8 +12314,7 @@ public final class TokenRequest {
         }
 
         /**
-         * Checks, before anything is asked of the pool, that the token can be written there, and opens and locks what there
-         * is to open.
+         * Tests, before the request, that the destination is writable, and opens and locks it.
          *
          * @throws CommandException DESTINATION, DESTINATION_BUSY
          */
@@ -12319,8 +12323,8 @@ public final class TokenRequest {
                 if (token.name().isEmpty() || token.name().indexOf('/') >= 0 || token.name().indexOf(0) >= 0
                         || token.name().equals(".") || token.name().equals("..")) {
                     throw new CommandException(ErrorCode.DESTINATION, "Token name isn't a plain filename", "'"
-                        + printable(token.name()) + "' should name a file in " + tokens.path()
-                        + "; for a file elsewhere there is -file PATH.");
+                        + printable(token.name()) + "' must be a file name in " + tokens.path()
+                        + "; for another directory use -file PATH.");
                 }
                 return checkToken(makeDirectory(tokens.path()).resolve(Host.path(token.name(), "-token")), token.permissions());
             }
@@ -12360,7 +12364,7 @@ public final class TokenRequest {
                     return whole(path, directory, name, permissions);
                 }
                 if (!permissions.isDefault()) {
-                    throw new IOException("-owner and -mode are for a file, which it is not");
+                    throw new IOException("-owner and -mode need a regular file, which it is not");
                 }
                 return stream.get();
             } catch (IOException e) {
@@ -12369,9 +12373,9 @@ public final class TokenRequest {
         }
 
         /**
-         * What a path means that is no file to be replaced: a stream that the program has, which is never opened again (that
-         * would overwrite the start of a log, and fails for a socket); an open file that it was given, such as bash's
-         * {@code >(command)}; /dev/null, /dev/tty.
+         * The destination for a path that is not a replaceable file: a standard stream, which is never reopened (that would
+         * overwrite the start of a log, and fails for a socket); an inherited descriptor, such as bash's {@code >(command)};
+         * /dev/null or /dev/tty.
          */
         private Optional<Destination> stream(Path path, Path directory, String name) throws IOException {
             boolean devices = directory.equals(Path.of("/dev"));
@@ -12388,23 +12392,23 @@ public final class TokenRequest {
                 : Optional.of(device(path, EnumSet.of(PathTrust.Type.CHARACTERS), true));
         }
 
-        /** Whether a directory without links is that of this process's open files. proc_pid_fd(5), fd(4) */
+        /** Whether a path without links is this process's descriptor directory. proc_pid_fd(5), fd(4) */
         private static boolean isDescriptors(Path directory) throws IOException {
             return directory.equals(Path.of("/dev/fd")) || (directory.startsWith("/proc") && directory.endsWith("fd")
                 && directory.startsWith(Path.of("/proc/self").toRealPath()));
         }
 
-        /** Whether an open file is open for writing: what the JDK itself has open is not. proc_pid_fdinfo(5) */
+        /** Whether a descriptor is open for writing; the JDK's own files are not. proc_pid_fdinfo(5) */
         private static boolean isForWriting(String number) throws IOException {
             Path facts = Path.of("/proc/self/fdinfo", number);
             if (!Files.exists(facts)) {
-                return true; // a system that does not tell
+                return true; // a system without /proc
             }
             return Files.readAllLines(facts).stream().filter(line -> line.startsWith("flags:"))
                 .anyMatch(line -> (Integer.parseInt(line.substring(6).strip(), 8) & 3) != 0);
         }
 
-        /** Opens it now, since to open a pipe may block. */
+        /** Opens the device now, since opening a pipe may block. */
         private Destination device(Path path, Set<PathTrust.Type> types, boolean forWriting) throws IOException {
             PathTrust.Type type = PathTrust.Stat.of(path).type();
             if (!types.contains(type)) {
@@ -12441,11 +12445,11 @@ public final class TokenRequest {
             }
         }
 
-        /** Refuses what a file cannot be renamed over, or a token is not written to. */
+        /** Rejects an existing entry that cannot be replaced by a rename, or that must not receive a token. */
         private void checkReplaceable(OpenDirectory folder, String name, BasicFileAttributes there) throws IOException {
             Path path = folder.path().resolve(name);
             if (there.isSymbolicLink()) {
-                throw new IOException(withErrno("File exists") + "; it is a symbolic link, which a token does not follow");
+                throw new IOException(withErrno("File exists") + "; it is a symbolic link, which is not followed");
             } else if (there.isDirectory()) {
                 throw new FileSystemException(path.toString(), null, "Is a directory");
             } else if (!PathTrust.isPossible()) {
@@ -12459,15 +12463,15 @@ public final class TokenRequest {
             if (directory.isSticky() && !host.isRoot() && host.uid().orElse(-1) != file.uid()
                     && host.uid().orElse(-1) != directory.uid()) {
                 throw new IOException(withErrno("Operation not permitted") + "; it belongs to " + printable(Files.getOwner(path,
-                    LinkOption.NOFOLLOW_LINKS).getName()) + ", and only he can replace it in a sticky directory");
+                    LinkOption.NOFOLLOW_LINKS).getName()) + ", who alone can replace it in a sticky directory");
             }
             if (isMountPoint(path)) {
-                throw new IOException(withErrno("Device or resource busy") + "; it is a mount point, which cannot be replaced: "
-                    + "mount its directory instead");
+                throw new IOException(withErrno("Device or resource busy") + "; it is a mount point, which cannot be replaced. "
+                    + "Mount its directory instead");
             }
         }
 
-        /** Whether something is mounted there, as a file is in a container. proc_pid_mountinfo(5) */
+        /** Whether the path is a mount point, such as a single file mounted in a container. proc_pid_mountinfo(5) */
         private static boolean isMountPoint(Path path) throws IOException {
             Path mounts = Path.of("/proc/self/mountinfo");
             if (!Files.exists(mounts)) {
@@ -12490,25 +12494,25 @@ public final class TokenRequest {
         }
 
         /**
-         * Where a token has come to be.
+         * Where the token was written.
          *
-         * @param file    empty if stdout has it
-         * @param problem why that is not where it was to go
+         * @param file    empty for stdout
+         * @param problem why it is not at the requested destination; empty if it is
          */
         record Delivery(Optional<Path> file, Optional<CommandException> problem) { }
 
         /**
-         * Puts the token where it belongs; if that fails after all, into a file where requests are saved; if that fails too,
-         * on stdout, which may be a log.
+         * Writes the token to its destination; if that fails, to a file in the state directory; if that fails, too, to
+         * stdout, which may be a log.
          *
-         * @param onStdout what stdout gets, given what went wrong with the file, if it is for that
-         * @throws CommandException NOT_WRITTEN if nothing takes it
+         * @param onStdout creates the output for stdout, given the problem with the file, if any
+         * @throws CommandException NOT_WRITTEN if all of these fail
          */
         Delivery deliver(Secret token, Destination destination, StateStore states,
                 Function<Optional<String>, byte[]> onStdout) throws CommandException {
             String problem;
             try {
-                return put(token, destination, onStdout);
+                return write(token, destination, onStdout);
             } catch (IOException | RuntimeException e) {
                 problem = destination.path().map(file -> "Failed to write token to " + file + ": ").orElse("")
                     + (e instanceof IOException io ? withErrno(reason(io)) : e.toString());
@@ -12516,24 +12520,24 @@ public final class TokenRequest {
             Optional<Path> file = states.saveToFallback(token);
             if (file.isPresent()) {
                 return new Delivery(file, Optional.of(new CommandException(ErrorCode.NOT_WRITTEN, problem,
-                    "The pool hands it out only once, so it was saved in " + file.get() + ".")));
+                    "The pool sends a token only once, so it was saved in " + file.get() + ".")));
             }
             if (destination.path().isPresent() && print(onStdout.apply(Optional.of(problem)))) {
                 return new Delivery(Optional.empty(), Optional.of(new CommandException(ErrorCode.NOT_WRITTEN, problem,
                     states.complaints(),
-                    "The pool hands it out only once, so it was written to stdout instead.")));
+                    "The pool sends a token only once, so it was written to stdout instead.")));
             }
             throw new CommandException(ErrorCode.NOT_WRITTEN, problem, states.complaints(),
-                "The token could not be saved anywhere. It is lost; ask for a new one.");
+                "The token could not be saved and is lost. Request a new one.");
         }
 
-        private Delivery put(Secret token, Destination destination, Function<Optional<String>, byte[]> onStdout)
+        private Delivery write(Secret token, Destination destination, Function<Optional<String>, byte[]> onStdout)
                 throws IOException {
             byte[] line = (token.reveal() + "\n").getBytes(US_ASCII);
             if (destination instanceof Destination.RegularFile whole) {
                 whole.folder().replace(whole.name(), line, whole.permissions());
                 return whole.folder().isAt(whole.file(), whole.name()) ? new Delivery(destination.path(), Optional.empty())
-                    : elsewhere(whole);
+                    : moved(whole);
             }
             if (destination instanceof Destination.Device device) {
                 ByteBuffer bytes = ByteBuffer.wrap(line);
@@ -12543,26 +12547,26 @@ public final class TokenRequest {
             } else if (destination instanceof Destination.Stderr) {
                 host.err().write(line, 0, line.length);
                 if (host.err().checkError()) {
-                    throw new IOException("stderr cannot be written to");
+                    throw new IOException("stderr is not writable");
                 }
             } else if (!print(onStdout.apply(Optional.empty()))) {
-                throw new IOException("The token has come, but stdout cannot be written to.");
+                throw new IOException("The token was received, but stdout is not writable.");
             }
             return new Delivery(destination.path(), Optional.empty());
         }
 
-        /** The directory was moved while the request waited: the token is in it, but not at the path. */
-        private static Delivery elsewhere(Destination.RegularFile whole) {
+        /** The directory was moved during the wait: the token is in it, but not at the typed path. */
+        private static Delivery moved(Destination.RegularFile whole) {
             Path file = whole.folder().file(whole.name());
             return new Delivery(Optional.of(file), Optional.of(new CommandException(ErrorCode.NOT_WRITTEN,
                 "The token was written, but "
-                + whole.file() + " does not lead to it any more.", "It is in " + file + ".")));
+                + whole.file() + " no longer leads to it.", "It is in " + file + ".")));
         }
 
         /**
          * Writes to stdout.
          *
-         * @return whether it took it
+         * @return whether that succeeded
          */
         boolean print(byte[] line) {
             host.out().write(line, 0, line.length);
@@ -12570,7 +12574,7 @@ public final class TokenRequest {
         }
 
         /**
-         * The request that a story in JSON Lines tells of last.
+         * Reads the last enqueued request from the JSON Lines of an earlier run.
          *
          * @param source a file, or "-" for stdin
          * @throws CommandException USAGE
@@ -12586,11 +12590,11 @@ public final class TokenRequest {
                         last = Optional.of(new SavedRequest(PendingRequest.of(event), line + "\n", Optional.empty()));
                     }
                 }
-                SavedRequest saved = last.orElseThrow(() -> unreadable(source, "it holds no \"enqueued\" event"));
-                Optional<String> doubt = source.equals("-") ? Optional.empty() : doubt(source, story);
-                return doubt.isEmpty() ? saved : doubted(saved, doubt);
+                SavedRequest saved = last.orElseThrow(() -> unreadable(source, "it does not contain an \"enqueued\" event"));
+                Optional<String> reason = source.equals("-") ? Optional.empty() : untrustedReason(source, story);
+                return reason.isEmpty() ? saved : asUntrusted(saved, reason);
             } catch (JsonProcessingException e) {
-                throw unreadable(source, "it is no JSON, one object a line");
+                throw unreadable(source, "it is not JSON with one object per line");
             } catch (InvalidPathException e) {
                 throw unreadable(source, "it is not a file name");
             } catch (InputFiles.RefusedFileException e) {
@@ -12602,23 +12606,24 @@ public final class TokenRequest {
             }
         }
 
-        /** Why others can have written a file; empty if it is ours, and nobody else may write to it. */
-        private static Optional<String> doubt(String source, InputFiles.Input story) {
+        /** Why other users could have written a file; empty if only this user can write to it. */
+        private static Optional<String> untrustedReason(String source, InputFiles.Input story) {
             return story.weakness().map(Object::toString)
-                .or(() -> Optional.of(source + " is not this user's").filter(words -> !story.isOurs()));
+                .or(() -> Optional.of(source + " does not belong to this user").filter(words -> !story.isOurs()));
         }
 
-        /** The same as others' word, also in the file that is kept of it, which is ours. */
-        private static SavedRequest doubted(SavedRequest saved, Optional<String> doubt) throws IOException {
+        /** A copy marked as written by others, also in its JSON line, which is saved again in a file of this user. */
+        private static SavedRequest asUntrusted(SavedRequest saved, Optional<String> reason) throws IOException {
             PendingRequest pending = saved.pending().from(NameSource.OTHERS_FILE);
             Map<String, Object> fields = Json.object(new StringReader(saved.line()));
             fields.putAll(pending.server().fields());
-            return new SavedRequest(pending, Json.line(fields), doubt);
+            return new SavedRequest(pending, Json.line(fields), reason);
         }
 
-        private static CommandException unreadable(String source, String why) {
+        private static CommandException unreadable(String source, String reason) {
             return new CommandException(ErrorCode.USAGE, ArgumentParser.PROGRAM + ": Invalid argument for -resume: "
-                + printable(source) + ": " + why + ".", "It takes a file with the \"enqueued\" line that -json printed.");
+                + printable(source) + ": " + reason + ".",
+                "Give a file with the \"enqueued\" line that -json printed.");
         }
     }
 

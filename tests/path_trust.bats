@@ -95,8 +95,8 @@ END
 ./tmp/file: a regular file
 ./tmp/root: a regular file
 ./tmp/mallory/file: a regular file; way: ./tmp/mallory belongs to $MALLORY, who can replace it
-./tmp/none: nothing; way: ./tmp/none does not exist, and everybody who can write to ./tmp can create it
-./tmp/none/file: nothing; way: ./tmp/none does not exist, and everybody who can write to ./tmp can create it
+./tmp/none: nothing; way: ./tmp/none does not exist, and every user who can write to ./tmp can create it
+./tmp/none/file: nothing; way: ./tmp/none does not exist, and every user who can write to ./tmp can create it
 ./market: a directory; thing: ./market belongs to $MALLORY
 ./market/file: a regular file; way: ./market belongs to $MALLORY
 END
