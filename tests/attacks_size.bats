@@ -331,6 +331,7 @@ without() { tr ':' '\n' <<<"$TOKEN_REQUEST_CLASSPATH" | grep -v "$1" | paste -sd
   assert_status 2
   shown '(-file) is not a file name' LC_ALL=C.UTF-8
   short
+  unset _CONDOR_SEC_TOKEN_DIRECTORY
   printf 'SEC_TOKEN_DIRECTORY = /tmp/zoë\nCOLLECTOR_HOST = localhost:1\n' >odd
   AS_PROCESS=1 LC_ALL=C CONDOR_CONFIG=$PWD/odd ask -token mine
   assert_status 2
