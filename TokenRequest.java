@@ -397,7 +397,7 @@ public final class TokenRequest {
 
         /** Saves a token that nobody will deliver, wherever that is possible: the pool hands it out only once. */
         private void salvage(Secret token) {
-            Optional<Path> file = states.rescue(token);
+            Optional<Path> file = states.saveToFallback(token);
             if (file.isPresent()) {
                 console.line("The token has come, but was not delivered. It is in " + file.get() + ".");
             } else {
@@ -426,7 +426,8 @@ public final class TokenRequest {
                     ? pending.server().from() : NameSource.COLLECTOR;
                 Target target = location.at(pending.address(), "the request to be resumed", origin,
                     Optional.of(pending.server()));
-                resumed.get().doubt().ifPresent(doubt -> console.notice(doubt + ", so no credential is used for it."));
+                resumed.get().untrustedReason().ifPresent(reason -> console.notice(reason
+                    + ", so no credential is used for this request."));
                 new Request(new LocatedDaemon(target, pending.query())).resume(pending, resumed.get().line());
             } else {
                 SubmittedRequest begun = firstOf(daemons(), daemon -> {
@@ -460,20 +461,23 @@ public final class TokenRequest {
         private <T> T firstOf(List<LocatedDaemon> daemons, Task<T> task) throws CommandException {
             Deadline answer = context.deadline();
             List<String> complaints = new ArrayList<>();
+            int left = daemons.size();
             for (LocatedDaemon daemon : daemons) {
-                int left = daemons.size() - complaints.size();
+                complaints.addAll(daemon.before());
                 try {
                     T result = left == 1 ? task.of(daemon) : answer.share(left, () -> task.of(daemon));
                     complaints.forEach(console::notice);
                     return result;
                 } catch (CommandException failure) {
-                    if (left == 1 || (answer.isOver() && failure.reason.isOfOneServer())) {
-                        throw failure.after(complaints);
+                    if (left == 1 || (answer.isOver() && failure.reason.isServerSpecific())) {
+                        complaints.addAll(daemon.after());
+                        throw failure.withEarlierDetails(complaints);
                     }
-                    if (!failure.reason.isOfOneServer()) {
+                    if (!failure.reason.isServerSpecific()) {
                         throw failure;
                     }
-                    complaints.add("Passed over: " + daemon.target() + ": " + failure.why());
+                    complaints.add("Passed over: " + daemon.target() + ": " + failure.summary());
+                    left--;
                 }
             }
             throw new AssertionError("there is always one to ask");
@@ -515,9 +519,9 @@ public final class TokenRequest {
                 guard.enter();
                 try {
                     if (!save(pending, line)) {
-                        console.warn(states.problem());
+                        console.warn(states.unsavedWarning());
                     }
-                    states.settle();
+                    states.sync();
                 } finally {
                     guard.leave();
                 }
@@ -525,7 +529,7 @@ public final class TokenRequest {
             }
 
             void run(SubmitResult started) throws CommandException {
-                if (started.answer() instanceof TokenReply.Issued issued) {
+                if (started.reply() instanceof TokenReply.Issued issued) {
                     deliver(issued, started.spec(), started.auth(), Optional.empty());
                     return;
                 }
@@ -537,7 +541,7 @@ public final class TokenRequest {
 
             /** Saves our part and tells the administrator's, in this order, before a signal can end the program. */
             private PendingRequest announce(SubmitResult started, Optional<String> replaces) throws CommandException {
-                PendingRequest pending = new PendingRequest(((TokenReply.Enqueued) started.answer()).handle(), daemon.query(),
+                PendingRequest pending = new PendingRequest(((TokenReply.Enqueued) started.reply()).handle(), daemon.query(),
                     started.address(), target.expected(), started.spec(), started.auth(), deadline);
                 Event.Enqueued event = new Event.Enqueued(host.clock().instant(), pending, approveWith(pending),
                     options.approvalUrl().map(url -> url.replace("{request_id}", pending.handle().requestId())), replaces);
@@ -550,10 +554,10 @@ public final class TokenRequest {
                 }
                 console.enqueued(event);
                 if (!saved && !(told && options.json())) {
-                    console.warn(states.problem());
+                    console.warn(states.unsavedWarning());
                     console.line("Nothing but this line can resume the request; keep it to yourself: " + line.strip());
                 }
-                states.settle();
+                states.sync();
                 guard.leave();
                 if (!told) {
                     throw new CommandException(ErrorCode.NOT_WRITTEN, "Request " + pending.handle().requestId()
@@ -599,7 +603,7 @@ public final class TokenRequest {
                 while (token.isEmpty()) {
                     context.deadline().renew();
                     SubmitResult again = pool.start(pending.spec());
-                    if (again.answer() instanceof TokenReply.Issued issued) {
+                    if (again.reply() instanceof TokenReply.Issued issued) {
                         token = Optional.of(issued);
                     } else {
                         pending = announce(again, Optional.of(pending.handle().requestId()));
@@ -623,10 +627,10 @@ public final class TokenRequest {
                     return Optional.of(poller.await(pending.handle(), pause, deadline));
                 } catch (CommandException failure) {
                     if (failure.reason == ErrorCode.TIMED_OUT) {
-                        throw failure.hint(console.wayToResume().orElse(""));
+                        throw failure.withHint(console.wayToResume().orElse(""));
                     }
                     if (failure.reason.endsRequest()) {
-                        states.forget(pending);
+                        states.delete(pending);
                         console.waitingForNothing();
                     }
                     if (failure.reason == ErrorCode.REQUEST_UNKNOWN && options.waitOptions().resubmit()) {
@@ -651,7 +655,7 @@ public final class TokenRequest {
                     guard.delivered(); // to nobody: everything was tried
                     throw failure;
                 } finally {
-                    request.ifPresent(states::forget);
+                    request.ifPresent(states::delete);
                     console.waitingForNothing();
                 }
                 TokenInspection review = new TokenInspector(SigningKeys.of(configuration, context.files()),
@@ -660,8 +664,8 @@ public final class TokenRequest {
                 console.issued(issued.in(delivery.file()), review, delivery.problem());
                 guard.leave();
                 List<String> objections = new ArrayList<>(review.warnings());
-                if (!answer.auth().insteadOf().isEmpty()) {
-                    objections.add(String.join(" and ", answer.auth().insteadOf()) + " did not succeed, so it came by "
+                if (!answer.auth().failedMethods().isEmpty()) {
+                    objections.add(String.join(" and ", answer.auth().failedMethods()) + " did not succeed, so it came by "
                         + answer.auth().method() + ", over a session that somebody in between can read.");
                 }
                 if (!options.strict() || delivery.problem().isPresent()) {
@@ -689,21 +693,21 @@ public final class TokenRequest {
      * What the program takes from the machine it runs on.
      *
      * @param environment the environment variables
-     * @param name        the machine's name, for the client ID
-     * @param home        the user's home by the password database, as HTCondor takes it, not by $HOME; empty if unknown
-     * @param user        the owner that files of this user have
-     * @param uid         the user's number, by which root is known whatever it is called; empty where there are none
-     * @param invocation  what a user types to run this program
-     * @param in          what `-resume -` reads, and answers
-     * @param out         where the token goes
-     * @param err         where everything else goes
-     * @param terminal    whether a stream, by its number, is a terminal
+     * @param name        the machine's host name, used in the client ID
+     * @param home        the user's home directory from the password database, as HTCondor takes it, not $HOME; empty if unknown
+     * @param user        the user that owns this process
+     * @param uid         the numeric user ID, which identifies root under any name; empty on systems without user IDs
+     * @param invocation  the command that a user types to run this program
+     * @param in          source of {@code -resume -} and of the answers to questions
+     * @param out         receives the token
+     * @param err         receives everything else
+     * @param terminal    tells whether the file descriptor of that number is a terminal
      */
     record Host(InstantSource clock, SecureRandom random, Sleeper sleeper, Map<String, String> environment, String name,
                 Optional<Path> home, Optional<UserPrincipal> user, OptionalInt uid, String invocation, InputStream in,
                 PrintStream out, PrintStream err, IntPredicate terminal) {
 
-        /** The machine as it is. */
+        /** The real machine: system clock, streams and environment of this process. */
         static Host real() {
             return new Host(InstantSource.system(), new SecureRandom(), duration -> Thread.sleep(duration.toMillis()),
                 System.getenv(), machineName(),
@@ -746,12 +750,34 @@ public final class TokenRequest {
             Objects.requireNonNull(Path.of(path));
         }
 
-        /** Whether this is root, who has no token directory of its own but the system's. The number counts, not a name. */
+        /**
+         * Converts a text of the user or the configuration to a path. Every such text goes through here, since Path.of throws an
+         * unchecked exception for a NUL character, and for one that the locale's encoding lacks.
+         *
+         * @param source the option or setting, for the message
+         * @throws CommandException USAGE if the source is an option, otherwise CONFIGURATION
+         */
+        static Path path(String text, String source) throws CommandException {
+            try {
+                return Path.of(text);
+            } catch (InvalidPathException e) {
+                throw notAPath(text, source, source.startsWith("-") ? ErrorCode.USAGE : ErrorCode.CONFIGURATION);
+            }
+        }
+
+        /** The error for a text that cannot be a path. */
+        static CommandException notAPath(String text, String source, ErrorCode code) {
+            return new CommandException(code, "ERROR: '" + printable(text) + "' (" + printable(source) + ") is not a file name.",
+                text.indexOf(0) >= 0 ? "A file name cannot contain a NUL character."
+                    : "The locale's encoding lacks one of its characters. Set LC_ALL=C.UTF-8 and run the command again.");
+        }
+
+        /** Whether the user is root (uid 0, whatever the name). HTCondor gives root the system's token directory. */
         boolean isRoot() {
             return uid.equals(OptionalInt.of(PathTrust.ROOT));
         }
 
-        /** Root and this user, as {@link PathTrust} takes them. */
+        /** The user IDs that {@link PathTrust} trusts: root and this user. */
         Set<Integer> trusted() {
             Set<Integer> uids = new HashSet<>();
             uids.add(PathTrust.ROOT);
@@ -759,14 +785,14 @@ public final class TokenRequest {
             return uids;
         }
 
-        /** Bytes that nobody can guess, as lower-case hex. */
+        /** Cryptographically random bytes as lower-case hex. */
         String randomHex(int bytes) {
             byte[] value = new byte[bytes];
             random.nextBytes(value);
             return HexFormat.of().formatHex(value);
         }
 
-        /** A program is not told by what name it was called, but a launcher leaves traces. */
+        /** The JVM does not know the command that started it; JBang's environment variables and the class path reveal it. */
         private static String ownInvocation() {
             String command = System.getProperty("sun.java.command", "").split(" ")[0];
             if (System.getenv("JBANG_LAUNCH_CMD") == null) {
@@ -781,9 +807,9 @@ public final class TokenRequest {
         }
 
         /**
-         * Java tells only whether stdin and stdout both are. Where the kernel shows what a stream is, its device decides;
-         * elsewhere the standard tool is asked. (A process that inherits our streams is best not started: if no pipe can be
-         * had for it, Java closes stdin and stderr; seen with 17.)
+         * System.console() covers only stdin and stdout together. On Linux the device number of /proc/self/fd/N decides;
+         * elsewhere {@code test -t} does. (Linux avoids the child process: if Java 17 cannot create a pipe for a child that
+         * inherits our streams, it closes stdin and stderr.)
          */
         private static boolean isTerminal(int stream) {
             try {
@@ -812,7 +838,7 @@ public final class TokenRequest {
             }
         }
 
-        /** The kernel's word where there is one: Java's own look-up asks the name service, which may take its time. */
+        /** Read from the kernel where possible, because Java's InetAddress.getLocalHost() queries DNS and may block. */
         private static String machineName() {
             try {
                 return Files.readString(Path.of("/proc/sys/kernel/hostname")).strip();
@@ -843,7 +869,7 @@ public final class TokenRequest {
         }
     }
 
-    /** How the program waits. */
+    /** Suspends the calling thread; tests replace it so that they never sleep. */
     interface Sleeper {
         void sleep(Duration duration) throws InterruptedException;
     }
@@ -1056,32 +1082,32 @@ public final class TokenRequest {
         }
     }
 
-    /** What {@code -debug} shows: one line a step, on stderr, in the form of HTCondor's own logs. Never a secret. */
+    /** The {@code -debug} log: one line per step on stderr, in the format of HTCondor's logs. It never contains secrets. */
     static final class DebugLog {
         static final String HOSTNAME = "D_HOSTNAME";
         static final String NETWORK = "D_NETWORK";
         static final String SECURITY = "D_SECURITY";
         static final String COMMAND = "D_COMMAND";
-        /** Shows nothing. */
+        /** Discards everything. */
         static final DebugLog OFF = new DebugLog(category -> false, line -> { }, InstantSource.system());
 
         private static final DateTimeFormatter STAMP =
             DateTimeFormatter.ofPattern("MM/dd/yy HH:mm:ss", Locale.ROOT).withZone(ZoneId.systemDefault());
-        private final Predicate<String> query;
+        private final Predicate<String> isEnabled;
         private final Consumer<String> lines;
         private final InstantSource clock;
 
-        private DebugLog(Predicate<String> query, Consumer<String> lines, InstantSource clock) {
-            this.query = query;
+        private DebugLog(Predicate<String> isEnabled, Consumer<String> lines, InstantSource clock) {
+            this.isEnabled = isEnabled;
             this.lines = lines;
             this.clock = clock;
         }
 
         /**
-         * The trace that the user asked for.
+         * Creates the log for the {@code -debug} option.
          *
-         * @param flags empty for none at all; otherwise the text after {@code -debug:}, which is blank for a plain
-         *              {@code -debug}: then TOOL_DEBUG or DEFAULT_DEBUG say what is shown, else everything is
+         * @param flags empty without {@code -debug}; otherwise the text after {@code -debug:}. If that is blank, TOOL_DEBUG or
+         *              DEFAULT_DEBUG select the categories; without these, all categories are logged
          */
         static DebugLog of(Optional<String> flags, Configuration configuration, Consumer<String> lines,
                 InstantSource clock) {
@@ -1097,82 +1123,85 @@ public final class TokenRequest {
             return new DebugLog(category -> all || categories.contains(category), lines, clock);
         }
 
+        /** Logs one line if the category is enabled. The text is computed only then. */
         void log(String category, Supplier<String> text) {
-            if (query.test(category)) {
+            if (isEnabled.test(category)) {
                 lines.accept(STAMP.format(clock.instant()) + " (" + category + ") " + oneLine(text.get()));
             }
         }
     }
 
     /**
-     * Who can change what lies at a path: its components are looked at one by one, and links are followed, as the kernel
-     * does it. Whoever can write to a directory can change what lies in it; in a sticky one only the owner of the thing and
-     * the directory's owner can. A thing's own mode and owner say who can change the thing itself. (J. Kupsch and B. Miller,
-     * "How to Open a File and Not Get Hacked", 2008; HTCondor's safefile follows it, too.)
+     * Determines whether untrusted users can change a file or redirect the path to it. The components are examined one by
+     * one and symbolic links are followed, as the kernel does it. A user who can write to a directory can replace its
+     * entries; in a sticky directory only the owner of the entry or of the directory can. Mode and owner of a file tell who
+     * can change the file itself. (J. Kupsch and B. Miller, "How to Open a File and Not Get Hacked", 2008; HTCondor's
+     * safefile implements the same rules.)
      *
-     * <p>The owner of the root directory is trusted with root: he can change everything. That is root, but where a
-     * container has no name for root, as with some user namespaces.
+     * <p>The owner of the root directory is trusted like root, because he can change everything. That is another user than
+     * uid 0 in some user namespaces, where a container does not map root.
      *
-     * <p>A link that a stranger put into a directory that others can write is not followed, by the kernel's rule
-     * (protected_symlinks in proc_sys_fs(5)), which holds here in directories that are not sticky, too.
+     * <p>An untrusted user's symbolic link in a directory that others can write to is not followed. That is the kernel's rule
+     * (protected_symlinks in proc_sys_fs(5)), applied here to directories without the sticky bit as well.
      *
-     * @param path  the path without links; its end need not exist. Where a stranger's link is met, it ends there
-     * @param entry what lies there; empty if nothing does
-     * @param way   how somebody who is not trusted can put something else at the path; empty if nobody can
-     * @param thing how somebody who is not trusted can change what lies there, or, of a directory, what lies in it; a sticky
-     *              directory protects that
+     * @param path   the path with links resolved; it need not exist. It ends at a link that is not followed
+     * @param entry  the file at the path; empty if there is none
+     * @param onPath how an untrusted user can put another file at the path; empty if none can
+     * @param atEnd  how an untrusted user can change the file, or the entries of a directory; a sticky directory protects its
+     *               entries
      */
-    record PathTrust(Path path, Optional<Stat> entry, Optional<Weakness> way, Optional<Weakness> thing) {
+    record PathTrust(Path path, Optional<Stat> entry, Optional<Weakness> onPath, Optional<Weakness> atEnd) {
         static final int ROOT = 0;
-        /** As the kernel. path_resolution(7) */
+        /** The kernel's limit. path_resolution(7) */
         private static final int LINKS_MAX = 40;
 
-        /** Whether the system has owners and modes to look at. */
+        /** Whether the file system has Unix owners and modes. */
         static boolean isPossible() {
             return FileSystems.getDefault().supportedFileAttributeViews().contains("unix");
         }
 
         /**
-         * Looks at a path.
+         * Examines a path.
          *
-         * @param path    relative ones begin in the working directory
-         * @param trusted users' numbers, such as {@link Host#trusted}
-         * @param options NOFOLLOW_LINKS for one whose last component is not followed, should it be a link
-         * @throws IOException                   if a part of it cannot be looked at
-         * @throws UnsupportedOperationException where this is not {@link #isPossible}
+         * @param path    absolute, or relative to the working directory
+         * @param trusted user IDs, such as {@link Host#trusted}
+         * @param options NOFOLLOW_LINKS if the last component is not followed when it is a link
+         * @throws IOException                   if a component cannot be examined
+         * @throws UnsupportedOperationException on a system where {@link #isPossible} is false
          */
         static PathTrust of(Path path, Set<Integer> trusted, LinkOption... options) throws IOException {
-            return new Walk(trusted).along(path.toAbsolutePath(), options.length == 0);
+            return new Walk(trusted).examine(path.toAbsolutePath(), options.length == 0);
         }
 
-        /** The first objection: to the way, or to the thing. */
+        /** The first weakness: on the path, or at its end. */
         Optional<Weakness> weakness() {
-            return way.isPresent() ? way : thing;
+            return onPath.isPresent() ? onPath : atEnd;
         }
 
-        /** Whether the path leads to what this user, or root, has open; such a path is the link to that. */
-        boolean isOpenAlready() {
-            return way.isEmpty() && holdsDescriptors(path.resolveSibling(""))
+        /** Whether the path is a link below /proc/PID/fd, that is, a file that this user, or root, has open. */
+        boolean isOpenDescriptor() {
+            return onPath.isEmpty() && isDescriptorDirectory(path.resolveSibling(""))
                 && entry.filter(stat -> stat.type() != Type.LINK).isPresent();
         }
 
-        /** Whether the links in a directory lead to what a process has open, whatever they read. proc_pid_fd(5) */
-        private static boolean holdsDescriptors(Path directory) {
+        /** Whether a directory holds the open files of a process. Its links lead there, whatever they read. proc_pid_fd(5) */
+        private static boolean isDescriptorDirectory(Path directory) {
             return directory.startsWith("/proc") && directory.endsWith("fd")
                 && (directory.getNameCount() == 3 || directory.getNameCount() == 5);
         }
 
+        /** The name of a file's owner, printable. Links are not followed. */
         static String owner(Path path) throws IOException {
             return printable(Files.getOwner(path, LinkOption.NOFOLLOW_LINKS).getName());
         }
 
         /**
-         * A component that a stranger can change. As text it is a clause, such as "/srv can be changed by everybody (mode
+         * A component that an untrusted user can change. Its text is a clause such as "/srv can be changed by everybody (mode
          * 0777)".
          *
          * @param at     a directory, a link or a file
-         * @param owned  whether it is a stranger's own; else others can write to it
-         * @param reason who can change it, and by what right
+         * @param owned  whether an untrusted user owns it; otherwise others can write to it
+         * @param reason who can change it, and why
          */
         record Weakness(Path at, boolean owned, String reason) {
             @Override
@@ -1182,10 +1211,10 @@ public final class TokenRequest {
         }
 
         /**
-         * What lstat says.
+         * The attributes that lstat(2) returns.
          *
-         * @param mode  with the type, as in stat(2)
-         * @param links how many names it has
+         * @param mode  permissions and file type
+         * @param links number of hard links
          * @param key   device and inode
          */
         record Stat(int mode, int uid, long size, int links, Object key) {
@@ -1201,7 +1230,7 @@ public final class TokenRequest {
                 return Type.of(mode);
             }
 
-            /** Whether others than its owner can write to it. An access list counts: it shows in the mode of the group. */
+            /** Whether users other than the owner can write to it. An ACL counts, since its mask shows in the group's mode. */
             boolean isSharedWritable() {
                 return (mode & 0022) != 0 && type() != Type.LINK;
             }
@@ -1210,7 +1239,7 @@ public final class TokenRequest {
                 return (mode & 01000) != 0 && type() == Type.DIRECTORY;
             }
 
-            /** Whether it is the same file. The number of one that was deleted can be that of a new one, of another owner. */
+            /** Whether it is the same file. Owner and mode count, since a new file can have the inode of a deleted one. */
             boolean isSame(Stat other) {
                 return key.equals(other.key) && uid == other.uid && mode == other.mode;
             }
@@ -1245,19 +1274,19 @@ public final class TokenRequest {
             }
         }
 
-        /** One look at one path. */
+        /** The examination of one path. */
         private static final class Walk {
             private final Set<Integer> trusted;
             private Path at = Path.of("/");
             private Stat here = Stat.of(at, LinkOption.NOFOLLOW_LINKS);
-            private Optional<Weakness> way = Optional.empty();
+            private Optional<Weakness> onPath = Optional.empty();
 
             Walk(Set<Integer> trusted) throws IOException {
                 this.trusted = new HashSet<>(trusted);
                 this.trusted.add(here.uid());
             }
 
-            PathTrust along(Path path, boolean followsLast) throws IOException {
+            PathTrust examine(Path path, boolean followsLast) throws IOException {
                 Deque<String> names = new ArrayDeque<>();
                 push(path, names);
                 Stat root = here;
@@ -1276,19 +1305,19 @@ public final class TokenRequest {
                     try {
                         entry = Stat.of(next, LinkOption.NOFOLLOW_LINKS);
                     } catch (NoSuchFileException e) {
-                        note(here.isSharedWritable() ? Optional.of(new Weakness(next, false, "does not exist, and everybody who "
+                        note(here.isSharedWritable() ? Optional.of(new Weakness(next, false, "does not exist, and every user who "
                             + "can write to " + printable(at.toString()) + " can create it")) : Optional.empty());
-                        return new PathTrust(next.resolve(String.join("/", names)), Optional.empty(), way, Optional.empty());
+                        return new PathTrust(next.resolve(String.join("/", names)), Optional.empty(), onPath, Optional.empty());
                     }
                     if (here.isSharedWritable() && !trusted.contains(entry.uid())) {
                         note(Optional.of(new Weakness(next, true, "belongs to " + owner(next)
-                            + ", who can put something else in its place")));
+                            + ", who can replace it")));
                     }
                     if (entry.type() == Type.LINK && (followsLast || !names.isEmpty())) {
-                        if (names.isEmpty() && holdsDescriptors(at)) {
-                            return new PathTrust(next, Optional.of(Stat.of(next)), way, Optional.empty());
+                        if (names.isEmpty() && isDescriptorDirectory(at)) {
+                            return new PathTrust(next, Optional.of(Stat.of(next)), onPath, Optional.empty());
                         } else if (!isFollowed(entry)) {
-                            return new PathTrust(next, Optional.of(entry), way, Optional.empty());
+                            return new PathTrust(next, Optional.of(entry), onPath, Optional.empty());
                         } else if (++links > LINKS_MAX) {
                             throw new FileSystemLoopException(path.toString());
                         }
@@ -1301,7 +1330,7 @@ public final class TokenRequest {
                         here = entry;
                     }
                 }
-                return new PathTrust(at, Optional.of(here), way,
+                return new PathTrust(at, Optional.of(here), onPath,
                     here.type() == Type.LINK ? Optional.empty() : weakness(at, here));
             }
 
@@ -1315,14 +1344,15 @@ public final class TokenRequest {
             }
 
             private void note(Optional<Weakness> weakness) {
-                way = way.isPresent() ? way : weakness;
+                onPath = onPath.isPresent() ? onPath : weakness;
             }
 
+            /** The kernel's protected_symlinks, without regard to the sticky bit. */
             private boolean isFollowed(Stat link) {
                 return !here.isSharedWritable() || trusted.contains(link.uid()) || link.uid() == here.uid();
             }
 
-            /** Who, other than those trusted, can write to a file, or to a directory so that things in it are exchanged. */
+            /** How an untrusted user can write to a file, or replace the entries of a directory. */
             private Optional<Weakness> weakness(Path path, Stat entry) throws IOException {
                 if (!trusted.contains(entry.uid())) {
                     return Optional.of(new Weakness(path, true, "belongs to " + owner(path)));
@@ -1341,58 +1371,74 @@ public final class TokenRequest {
         }
     }
 
-    /** How much is shown of what somebody else says: characters of a text, items of a list. */
-    private static final int SHOWN_CHARACTERS = 500;
-    private static final int SHOWN_ITEMS = 10;
+    /** Longest foreign text in a message, characters, and longest foreign list, items. */
+    private static final int MAX_SHOWN_CHARACTERS = 500;
+    private static final int MAX_SHOWN_ITEMS = 10;
 
     /**
-     * A text of somebody else's as it is shown: up to 500 characters, the rest counted, and without those by which it could
-     * steer the user's terminal. Every text that a server says goes through here where it becomes part of a message.
+     * Makes foreign text safe to show: at most 500 characters, followed by the size of the rest, on one line, without
+     * characters that control a terminal or reorder text. Every text from a server goes through here before it becomes part
+     * of a message.
      */
     static String printable(String text) {
         return oneLine(cut(text));
     }
 
-    /** The text up to 500 characters, and how much more there is. */
+    /** Truncates a text to 500 characters, and appends the size of the rest. It never splits a surrogate pair. */
     static String cut(String text) {
-        int more = text.length() - SHOWN_CHARACTERS;
-        return more <= 0 ? text : text.substring(0, SHOWN_CHARACTERS) + "… and " + (more < 1000 ? more + " B"
+        int end = MAX_SHOWN_CHARACTERS;
+        if (text.length() > end && Character.isSurrogatePair(text.charAt(end - 1), text.charAt(end))) {
+            end--;
+        }
+        int more = text.length() - end;
+        return more <= 0 ? text : text.substring(0, end) + "… and " + (more < 1000 ? more + " B"
             : more < 999_500 ? Math.round(more / 1000.0) + " KB" : Math.round(more / 100_000.0) / 10.0 + " MB") + " more";
     }
 
-    /** The text on one line, however long, without the characters by which it could steer the user's terminal. */
+    /** Replaces by {@code ?} every character that could break the line, control the terminal or change how text is read. */
     static String oneLine(String text) {
         StringBuilder line = new StringBuilder(text.length());
         for (int i = 0; i < text.length(); ) {
             int c = text.codePointAt(i);
             i += Character.charCount(c);
-            line.appendCodePoint(Character.isISOControl(c) || Character.getType(c) == Character.FORMAT
-                || Character.getType(c) == Character.LINE_SEPARATOR ? '?' : c);
+            line.appendCodePoint(isShowable(c) ? c : '?');
         }
         return line.toString();
     }
 
-    /** The first items of a list of somebody else's, as they are shown, and how many more there are. */
+    /**
+     * Whether a character is neither of Unicode's control, format and surrogate characters nor a line or paragraph separator
+     * (Cc, Cf, Cs, Zl, Zp). The only place that decides this.
+     */
+    static boolean isShowable(int codePoint) {
+        return switch (Character.getType(codePoint)) {
+            case Character.CONTROL, Character.FORMAT, Character.SURROGATE, Character.LINE_SEPARATOR,
+                Character.PARAGRAPH_SEPARATOR -> false;
+            default -> true;
+        };
+    }
+
+    /** Makes a foreign list safe to show: its first ten items, and the number of the rest. */
     static List<String> printable(List<String> items) {
-        Stream<String> first = items.stream().limit(SHOWN_ITEMS).map(TokenRequest::printable);
-        int more = items.size() - SHOWN_ITEMS;
+        Stream<String> first = items.stream().limit(MAX_SHOWN_ITEMS).map(TokenRequest::printable);
+        int more = items.size() - MAX_SHOWN_ITEMS;
         return (more <= 0 ? first : Stream.concat(first, Stream.of("… and " + more + " more"))).toList();
     }
 
-    /** Attributes with which a file or directory is created, so that it has its rights from the start; none where unknown. */
-    static FileAttribute<?>[] withRights(String permissions) {
+    /** Attributes that create a file or directory with this mode; none on a file system without POSIX modes. */
+    static FileAttribute<?>[] withMode(String permissions) {
         return FileSystems.getDefault().supportedFileAttributeViews().contains("posix")
             ? new FileAttribute<?>[] {PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString(permissions))}
             : new FileAttribute<?>[0];
     }
 
-    /** What went wrong with a connection, in the words of the system; some versions of Java add which call it was. */
-    static String reasonOfConnection(Throwable e) {
+    /** The system's text for a failed connection, without the call that some Java versions append. */
+    static String connectionError(Throwable e) {
         String words = String.valueOf(e.getMessage());
         return words.endsWith(" (connect failed)") ? words.substring(0, words.length() - 17) : words;
     }
 
-    /** What went wrong with a file, in the words of the system. */
+    /** The system's text (strerror) for a failed file operation. */
     static String reason(IOException e) {
         return e instanceof NoSuchFileException ? "No such file or directory"
             : e instanceof AccessDeniedException ? "Permission denied"
@@ -1403,8 +1449,8 @@ public final class TokenRequest {
             : e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
     }
 
-    /** The words of a system error with its number, as the original says it, where Linux and its kin have one for them. */
-    static String numbered(String words) {
+    /** Appends the errno to the system's text, as condor_token_request does. Unknown texts are returned unchanged. */
+    static String withErrno(String words) {
         int number = switch (words) {
             case "Operation not permitted" -> 1;
             case "No such file or directory" -> 2;
@@ -1420,9 +1466,10 @@ public final class TokenRequest {
         return number == 0 ? words : words + " (errno=" + number + ")";
     }
 
-    /** A word as a shell takes it. */
+    /** Quotes a word for a POSIX shell if it needs quotes. */
     static String quoted(String word) {
-        return word.matches("[A-Za-z0-9_%+=:,./@-]+") ? word : "'" + word.replace("'", "'\\''") + "'";
+        return !word.isEmpty() && word.chars().allMatch(c -> Character.isLetterOrDigit(c) && c < 128
+            || "_%+=:,./@-".indexOf(c) >= 0) ? word : "'" + word.replace("'", "'\\''") + "'";
     }
 
     static byte[] concat(byte[] first, byte[] second) {
@@ -1433,7 +1480,7 @@ public final class TokenRequest {
 
     // ==== 3. Errors: error codes and exit statuses ====
 
-    /** Why the command ended without a token where it was wanted. The codes are promises to scripts: never renamed. */
+    /** Why the command failed, with the exit status and the code in JSON. Scripts rely on both: never rename or reuse them. */
     enum ErrorCode {
         INTERNAL(1, "internal"),
         REFUSED(1, "refused"),
@@ -1454,7 +1501,7 @@ public final class TokenRequest {
         TIMED_OUT(6, "timed_out"),
         DESTINATION_BUSY(6, "destination_busy"),
         NOT_WRITTEN(7, "not_written"),
-        /** By a signal: 128 and its number, so 129 for SIGHUP and 143 for SIGTERM. */
+        /** Interrupted by a signal: 128 plus its number, so 129 for SIGHUP and 143 for SIGTERM. */
         INTERRUPTED(130, "interrupted");
 
         final int exitStatus;
@@ -1465,7 +1512,7 @@ public final class TokenRequest {
             this.code = code;
         }
 
-        /** Whether the same command may succeed later, with nothing changed but the time. */
+        /** Whether the same command may succeed if it is repeated later without any change. */
         boolean isRetryable() {
             return switch (this) {
                 case BUSY, UNREACHABLE, REQUEST_UNKNOWN, REQUEST_EXPIRED, TIMED_OUT, DESTINATION_BUSY, INTERRUPTED -> true;
@@ -1473,34 +1520,34 @@ public final class TokenRequest {
             };
         }
 
-        /** Whether another server of the same pool may do better. */
-        boolean isOfOneServer() {
+        /** Whether the failure concerns one server, so that another collector of the pool may succeed. */
+        boolean isServerSpecific() {
             return this == NOT_FOUND || this == UNREACHABLE || this == NOT_AUTHENTICATED;
         }
 
-        /** Whether a failure of this kind, while waiting, means that the request is no more. */
+        /** Whether the pool no longer has the request if a poll fails with this code. */
         boolean endsRequest() {
             return exitStatus == REQUEST_FAILED.exitStatus || this == REFUSED || this == UNEXPECTED;
         }
     }
 
     /**
-     * The end of the command, in words for the user: one line that says what and where, then details, then what to do.
+     * A failure that ends the command, as text for the user: a message of one line, then details, then a hint.
      */
     static final class CommandException extends Exception {
         private static final long serialVersionUID = 1L;
-        /** Lines that people read; a server can be the cause of many more. */
+        /** Most detail lines that are kept; a server can cause many more. */
         private static final int DETAILS_MAX = 50;
         final ErrorCode reason;
         private final transient List<String> details;
         private final String hint;
 
-        /** @param hint what to do now; blank if there is nothing to say */
+        /** @param hint what the user can do; may be blank */
         CommandException(ErrorCode reason, String message, String hint) {
             this(reason, message, List.of(), hint);
         }
 
-        /** @param details facts, a line each */
+        /** @param details one line each */
         CommandException(ErrorCode reason, String message, List<String> details, String hint) {
             super(message);
             this.reason = reason;
@@ -1510,22 +1557,25 @@ public final class TokenRequest {
             this.hint = hint;
         }
 
-        /** What ought not to happen: in which lines it did is for those who mend it. */
+        /** An unexpected exception. The message contains the line numbers for a bug report. */
         static CommandException bug(Throwable e) {
+            if (e instanceof InvalidPathException path) {
+                return Host.notAPath(path.getInput(), path.getReason(), ErrorCode.CONFIGURATION);
+            }
             String lines = Arrays.stream(e.getStackTrace()).filter(frame -> frame.getClassName().startsWith("tokenrequest."))
                 .limit(5).map(frame -> Integer.toString(frame.getLineNumber())).collect(Collectors.joining(", "));
             return new CommandException(ErrorCode.INTERNAL, "Internal error: " + printable(e.getClass().getSimpleName() + " ("
                 + e.getMessage() + ")") + ", lines " + lines + " of version " + VERSION
-                + ". This is a mistake in the program; please report it.", "");
+                + ". This is a bug. Please report it with this line.", "");
         }
 
-        /** The same with another hint. */
-        CommandException hint(String hint) {
+        /** A copy with another hint. */
+        CommandException withHint(String hint) {
             return new CommandException(reason, getMessage(), details, hint);
         }
 
-        /** The same with more details in front. */
-        CommandException after(List<String> earlier) {
+        /** A copy with these details in front of its own. */
+        CommandException withEarlierDetails(List<String> earlier) {
             return new CommandException(reason, getMessage(), Stream.concat(earlier.stream(), details.stream()).toList(), hint);
         }
 
@@ -1533,8 +1583,8 @@ public final class TokenRequest {
             return details;
         }
 
-        /** The particulars on one line; where there are none, the message. */
-        String why() {
+        /** The details on one line; without details, the message. */
+        String summary() {
             return details.isEmpty() ? getMessage()
                 : details.stream().map(String::strip).collect(Collectors.joining("; ")).replace(":; ", ": ");
         }
@@ -1546,32 +1596,33 @@ public final class TokenRequest {
 
     // ==== 4. Values: the types that sections exchange ====
 
-    /** What the command line asks for. */
+    /** The action that the command line selects. */
     sealed interface Action {
-        /** Print this on stdout: the help, the version, the completion. */
+        /** Print a text on stdout: help, version or shell completion. */
         record Show(String text) implements Action { }
 
         /**
-         * Print what is configured.
+         * Print configuration parameters.
          *
-         * @param names none for all that is used
+         * @param names empty for all parameters that this program uses
          */
         record Configured(List<String> names, boolean json) implements Action { }
 
+        /** Request a token, or resume a request. */
         record Request(Options options) implements Action { }
     }
 
     /**
-     * What the user asked for.
+     * The parsed command line.
      *
-     * @param resume      the file of the request to go on with, "-" for stdin; then order and wanted say nothing
-     * @param state       the directory in which the request is saved while it waits; empty for the usual places
+     * @param resume      file of the request to resume, "-" for stdin; if present, {@code spec} and {@code query} are unused
+     * @param state       directory for the saved request; empty for the default directories
      * @param json        whether stdout carries JSON Lines
-     * @param approvalUrl the address of a page to approve on, with {@code {request_id}} in it
-     * @param strict      whether a token that is not what was asked for is a failure
-     * @param verify      whether to try the token at once
-     * @param repeated    the words of the command line that belong to the resumption of its request, too
-     * @param debug       empty for no trace, else the flags after {@code -debug:}, perhaps blank
+     * @param approvalUrl URL of an approval page, with the placeholder {@code {request_id}}
+     * @param strict      whether a token that differs from the request is an error
+     * @param verify      whether to authenticate once with the new token
+     * @param repeated    the arguments that the printed resume command repeats
+     * @param debug       empty without {@code -debug}; otherwise the text after {@code -debug:}, possibly blank
      * @param warnings    about options that are accepted, but probably not meant
      */
     record Options(TokenSpec spec, DaemonQuery query, TrustOptions trustOptions, Optional<String> resume,
@@ -1581,30 +1632,31 @@ public final class TokenRequest {
                    List<String> repeated, Optional<String> debug, List<String> warnings) { }
 
     /**
-     * The token wanted.
+     * The claims that a request asks for.
      *
-     * @param identity        as typed, or, once the request is made, in full; empty for the default
-     * @param authorizations  levels that limit the token; none for no limit
-     * @param lifetimeSeconds positive; empty for no limit of ours
+     * @param identity        as typed; once the request is sent, with its domain; empty for the default
+     * @param authorizations  authorization levels that limit the token; empty for no limit
+     * @param lifetimeSeconds positive; empty for no limit in the request
      */
     record TokenSpec(Optional<String> identity, List<String> authorizations, OptionalInt lifetimeSeconds) {
+        /** A copy with the identity including its domain. */
         TokenSpec as(String fullIdentity) {
             return new TokenSpec(Optional.of(fullIdentity), authorizations, lifetimeSeconds);
         }
     }
 
     /**
-     * Where a server's name or address comes from, by the word that JSON has for it. Who gets a credential, and what a
-     * server without a certificate may do, depends on whose word it is.
+     * The source of a server's name or address, and its word in JSON. It decides whether a credential may be sent there, and
+     * what a server without a certificate may do.
      */
     enum NameSource {
         COMMAND_LINE("command line"),
         CONFIGURATION("configuration"),
-        /** A file in which a daemon of this machine wrote down its address; the configuration says where it is. */
+        /** An address file of a daemon on this machine; the configuration names the file. */
         ADDRESS_FILE("configuration"),
-        /** An ad, which everybody can have sent who may advertise one daemon in the pool. */
+        /** An ad from the collector. Anyone who may advertise a daemon in the pool can have sent it. */
         COLLECTOR("collector"),
-        /** A saved request that others can have written. */
+        /** A saved request that other users could have written. */
         OTHERS_FILE("file");
 
         final String word;
@@ -1617,35 +1669,36 @@ public final class TokenRequest {
             return Arrays.stream(values()).filter(one -> one.word.equals(word)).findFirst();
         }
 
-        /** Whether the user stands for it, or who configures this machine: only then a credential may go there. */
+        /** Whether the user or the machine's administrator chose it. Credentials are sent only then. */
         boolean isTrusted() {
             return this == COMMAND_LINE || this == CONFIGURATION || this == ADDRESS_FILE;
         }
 
-        /** Whether a person wrote it, so that each part of it is meant. */
+        /** Whether a person wrote it, so that each part is intentional. */
         boolean isTyped() {
             return this == COMMAND_LINE || this == CONFIGURATION;
         }
     }
 
     /**
-     * The server that the user means, which is more than an address.
+     * The identity that a server must have, beyond its address.
      *
-     * @param name      that its certificate must carry; empty if only an address is known
-     * @param from      whose word the name is; without a name, whose word the address is
-     * @param elsewhere whether a person gave it a name that is not this machine's, so that an address of this machine is
-     *                  only the near end of a way to it, as of {@code ssh -L}
+     * @param name      host name that its certificate must carry; empty if only an address is known
+     * @param from      source of the name; without a name, source of the address
+     * @param elsewhere whether a person gave a name other than this machine's, so that an address of this machine is only
+     *                  the local end of a tunnel, as with {@code ssh -L}
      */
     record ExpectedServer(Optional<String> name, NameSource from, boolean elsewhere) {
         ExpectedServer(Optional<String> name, NameSource from) {
             this(name, from, false);
         }
 
+        /** A copy with another source. */
         ExpectedServer from(NameSource other) {
             return new ExpectedServer(name, other, elsewhere);
         }
 
-        /** The same in a pool that is, or is not, elsewhere. */
+        /** A copy that is elsewhere if its pool is. */
         ExpectedServer in(ExpectedServer pool) {
             return new ExpectedServer(name, from, elsewhere || pool.elsewhere);
         }
@@ -1659,16 +1712,16 @@ public final class TokenRequest {
         }
     }
 
-    /** The daemon wanted, as typed; or, once it is found, by its own name and with its pool as typed or configured. */
+    /** The daemon to find, as typed; once found, with its own name and its pool as typed or configured. */
     record DaemonQuery(DaemonType type, Optional<String> name, Optional<String> pool) { }
 
-    /** Kinds of daemon, by the names that the original's {@code -type} takes. condor_utils/daemon_types.cpp */
+    /** Daemon types, by the names that condor_token_request's {@code -type} accepts. condor_utils/daemon_types.cpp */
     enum DaemonType {
         ANY, MASTER, SCHEDD, STARTD, COLLECTOR, NEGOTIATOR, KBDD, DAGMAN, VIEW_COLLECTOR, CLUSTER_SERVER, SHADOW,
         STARTER, CREDD, GRIDMANAGER, PLACEMENTD, LEASE_MANAGER, HAD, GENERIC;
 
-        /** Those that can be asked for a token. */
-        static final String ASKABLE = Stream.of(COLLECTOR, SCHEDD, STARTD, MASTER, NEGOTIATOR, CREDD, PLACEMENTD, HAD,
+        /** The types that issue tokens, comma-separated. */
+        static final String TOKEN_ISSUERS = Stream.of(COLLECTOR, SCHEDD, STARTD, MASTER, NEGOTIATOR, CREDD, PLACEMENTD, HAD,
             VIEW_COLLECTOR, ANY).map(DaemonType::word).collect(Collectors.joining(", "));
 
         static Optional<DaemonType> named(String word) {
@@ -1681,45 +1734,47 @@ public final class TokenRequest {
     }
 
     /**
-     * How to wait.
+     * How to wait for approval.
      *
-     * @param timeout  how long in all; zero for nothing beyond the first answer
-     * @param interval between two polls; empty for the usual one, which grows
-     * @param nowait   not to wait, but leave the request to a later resumption
-     * @param resubmit to make the request again if the pool has forgotten it
+     * @param timeout  maximum wait; zero to stop after the first reply
+     * @param interval between two polls; empty for the default, which grows
+     * @param nowait   whether to exit after the request, so that it can be resumed later
+     * @param resubmit whether to submit the request again if the pool lost it
      */
     record WaitOptions(Duration timeout, Optional<Duration> interval, boolean nowait, boolean resubmit) { }
 
-    /** How much is told beside the token. */
+    /** Amount of output on stderr. */
     enum Verbosity { QUIET, NORMAL, VERBOSE }
 
-    /** Where the token is to go, as the user said it. */
+    /** The token's destination as typed. */
     sealed interface Output {
+        /** The program's stdout. */
         record Stdout() implements Output { }
 
-        /** A file of this name in the token directory. */
+        /** A file in the token directory ({@code -token NAME}). */
         record Token(String name, FilePermissions permissions) implements Output { }
 
-        /** A file anywhere. */
+        /** A file by its path ({@code -file PATH}). */
         record File(String path, FilePermissions permissions) implements Output { }
     }
 
     /**
-     * Whose a file is to be.
+     * Owner, group and mode of the token file.
      *
-     * @param owner empty to leave it to the user who runs this
-     * @param mode  of nine characters, such as {@code rw-r-----}
+     * @param owner empty for the user who runs the program
+     * @param mode  nine characters, such as {@code rw-r-----}
      */
     record FilePermissions(Optional<String> owner, Optional<String> group, String mode) {
+        /** The default: this user, mode 0600. */
         static final FilePermissions OWN = new FilePermissions(Optional.empty(), Optional.empty(), "rw-------");
 
-        /** Whether a file has these rights from the start. (A record's equals takes long to set up.) */
-        boolean areUsual() {
+        /** Whether these are the default permissions. (A record's equals() would slow down the start.) */
+        boolean isDefault() {
             return owner.isEmpty() && group.isEmpty() && mode.equals(OWN.mode());
         }
     }
 
-    /** A text that is shown to nobody by accident. */
+    /** A string whose toString() is redacted. */
     static final class Secret {
         private final String text;
 
@@ -1727,7 +1782,7 @@ public final class TokenRequest {
             this.text = text;
         }
 
-        /** The text itself, for where it is sent or stored, and nowhere else. */
+        /** The secret itself. Call this only where it is sent or stored. */
         String reveal() {
             return text;
         }
@@ -1739,15 +1794,15 @@ public final class TokenRequest {
     }
 
     /**
-     * The form of a token, a JSON web token (RFC 7519), as far as it takes to write it somewhere. It needs nothing of what
-     * reads tokens: whatever that lacks, a token that has come can be written.
+     * Checks the syntax of a token, a JSON Web Token (RFC 7519), before it is written. It uses no library, so that a received
+     * token can be written even if a library cannot be loaded.
      */
     static final class Jwt {
         private static final int MAX_CHARACTERS = 64 * 1024;
 
         private Jwt() { }
 
-        /** Whether the text is three parts in base64url, of which the first two are JSON objects. */
+        /** Whether the text is three base64url parts separated by dots, the first two of them JSON objects. */
         static boolean hasForm(String text) {
             if (text.length() > MAX_CHARACTERS) {
                 return false;
@@ -1778,22 +1833,21 @@ public final class TokenRequest {
     }
 
     /**
-     * The right to fetch a token once it is approved. Whoever knows both parts can fetch it, so the client ID is
-     * secret.
+     * The two IDs that fetch a token after approval. Anyone who knows both can fetch it, so the client ID is secret.
      *
-     * @param requestId seven digits, leading zeros included, as the pool sent them
+     * @param requestId seven digits with leading zeros, as sent by the pool
      */
     record RequestHandle(String requestId, Secret clientId) {
         private static final Pattern REQUEST_ID = Pattern.compile("[A-Za-z0-9]{1,32}");
 
-        /** Whether a text can be a request ID: it is shown, and becomes part of a file's name. */
+        /** Whether a text can be a request ID, which is shown and becomes part of a file name. */
         static boolean isRequestId(String text) {
             return REQUEST_ID.matcher(text).matches();
         }
     }
 
     /**
-     * Whether the session key came through the authentication (bound) or through an ECDH exchange beside it (unbound).
+     * Whether the session key was derived in the authentication (bound) or in a separate ECDH exchange (unbound).
      */
     enum ChannelBinding {
         BOUND, UNBOUND;
@@ -1804,43 +1858,43 @@ public final class TokenRequest {
     }
 
     /**
-     * How we are known to the server.
+     * The result of an authentication.
      *
-     * @param method        the name that administrators know
-     * @param user          who the server thinks we are
-     * @param serverVersion as it announces itself
-     * @param trustDomain   as it announces it
-     * @param insteadOf     methods that would have protected the session, and were tried before without success
+     * @param method        HTCondor's name of the method
+     * @param binding       whether the session key is bound to the authentication
+     * @param user          identity that the server assigned to us
+     * @param serverVersion as announced by the server
+     * @param trustDomain   as announced by the server
+     * @param failedMethods methods that would have protected the session, but failed before
      */
-    record AuthResult(String method, ChannelBinding kind, String user, String serverVersion, Optional<String> trustDomain,
-                 List<String> insteadOf) {
-        AuthResult insteadOf(List<String> others) {
-            return new AuthResult(method, kind, user, serverVersion, trustDomain, List.copyOf(others));
+    record AuthResult(String method, ChannelBinding binding, String user, String serverVersion, Optional<String> trustDomain,
+                 List<String> failedMethods) {
+        AuthResult withFailedMethods(List<String> others) {
+            return new AuthResult(method, binding, user, serverVersion, trustDomain, List.copyOf(others));
         }
 
         Assurance assurance() {
-            return kind == ChannelBinding.BOUND ? Assurance.SESSION
+            return binding == ChannelBinding.BOUND ? Assurance.SESSION
                 : AuthMethod.named(method).filter(AuthMethod::provesServer).isPresent() ? Assurance.SERVER
                 : Assurance.NONE;
         }
     }
 
     /**
-     * What a login says about the other side, from less to more: nothing; that the server knows our key or has the
-     * certificate; and that nobody in between reads the session. A wait never goes on with less than it began with.
+     * What an authentication proves about the server, in ascending order: nothing; the server knows our key or owns the
+     * certificate; and no man in the middle can read the session. A wait never continues with less than it began with.
      */
     enum Assurance { NONE, SERVER, SESSION }
 
     /**
-     * A request that waits for an administrator: all that is needed to go on waiting for it, elsewhere and later.
+     * A request that waits for approval: all that is needed to resume it, also on another machine.
      *
-     * @param query  the daemon that has it; a collector has no name but its pool's
+     * @param query   the daemon that has it; for a collector the pool, without a name
      * @param address of that daemon, a sinful string
-     * @param server  that is expected there
+     * @param server  expected at that address
      */
     record PendingRequest(RequestHandle handle, DaemonQuery query, String address, ExpectedServer server, TokenSpec spec,
-                          AuthResult auth,
-                   Instant deadline) {
+                          AuthResult auth, Instant deadline) {
 
         /** The JSON fields of the {@code enqueued} event and of the saved request, in this order. */
         Map<String, Object> fields() {
@@ -1859,7 +1913,7 @@ public final class TokenRequest {
             fields.put("lifetime", spec.lifetimeSeconds().isPresent() ? spec.lifetimeSeconds().getAsInt() : null);
             fields.put("method", auth.method());
             fields.put("encryption", "AES");
-            fields.put("session", auth.kind().word());
+            fields.put("session", auth.binding().word());
             fields.put("server_version", auth.serverVersion());
             fields.put("trust_domain", auth.trustDomain());
             fields.put("deadline", Json.time(deadline));
@@ -1898,7 +1952,7 @@ public final class TokenRequest {
                 fields.time("deadline"));
         }
 
-        /** The same, as somebody's word. */
+        /** A copy whose server's name has another source. */
         PendingRequest from(NameSource origin) {
             return new PendingRequest(handle, query, address, server.from(origin), spec, auth, deadline);
         }
@@ -1909,41 +1963,41 @@ public final class TokenRequest {
     }
 
     /**
-     * A request as it was kept.
+     * A request that was read from a file.
      *
-     * @param line  the JSON that it was read from
-     * @param doubt why others can have written it; empty if they cannot
+     * @param line            the JSON line that it was read from
+     * @param untrustedReason why other users could have written it; empty if they could not
      */
-    record SavedRequest(PendingRequest pending, String line, Optional<String> doubt) { }
+    record SavedRequest(PendingRequest pending, String line, Optional<String> untrustedReason) { }
 
-    /** What the pool says. */
+    /** The pool's reply to a request or a poll. */
     sealed interface TokenReply {
-        /** Wait for an administrator. */
+        /** The request waits for approval. */
         record Enqueued(RequestHandle handle) implements TokenReply { }
 
-        /** Here it is, over the session of this login. The pool has forgotten it by now. */
+        /** The token, received in the session of this authentication. The pool does not send it again. */
         record Issued(Secret token, AuthResult auth) implements TokenReply { }
 
-        /** Not approved yet. */
+        /** The request is not approved yet. */
         record Pending() implements TokenReply { }
 
-        /** Asked too often. */
+        /** The pool limits the rate of requests. */
         record RateLimited() implements TokenReply { }
 
-        /** The pool does not know the request, or says so because it is asked too often (the two look alike). */
+        /** The pool does not know the request, or limits the rate of polls (the two replies look alike). */
         record Unknown(String words) implements TokenReply { }
     }
 
     /**
-     * What became of an order.
+     * The result of a submitted request.
      *
-     * @param spec   with the identity in full, as it was sent
-     * @param address of the daemon, by which it was reached: a sinful string
-     * @param answer  {@link TokenReply.Enqueued} or {@link TokenReply.Issued}
+     * @param spec    as sent, its identity with the domain
+     * @param address of the daemon that replied, a sinful string
+     * @param reply   {@link TokenReply.Enqueued} or {@link TokenReply.Issued}
      */
-    record SubmitResult(TokenSpec spec, AuthResult auth, String address, TokenReply answer) { }
+    record SubmitResult(TokenSpec spec, AuthResult auth, String address, TokenReply reply) { }
 
-    /** The connection broke after a command was sent: the answer, and whatever it held, did not reach us. */
+    /** The connection broke after a command was sent, so the reply, possibly with a token, is lost. */
     static final class ResponseLostException extends IOException {
         private static final long serialVersionUID = 1L;
 
@@ -1954,33 +2008,38 @@ public final class TokenRequest {
 
     /** A daemon that issues tokens. */
     interface TokenService {
-        /** Asks for a token. */
+        /** Submits a request. */
         SubmitResult start(TokenSpec spec) throws CommandException;
 
         /**
-         * Asks whether it is approved: any answer but {@link TokenReply.Enqueued}.
+         * Asks whether the request is approved. The reply is never {@link TokenReply.Enqueued}.
          *
-         * @throws IOException if the pool could not be asked; the request stands as it was, unless it is ResponseLostException
-         * @throws CommandException     if there is no point in asking again
+         * @throws IOException      if the poll failed; the request is unchanged, except after a ResponseLostException
+         * @throws CommandException if another poll is pointless
          */
         TokenReply poll(RequestHandle handle) throws IOException, CommandException;
 
         /**
-         * Logs in with a token and with nothing else.
+         * Authenticates with a token and with no other method.
          *
          * @throws CommandException TOKEN_REJECTED, UNREACHABLE
          */
         AuthResult verify(Secret token) throws CommandException;
     }
 
-    /** What was found out about a token after it was delivered: where it is not what was asked for, and its signature. */
+    /**
+     * The inspection of a delivered token.
+     *
+     * @param verified whether the signature was verified
+     * @param warnings how the token differs from the request
+     */
     record TokenInspection(boolean verified, List<String> warnings) { }
 
     /**
-     * What the command line says of the server's certificate.
+     * The command line's trust in server certificates.
      *
-     * @param caFile       the CAs that may vouch for it, in place of the configured ones and the system's
-     * @param fingerprints if there are any, its chain must hold one of these, and nothing else is trusted
+     * @param caFile       file of the trusted CAs, instead of the configured ones and the system's
+     * @param fingerprints if not empty, the certificate chain must contain one of these; nothing else is trusted
      */
     record TrustOptions(Optional<String> caFile, Set<String> fingerprints) {
         /**
@@ -1997,15 +2056,15 @@ public final class TokenRequest {
                 .replaceAll("(..)(?!$)", "$1:")) : Optional.empty();
         }
 
-        /** The option that says so; empty if none does. */
+        /** The option that sets it; empty if none does. */
         Optional<String> option() {
             return !fingerprints.isEmpty() ? Optional.of("-fingerprint") : caFile.map(file -> "-cafile");
         }
     }
 
-    /** How rooms tell the user something, and ask, without knowing how that is done. */
+    /** Messages and questions to the user, for sections that do not know the console. */
     interface UserInterface {
-        /** Something that can be done without. */
+        /** Shows an informational message, which {@code -quiet} suppresses. */
         void notice(String line);
 
         void warn(String text);
@@ -2018,53 +2077,53 @@ public final class TokenRequest {
         Optional<String> ask(List<String> question, Predicate<String> isValid);
 
         /**
-         * A credential goes out, or is used to log in.
+         * Reports that a credential is sent or used to authenticate.
          *
          * @param kind  such as "bearer token"
-         * @param words which one, and for whom
+         * @param words which credential, and for which server
          */
         void credential(String kind, String words);
     }
 
     /**
-     * When the pool must have answered. Finding a daemon, connecting, logging in and asking share one minute, times the
-     * multiplier in the settings, and never go past the end of {@code -timeout}. Every wait asks here how long it may
-     * take, so waits do not add up, however much a server lists. Each poll has a deadline of its own.
+     * The common deadline of all waits. Location, connection, authentication and request share one minute, times the
+     * configured multiplier, and never exceed {@code -timeout}. Every wait takes its limit from here, so waits do not add
+     * up, however many addresses a server lists. Each poll has its own deadline.
      *
-     * <p>A wait looks at the clock once a second, since a clock can be set. Used by the main thread only.
+     * <p>A wait checks the clock once a second, since the clock can be set. Not thread-safe: for the main thread only.
      */
     static final class Deadline {
-        /** How long one address may take to connect to, as in HTCondor's tools. condor_daemon_client/daemon.cpp */
+        /** Connection timeout of one address, as in HTCondor's tools. condor_daemon_client/daemon.cpp */
         static final Duration CONNECTION = Duration.ofSeconds(5);
-        /** How long a daemon may take to call back, and how long to answer a poll. */
+        /** Timeout of a daemon's connection back to us (CCB), and of the reply to a poll. */
         static final Duration EXCHANGE = Duration.ofSeconds(20);
         private static final Duration ANSWER = Duration.ofSeconds(60);
-        private static final Duration GLANCE = Duration.ofSeconds(1);
+        private static final Duration CLOCK_CHECK_INTERVAL = Duration.ofSeconds(1);
         private static final Duration SMALLEST_SHARE = Duration.ofMillis(250);
         private final InstantSource clock;
         private final Instant start;
         private final Duration timeout;
-        /** The end of {@code -timeout}; empty if that is 0, which is for the first answer, however long that takes. */
+        /** The end of {@code -timeout}; empty if that is 0, which does not limit the wait for the first reply. */
         private Optional<Instant> end;
         private int multiplier = 1;
-        /** How long questions were open, so that the minute stood still. */
-        private Duration stopped = Duration.ZERO;
-        /** The end of the minute, and of the part of it that one of several servers has, by {@link #running}. */
+        /** Total time of open questions, which does not count towards the minute. */
+        private Duration paused = Duration.ZERO;
+        /** The end of the minute, and of the share of one of several servers, by the clock of {@link #running}. */
         private Instant due;
         private Instant turn = Instant.MAX;
 
-        /** A call that blocks, and that Java cannot interrupt. */
+        /** A blocking call that Java cannot interrupt. */
         interface Blocking<T> extends Callable<T> {
             @Override
             T call() throws IOException;
         }
 
-        /** Part of what is to be done in time. */
+        /** A step that has a share of the time. */
         interface Step<T, E extends Exception> {
             T take() throws E;
         }
 
-        /** @param timeout what the user gives the whole wait; zero for the first answer only */
+        /** @param timeout maximum wait; zero to stop after the first reply */
         Deadline(InstantSource clock, Duration timeout) {
             this.clock = clock;
             this.start = clock.instant();
@@ -2073,26 +2132,30 @@ public final class TokenRequest {
             this.due = start.plus(ANSWER);
         }
 
-        /** @throws CommandException CONFIGURATION */
+        /**
+         * Applies TOOL_TIMEOUT_MULTIPLIER, or else TIMEOUT_MULTIPLIER.
+         *
+         * @throws CommandException CONFIGURATION
+         */
         void multiply(Configuration configuration) throws CommandException {
             int ofTools = configuration.number("TOOL_TIMEOUT_MULTIPLIER", 0, 0, 1000);
             multiplier = Math.max(1, ofTools > 0 ? ofTools : configuration.number("TIMEOUT_MULTIPLIER", 0, 0, 1000));
             due = start.plus(ANSWER.multipliedBy(multiplier));
         }
 
-        /** A clock that stands still while a question is open. */
+        /** A clock that pauses while a question is open. */
         private Instant running() {
-            return clock.instant().minus(stopped);
+            return clock.instant().minus(paused);
         }
 
-        /** What is left; zero if it is over. */
+        /** The remaining time; zero after the deadline. */
         Duration left() {
             Duration left = Duration.between(running(), turn.isBefore(due) ? turn : due);
             return longer(Duration.ZERO, end.isEmpty() ? left
                 : shorter(left, Duration.between(clock.instant(), end.get())));
         }
 
-        /** When {@code -timeout} is over, counted from the start; if that is 0, the start. */
+        /** The end of {@code -timeout}, after which no poll starts; with 0, the start. */
         Instant lastPoll() {
             return start.plus(timeout);
         }
@@ -2101,17 +2164,17 @@ public final class TokenRequest {
             return left().isZero();
         }
 
-        /** The end of a part that takes so long at most, times the multiplier; never after the deadline. */
+        /** The end of a step with this timeout, times the multiplier; never after the deadline. */
         Instant within(Duration usual) {
             return clock.instant().plus(shorter(left(), usual.multipliedBy(multiplier)));
         }
 
-        /** The moment itself. */
-        Instant moment() {
+        /** The deadline by the real clock. */
+        Instant expiry() {
             return clock.instant().plus(left());
         }
 
-        /** Takes one of so many steps, which has its share of the time that is left. */
+        /** Runs one of several steps, limited to its share of the remaining time. */
         <T, E extends Exception> T share(int among, Step<T, E> step) throws E {
             Instant outer = turn;
             turn = running().plus(longer(SMALLEST_SHARE, left().dividedBy(among)));
@@ -2123,8 +2186,8 @@ public final class TokenRequest {
         }
 
         /**
-         * A poll is next. It may go on a little after the end of {@code -timeout}: its answer can hold the token, which the
-         * pool sends only once.
+         * Starts the deadline of a poll. It may end a little after {@code -timeout}, because the reply can contain the token,
+         * which the pool sends only once.
          */
         void renew() {
             due = running().plus(CONNECTION.plus(EXCHANGE).multipliedBy(multiplier));
@@ -2133,39 +2196,39 @@ public final class TokenRequest {
         }
 
         /**
-         * Makes a call in a thread of its own, and leaves it there if it has not returned by the deadline: a name look-up,
-         * or the opening of a file that may be a pipe. The program ends without it.
+         * Runs a call in a daemon thread, and abandons it at the deadline: a DNS query, or the opening of a file that may be
+         * a pipe.
          *
-         * @param what as in "WHAT did not end in time"
-         * @throws InterruptedIOException if it is too late
-         * @throws IOException            what the call throws
+         * @param what subject of the error message "WHAT did not end in time"
+         * @throws InterruptedIOException after the deadline
+         * @throws IOException            thrown by the call
          */
         <T> T await(String what, Blocking<T> call) throws IOException {
-            return await(what, call, moment(), clock);
+            return await(what, call, expiry(), clock);
         }
 
         /**
-         * Asks the user. The minute stands still until there is an answer, and {@code -timeout} does not; if that is 0, the
-         * minute is all there is, so it does not stand still.
+         * Asks the user. The minute pauses until the answer; {@code -timeout} does not. With {@code -timeout 0} the minute is
+         * the only limit, so it does not pause.
          *
-         * @param remedy the options that make the question needless
-         * @throws CommandException     NOT_AUTHENTICATED if nobody answers in time
-         * @throws IOException what the call throws
+         * @param remedy hint with the options that avoid the question
+         * @throws CommandException NOT_AUTHENTICATED if the user does not answer in time
+         * @throws IOException      thrown by the call
          */
         <T> T question(Blocking<T> call, String remedy) throws IOException, CommandException {
             Instant asked = clock.instant();
             try {
-                return await("the question", call, end.orElse(moment()), clock);
+                return await("the question", call, end.orElse(expiry()), clock);
             } catch (InterruptedIOException e) {
                 throw new CommandException(ErrorCode.NOT_AUTHENTICATED, "ERROR: nobody answered the question within "
                     + (end.isPresent() ? "the " + timeout.toSeconds() + " seconds of -timeout."
                         : ANSWER.multipliedBy(multiplier).toSeconds() + " seconds."), remedy);
             } finally {
-                stopped = stopped.plus(end.isPresent() ? Duration.between(asked, clock.instant()) : Duration.ZERO);
+                paused = paused.plus(end.isPresent() ? Duration.between(asked, clock.instant()) : Duration.ZERO);
             }
         }
 
-        /** The same until a moment that the caller knows. */
+        /** Like {@link #await(String, Blocking)}, with an explicit deadline. */
         static <T> T await(String what, Blocking<T> call, Instant end, InstantSource clock) throws IOException {
             FutureTask<T> task = new FutureTask<>(call);
             Thread thread = new Thread(task, what);
@@ -2174,9 +2237,9 @@ public final class TokenRequest {
             long millis = Duration.between(clock.instant(), end).toMillis();
             while (millis > 0 && clock.instant().isBefore(end)) {
                 try {
-                    return task.get(Math.min(millis, GLANCE.toMillis()), TimeUnit.MILLISECONDS);
+                    return task.get(Math.min(millis, CLOCK_CHECK_INTERVAL.toMillis()), TimeUnit.MILLISECONDS);
                 } catch (TimeoutException e) {
-                    millis -= GLANCE.toMillis();
+                    millis -= CLOCK_CHECK_INTERVAL.toMillis();
                 } catch (InterruptedException e) {
                     Thread.currentThread().interrupt();
                     break;
@@ -2187,7 +2250,7 @@ public final class TokenRequest {
             throw new InterruptedIOException(what + " did not end in time");
         }
 
-        /** What a call has thrown, as if it had been made here. */
+        /** Rethrows the exception of a call, as if it had run in this thread. */
         private static IOException thrown(Throwable e) {
             if (e instanceof RuntimeException bug) {
                 throw bug;
@@ -2207,15 +2270,15 @@ public final class TokenRequest {
         }
     }
 
-    /** What every conversation of this run has in common. */
+    /** What all sections of one run share. */
     record Context(Configuration configuration, Host host, DebugLog trace, TrustOptions trustOptions, Deadline deadline,
                          InputFiles files, UserInterface ui) { }
 
-    /** Who says that a file is to be read. */
+    /** Who names a file. */
     enum FileOrigin {
-        /** Nobody: the program looks for a file of that name in a place that others share. */
+        /** Nobody: the program searches a directory that is shared with other users. */
         FOUND,
-        /** The program: it is the usual place of the user or the system. */
+        /** The program: a default path of the user or the system. */
         DEFAULT,
         /** A file of the configuration. */
         CONFIGURATION,
@@ -2223,41 +2286,41 @@ public final class TokenRequest {
         USER
     }
 
-    /** What a file holds, which says whose it may be. */
+    /** The content of a file, which decides who may own it. */
     enum FilePurpose {
-        /** Settings: HTCondor includes anybody's files. What root does for their sake, {@link Sources} decides. */
+        /** Configuration: any owner, as in HTCondor. {@link Sources} decides what root does because of it. */
         SETTINGS,
-        /** What says who is trusted: root's or the user's. */
+        /** CAs and known hosts: owned by root or the user. */
         TRUST,
-        /** What the owner of a directory keeps in it, such as the addresses of daemons: also his. */
+        /** Files such as daemons' addresses: also owned by the owner of the directory. */
         LISTED,
-        /** What proves who the user is: root's or the user's. If others can change it, only the user can name it. */
+        /** Credentials: owned by root or the user. If others can change the file, only the user may name it. */
         SECRET,
-        /** A token of the user's own: nobody else can even read it. */
+        /** The user's own token: readable by no other user. */
         TOKEN
     }
 
     /**
-     * Opens and reads every file that the program reads. One that is found, and not named, must be a regular file of the
-     * user's that nobody else can change, and no link. One that is named may be a link, by the rule of {@link PathTrust},
-     * and leads to a file of root's or the user's. What a path leads to is looked at, opened without following links,
-     * compared with what was looked at, and read once, with a bound. What can block (a pipe, or a file in whose place
-     * somebody can put one) is opened and read in a thread of its own, until the deadline.
+     * Reads all input files. A file that was found, not named, must be a regular file of the user that no other user can
+     * change, not a link. A named file may be a link, by the rule of {@link PathTrust}, to a file of root or the user. Each
+     * file is examined, opened without following links, compared with the file that was examined, and read once, with a size
+     * limit. A file that may block (a pipe, or a file that another user can replace by one) is opened and read in a thread of
+     * its own, until the deadline.
      */
     static final class InputFiles {
         private static final int CHUNK_BYTES = 1 << 16;
         private final Host host;
         private final Deadline deadline;
         private final Consumer<String> warnings;
-        /** What cannot be read twice. */
+        /** Content of pipes and devices, which cannot be read twice. */
         private final Map<Path, Input> streams = new HashMap<>();
         private final Set<Path> warned = new HashSet<>();
 
         /**
-         * What was read.
+         * The content of a file.
          *
-         * @param weakness how somebody else than root can change the file or put another in its place
-         * @param isOurs   whether it belongs to the user; what was open when the program started counts as his
+         * @param weakness how an untrusted user can change or replace the file
+         * @param isOurs   whether the user owns it; a file descriptor that the program inherited counts as his
          */
         @SuppressWarnings("ArrayRecordComponent") // never compared
         record Input(byte[] bytes, Optional<PathTrust.Weakness> weakness, boolean isOurs) {
@@ -2265,14 +2328,14 @@ public final class TokenRequest {
                 return new Input(bytes, Optional.empty(), true);
             }
 
-            /** The lines, stripped, but for empty ones and comments. */
+            /** The lines, stripped, without empty lines and comments. */
             Stream<String> lines() {
                 return new String(bytes, ISO_8859_1).lines().map(String::strip)
                     .filter(line -> !line.isEmpty() && !line.startsWith("#"));
             }
         }
 
-        /** A file is there, and is not used. The reason is a clause without a subject, such as "belongs to mallory". */
+        /** A file exists, but is not safe to use. The reason is a predicate, such as "belongs to mallory". */
         static final class RefusedFileException extends FileSystemException {
             private static final long serialVersionUID = 1L;
 
@@ -2281,7 +2344,7 @@ public final class TokenRequest {
             }
         }
 
-        /** @param warnings is told of files that are used though others can change them */
+        /** @param warnings receives a warning for each file that is used although others can change it */
         InputFiles(Host host, Deadline deadline, Consumer<String> warnings) {
             this.host = host;
             this.deadline = deadline;
@@ -2289,10 +2352,10 @@ public final class TokenRequest {
         }
 
         /**
-         * Reads a whole file. One that is no regular file is read once, and remembered.
+         * Reads a whole file. The content of pipes and devices is cached.
          *
-         * @throws NoSuchFileException if there is none
-         * @throws RefusedFileException             if it is not to be used
+         * @throws NoSuchFileException  if it does not exist
+         * @throws RefusedFileException if it is not safe to use
          */
         Input read(Path file, FileOrigin origin, FilePurpose content, int maxBytes) throws IOException {
             if (streams.containsKey(file)) {
@@ -2310,14 +2373,14 @@ public final class TokenRequest {
             if (isRegular && stat.size() > maxBytes) {
                 throw tooLong(file, maxBytes);
             }
-            if (trust.isOpenAlready()) {
+            if (trust.isOpenDescriptor()) {
                 Input input = isStdin(trust) ? stdin(maxBytes) : Input.given(deadline.await("reading " + file,
                     () -> bytes(trust, maxBytes)));
                 streams.put(file, input);
                 return input;
             }
             checkOwner(file, trust, stat, origin, content);
-            Input input = new Input(isRegular && trust.way().isEmpty() ? bytes(trust, maxBytes)
+            Input input = new Input(isRegular && trust.onPath().isEmpty() ? bytes(trust, maxBytes)
                 : deadline.await("reading " + file, () -> bytes(trust, maxBytes)), trust.weakness(), isOurs(stat));
             if (!isRegular) {
                 streams.put(file, input);
@@ -2325,7 +2388,7 @@ public final class TokenRequest {
             return input;
         }
 
-        /** Reads stdin to its end; it is remembered, too. */
+        /** Reads stdin to its end. The content is cached. */
         Input stdin(int maxBytes) throws IOException {
             Path name = Path.of("-");
             if (!streams.containsKey(name)) {
@@ -2335,9 +2398,9 @@ public final class TokenRequest {
         }
 
         /**
-         * Where a file is or will be that is to be written to, without links on the way.
+         * Resolves the links in the path of a file that will be written.
          *
-         * @throws RefusedFileException for root, who writes nothing where others can lead it elsewhere
+         * @throws RefusedFileException for root, if other users can redirect the path
          */
         Path place(Path file) throws IOException {
             if (!PathTrust.isPossible()) {
@@ -2345,7 +2408,7 @@ public final class TokenRequest {
             }
             PathTrust directory = PathTrust.of(file.toAbsolutePath().getParent(), host.trusted());
             if (host.isRoot() && directory.weakness().isPresent()) {
-                throw new RefusedFileException(file, "can be led elsewhere by others (" + directory.weakness().get() + ")");
+                throw new RefusedFileException(file, "can be redirected by other users (" + directory.weakness().get() + ")");
             }
             return PathTrust.of(file, host.trusted()).path();
         }
@@ -2355,10 +2418,10 @@ public final class TokenRequest {
                 return PathTrust.of(file, host.trusted(), LinkOption.NOFOLLOW_LINKS);
             }
             PathTrust trust = PathTrust.of(file, host.trusted());
-            if (content != FilePurpose.LISTED || trust.thing().isEmpty()) {
+            if (content != FilePurpose.LISTED || trust.atEnd().isEmpty()) {
                 return trust;
             }
-            // Where everybody can make a directory, its owner is just anybody.
+            // Where every user can create a directory, its owner may be any user.
             Path directory = trust.path().resolveSibling("");
             Set<Integer> owners = host.trusted();
             if ((PathTrust.Stat.of(directory.resolveSibling("")).mode() & 0002) == 0) {
@@ -2376,9 +2439,9 @@ public final class TokenRequest {
                 case LINK -> throw new RefusedFileException(file, origin == FileOrigin.FOUND ? "is a symbolic link"
                     : "leads over "
                     + printable(trust.path().toString()) + ", a link that " + PathTrust.owner(trust.path())
-                    + " put into a directory that others can write");
+                    + " created in a directory that others can write to");
                 default -> {
-                    // /dev/null is what people name to have nothing; a pipe that nobody writes to would be waited for.
+                    // Users name /dev/null for an empty file. A pipe without a writer would block.
                     if (!isNamed || !(stat.type() == PathTrust.Type.CHARACTERS
                             || (stat.type() == PathTrust.Type.PIPE && origin == FileOrigin.USER))) {
                         throw new RefusedFileException(file, "is " + stat.type().words() + ", not a regular file");
@@ -2389,8 +2452,8 @@ public final class TokenRequest {
 
         private void checkOwner(Path file, PathTrust trust, PathTrust.Stat stat, FileOrigin origin, FilePurpose content)
                 throws IOException {
-            Optional<PathTrust.Weakness> thing = trust.thing().filter(weakness -> weakness.owned()
-                || stat.type() != PathTrust.Type.CHARACTERS); // everybody can write to /dev/null
+            Optional<PathTrust.Weakness> thing = trust.atEnd().filter(weakness -> weakness.owned()
+                || stat.type() != PathTrust.Type.CHARACTERS); // every user can write to /dev/null
             if (content == FilePurpose.SETTINGS) {
                 return;
             } else if (content == FilePurpose.TOKEN) {
@@ -2406,9 +2469,9 @@ public final class TokenRequest {
                 throw new RefusedFileException(file, thing.get().reason() + ", not to root or this user"
                     + (content == FilePurpose.LISTED ? "" : ": copy it if you trust it"));
             } else {
-                // Of a usual place, and of a directory's owner's, the way is not the user's to mend.
-                warn(file, origin == FileOrigin.DEFAULT || content == FilePurpose.LISTED || trust.way().isEmpty() ? thing
-                    : trust.way(), origin, content);
+                // The user cannot repair the path to a default file, nor to one that a directory's owner keeps.
+                warn(file, origin == FileOrigin.DEFAULT || content == FilePurpose.LISTED || trust.onPath().isEmpty() ? thing
+                    : trust.onPath(), origin, content);
             }
         }
 
@@ -2417,7 +2480,7 @@ public final class TokenRequest {
             if (weakness.isPresent() && content == FilePurpose.SECRET && origin != FileOrigin.USER) {
                 throw new RefusedFileException(file, "can be changed by others (" + weakness.get() + ")");
             } else if (weakness.isPresent() && warned.add(file)) {
-                warnings.accept(printable(file.toString()) + " is used, though others can change it: " + weakness.get() + ".");
+                warnings.accept(printable(file.toString()) + " is used although others can change it: " + weakness.get() + ".");
             }
         }
 
@@ -2430,11 +2493,11 @@ public final class TokenRequest {
         }
 
         private static byte[] bytes(PathTrust trust, int maxBytes) throws IOException {
-            OpenOption[] options = trust.isOpenAlready() ? new OpenOption[0] : new OpenOption[] {LinkOption.NOFOLLOW_LINKS};
+            OpenOption[] options = trust.isOpenDescriptor() ? new OpenOption[0] : new OpenOption[] {LinkOption.NOFOLLOW_LINKS};
             PathTrust.Stat looked = trust.entry().orElseThrow();
-            int before = trust.way().isEmpty() ? 0 : openings(looked);
+            int before = trust.onPath().isEmpty() ? 0 : openings(looked);
             try (InputStream in = Files.newInputStream(trust.path(), options)) {
-                if (trust.way().isPresent() && openings(looked) <= before) {
+                if (trust.onPath().isPresent() && openings(looked) <= before) {
                     throw new RefusedFileException(trust.path(), "was replaced while it was being opened");
                 }
                 return bounded(in, trust.path(), maxBytes);
@@ -2442,8 +2505,8 @@ public final class TokenRequest {
         }
 
         /**
-         * How many descriptors of this process lead to a file. Java does not say which file it has opened, and a path may
-         * lead to another one before and after; what is open, the system tells.
+         * Counts the descriptors of this process that are open on a file. Java does not tell which file it has opened, and a
+         * path may lead to another file before and after; the kernel's list of descriptors is reliable.
          */
         private static int openings(PathTrust.Stat file) throws IOException {
             int count = 0;
@@ -2477,37 +2540,38 @@ public final class TokenRequest {
         }
     }
 
-    /** What happens, for whoever listens. */
+    /** Progress of a request, for the console and the JSON output. */
     sealed interface Event {
         /**
-         * The request waits for an administrator.
+         * The request waits for approval.
          *
-         * @param approveWith what the administrator types
-         * @param replaces    the ID of the request that it takes the place of
+         * @param approveWith the command that the administrator types
+         * @param replaces    the ID of the lost request that it replaces
          */
         record Enqueued(Instant time, PendingRequest pending, String approveWith, Optional<String> approvalUrl,
                         Optional<String> replaces) implements Event { }
 
         /**
-         * Another poll is to come.
+         * Another poll follows.
          *
-         * @param reason   what the last one brought
-         * @param detail   more about that, for people
-         * @param repeated whether the last but one brought the same
+         * @param reason   the result of the last poll
+         * @param detail   an explanation for people
+         * @param repeated whether the poll before it had the same result
          */
         record Waiting(String requestId, PollState reason, Optional<String> detail, boolean repeated, Duration nextPoll)
             implements Event { }
 
-        /** The token, from this server, over the session of this login. A file, if it is in one. */
+        /** The token, from this server in the session of this authentication, and the file that contains it, if any. */
         record Issued(Optional<String> requestId, Secret token, Optional<Path> file, AuthResult auth, ExpectedServer server)
             implements Event {
-            Issued in(Optional<Path> place) {
-                return new Issued(requestId, token, place, auth, server);
+            /** A copy whose token is in that file. */
+            Issued in(Optional<Path> newFile) {
+                return new Issued(requestId, token, newFile, auth, server);
             }
         }
     }
 
-    /** Why there is no token yet. */
+    /** The result of a poll that did not return the token. */
     enum PollState { PENDING, UNREACHABLE, RATE_LIMITED, UNKNOWN }
 
     // ==== 5. Json: reads and writes JSON ====
@@ -3084,7 +3148,7 @@ public final class TokenRequest {
                     }
                     case TYPE -> type = DaemonType.named(value).orElseThrow(() -> new CommandException(ErrorCode.USAGE,
                         "ERROR: unrecognized daemon type: " + printable(value),
-                        "TYPE must be one of " + DaemonType.ASKABLE + "."));
+                        "TYPE must be one of " + DaemonType.TOKEN_ISSUERS + "."));
                     case TOKEN, FILE -> outputOption = option;
                     case OWNER -> permissions = parseOwner(value);
                     case MODE -> permissions = new FilePermissions(permissions.owner(), permissions.group(), parseMode(value));
@@ -3482,7 +3546,7 @@ public final class TokenRequest {
         private static List<String> candidates(Option option) {
             return switch (option) {
                 case AUTHZ -> LEVELS.subList(0, OFFERED_LEVELS);
-                case TYPE -> List.of(DaemonType.ASKABLE.split(", "));
+                case TYPE -> List.of(DaemonType.TOKEN_ISSUERS.split(", "));
                 case COMPLETION -> SHELLS;
                 default -> List.of();
             };
@@ -4280,7 +4344,11 @@ public final class TokenRequest {
 
             /** The file that it names. */
             Path path() {
-                return Path.of(value.strip());
+                try {
+                    return Path.of(value.strip());
+                } catch (InvalidPathException e) {
+                    throw new InvalidPathException(value, name + ", " + source);
+                }
             }
         }
 
@@ -4520,8 +4588,9 @@ public final class TokenRequest {
         private void readRoot() throws CommandException {
             Optional<String> named = Optional.ofNullable(host.environment().get(ROOT_VARIABLE));
             if (named.isPresent() && !named.get().endsWith("|")) {
-                boolean isDirectory = !named.get().isEmpty() && Files.isDirectory(Path.of(named.get()));
-                if (isDirectory || named.get().isEmpty() || Files.notExists(Path.of(named.get()))) {
+                Path file = Host.path(named.get(), ROOT_VARIABLE);
+                boolean isDirectory = !named.get().isEmpty() && Files.isDirectory(file);
+                if (isDirectory || named.get().isEmpty() || Files.notExists(file)) {
                     throw new CommandException(ErrorCode.CONFIGURATION,
                         "File specified in CONDOR_CONFIG environment variable:\n\""
                         + named.get() + (isDirectory ? "\" is a directory.  Please specify a file."
@@ -4550,10 +4619,11 @@ public final class TokenRequest {
         private void readDirectories(String list) throws CommandException {
             for (String directory : Configuration.items(list)) {
                 Pattern excluded = excluded(macros);
-                String[] names = Objects.requireNonNullElse(Path.of(directory).toFile().list(), new String[0]);
+                String[] names = Objects.requireNonNullElse(Host.path(directory, "LOCAL_CONFIG_DIR").toFile().list(),
+                    new String[0]);
                 Arrays.sort(names);
                 for (String name : names) {
-                    Path file = Path.of(directory, name);
+                    Path file = Host.path(directory, "LOCAL_CONFIG_DIR").resolve(Host.path(name, "LOCAL_CONFIG_DIR"));
                     if (!excluded.matcher(name).find() && !Files.isDirectory(file)) {
                         read("config source", file.toString(), FileOrigin.CONFIGURATION, 1);
                     }
@@ -4597,7 +4667,7 @@ public final class TokenRequest {
         private void readUserFile() throws CommandException {
             String name = text("USER_CONFIG_FILE");
             if (!name.isEmpty() && !host.isRoot() && (name.startsWith("/") || host.home().isPresent())) {
-                Path file = name.startsWith("/") ? Path.of(name) : host.home().get().resolve(".condor").resolve(name);
+                Path file = host.home().orElse(Path.of("/")).resolve(".condor").resolve(Host.path(name, "USER_CONFIG_FILE"));
                 if (Files.isReadable(file)) {
                     read("user_config source", file.toString(), FileOrigin.DEFAULT, 1);
                 }
@@ -4725,7 +4795,7 @@ public final class TokenRequest {
 
         /** @param kind what messages call it */
         private void read(String kind, String name, FileOrigin origin, int depth) throws CommandException {
-            if (!name.contains("|") && !Files.isReadable(Path.of(name))) {
+            if (!name.contains("|") && !Files.isReadable(Host.path(name, kind))) {
                 if (depth == 0 || requiresLocalFiles()) {
                     throw new CommandException(ErrorCode.CONFIGURATION, "ERROR: Can't read " + kind + " " + name, "");
                 }
@@ -4757,7 +4827,7 @@ public final class TokenRequest {
                 return run(name.replaceFirst("[| ]+$", ""));
             }
             try {
-                Path file = Path.of(name);
+                Path file = Host.path(name, "the configuration");
                 if (Files.isDirectory(file)) {
                     return new Text("", 0); // HTCondor opens it and reads nothing
                 }
@@ -5147,7 +5217,7 @@ public final class TokenRequest {
             String target = macros.expand(statement.rest());
             ConfigParser inner = new ConfigParser(sources, target, "", depth + 1, Optional.empty());
             try {
-                Sources.Text text = cache.isPresent() ? sources.runInto(Path.of(cache.get()), target)
+                Sources.Text text = cache.isPresent() ? sources.runInto(Host.path(cache.get(), "include command into"), target)
                     : command && !target.contains("|") ? sources.run(target)
                     : sources.open(target, FileOrigin.CONFIGURATION);
                 if (depth + 1 >= DEPTH_MAX) {
@@ -6592,8 +6662,7 @@ public final class TokenRequest {
     // ==== 8. Location: from a pool or daemon name to addresses ====
 
     /**
-     * Addresses and numbers in texts that somebody else wrote. No name service is asked, and nothing here takes longer, or a
-     * deeper stack, than one pass over the text.
+     * Parses addresses and numbers in foreign text. It never queries DNS, and takes one pass over the text without recursion.
      */
     static final class NumericAddress {
         private static final String HEX = "0123456789abcdefABCDEF";
@@ -6602,7 +6671,7 @@ public final class TokenRequest {
 
         private NumericAddress() { }
 
-        /** Whether the text is decimal digits, at least one and not more than so many. */
+        /** Whether the text is a number of one to {@code maxDigits} decimal digits. */
         static boolean isNumber(String text, int maxDigits) {
             return !text.isEmpty() && text.length() <= maxDigits && consistsOf(text, "0123456789");
         }
@@ -6616,7 +6685,7 @@ public final class TokenRequest {
             return true;
         }
 
-        /** Whether the text looks like an IPv4 address, be it with numbers that are too large. */
+        /** Whether the text has the form of an IPv4 address; its numbers may be too large. */
         static boolean isIpv4(String text) {
             int parts = 1;
             int digits = 0;
@@ -6638,7 +6707,7 @@ public final class TokenRequest {
                 && text.charAt(0) != '.';
         }
 
-        /** The address that the text is; empty if it is none. Java would look up some such texts as names. */
+        /** Parses an address; empty if the text is not one. InetAddress.getByName would query DNS for some such texts. */
         static Optional<InetAddress> address(String text) {
             try {
                 if (isIpv6(text)) {
@@ -6684,7 +6753,7 @@ public final class TokenRequest {
      * @param parameters decoded; a key without value has an empty one
      */
     record Sinful(String host, int port, SortedMap<String, String> parameters) {
-        /** More than the addresses and brokers of any daemon take, characters. */
+        /** Longest sinful string, characters. Daemons with many addresses and brokers need less. */
         private static final int MAX_CHARACTERS = 64 * 1024;
         private static final String SHARED_PORT_ID_CHARACTERS =
             "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
@@ -6695,7 +6764,7 @@ public final class TokenRequest {
             parameters = Collections.unmodifiableSortedMap(new TreeMap<>(parameters));
         }
 
-        /** Empty if the text is no address, or if something in it, which others may have written, is not of its form. */
+        /** Parses a sinful string; empty if any part of it is malformed. */
         static Optional<Sinful> parse(String text) {
             if (text.length() < 2 || text.length() > MAX_CHARACTERS || text.charAt(0) != '<'
                     || text.indexOf('<', 1) >= 0 || text.indexOf('>') != text.length() - 1) {
@@ -6717,7 +6786,7 @@ public final class TokenRequest {
         }
 
         /**
-         * Whether it is the ID of an endpoint behind a shared port, which becomes part of names of files, here and at the
+         * Whether it is the ID of an endpoint behind a shared port, which becomes part of file names, here and on the
          * server. condor_io/shared_port_client.cpp, SharedPortIdIsValid
          */
         static boolean isSharedPortId(String text) {
@@ -6725,7 +6794,7 @@ public final class TokenRequest {
                 && NumericAddress.consistsOf(text, SHARED_PORT_ID_CHARACTERS);
         }
 
-        /** Those of {@code key=value&key}; empty if there is a value without a key, or no ID behind {@code sock=}. */
+        /** Parses {@code key=value&key}; empty if a key is missing, or if the value of {@code sock} is not an ID. */
         private static Optional<SortedMap<String, String>> parameters(String query) {
             SortedMap<String, String> parameters = new TreeMap<>();
             for (StringTokenizer pairs = new StringTokenizer(query, "&;"); pairs.hasMoreTokens(); ) {
@@ -6753,7 +6822,7 @@ public final class TokenRequest {
             return Optional.ofNullable(parameters.get(key)).filter(value -> !value.isEmpty());
         }
 
-        /** Whether one can connect to it. */
+        /** Whether it has a valid port. */
         boolean isComplete() {
             return port >= 1 && port <= 65535;
         }
@@ -6801,12 +6870,12 @@ public final class TokenRequest {
     }
 
     /**
-     * The daemon to ask.
+     * The daemon to connect to.
      *
-     * @param sinful    its address in canonical form; its alias is the name of the server expected there
-     * @param from      whose word the address is
-     * @param addresses to try in this order; none if it takes no connections
-     * @param brokers   those that can have it connect to us, {@code ADDRESS#ID}; where there are any, only they are tried
+     * @param sinful    its address in canonical form; the alias is the name of the expected server
+     * @param from      source of the address
+     * @param addresses to try in this order; empty if the daemon accepts no direct connections
+     * @param brokers   CCB brokers that ask the daemon to connect to us, {@code ADDRESS#ID}; if any, only these are tried
      */
     record Target(Sinful sinful, NameSource from, ExpectedServer expected, List<InetSocketAddress> addresses,
                   List<String> brokers) {
@@ -6816,7 +6885,7 @@ public final class TokenRequest {
             return sinful.parameter("sock");
         }
 
-        /** The same address, with another server expected there. */
+        /** A copy with another expected server. */
         Target as(ExpectedServer other) {
             return new Target(other.name().map(name -> sinful.with("alias", name)).orElse(sinful), from, other, addresses,
                 brokers);
@@ -6829,7 +6898,7 @@ public final class TokenRequest {
         }
 
         /**
-         * An address as C's inet_ntop writes it: Java writes all groups of IPv6, C leaves out the longest run of zeros.
+         * Formats an address as C's inet_ntop: Java writes all groups of an IPv6 address, C compresses the longest run of zeros.
          */
         static String text(InetAddress address) {
             String text = address.getHostAddress();
@@ -6867,40 +6936,49 @@ public final class TokenRequest {
             }
         }
 
-        /** With the address that took our connection, if it is one of several of a name. */
+        /** The sinful string with the connected address, if the name has several. */
         Sinful reachedAt(InetSocketAddress peer) {
             return addresses.size() > 1 && addresses.contains(peer) && sinful.parameter("addrs").isEmpty()
                 ? sinful.at(text(peer.getAddress()), peer.getPort()) : sinful;
         }
 
-        /** As it is shown; whole, it is {@code sinful().toString()}. */
+        /** The address for messages, truncated; {@code sinful().toString()} is complete. */
         @Override
         public String toString() {
             return printable(sinful.toString());
         }
     }
 
-    /** A daemon that has been found. */
-    record LocatedDaemon(Target target, DaemonQuery query) { }
+    /**
+     * A daemon whose address is known.
+     *
+     * @param before reports of the names in front of it in a list that were not found: they were tried before it
+     * @param after  the same for the names behind the last daemon of a list: they count only if that fails, too
+     */
+    record LocatedDaemon(Target target, DaemonQuery query, List<String> before, List<String> after) {
+        LocatedDaemon(Target target, DaemonQuery query) {
+            this(target, query, List.of(), List.of());
+        }
+    }
 
-    /** Where a daemon is to be found. */
+    /** The result of a location. */
     sealed interface LocateResult {
-        /** At an address; of several, one is as good as the other, and the first that can be used is the one. */
+        /** Addresses of equivalent daemons; the first that works is used. */
         record Resolved(List<LocatedDaemon> daemons) implements LocateResult { }
 
         /**
-         * In the list of a collector, of which one is as good as the other.
+         * One of these equivalent collectors must be queried for the daemon.
          *
-         * @param type of the daemon
-         * @param name   as typed or configured, in full as far as that is known; empty for the only one of its type
-         * @param own    the name of such a daemon of this machine, which is asked for first if there is no other name
-         * @param server that the name, typed or own, says; empty if it names no host
+         * @param type   of the daemon
+         * @param name   as typed or configured, fully qualified if possible; empty for the only daemon of its type
+         * @param own    the name of this machine's daemon of the type, queried first if {@code name} is empty
+         * @param server expected by that name; empty if it names no host
          */
         record NeedsCollector(List<LocatedDaemon> collectors, DaemonType type, Optional<String> name, Optional<String> own,
                       Optional<ExpectedServer> server) implements LocateResult { }
     }
 
-    /** Which versions of IP are used, and in which order. condor_io/ipv6_hostname.cpp, condor_utils/condor_sinful.cpp */
+    /** The enabled IP versions and their order. condor_io/ipv6_hostname.cpp, condor_utils/condor_sinful.cpp */
     record AddressFamilyPreference(boolean ipv4, boolean ipv6, boolean ipv4First, boolean asNamed) {
         static AddressFamilyPreference of(Configuration configuration) throws CommandException {
             boolean ipv4First = configuration.flag("PREFER_OUTBOUND_IPV4", true);
@@ -6914,7 +6992,7 @@ public final class TokenRequest {
             return familyPreference;
         }
 
-        /** What the system has, is used, unless it is switched off. */
+        /** Enabled unless it is switched off; "auto" uses what the system has. */
         private static boolean isOn(Configuration configuration, String name) throws CommandException {
             return configuration.text(name).filter("auto"::equalsIgnoreCase).isPresent() || configuration.flag(name, true);
         }
@@ -6923,30 +7001,30 @@ public final class TokenRequest {
             return address instanceof Inet6Address ? ipv6 : ipv4;
         }
 
-        /** The better one first. */
-        Comparator<InetAddress> spec() {
+        /** The preferred IP version first. */
+        Comparator<InetAddress> byFamily() {
             return Comparator.comparing(address -> address instanceof Inet6Address == ipv4First);
         }
 
-        /** The addresses of a name, of which the name service may know better. */
+        /** The order of a name's addresses: DNS order if IGNORE_DNS_PROTOCOL_PREFERENCE is false. */
         Comparator<InetAddress> orderOfNames() {
-            return asNamed ? Comparator.comparingInt(unused -> 0) : spec();
+            return asNamed ? Comparator.comparingInt(unused -> 0) : byFamily();
         }
     }
 
     /**
-     * Finds the daemon, or the collectors that know it. It asks this machine's files and name service, and nobody else.
+     * Finds the daemon, or the collectors that know it. It uses only local files and DNS.
      * The rules are those of condor_daemon_client/daemon.cpp, Daemon::locate.
      */
     static final class Location {
-        /** Settings that name the collectors, the first that has a value. */
+        /** Settings that name the collectors; the first with a value counts. */
         private static final List<String> COLLECTORS =
             List.of("COLLECTOR_HOST", "COLLECTOR_IP_ADDR", "CM_IP_ADDR", "CONDOR_HOST");
         /** A line of an address file: the address alone, or as an attribute of the daemon's ad. */
-        private static final Pattern ADDRESS = Pattern.compile("(?:MyAddress\\s*=\\s*\")?(<[^\"]*>)\"?");
-        /** As many addresses, and as many brokers, as can be tried within a minute. No daemon has so many. */
+        private static final Pattern ADDRESS = Pattern.compile("(?:MyAddress\\s*+=\\s*+\")?(<[^\">]*+>)\"?");
+        /** Most addresses, and most brokers, of one daemon. More cannot be tried within a minute. */
         private static final int LISTED_MAX = 240;
-        /** Of an address file, or of the ad of a daemon. */
+        /** Largest address file or daemon ad file. */
         private static final int MAX_BYTES = 1 << 20;
         private final Configuration configuration;
         private final AddressFamilyPreference familyPreference;
@@ -6968,7 +7046,7 @@ public final class TokenRequest {
         }
 
         /**
-         * The place of the daemon wanted.
+         * Locates a daemon.
          *
          * @throws CommandException USAGE, CONFIGURATION, NOT_FOUND
          */
@@ -6978,39 +7056,39 @@ public final class TokenRequest {
                 case ANY -> found(query, query.name()
                     .orElseThrow(() -> new CommandException(ErrorCode.UNREACHABLE, "Failed to request a new token: "
                         + "DAEMON:1:Failed to connect to remote daemon at ''",
-                        "-type any takes the daemon's address: -name '<IP:PORT?alias=HOST>'.")),
+                        "-type any needs the daemon's address: -name '<IP:PORT?alias=HOST>'.")),
                     "-name", NameSource.COMMAND_LINE);
                 case DAGMAN, SHADOW, STARTER, GRIDMANAGER, LEASE_MANAGER -> throw new CommandException(ErrorCode.USAGE,
                     "ERROR: Unknown daemon type (" + query.type().word() + ") in Daemon::locate",
-                    "Daemons of this type cannot be asked for a token.");
-                case KBDD, GENERIC, CLUSTER_SERVER -> throw nowhere(query.name(), ErrorCode.USAGE,
-                    "Daemons of type " + query.type().word() + " cannot be looked up; -type any -name '<IP:PORT>' "
-                    + "goes to any address.");
+                    "Daemons of this type do not issue tokens.");
+                case KBDD, GENERIC, CLUSTER_SERVER -> throw notLocated(query.name(), ErrorCode.USAGE,
+                    "Daemons of type " + query.type().word() + " cannot be looked up. To give the address: "
+                    + "-type any -name '<IP:PORT>'.");
                 default -> daemon(query);
             };
         }
 
-        /** What the original says when a daemon is not found. */
-        static CommandException nowhere(Optional<String> name, ErrorCode reason, String hint) {
+        /** The error of condor_token_request for a daemon that was not found. */
+        static CommandException notLocated(Optional<String> name, ErrorCode reason, String hint) {
             return new CommandException(reason, name.map(text -> "ERROR: couldn't locate daemon " + printable(text) + "!")
                 .orElse("ERROR: couldn't locate default daemon type."), hint);
         }
 
         // ---- Collectors ----
 
-        /** Of a collector, a name means the same as a pool. */
+        /** For a collector, -name means the same as -pool. */
         private List<LocatedDaemon> collectors(DaemonQuery query) throws CommandException {
             if (query.pool().isPresent() && query.name().isPresent()) {
                 throw new CommandException(ErrorCode.USAGE, "ERROR: Daemon: pool (" + printable(query.pool().get())
                     + ") and name ("
                     + printable(query.name().get()) + ") conflict for COLLECTOR",
-                    "A collector is its pool: give one of them.");
+                    "For a collector give either -pool or -name, not both.");
             }
             if (query.name().isPresent()) {
                 try {
                     return List.of(collector(query.name().get(), "-name", NameSource.COMMAND_LINE));
                 } catch (CommandException failure) {
-                    throw new CommandException(failure.reason, nowhere(query.name(), failure.reason, "").getMessage(),
+                    throw new CommandException(failure.reason, notLocated(query.name(), failure.reason, "").getMessage(),
                         List.of(failure.getMessage()), failure.hint().orElse(""));
                 }
             }
@@ -7036,10 +7114,10 @@ public final class TokenRequest {
         }
 
         /**
-         * The pool's collector, if that is who is at an address, such as a broker's.
+         * The pool's collector, if it has the given address, such as a broker's.
          *
-         * @param pool   as typed or configured; empty for the configured one
-         * @param origin whose word that is
+         * @param pool   as typed or configured; empty for the configured pool
+         * @param origin source of the pool's name
          */
         Optional<Target> collectorAt(Target address, Optional<String> pool, NameSource origin) {
             List<String> names = pool.map(List::of).or(() -> configuredPool()
@@ -7047,7 +7125,7 @@ public final class TokenRequest {
             for (String name : names) {
                 try {
                     Target collector = collector(name, "its pool", origin).target();
-                    // Behind a shared port there are others as well.
+                    // A shared port has other endpoints, too.
                     if (!Collections.disjoint(collector.addresses(), address.addresses())
                             && address.sharedPortId().filter(id -> !id.equals("collector")
                                 && !collector.sharedPortId().equals(Optional.of(id))).isEmpty()) {
@@ -7060,40 +7138,53 @@ public final class TokenRequest {
             return Optional.empty();
         }
 
-        /** Who has no configuration at all, does not know the original's words. */
+        /** Without any configured pool the original's error would not help. */
         private CommandException noPool() {
             String remedy = "give -pool HOST, or set _CONDOR_COLLECTOR_HOST.";
             return COLLECTORS.stream().noneMatch(configuration::isMentioned)
-                ? new CommandException(ErrorCode.USAGE, "ERROR: no pool is named, and none is configured here: " + remedy, "")
-                : nowhere(Optional.empty(), ErrorCode.USAGE, "No pool is configured: " + remedy);
+                ? new CommandException(ErrorCode.USAGE, "ERROR: no pool is named or configured: " + remedy, "")
+                : notLocated(Optional.empty(), ErrorCode.USAGE, "No pool is configured: " + remedy);
         }
 
-        /** Those of a list that are found; of the others the user is told. */
+        /** The collectors of a list whose names are found, with reports of those that are not. */
         private List<LocatedDaemon> collectors(Configuration.Setting setting) throws CommandException {
             List<LocatedDaemon> found = new ArrayList<>();
             List<String> complaints = new ArrayList<>();
             List<String> names = Configuration.items(setting.value());
-            for (String name : names) {
+            int reported = 0;
+            for (int i = 0; i < names.size(); i++) {
+                String name = names.get(i);
                 try {
-                    // One share for each name that is still to be looked up, and one for asking.
-                    found.add(deadline.share(names.size() - found.size() - complaints.size() + 1,
-                        () -> collector(name, setting.name() + ", " + setting.source(), NameSource.CONFIGURATION)));
+                    // One share for each name that is not looked up yet, and one for the request.
+                    LocatedDaemon collector = deadline.share(names.size() - i + 1,
+                        () -> collector(name, setting.name() + ", " + setting.source(), NameSource.CONFIGURATION));
+                    found.add(new LocatedDaemon(collector.target(), collector.query(),
+                        passedOver(complaints.subList(reported, complaints.size())), List.of()));
+                    reported = complaints.size();
                 } catch (CommandException failure) {
                     complaints.add(failure.getMessage());
                 }
             }
             if (found.isEmpty()) {
-                throw new CommandException(ErrorCode.NOT_FOUND, nowhere(Optional.empty(), ErrorCode.NOT_FOUND, "").getMessage(),
-                    complaints, "None of the hosts in " + setting.name() + " (" + setting.source() + ") can be found.");
+                throw new CommandException(ErrorCode.NOT_FOUND,
+                    notLocated(Optional.empty(), ErrorCode.NOT_FOUND, "").getMessage(), complaints,
+                    "Check the host names in " + setting.name() + " (" + setting.source() + ").");
             }
-            complaints.forEach(complaint -> ui.notice(complaint.replaceFirst("^ERROR: ", "Passed over: ")));
+            LocatedDaemon last = found.remove(found.size() - 1);
+            found.add(new LocatedDaemon(last.target(), last.query(), last.before(),
+                passedOver(complaints.subList(reported, complaints.size()))));
             return found;
+        }
+
+        private static List<String> passedOver(List<String> complaints) {
+            return complaints.stream().map(text -> "Passed over: "
+                + (text.startsWith("ERROR: ") ? text.substring("ERROR: ".length()) : text)).toList();
         }
 
         private LocatedDaemon collector(String text, String source, NameSource origin) throws CommandException {
             String name = text.strip();
             DaemonQuery query = new DaemonQuery(DaemonType.COLLECTOR, Optional.empty(), Optional.of(name));
-            // Of a pool on one machine nobody knows the port but its collector, which writes it down.
+            // Port 0: only the collector knows its port, and writes it to its address file on this machine.
             Optional<LocatedDaemon> own = name.endsWith(":0") ? own(query, configuration.text("FULL_HOSTNAME"),
                 Optional.of(name.substring(0, name.length() - 2)).filter(host -> !NumericAddress.isIpv4(host))
                     .filter(NumericAddress::isHostName).map(host -> new ExpectedServer(Optional.of(host), origin)))
@@ -7103,7 +7194,7 @@ public final class TokenRequest {
 
         // ---- Other daemons ----
 
-        /** On this machine, at an address that was typed, or in the collector's list. */
+        /** On this machine, at a typed address, or through the collector. */
         private LocateResult daemon(DaemonQuery query) throws CommandException {
             String prefix = query.type().name() + "_";
             Optional<Configuration.Setting> setting = query.name().isPresent() || query.pool().isPresent()
@@ -7116,7 +7207,7 @@ public final class TokenRequest {
             }
             Optional<String> name = typed.map(this::inFull);
             Optional<ExpectedServer> server = server(typed, origin);
-            // There is one negotiator in a pool, wherever; and of another pool's daemons none is this machine's.
+            // A pool has one negotiator, on any machine; another pool's daemons are not on this machine.
             Optional<String> own = query.pool().isPresent() || (name.isEmpty() && query.type() == DaemonType.NEGOTIATOR)
                 ? Optional.empty() : Optional.of(ownName(prefix));
             Optional<LocatedDaemon> here = own.isPresent() && own.get().equalsIgnoreCase(name.orElse(own.get()))
@@ -7127,8 +7218,8 @@ public final class TokenRequest {
         }
 
         /**
-         * The server that a daemon's name says: a host stands behind the last @, and what has no @ is a host if it has a dot,
-         * in full or by the configuration, or if the name service knows it.
+         * The host in a daemon's name: the part after the last @. A name without an @ is a host if it has a dot, directly or
+         * after DEFAULT_DOMAIN_NAME, or if DNS knows it.
          */
         private Optional<ExpectedServer> server(Optional<String> daemon, NameSource origin) {
             Optional<String> name = daemon.map(text -> text.substring(text.lastIndexOf('@') + 1))
@@ -7142,7 +7233,7 @@ public final class TokenRequest {
             return host.map(text -> new ExpectedServer(Optional.of(text), origin));
         }
 
-        /** What the configuration puts behind a short name, with its dot. */
+        /** DEFAULT_DOMAIN_NAME with a leading dot. */
         private Optional<String> domain() {
             return configuration.text("DEFAULT_DOMAIN_NAME").map(domain -> domain.startsWith(".") ? domain : "." + domain);
         }
@@ -7156,7 +7247,7 @@ public final class TokenRequest {
             }
         }
 
-        /** Whether the host in this machine's name for a daemon is set here, and not the name service's word. */
+        /** Whether the host in a daemon name of this machine comes from the configuration, not from DNS. */
         private boolean isConfigured(String own) {
             String host = own.substring(own.lastIndexOf('@') + 1);
             return configuration.set("NETWORK_HOSTNAME").isPresent() || host.equalsIgnoreCase(this.host.name())
@@ -7171,7 +7262,7 @@ public final class TokenRequest {
                 : name.get().contains("@") ? name.get() : name.get() + "@" + machine;
         }
 
-        /** A short name of a machine with its domain, if one is known. Others stand for themselves. */
+        /** A short host name with its domain, if one is known. Other names are returned unchanged. */
         private String inFull(String name) {
             if (name.contains("@") || name.contains(".")) {
                 return name;
@@ -7183,7 +7274,7 @@ public final class TokenRequest {
                     return canonical;
                 }
             } catch (UnknownHostException e) {
-                trace.log(DebugLog.HOSTNAME, () -> name + " is known to no name service.");
+                trace.log(DebugLog.HOSTNAME, () -> "DNS does not know " + name + ".");
             } catch (IOException e) {
                 trace.log(DebugLog.HOSTNAME, e::getMessage);
             }
@@ -7191,9 +7282,9 @@ public final class TokenRequest {
         }
 
         /**
-         * The daemon of this machine, by the file in which it has written down its address.
+         * The daemon of this machine, by its address file.
          *
-         * @param server that was typed; empty if none was
+         * @param server as typed; empty without a typed name
          */
         private Optional<LocatedDaemon> own(DaemonQuery query, Optional<String> name, Optional<ExpectedServer> server)
             throws CommandException {
@@ -7227,7 +7318,7 @@ public final class TokenRequest {
             }
         }
 
-        /** A daemon whose address is given, as a sinful string or HOST:PORT. */
+        /** A daemon at a given address, a sinful string or HOST:PORT. */
         private LocateResult found(DaemonQuery query, String address, String source, NameSource origin) throws CommandException {
             return new LocateResult.Resolved(List.of(new LocatedDaemon(at(address.strip(), source, origin, Optional.empty()),
                 query)));
@@ -7238,9 +7329,9 @@ public final class TokenRequest {
         /**
          * The daemon at an address.
          *
-         * @param source for messages
-         * @param origin whose word the address is
-         * @param server that is expected there; empty for the one that the address itself names
+         * @param source for messages, such as "-pool"
+         * @param origin source of the address
+         * @param server expected at the address; empty for the server that the address itself names
          */
         Target at(String text, String source, NameSource origin, Optional<ExpectedServer> server) throws CommandException {
             boolean bare = !text.startsWith("<");
@@ -7252,14 +7343,14 @@ public final class TokenRequest {
             if (!sinful.isComplete()) {
                 throw unreadable(text, source);
             }
-            return target(privately(sinful).orElse(sinful), server.orElseGet(() -> named(sinful, bare, origin)), origin,
+            return target(privateAddress(sinful).orElse(sinful), server.orElseGet(() -> named(sinful, bare, origin)), origin,
                 text, source);
         }
 
         /** The server that an address names. */
         private ExpectedServer named(Sinful sinful, boolean bare, NameSource origin) {
-            // A name as typed is what the certificate must carry; it outdoes an alias in a bare text, as in the original.
-            // The dot that ends a fully qualified name stands in no certificate.
+            // The certificate must carry the typed name, which precedes an alias in a bare text, as in the original.
+            // Certificates do not contain the dot that ends a fully qualified name.
             Optional<String> host = Optional.of(sinful.host()).filter(name -> isName(sinful));
             Optional<String> alias = sinful.parameter("alias").filter(name -> !bare || host.isEmpty());
             return new ExpectedServer(alias.or(() -> host).filter(NumericAddress::isHostName) // a server can have sent it
@@ -7267,20 +7358,20 @@ public final class TokenRequest {
                 origin.isTyped() && alias.filter(name -> !name.equals(sinful.host()) && !isOurs(name)).isPresent());
         }
 
-        /** Whether a host is named, not addressed. */
+        /** Whether the host is a name, not an address. */
         private static boolean isName(Sinful sinful) {
             return !sinful.host().contains(":") && !NumericAddress.isIpv4(sinful.host());
         }
 
-        /** Whether a name is this machine's. That it leads here would prove nothing: a tunnel begins here, too. */
+        /** Whether a name is this machine's. That it resolves to this machine proves nothing, since a tunnel starts here, too. */
         private boolean isOurs(String name) {
             return Stream.of("localhost", "localhost.localdomain", host.name()).anyMatch(name::equalsIgnoreCase)
                 || Stream.of("FULL_HOSTNAME", "HOSTNAME").map(configuration::text).flatMap(Optional::stream)
                     .anyMatch(name::equalsIgnoreCase);
         }
 
-        /** The address within our private network, if it is the daemon's, too. */
-        private Optional<Sinful> privately(Sinful sinful) {
+        /** The address in the private network, if the daemon is in the same one. */
+        private Optional<Sinful> privateAddress(Sinful sinful) {
             if (sinful.parameter("PrivNet").isEmpty()
                     || !sinful.parameter("PrivNet").equals(configuration.text("PRIVATE_NETWORK_NAME"))) {
                 return Optional.empty();
@@ -7304,13 +7395,13 @@ public final class TokenRequest {
             return target;
         }
 
-        /** What can be connected to: the list of addresses counts before the one in front of it. */
+        /** The addresses to connect to. The list in {@code addrs} takes precedence over the sinful string's host. */
         private List<InetSocketAddress> addresses(Sinful sinful, String text, String source) throws CommandException {
             List<InetSocketAddress> listed = sinful.parameter("addrs").map(Location::listed).orElse(List.of());
             List<InetSocketAddress> all = !listed.isEmpty() ? listed : lookUp(sinful, source);
             List<InetSocketAddress> usable = all.stream().filter(address -> familyPreference.includes(address.getAddress()))
                 .sorted(Comparator.comparing(InetSocketAddress::getAddress,
-                    listed.isEmpty() ? familyPreference.orderOfNames() : familyPreference.spec())).toList();
+                    listed.isEmpty() ? familyPreference.orderOfNames() : familyPreference.byFamily())).toList();
             if (usable.isEmpty()) {
                 throw new CommandException(ErrorCode.UNREACHABLE, "ERROR: " + printable(text) + " (" + source + ") has only IPv"
                     + (familyPreference.ipv4() ? 6 : 4) + " addresses.", "ENABLE_IPV" + (familyPreference.ipv4() ? 6 : 4)
@@ -7331,12 +7422,17 @@ public final class TokenRequest {
                     : new InetAddress[] {NumericAddress.address(host).orElseThrow(UnknownHostException::new)};
                 return Arrays.stream(addresses).map(address -> new InetSocketAddress(address, sinful.port())).toList();
             } catch (UnknownHostException e) {
-                throw new CommandException(ErrorCode.NOT_FOUND, "ERROR: unknown host " + printable(host), "It comes from "
-                    + source + ": check the spelling, and that this machine's name service knows it.");
+                throw new CommandException(ErrorCode.NOT_FOUND, "ERROR: unknown host " + printable(host),
+                    "Check the host name given " + givenBy(source) + "; DNS does not know it.");
             } catch (IOException e) {
-                throw new CommandException(ErrorCode.UNREACHABLE, "ERROR: the name service did not answer in time when asked for "
-                    + printable(host), "It comes from " + source + ": check this machine's name servers, or give an address.");
+                throw new CommandException(ErrorCode.UNREACHABLE, "ERROR: DNS did not answer in time for " + printable(host),
+                    "Check this machine's name servers, or replace the host name given " + givenBy(source)
+                    + " by an IP address.");
             }
+        }
+
+        private static String givenBy(String source) {
+            return (source.startsWith("-") ? "with " : "by ") + printable(source);
         }
 
         /** The list {@code ip-port+[v6]-port}, in which an IPv6 address has dashes for its colons. */
@@ -7356,7 +7452,7 @@ public final class TokenRequest {
                 .map(address -> new InetSocketAddress(address, Integer.parseInt(port)));
         }
 
-        /** The first items of a list. */
+        /** The first items of a list, at most LISTED_MAX. */
         private static List<String> first(String list, String separator) {
             List<String> items = new ArrayList<>();
             StringTokenizer rest = new StringTokenizer(list, separator);
@@ -7368,9 +7464,9 @@ public final class TokenRequest {
 
         private static CommandException unreadable(String text, String source) {
             return new CommandException(ErrorCode.USAGE, "ERROR: COLLECTOR address or hostname not specified in config file",
-                "'" + printable(text) + "' (" + source + ") is not the address of a pool: it takes HOST, HOST:PORT, an IP"
+                "'" + printable(text) + "' (" + source + ") is not the address of a pool. Give HOST, HOST:PORT, an IP"
                 + " address, or a sinful string such as '<192.0.2.7:9618?alias=HOST>'" + (text.contains("sock=")
-                ? "; sock= is followed by letters, digits, '.', '-' and '_' only." : "."));
+                ? "; sock= may contain only letters, digits, '.', '-' and '_'." : "."));
         }
     }
 
@@ -7823,7 +7919,7 @@ public final class TokenRequest {
         static Connection open(List<InetSocketAddress> addresses, InstantSource clock, Deadline deadline) throws IOException {
             Socket socket = addresses.size() == 1 ? open(addresses.get(0), deadline.within(Deadline.CONNECTION), clock)
                 : new HappyEyeballs(addresses, clock, deadline).run();
-            return accepted(socket, clock, deadline.moment());
+            return accepted(socket, clock, deadline.expiry());
         }
 
         private static Socket open(InetSocketAddress address, Instant end, InstantSource clock) throws IOException {
@@ -8487,12 +8583,12 @@ public final class TokenRequest {
             if (!alias.matches("[A-Za-z0-9._:-]+")) {
                 throw new IOException("'" + printable(alias) + "' is not a host name");
             }
-            Files.createDirectories(file.toAbsolutePath().getParent(), withRights("rwxr-xr-x"));
+            Files.createDirectories(file.toAbsolutePath().getParent(), withMode("rwxr-xr-x"));
             String before = text();
             String line = (before.isEmpty() || before.endsWith("\n") ? "" : "\n") + (accepted ? "" : "!") + alias + " "
                 + METHOD + " " + encoded(certificate) + "\n";
             try (FileChannel channel = FileChannel.open(files.place(file), Set.of(StandardOpenOption.CREATE,
-                    StandardOpenOption.APPEND, LinkOption.NOFOLLOW_LINKS), withRights("rw-r--r--"))) {
+                    StandardOpenOption.APPEND, LinkOption.NOFOLLOW_LINKS), withMode("rw-r--r--"))) {
                 channel.write(ByteBuffer.wrap(line.getBytes(ISO_8859_1)));
                 channel.force(true);
             }
@@ -9485,7 +9581,7 @@ public final class TokenRequest {
                 rejection = accepted ? Optional.empty() : Optional.of(refused(asked.get().path(), 0));
                 knownHosts.add(hostName, certificate, accepted);
             } catch (IOException e) {
-                ui.warn("Cannot save the answer in " + recordFile() + ": " + numbered(reason(e))
+                ui.warn("Cannot save the answer in " + recordFile() + ": " + withErrno(reason(e))
                     + ". It holds for this run only.");
             } catch (CertificateException e) {
                 throw new AssertionError("a certificate that was read cannot be written", e);
@@ -10007,7 +10103,7 @@ public final class TokenRequest {
             if (over) {
                 throw new IOException("the program is ending");
             }
-            Files.createDirectory(path, withRights("rwx------"));
+            Files.createDirectory(path, withMode("rwx------"));
             number = Optional.ofNullable(look().fileKey());
             // Through the dot, nothing but a directory can be opened: no pipe that keeps us waiting.
             opened = parent.isPresent() ? Optional.of(parent.get().newDirectoryStream(
@@ -10727,12 +10823,13 @@ public final class TokenRequest {
 
         /** @throws CommandException CONFIGURATION, if there is no home to keep tokens in */
         static TokenDirectory of(Configuration configuration, Host host) throws CommandException {
-            Path system = Path.of(configuration.text("SEC_TOKEN_SYSTEM_DIRECTORY").map(String::strip)
-                .orElse("/etc/condor/tokens.d"));
+            Path system = Host.path(configuration.text("SEC_TOKEN_SYSTEM_DIRECTORY").map(String::strip)
+                .orElse("/etc/condor/tokens.d"), "SEC_TOKEN_SYSTEM_DIRECTORY");
             Path own = host.isRoot() ? system
                 : host.home().map(home -> home.resolve(".condor").resolve("tokens.d")).orElse(system);
-            return new TokenDirectory(configuration.text("SEC_TOKEN_DIRECTORY").map(text -> Path.of(text.strip()))
-                .orElse(own), configuration.excluded());
+            Optional<String> set = configuration.text("SEC_TOKEN_DIRECTORY").map(String::strip);
+            return new TokenDirectory(set.isPresent() ? Host.path(set.get(), "SEC_TOKEN_DIRECTORY") : own,
+                configuration.excluded());
         }
 
         /** Tokens, in the order of their files' names, and why others were passed over. */
@@ -11638,8 +11735,8 @@ public final class TokenRequest {
                     : String.join(" and ", failed) + " did not succeed") + ", so " + before.auth().method()
                     + " is used: an active attacker between this machine and the pool can read the session.");
             }
-            return failed.isEmpty() ? channel : new SecureChannel(channel.stream(), before.as(before.auth().insteadOf(failed)),
-                channel.connection());
+            return failed.isEmpty() ? channel : new SecureChannel(channel.stream(),
+                before.as(before.auth().withFailedMethods(failed)), channel.connection());
         }
 
         /** In the original's words, whose stack has the last method first, and then in ours. */
@@ -12078,7 +12175,7 @@ public final class TokenRequest {
                 Optional<Connection> connection = deadline.share(contacts.size() - i,
                     () -> through(contact, complaints, refusals));
                 if (connection.isPresent()) {
-                    return connection.get().until(deadline.moment());
+                    return connection.get().until(deadline.expiry());
                 }
             }
             if (!refusals.isEmpty()) {
@@ -12111,7 +12208,7 @@ public final class TokenRequest {
                     throw failure;
                 }
                 complaints.add("its broker " + printable(contact) + ": " + (failure.reason == ErrorCode.REFUSED
-                    ? failure.getMessage().replaceFirst("^Failed to request a new token: ", "") : failure.why()));
+                    ? failure.getMessage().replaceFirst("^Failed to request a new token: ", "") : failure.summary()));
                 refusals.add(failure);
             }
             return Optional.empty();
@@ -12322,7 +12419,7 @@ public final class TokenRequest {
         private CommandException notFound(List<Entry> entries, String what) {
             List<String> lines = Stream.concat(Stream.of(what), entries.stream().map(entry -> "  " + entry.shown()).distinct()
                 .limit(SHOWN)).toList();
-            return new CommandException(ErrorCode.NOT_FOUND, Location.nowhere(query.name(), ErrorCode.NOT_FOUND,
+            return new CommandException(ErrorCode.NOT_FOUND, Location.notLocated(query.name(), ErrorCode.NOT_FOUND,
                 "").getMessage(), lines,
                 (entries.size() < 2 && query.name().isEmpty()) || entries.isEmpty() ? "" : "Name one with -name.");
         }
@@ -12358,13 +12455,13 @@ public final class TokenRequest {
                 trace.log(DebugLog.HOSTNAME, () -> "It knows " + printable(entries.stream().map(Entry::toString).toList()) + ".");
                 return entries;
             } catch (CommandException failure) {
-                throw new CommandException(failure.reason, Location.nowhere(query.name(), failure.reason, "").getMessage(),
+                throw new CommandException(failure.reason, Location.notLocated(query.name(), failure.reason, "").getMessage(),
                     Stream.concat(Stream.of("The collector " + collector.target() + " cannot be asked for it:"),
                         failure.details().isEmpty() ? Stream.of(failure.getMessage()) : failure.details().stream()).toList(),
                     failure.hint().orElse(""));
             } catch (IOException e) {
                 ErrorCode reason = e instanceof ProtocolViolation ? ErrorCode.VIOLATION : ErrorCode.UNREACHABLE;
-                throw new CommandException(reason, Location.nowhere(query.name(), reason, "").getMessage(),
+                throw new CommandException(reason, Location.notLocated(query.name(), reason, "").getMessage(),
                     List.of("The collector " + collector.target() + " cannot be asked for it: " + e.getMessage() + "."), "");
             }
         }
@@ -12499,10 +12596,11 @@ public final class TokenRequest {
                 if (failure.reason == ErrorCode.REFUSED) {
                     throw new IOException(failure.getMessage().replaceFirst("^Failed to request a new token: ", ""));
                 }
-                if (failure.reason.isOfOneServer() && loggedIn) {
+                if (failure.reason.isServerSpecific() && loggedIn) {
                     // A pool that has forgotten the session may be short of its certificate, or of a broker, for a while.
                     throw new IOException(failure.reason == ErrorCode.NOT_AUTHENTICATED
-                        ? "no method of authentication succeeds with " + target + " (" + failure.why() + ")" : failure.why());
+                        ? "no method of authentication succeeds with " + target + " (" + failure.summary() + ")"
+                        : failure.summary());
                 }
                 throw failure;
             }
@@ -12918,14 +13016,14 @@ public final class TokenRequest {
     // ==== 22. TokenWriter: the token file, its lock, the saved request ====
 
     /**
-     * A directory that stays the one that was checked, whatever its path leads to later: what lies in it is made, looked at,
-     * renamed and removed relative to what was opened. Where the JDK cannot do that (macOS) it goes by name.
+     * An open directory, whose files are created, examined, renamed and removed relative to its descriptor (openat(2)), so
+     * that a later change of its path has no effect. Where the JDK lacks SecureDirectoryStream (macOS), paths are used.
      */
     static final class OpenDirectory implements Closeable {
-        /** A process's open files, each under its number, as a link that leads to nothing else. proc_pid_fd(5) */
+        /** The links to this process's open files, by descriptor number. proc_pid_fd(5) */
         private static final Path DESCRIPTORS = Path.of("/proc/self/fd");
-        /** As many entries of a directory are looked through for what a killed run has left. */
-        private static final int MOST_ENTRIES = 100_000;
+        /** Most directory entries that are searched for leftovers of a killed run. */
+        private static final int MAX_ENTRIES = 100_000;
         private final Path path;
         private final Object key;
         private final DirectoryStream<Path> stream;
@@ -12933,7 +13031,7 @@ public final class TokenRequest {
         private final Set<Integer> trusted;
         private final Host host;
 
-        @SuppressWarnings("StreamResourceLeak") // open as long as the folder is
+        @SuppressWarnings("StreamResourceLeak") // closed by close()
         private OpenDirectory(Path path, Path opened, Host host) throws IOException {
             this.path = path;
             this.key = Files.readAttributes(path, BasicFileAttributes.class).fileKey();
@@ -12944,13 +13042,13 @@ public final class TokenRequest {
         }
 
         /**
-         * Opens a directory, if nobody but root and this user can change what its path leads to. If others can change what
-         * lies in it, root does not use it; anybody else is warned, since they cannot read what is put there all the same.
+         * Opens a directory if only root and this user can redirect its path. If other users can change its entries, root
+         * refuses it, and any other user gets a warning: others can remove or replace the files, but not read them.
          *
-         * @param directory empty, or a dot, for the working directory, which nobody can put another one in the place of
-         * @param owner     who is to own what is put there: if the directory is his, it does not matter who led us to it
-         * @throws UntrustedDirectoryException   if others can change it
-         * @throws IOException if it cannot be opened
+         * @param directory empty or a dot for the working directory, which nobody can replace
+         * @param owner     owner of the files that will be written; if he owns the directory, any path to it is accepted
+         * @throws UntrustedDirectoryException if other users can change it
+         * @throws IOException                 if it cannot be opened
          */
         static OpenDirectory open(Path directory, Optional<UserPrincipal> owner, Host host, Consumer<String> warnings)
                 throws IOException {
@@ -12973,7 +13071,7 @@ public final class TokenRequest {
             try {
                 stream.close();
             } catch (IOException e) {
-                return; // nothing can be done about it
+                return; // only the descriptor is lost, and the process ends soon
             }
         }
 
@@ -12985,20 +13083,20 @@ public final class TokenRequest {
                 trusted.add(PathTrust.Stat.of(path, LinkOption.NOFOLLOW_LINKS).uid());
             }
             PathTrust trust = PathTrust.of(his ? path : directory, trusted);
-            if (!his && !here && trust.way().isPresent()) {
-                throw new UntrustedDirectoryException(trust.way().get());
+            if (!his && !here && trust.onPath().isPresent()) {
+                throw new UntrustedDirectoryException(trust.onPath().get());
             }
             if (!trust.entry().map(PathTrust.Stat::key).equals(Optional.of(opened.fileKey())) || !opened.fileKey().equals(key)) {
-                throw new IOException("somebody is changing the way to it");
+                throw new IOException("its path changed while it was opened");
             }
-            if (trust.thing().isPresent() && host.isRoot()) {
-                throw new UntrustedDirectoryException(trust.thing().get());
+            if (trust.atEnd().isPresent() && host.isRoot()) {
+                throw new UntrustedDirectoryException(trust.atEnd().get());
             }
-            trust.thing().ifPresent(weakness -> warnings.accept(weakness
-                + ": others cannot read what is put there, but remove or replace it."));
+            trust.atEnd().ifPresent(weakness -> warnings.accept(weakness
+                + ": other users cannot read the files in it, but they can remove or replace them."));
         }
 
-        /** Makes a directory with its parents, for this user only, if nobody else can change where. */
+        /** Creates a directory and its parents with mode 0700, unless other users can redirect the path. */
         static void make(Path directory, Host host) throws IOException {
             if (Files.isDirectory(directory)) {
                 return;
@@ -13013,10 +13111,10 @@ public final class TokenRequest {
                     throw new UntrustedDirectoryException(weakness.get());
                 }
             }
-            Files.createDirectories(directory, withRights("rwx------"));
+            Files.createDirectories(directory, withMode("rwx------"));
         }
 
-        /** Others can change what a path leads to. The message is a clause that says who, and where. */
+        /** Other users can redirect a path or change a directory. The message is a clause that tells who and where. */
         static final class UntrustedDirectoryException extends IOException {
             private static final long serialVersionUID = 1L;
             private final String remedy;
@@ -13024,9 +13122,9 @@ public final class TokenRequest {
             UntrustedDirectoryException(PathTrust.Weakness weakness) throws IOException {
                 super(weakness.toString());
                 boolean shared = PathTrust.Stat.of(weakness.at(), LinkOption.NOFOLLOW_LINKS).isSharedWritable();
-                this.remedy = (shared ? "Type: chmod go-w " + quoted(weakness.at().toString())
-                    : "Give -owner, if the directory is that user's, and the token is to be")
-                    + "; or use a folder made by: mktemp -d";
+                this.remedy = (shared ? "Run: chmod go-w " + quoted(weakness.at().toString())
+                    : "If the token is for that user, add -owner")
+                    + "; or use a directory created by: mktemp -d";
             }
 
             String remedy() {
@@ -13034,18 +13132,18 @@ public final class TokenRequest {
             }
         }
 
-        /** Without links, as it was when it was opened. */
+        /** The path without links at the time of opening. */
         Path path() {
             return path;
         }
 
-        /** Where a file of it is now, as far as can be said. */
+        /** The current path of a file in it, as far as the system tells. */
         Path file(String name) {
             Path file = path.resolve(name);
-            return isAt(file, name) ? file : whereabouts().resolve(name);
+            return isAt(file, name) ? file : currentPath().resolve(name);
         }
 
-        private Path whereabouts() {
+        private Path currentPath() {
             try (DirectoryStream<Path> descriptors = Files.newDirectoryStream(DESCRIPTORS)) {
                 Object key = attributes().fileKey();
                 for (Path descriptor : descriptors) {
@@ -13065,7 +13163,7 @@ public final class TokenRequest {
                 : Files.getFileAttributeView(path, PosixFileAttributeView.class)).readAttributes();
         }
 
-        /** What lies under a name; a link is not followed. Empty if nothing does. */
+        /** The attributes of an entry, without following a link; empty if it does not exist. */
         Optional<BasicFileAttributes> look(String name) throws IOException {
             try {
                 return Optional.of((secure.isPresent()
@@ -13078,7 +13176,7 @@ public final class TokenRequest {
             }
         }
 
-        /** Whether a path leads into this directory, to what lies under a name in it. */
+        /** Whether a path still leads to the entry of that name in this directory. */
         boolean isAt(Path somewhere, String name) {
             try {
                 Path directory = Objects.requireNonNullElse(somewhere.getParent(), Path.of(""));
@@ -13090,17 +13188,17 @@ public final class TokenRequest {
             }
         }
 
-        /** Opens a file, which this user alone can read if it is made. A link is not followed. */
+        /** Opens a file without following a link. A new file is created with mode 0600. */
         FileChannel open(String name, OpenOption... options) throws IOException {
             Set<OpenOption> all = new HashSet<>(Arrays.asList(options));
             all.add(LinkOption.NOFOLLOW_LINKS);
-            return secure.isPresent() ? (FileChannel) secure.get().newByteChannel(Path.of(name), all, withRights("rw-------"))
-                : FileChannel.open(path.resolve(name), all, withRights("rw-------"));
+            return secure.isPresent() ? (FileChannel) secure.get().newByteChannel(Path.of(name), all, withMode("rw-------"))
+                : FileChannel.open(path.resolve(name), all, withMode("rw-------"));
         }
 
         /**
-         * A path to the file that this process has opened under a name, and to no other, whatever lies under that name now.
-         * Where there are no such paths, the name.
+         * The /proc path of the file that this process has opened under a name. It stays valid if the name is reused. Without
+         * /proc, the plain path.
          */
         Path opened(String name) throws IOException {
             if (secure.isEmpty() || !Files.isDirectory(DESCRIPTORS)) {
@@ -13114,44 +13212,44 @@ public final class TokenRequest {
                     }
                 }
             }
-            throw new NoSuchFileException(name, null, "somebody has renamed it");
+            throw new NoSuchFileException(name, null, "another process renamed it");
         }
 
-        /** Writes a file under a temporary name, gives it its rights, forces it to the disk, and renames it. */
+        /** Replaces a file atomically: write a temporary file, set owner and mode, fsync, rename, fsync the directory. */
         void replace(String name, byte[] content, FilePermissions permissions) throws IOException {
             write(name, content, permissions, true, true);
             forceDirectory();
         }
 
-        /** The same for this user only, without waiting for the disk. */
-        void replaceQuickly(String name, byte[] content) throws IOException {
+        /** Replaces a file atomically with mode 0600, without fsync. */
+        void replaceUnsynced(String name, byte[] content) throws IOException {
             write(name, content, FilePermissions.OWN, false, true);
         }
 
-        /** Makes a file of that many bytes as if for {@link #replace}, and removes it. */
+        /** Tests {@link #replace} with a temporary file of that size, which is removed. */
         void probe(String name, int bytes, FilePermissions permissions) throws IOException {
             write(name, new byte[bytes], permissions, true, false);
         }
 
-        /** The same as if for {@link #replaceQuickly}. */
-        void probeQuickly(String name, int bytes) throws IOException {
+        /** Tests {@link #replaceUnsynced} in the same way. */
+        void probeUnsynced(String name, int bytes) throws IOException {
             write(name, new byte[bytes], FilePermissions.OWN, false, false);
         }
 
         /**
-         * Makes a temporary file, which is locked while it is open, so that another run sees that it is no leftover.
+         * Writes a temporary file. It is locked while it is open, so that another run does not remove it as a leftover.
          *
-         * @param keeping whether it gets its name; else it is removed
+         * @param keeping whether to rename it to its name; otherwise it is removed
          */
         private void write(String name, byte[] content, FilePermissions permissions, boolean forcing, boolean keeping)
             throws IOException {
-            String temporary = beginning(name) + host.randomHex(8) + ".tmp";
-            try (FileChannel file = marked(temporary)) {
+            String temporary = temporaryPrefix(name) + host.randomHex(8) + ".tmp";
+            try (FileChannel file = createLocked(temporary)) {
                 ByteBuffer bytes = ByteBuffer.wrap(content);
                 while (bytes.hasRemaining()) {
                     file.write(bytes);
                 }
-                if (!permissions.areUsual()) {
+                if (!permissions.isDefault()) {
                     grant(opened(temporary), permissions);
                 }
                 if (forcing) {
@@ -13172,19 +13270,19 @@ public final class TokenRequest {
             }
         }
 
-        /** Makes a file and locks it; anew, if another run has taken it for a leftover before it was locked. */
-        private FileChannel marked(String temporary) throws IOException {
-            FileChannel file = made(temporary);
-            if (!mark(file) || look(temporary).isEmpty()) {
+        /** Creates and locks a file. Retries once if another run removed it as a leftover before it was locked. */
+        private FileChannel createLocked(String temporary) throws IOException {
+            FileChannel file = create(temporary);
+            if (!tryLock(file) || look(temporary).isEmpty()) {
                 file.close();
                 remove(temporary);
-                file = made(temporary);
-                mark(file);
+                file = create(temporary);
+                tryLock(file);
             }
             return file;
         }
 
-        private FileChannel made(String temporary) throws IOException {
+        private FileChannel create(String temporary) throws IOException {
             return open(temporary, StandardOpenOption.CREATE_NEW, StandardOpenOption.READ, StandardOpenOption.WRITE);
         }
 
@@ -13193,19 +13291,19 @@ public final class TokenRequest {
                     : FileChannel.open(path, StandardOpenOption.READ)) {
                 directory.force(true);
             } catch (IOException e) {
-                return; // the file is in its place; a system that cannot force a directory to the disk does it in time
+                return; // the file is renamed; some file systems cannot fsync a directory
             }
         }
 
-        /** What the names of temporary files begin with: one that HTCondor does not take for a token's. */
-        private static String beginning(String name) {
+        /** The prefix of temporary files. It starts with a dot, so that HTCondor does not read them as tokens. */
+        private static String temporaryPrefix(String name) {
             return (name.startsWith(".") ? "" : ".") + name + ".";
         }
 
         /**
-         * Locks a file as a whole; whether nobody else has.
+         * Locks a whole file; false if another process holds the lock.
          *
-         * @throws IOException where there are no locks
+         * @throws IOException if the file system does not support locks
          */
         static boolean lock(FileChannel file) throws IOException {
             try {
@@ -13215,8 +13313,8 @@ public final class TokenRequest {
             }
         }
 
-        /** Locks a file if there are locks: without, leftovers stay. Whether nobody else has. */
-        private static boolean mark(FileChannel file) {
+        /** Like {@link #lock}, but true on a file system without locks, where leftovers stay. */
+        private static boolean tryLock(FileChannel file) {
             try {
                 return lock(file);
             } catch (IOException e) {
@@ -13227,11 +13325,11 @@ public final class TokenRequest {
         private static void grant(Path path, FilePermissions permissions) throws IOException {
             PosixFileAttributeView view = Files.getFileAttributeView(path, PosixFileAttributeView.class);
             if (view == null) {
-                throw new IOException("this file system knows neither owners nor modes");
+                throw new IOException("this file system does not support owners and modes");
             }
             UserPrincipalLookupService users = path.getFileSystem().getUserPrincipalLookupService();
             if (permissions.group().isPresent()) {
-                view.setGroup(known("group", permissions.group().get(), users::lookupPrincipalByGroupName));
+                view.setGroup(lookUp("group", permissions.group().get(), users::lookupPrincipalByGroupName));
             }
             view.setPermissions(PosixFilePermissions.fromString(permissions.mode()));
             if (permissions.owner().isPresent()) {
@@ -13240,15 +13338,15 @@ public final class TokenRequest {
         }
 
         static UserPrincipal user(String name) throws IOException {
-            return known("user", name, FileSystems.getDefault().getUserPrincipalLookupService()::lookupPrincipalByName);
+            return lookUp("user", name, FileSystems.getDefault().getUserPrincipalLookupService()::lookupPrincipalByName);
         }
 
         private interface Lookup<T> {
             T of(String name) throws IOException;
         }
 
-        /** Looks a user or group up. That there is none is said here, since newer JDKs leave the name out of what they say. */
-        private static <T> T known(String kind, String name, Lookup<T> lookup) throws IOException {
+        /** Looks up a user or group. The message is made here, since newer JDKs omit the name. */
+        private static <T> T lookUp(String kind, String name, Lookup<T> lookup) throws IOException {
             try {
                 return lookup.of(name);
             } catch (UserPrincipalNotFoundException e) {
@@ -13264,7 +13362,7 @@ public final class TokenRequest {
             }
         }
 
-        /** Removes a file, if it is there. */
+        /** Removes a file if it exists. */
         void remove(String name) throws IOException {
             try {
                 if (secure.isPresent()) {
@@ -13277,12 +13375,12 @@ public final class TokenRequest {
             }
         }
 
-        /** Removes what a killed run has left of a file of this name. */
+        /** Removes the temporary files that a killed run left for this name. */
         void sweep(String name) {
-            sweep(Pattern.compile(Pattern.quote(beginning(name)) + "[0-9a-f]{16}\\.tmp"));
+            sweep(Pattern.compile(Pattern.quote(temporaryPrefix(name)) + "[0-9a-f]{16}\\.tmp"));
         }
 
-        /** Removes what a killed run has left: temporary files, by the form of their names, that nobody has locked. */
+        /** Removes unlocked temporary files of killed runs, by the pattern of their names. */
         void sweep(Pattern temporaries) {
             int entries = 0;
             try (DirectoryStream<Path> names = secure.isPresent() ? secure.get().newDirectoryStream(Path.of("."))
@@ -13291,12 +13389,12 @@ public final class TokenRequest {
                     String name = entry.getFileName().toString();
                     if (name.startsWith(".") && temporaries.matcher(name).matches()) {
                         removeLeftover(name);
-                    } else if (++entries > MOST_ENTRIES) {
+                    } else if (++entries > MAX_ENTRIES) {
                         return;
                     }
                 }
             } catch (IOException | DirectoryIteratorException e) {
-                return; // leftovers do no harm
+                return; // leftovers are harmless
             }
         }
 
@@ -13309,11 +13407,11 @@ public final class TokenRequest {
                     remove(name);
                 }
             } catch (IOException e) {
-                return; // somebody else's, or there are no locks
+                return; // another user's file, or a file system without locks
             }
         }
 
-        /** Whether a file that was opened under a name is plain, and this user's, root's or whose the directory is. */
+        /** Whether an opened file is regular, has one link, and belongs to this user, root or the directory's owner. */
         boolean isOurs(String name) throws IOException {
             if (!PathTrust.isPossible()) {
                 return true;
@@ -13324,22 +13422,22 @@ public final class TokenRequest {
     }
 
     /**
-     * Keeps a second run away from a destination, of which the later would win: a lock on the file {@code .NAME.lock} beside
-     * it, which says who has it. It is opened once and never renamed or removed, and nothing else opens it: POSIX takes a
-     * process's locks on a file away when any of its descriptors of that file is closed. fcntl_locking(2)
+     * Prevents two runs from writing the same destination: a lock on the file {@code .NAME.lock} beside it, which contains
+     * the holder. The file is opened once, and never renamed or removed: POSIX releases a process's locks on a file when any
+     * of its descriptors of that file is closed. fcntl_locking(2)
      *
-     * @param channel open until the lock is given back
+     * @param channel open until the lock is released
      */
     record DestinationLock(FileChannel channel) implements Closeable {
-        private static final String FORM = "condor_token_request: ";
+        private static final String PREFIX = "condor_token_request: ";
         private static final int MAX_BYTES = 300;
 
         /**
-         * Takes the lock; empty, with a warning, where there is none to be had.
+         * Takes the lock; empty, with a warning, if the lock file cannot be used.
          *
          * @param destination for messages
-         * @throws CommandException     DESTINATION_BUSY
-         * @throws IOException if this process can open no more files
+         * @throws CommandException DESTINATION_BUSY
+         * @throws IOException      if this process has too many open files
          */
         static Optional<DestinationLock> take(OpenDirectory folder, String name, Path destination, Host host,
                 Consumer<String> warnings) throws IOException, CommandException {
@@ -13348,12 +13446,12 @@ public final class TokenRequest {
                 FileChannel channel = open(folder, file);
                 try {
                     if (!folder.isOurs(file) || !isLock(channel)) {
-                        throw new IOException("it is another's, or no lock");
+                        throw new IOException("it belongs to another user or is not a lock file");
                     }
                     if (!OpenDirectory.lock(channel)) {
                         throw busy(destination, channel);
                     }
-                    sign(channel, host);
+                    writeHolder(channel, host);
                     return Optional.of(new DestinationLock(channel));
                 } catch (IOException | CommandException | RuntimeException e) {
                     channel.close();
@@ -13361,10 +13459,10 @@ public final class TokenRequest {
                 }
             } catch (IOException e) {
                 if (String.valueOf(e.getMessage()).contains("Too many open files")) {
-                    throw e; // which no file system is to blame for, and the rest would not work either
+                    throw e; // a limit of this process, so that nothing else would work, either
                 }
-                warnings.accept("another run could write to " + destination + " at the same time, since its lock, "
-                    + folder.path().resolve(file) + ", cannot be used: " + numbered(reason(e)) + ".");
+                warnings.accept("another run could write to " + destination + " at the same time: cannot use its lock file "
+                    + folder.path().resolve(file) + ": " + withErrno(reason(e)) + ".");
                 return Optional.empty();
             }
         }
@@ -13374,22 +13472,22 @@ public final class TokenRequest {
             channel.close();
         }
 
-        /** What is no plain file is not opened. */
+        /** Opens the lock file; only a regular file is opened. */
         private static FileChannel open(OpenDirectory folder, String file) throws IOException {
             try {
                 return folder.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.READ, StandardOpenOption.WRITE);
             } catch (FileAlreadyExistsException e) {
                 if (folder.look(file).filter(BasicFileAttributes::isRegularFile).isEmpty()) {
-                    throw new IOException("it is no plain file");
+                    throw new IOException("it is not a regular file");
                 }
                 return folder.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE);
             }
         }
 
-        /** Whether a file is there to be a lock: it says so, or is empty, since the run that made it was killed at once. */
+        /** Whether a file is a lock file: it has the prefix, or is empty because the run that created it was killed. */
         private static boolean isLock(FileChannel channel) throws IOException {
             String text = text(channel);
-            return text.isEmpty() || text.startsWith(FORM);
+            return text.isEmpty() || text.startsWith(PREFIX);
         }
 
         private static String text(FileChannel channel) throws IOException {
@@ -13399,40 +13497,40 @@ public final class TokenRequest {
         }
 
         private static CommandException busy(Path destination, FileChannel channel) throws IOException {
-            String holder = text(channel).lines().findFirst().filter(line -> line.startsWith(FORM))
-                .map(line -> ": " + printable(line.substring(FORM.length()))).orElse("");
+            String holder = text(channel).lines().findFirst().filter(line -> line.startsWith(PREFIX))
+                .map(line -> ": " + printable(line.substring(PREFIX.length()))).orElse("");
             return new CommandException(ErrorCode.DESTINATION_BUSY, "Another run is waiting for a token for "
-                + printable(destination.toString()) + holder + ".", "Wait until it has ended, or end it.");
+                + printable(destination.toString()) + holder + ".", "Wait until it ends, or stop it.");
         }
 
-        private static void sign(FileChannel channel, Host host) {
-            String holder = FORM + "process " + ProcessHandle.current().pid() + " on " + host.name() + " since "
+        private static void writeHolder(FileChannel channel, Host host) {
+            String holder = PREFIX + "process " + ProcessHandle.current().pid() + " on " + host.name() + " since "
                 + Json.time(host.clock().instant()) + "\n";
             try {
                 channel.truncate(0).write(ByteBuffer.wrap(holder.getBytes(UTF_8)), 0);
             } catch (IOException e) {
-                return; // it is locked, though nobody can read by whom
+                return; // the lock holds; only the holder's name is missing
             }
         }
     }
 
-    /** A destination that has been checked, and is open as far as it can be. */
+    /** A checked and opened destination of the token. */
     sealed interface Destination extends Closeable {
-        /** The program's own stdout; with {@code -json}, the event there is the delivery. */
+        /** The program's stdout; with {@code -json}, its event delivers the token. */
         record Stdout() implements Destination { }
 
-        /** The program's own stderr. */
+        /** The program's stderr. */
         record Stderr(Path file) implements Destination { }
 
-        /** A terminal, /dev/null, or a pipe or the like that the program was given as an open file. */
+        /** A terminal, /dev/null, or an inherited descriptor such as a pipe. */
         record Device(Path file, FileChannel channel) implements Destination { }
 
-        /** A file to be replaced as a whole. */
+        /** A file that is replaced atomically. */
         record RegularFile(Path file, OpenDirectory folder, String name, FilePermissions permissions,
                            Optional<DestinationLock> lock)
             implements Destination { }
 
-        /** The file as it was named; empty for stdout. */
+        /** The path as typed; empty for stdout. */
         default Optional<Path> path() {
             return this instanceof RegularFile whole ? Optional.of(whole.file())
                 : this instanceof Device device ? Optional.of(device.file())
@@ -13451,39 +13549,39 @@ public final class TokenRequest {
                     device.channel().close();
                 }
             } catch (IOException e) {
-                return; // what was to be written is written
+                return; // the token is already written
             }
         }
     }
 
     /**
-     * Where what must not be lost is kept: the request, while it waits, and, if all else fails, the token. It goes into the
-     * first of several directories that takes it. The files are this user's only; beside a token they begin with a dot, so
-     * that HTCondor does not take them for tokens.
+     * Saves a pending request, and, as the last resort, the token, in the first of several directories that accepts it. Files
+     * are created with mode 0600 and replaced atomically. In the token directory their names start with a dot, so that
+     * HTCondor does not read them as tokens.
      */
     static final class StateStore {
         private static final String REQUEST = "pending-token-request-";
         private static final String TOKEN = "rescued-token-";
         private static final Pattern TEMPORARY = Pattern.compile("\\.(" + REQUEST + "|" + TOKEN + ").*\\.[0-9a-f]{16}\\.tmp");
-        /** More than a saved request or a token takes. */
+        /** Larger than a saved request or a token. */
         private static final int PROBE_BYTES = 8192;
         private static final int MAX_BYTES = 1 << 16;
-        /** Of the pool's name, in the name of a file. */
+        /** Longest pool name in a file name, characters. */
         private static final int MAX_POOL = 60;
         private static final int HASH_BYTES = 6;
         private final Host host;
         private final List<Candidate> candidates = new ArrayList<>();
         private final Optional<String> source;
         private final List<String> complaints = new ArrayList<>();
-        private Optional<Path> unsettled = Optional.empty();
+        private Optional<Path> unsynced = Optional.empty();
 
         /**
-         * A directory to try.
+         * A candidate directory.
          *
-         * @param chosen by the user
-         * @param making whether it is made if it is not there
-         * @param folder it, if it is open already
-         * @param prefix of the names of the files there
+         * @param chosen whether the user chose it
+         * @param making whether to create it if it does not exist
+         * @param folder the directory, if it is already open
+         * @param prefix of the file names in it
          */
         private record Candidate(String directory, boolean chosen, boolean making, Optional<OpenDirectory> folder,
                                  String prefix) {
@@ -13500,8 +13598,8 @@ public final class TokenRequest {
         }
 
         /**
-         * @param directory that the user has chosen, to be tried first
-         * @param source    the file that a resumed request comes from
+         * @param directory chosen by the user, tried first
+         * @param source    file of the resumed request
          */
         StateStore(Optional<String> directory, Optional<String> source, Destination destination, Host host) {
             this.host = host;
@@ -13519,11 +13617,11 @@ public final class TokenRequest {
         }
 
         /**
-         * Tries, before anything is asked, whether there is a place, and removes what a killed run has left there.
+         * Tests, before the request, whether a directory accepts files, and removes leftovers of a killed run.
          *
-         * @param needed   whether the request is lost without a place
-         * @param warnings is told if there is none
-         * @throws CommandException USAGE if the directory that the user has chosen is none; DESTINATION if there is none at all
+         * @param needed   whether the request would be lost without a directory
+         * @param warnings receives a warning if no directory accepts files
+         * @throws CommandException USAGE if the chosen directory does not; DESTINATION if none does and one is needed
          */
         void check(boolean needed, Consumer<String> warnings) throws CommandException {
             complaints.clear();
@@ -13532,7 +13630,7 @@ public final class TokenRequest {
                     boolean isNew = candidate.making() && !candidate.chosen() && !Files.exists(Path.of(candidate.directory()));
                     OpenDirectory folder = made(candidate);
                     try {
-                        folder.probeQuickly(candidate.prefix() + REQUEST, PROBE_BYTES);
+                        folder.probeUnsynced(candidate.prefix() + REQUEST, PROBE_BYTES);
                         if (isNew) {
                             Files.delete(folder.path());
                         } else {
@@ -13546,16 +13644,16 @@ public final class TokenRequest {
                     complain(candidate, e);
                     if (candidate.chosen()) {
                         throw new CommandException(ErrorCode.USAGE, ArgumentParser.PROGRAM + ": Invalid argument for -state: "
-                            + complaints.get(0) + ".", "It takes a directory that you can write to.");
+                            + complaints.get(0) + ".", "Choose a directory that you can write to.");
                     }
                 }
             }
             if (needed) {
                 throw new CommandException(ErrorCode.DESTINATION,
-                    "The request cannot be saved anywhere, so nobody could resume it.",
-                    complaints(), "Name a directory with -state, or let -json print what -resume needs.");
+                    "The request cannot be saved in any directory, so it could not be resumed.",
+                    complaints(), "Choose a directory with -state, or use -json, which prints what -resume needs.");
             }
-            warnings.accept(problem());
+            warnings.accept(unsavedWarning());
         }
 
         private OpenDirectory made(Candidate candidate) throws IOException {
@@ -13567,38 +13665,38 @@ public final class TokenRequest {
 
         private void complain(Candidate candidate, Exception e) {
             complaints.add((candidate.directory().isEmpty() ? "the working directory" : printable(candidate.directory())) + ": "
-                + (e instanceof IOException io ? numbered(reason(io)) : "it is no file name"));
+                + (e instanceof IOException io ? withErrno(reason(io)) : "it is not a file name"));
         }
 
-        /** Why the last that was to be kept was not, a line a place. */
+        /** Why the last file could not be saved, one line per directory. */
         synchronized List<String> complaints() {
             return List.copyOf(complaints);
         }
 
-        /** The same as a warning about a request. */
-        String problem() {
+        /** These reasons as a warning about a request. */
+        String unsavedWarning() {
             return "the request cannot be saved, so a wait that is interrupted cannot be resumed ("
-                + String.join("; ", complaints()) + "); -state names another directory.";
+                + String.join("; ", complaints()) + "); choose another directory with -state.";
         }
 
         /**
-         * Saves what it takes to resume a wait, as the line of JSON that {@code -resume} reads. It is there at once, and on the
-         * disk after {@link #settle}.
+         * Saves a request as the JSON line that {@code -resume} reads. The file exists at once; {@link #sync} forces it to
+         * the disk.
          *
-         * @return the file; empty if nothing takes it, then {@link #problem} says why
+         * @return the file; empty if no directory accepts it, then {@link #unsavedWarning} says why
          */
         Optional<Path> save(PendingRequest pending, String line) {
             Optional<Path> file = store(name(pending), line.getBytes(UTF_8), false);
-            unsettled = file;
+            unsynced = file;
             return file.isEmpty() && source.isPresent() && Files.isRegularFile(Path.of(source.get()))
                 ? source.map(Path::of) : file;
         }
 
-        /** Waits until what was saved is on the disk. */
-        void settle() {
-            if (unsettled.isPresent()) {
-                force(unsettled.get());
-                unsettled = Optional.empty();
+        /** Forces the saved request to the disk (fsync). */
+        void sync() {
+            if (unsynced.isPresent()) {
+                force(unsynced.get());
+                unsynced = Optional.empty();
             }
         }
 
@@ -13608,20 +13706,20 @@ public final class TokenRequest {
                 saved.force(true);
                 directory.force(true);
             } catch (IOException e) {
-                return; // it is saved, and the system will put it on the disk in time
+                return; // it is saved; the system writes it to the disk later
             }
         }
 
         /**
-         * Saves a token that cannot be put where it belongs.
+         * Saves a token that could not be written to its destination.
          *
-         * @return the file; empty if nothing takes it
+         * @return the file; empty if no directory accepts it
          */
-        Optional<Path> rescue(Secret token) {
+        Optional<Path> saveToFallback(Secret token) {
             return store(TOKEN + host.randomHex(4), (token.reveal() + "\n").getBytes(US_ASCII), true);
         }
 
-        /** Stores a file in the first place that takes it. A signal's thread may do so, too. */
+        /** Saves a file in the first directory that accepts it. A signal's thread may call this, too. */
         private synchronized Optional<Path> store(String name, byte[] content, boolean forcing) {
             complaints.clear();
             for (Candidate candidate : candidates) {
@@ -13632,7 +13730,7 @@ public final class TokenRequest {
                         if (forcing) {
                             folder.replace(whole, content, FilePermissions.OWN);
                         } else {
-                            folder.replaceQuickly(whole, content);
+                            folder.replaceUnsynced(whole, content);
                         }
                         return Optional.of(folder.file(whole));
                     } finally {
@@ -13645,8 +13743,8 @@ public final class TokenRequest {
             return Optional.empty();
         }
 
-        /** Removes what was saved of a request, since it is no more; also by the name that version 1.0 gave it. */
-        void forget(PendingRequest pending) {
+        /** Deletes the saved files of a request that has ended, also under the name that version 1.0 used. */
+        void delete(PendingRequest pending) {
             List<String> names = List.of(name(pending), "." + name(pending), REQUEST + pending.handle().requestId() + ".json");
             for (Candidate candidate : candidates) {
                 remove(candidate, names, pending);
@@ -13671,11 +13769,11 @@ public final class TokenRequest {
                     candidate.close(folder);
                 }
             } catch (IOException | InvalidPathException e) {
-                return; // a file that leads to nothing does no harm; whoever tries is told that the pool does not know it
+                return; // harmless: to resume it fails, since the pool does not know the request
             }
         }
 
-        /** Whether a file holds this request, and no other that happens to have its ID. */
+        /** Whether a file contains this request, and not another one with the same ID. */
         private static boolean holds(OpenDirectory folder, String name, PendingRequest pending) throws IOException {
             if (folder.look(name).filter(BasicFileAttributes::isRegularFile).isEmpty()) {
                 return false;
@@ -13688,8 +13786,8 @@ public final class TokenRequest {
         }
 
         /**
-         * A name that no request of another pool, and nobody who does not know its secret, can give to another: what the hash
-         * is of, is known to this user and to the pool.
+         * The file name of a saved request. The hash of the address and the secret client ID makes it unique across pools, and
+         * other users cannot predict it.
          */
         private static String name(PendingRequest pending) {
             String pool = pending.query().pool().orElse(pending.address()).replaceAll("[^A-Za-z0-9.-]+", "_");
@@ -13701,14 +13799,15 @@ public final class TokenRequest {
     }
 
     /**
-     * Puts the token where it belongs, and does not let go of it before it is there. A file of it has its mode and owner from
-     * the start, and is there as a whole or not at all.
+     * Writes the token to its destination, or to a fallback if that fails. Token files are created with mode 0600, get their
+     * owner and mode before they are renamed, and are replaced atomically.
      */
     static final class TokenWriter {
-        /** More than a token takes: what fits at the start should fit at the end. */
+        /** Larger than a token, so that a disk with room for the probe has room for the token. */
         private static final int PROBE_BYTES = 8192;
-        /** More than the story of a day takes. */
-        private static final int MAX_STORY_BYTES = 1 << 20;
+        /** Larger than the JSON output of a day. */
+        private static final int MAX_LOG_BYTES = 1 << 20;
+        private static final String OTHER_DIRECTORY = "Choose another place: -file PATH, or SEC_TOKEN_DIRECTORY.";
         private final Host host;
         private final Deadline deadline;
         private final Consumer<String> warnings;
@@ -13720,38 +13819,41 @@ public final class TokenRequest {
         }
 
         /**
-         * Checks, before anything is asked of the pool, that the token can be written there, and opens and locks what there
-         * is to open.
+         * Tests, before the request, that the destination is writable, and opens and locks it.
          *
          * @throws CommandException DESTINATION, DESTINATION_BUSY
          */
         Destination prepare(Output output, TokenDirectory tokens) throws CommandException {
             if (output instanceof Output.Token token) {
-                if (!token.name().matches("[^/\0]+") || token.name().matches("\\.{1,2}")) {
+                if (token.name().isEmpty() || token.name().indexOf('/') >= 0 || token.name().indexOf(0) >= 0
+                        || token.name().equals(".") || token.name().equals("..")) {
                     throw new CommandException(ErrorCode.DESTINATION, "Token name isn't a plain filename", "'"
-                        + printable(token.name()) + "' should name a file in " + tokens.path()
-                        + "; for a file elsewhere there is -file PATH.");
+                        + printable(token.name()) + "' must be a file name in " + tokens.path()
+                        + "; for another directory use -file PATH.");
                 }
-                return check(makeDirectory(tokens.path()).resolve(token.name()), token.permissions());
+                return checkToken(makeDirectory(tokens.path()).resolve(Host.path(token.name(), "-token")), token.permissions());
             }
-            return output instanceof Output.File file ? check(path(file.path()), file.permissions())
+            return output instanceof Output.File file ? check(Host.path(file.path(), "-file"), file.permissions())
                 : new Destination.Stdout();
-        }
-
-        private static Path path(String text) throws CommandException {
-            try {
-                return Path.of(text);
-            } catch (InvalidPathException e) {
-                throw unwritable(text, new IOException("it is no file name"));
-            }
         }
 
         private Path makeDirectory(Path directory) throws CommandException {
             try {
                 OpenDirectory.make(directory, host);
                 return directory;
+            } catch (AccessDeniedException e) {
+                throw unwritable(directory.toString(), e).withHint(OTHER_DIRECTORY);
             } catch (IOException e) {
                 throw unwritable(directory.toString(), e);
+            }
+        }
+
+        /** Checks a file in the token directory. Without permission to write there, the user can choose another place. */
+        private Destination checkToken(Path path, FilePermissions permissions) throws CommandException {
+            try {
+                return check(path, permissions);
+            } catch (CommandException failure) {
+                throw failure.getCause() instanceof AccessDeniedException ? failure.withHint(OTHER_DIRECTORY) : failure;
             }
         }
 
@@ -13766,8 +13868,8 @@ public final class TokenRequest {
                 if (stream.isEmpty()) {
                     return whole(path, directory, name, permissions);
                 }
-                if (!permissions.areUsual()) {
-                    throw new IOException("-owner and -mode are for a file, which it is not");
+                if (!permissions.isDefault()) {
+                    throw new IOException("-owner and -mode need a regular file, which it is not");
                 }
                 return stream.get();
             } catch (IOException e) {
@@ -13776,9 +13878,9 @@ public final class TokenRequest {
         }
 
         /**
-         * What a path means that is no file to be replaced: a stream that the program has, which is never opened again (that
-         * would overwrite the start of a log, and fails for a socket); an open file that it was given, such as bash's
-         * {@code >(command)}; /dev/null, /dev/tty.
+         * The destination for a path that is not a replaceable file: a standard stream, which is never reopened (that would
+         * overwrite the start of a log, and fails for a socket); an inherited descriptor, such as bash's {@code >(command)};
+         * /dev/null or /dev/tty.
          */
         private Optional<Destination> stream(Path path, Path directory, String name) throws IOException {
             boolean devices = directory.equals(Path.of("/dev"));
@@ -13795,23 +13897,23 @@ public final class TokenRequest {
                 : Optional.of(device(path, EnumSet.of(PathTrust.Type.CHARACTERS), true));
         }
 
-        /** Whether a directory without links is that of this process's open files. proc_pid_fd(5), fd(4) */
+        /** Whether a path without links is this process's descriptor directory. proc_pid_fd(5), fd(4) */
         private static boolean isDescriptors(Path directory) throws IOException {
             return directory.equals(Path.of("/dev/fd")) || (directory.startsWith("/proc") && directory.endsWith("fd")
                 && directory.startsWith(Path.of("/proc/self").toRealPath()));
         }
 
-        /** Whether an open file is open for writing: what the JDK itself has open is not. proc_pid_fdinfo(5) */
+        /** Whether a descriptor is open for writing; the JDK's own files are not. proc_pid_fdinfo(5) */
         private static boolean isForWriting(String number) throws IOException {
             Path facts = Path.of("/proc/self/fdinfo", number);
             if (!Files.exists(facts)) {
-                return true; // a system that does not tell
+                return true; // a system without /proc
             }
             return Files.readAllLines(facts).stream().filter(line -> line.startsWith("flags:"))
                 .anyMatch(line -> (Integer.parseInt(line.substring(6).strip(), 8) & 3) != 0);
         }
 
-        /** Opens it now, since to open a pipe may block. */
+        /** Opens the device now, since opening a pipe may block. */
         private Destination device(Path path, Set<PathTrust.Type> types, boolean forWriting) throws IOException {
             PathTrust.Type type = PathTrust.Stat.of(path).type();
             if (!types.contains(type)) {
@@ -13848,11 +13950,11 @@ public final class TokenRequest {
             }
         }
 
-        /** Refuses what a file cannot be renamed over, or a token is not written to. */
+        /** Rejects an existing entry that cannot be replaced by a rename, or that must not receive a token. */
         private void checkReplaceable(OpenDirectory folder, String name, BasicFileAttributes there) throws IOException {
             Path path = folder.path().resolve(name);
             if (there.isSymbolicLink()) {
-                throw new IOException(numbered("File exists") + "; it is a symbolic link, which a token does not follow");
+                throw new IOException(withErrno("File exists") + "; it is a symbolic link, which is not followed");
             } else if (there.isDirectory()) {
                 throw new FileSystemException(path.toString(), null, "Is a directory");
             } else if (!PathTrust.isPossible()) {
@@ -13865,16 +13967,16 @@ public final class TokenRequest {
             PathTrust.Stat directory = PathTrust.Stat.of(folder.path());
             if (directory.isSticky() && !host.isRoot() && host.uid().orElse(-1) != file.uid()
                     && host.uid().orElse(-1) != directory.uid()) {
-                throw new IOException(numbered("Operation not permitted") + "; it belongs to " + printable(Files.getOwner(path,
-                    LinkOption.NOFOLLOW_LINKS).getName()) + ", and only he can replace it in a sticky directory");
+                throw new IOException(withErrno("Operation not permitted") + "; it belongs to " + printable(Files.getOwner(path,
+                    LinkOption.NOFOLLOW_LINKS).getName()) + ", who alone can replace it in a sticky directory");
             }
             if (isMountPoint(path)) {
-                throw new IOException(numbered("Device or resource busy") + "; it is a mount point, which cannot be replaced: "
-                    + "mount its directory instead");
+                throw new IOException(withErrno("Device or resource busy") + "; it is a mount point, which cannot be replaced. "
+                    + "Mount its directory instead");
             }
         }
 
-        /** Whether something is mounted there, as a file is in a container. proc_pid_mountinfo(5) */
+        /** Whether the path is a mount point, such as a single file mounted in a container. proc_pid_mountinfo(5) */
         private static boolean isMountPoint(Path path) throws IOException {
             Path mounts = Path.of("/proc/self/mountinfo");
             if (!Files.exists(mounts)) {
@@ -13887,59 +13989,60 @@ public final class TokenRequest {
         }
 
         private static CommandException unwritable(String path, IOException e) {
-            String message = "Cannot write token to " + printable(path) + ": " + numbered(reason(e));
-            return e instanceof OpenDirectory.UntrustedDirectoryException untrusted
+            String message = "Cannot write token to " + printable(path) + ": " + withErrno(reason(e));
+            CommandException failure = e instanceof OpenDirectory.UntrustedDirectoryException untrusted
                 ? new CommandException(ErrorCode.DESTINATION, message,
-                List.of("So others could put something else in the token's place, or "
-                    + "lead it elsewhere."), untrusted.remedy())
-                : new CommandException(ErrorCode.DESTINATION, message, "Nothing was asked of the pool.");
+                    List.of("Other users could replace the token or redirect it."), untrusted.remedy())
+                : new CommandException(ErrorCode.DESTINATION, message, "No request was sent.");
+            failure.initCause(e);
+            return failure;
         }
 
         /**
-         * Where a token has come to be.
+         * Where the token was written.
          *
-         * @param file    empty if stdout has it
-         * @param problem why that is not where it was to go
+         * @param file    empty for stdout
+         * @param problem why it is not at the requested destination; empty if it is
          */
         record Delivery(Optional<Path> file, Optional<CommandException> problem) { }
 
         /**
-         * Puts the token where it belongs; if that fails after all, into a file where requests are saved; if that fails too,
-         * on stdout, which may be a log.
+         * Writes the token to its destination; if that fails, to a file in the state directory; if that fails, too, to
+         * stdout, which may be a log.
          *
-         * @param onStdout what stdout gets, given what went wrong with the file, if it is for that
-         * @throws CommandException NOT_WRITTEN if nothing takes it
+         * @param onStdout creates the output for stdout, given the problem with the file, if any
+         * @throws CommandException NOT_WRITTEN if all of these fail
          */
         Delivery deliver(Secret token, Destination destination, StateStore states,
                 Function<Optional<String>, byte[]> onStdout) throws CommandException {
             String problem;
             try {
-                return put(token, destination, onStdout);
+                return write(token, destination, onStdout);
             } catch (IOException | RuntimeException e) {
                 problem = destination.path().map(file -> "Failed to write token to " + file + ": ").orElse("")
-                    + (e instanceof IOException io ? numbered(reason(io)) : e.toString());
+                    + (e instanceof IOException io ? withErrno(reason(io)) : e.toString());
             }
-            Optional<Path> file = states.rescue(token);
+            Optional<Path> file = states.saveToFallback(token);
             if (file.isPresent()) {
                 return new Delivery(file, Optional.of(new CommandException(ErrorCode.NOT_WRITTEN, problem,
-                    "The pool hands it out only once, so it was saved in " + file.get() + ".")));
+                    "The pool sends a token only once, so it was saved in " + file.get() + ".")));
             }
             if (destination.path().isPresent() && print(onStdout.apply(Optional.of(problem)))) {
                 return new Delivery(Optional.empty(), Optional.of(new CommandException(ErrorCode.NOT_WRITTEN, problem,
                     states.complaints(),
-                    "The pool hands it out only once, so it was written to stdout instead.")));
+                    "The pool sends a token only once, so it was written to stdout instead.")));
             }
             throw new CommandException(ErrorCode.NOT_WRITTEN, problem, states.complaints(),
-                "The token could not be saved anywhere. It is lost; ask for a new one.");
+                "The token could not be saved and is lost. Request a new one.");
         }
 
-        private Delivery put(Secret token, Destination destination, Function<Optional<String>, byte[]> onStdout)
+        private Delivery write(Secret token, Destination destination, Function<Optional<String>, byte[]> onStdout)
                 throws IOException {
             byte[] line = (token.reveal() + "\n").getBytes(US_ASCII);
             if (destination instanceof Destination.RegularFile whole) {
                 whole.folder().replace(whole.name(), line, whole.permissions());
                 return whole.folder().isAt(whole.file(), whole.name()) ? new Delivery(destination.path(), Optional.empty())
-                    : elsewhere(whole);
+                    : moved(whole);
             }
             if (destination instanceof Destination.Device device) {
                 ByteBuffer bytes = ByteBuffer.wrap(line);
@@ -13949,26 +14052,26 @@ public final class TokenRequest {
             } else if (destination instanceof Destination.Stderr) {
                 host.err().write(line, 0, line.length);
                 if (host.err().checkError()) {
-                    throw new IOException("stderr cannot be written to");
+                    throw new IOException("stderr is not writable");
                 }
             } else if (!print(onStdout.apply(Optional.empty()))) {
-                throw new IOException("The token has come, but stdout cannot be written to.");
+                throw new IOException("The token was received, but stdout is not writable.");
             }
             return new Delivery(destination.path(), Optional.empty());
         }
 
-        /** The directory was moved while the request waited: the token is in it, but not at the path. */
-        private static Delivery elsewhere(Destination.RegularFile whole) {
+        /** The directory was moved during the wait: the token is in it, but not at the typed path. */
+        private static Delivery moved(Destination.RegularFile whole) {
             Path file = whole.folder().file(whole.name());
             return new Delivery(Optional.of(file), Optional.of(new CommandException(ErrorCode.NOT_WRITTEN,
                 "The token was written, but "
-                + whole.file() + " does not lead to it any more.", "It is in " + file + ".")));
+                + whole.file() + " no longer leads to it.", "It is in " + file + ".")));
         }
 
         /**
          * Writes to stdout.
          *
-         * @return whether it took it
+         * @return whether that succeeded
          */
         boolean print(byte[] line) {
             host.out().write(line, 0, line.length);
@@ -13976,15 +14079,15 @@ public final class TokenRequest {
         }
 
         /**
-         * The request that a story in JSON Lines tells of last.
+         * Reads the last enqueued request from the JSON Lines of an earlier run.
          *
          * @param source a file, or "-" for stdin
          * @throws CommandException USAGE
          */
         SavedRequest readSaved(String source, InputFiles files) throws CommandException {
             try {
-                InputFiles.Input story = source.equals("-") ? files.stdin(MAX_STORY_BYTES)
-                    : files.read(Path.of(source), FileOrigin.USER, FilePurpose.SECRET, MAX_STORY_BYTES);
+                InputFiles.Input story = source.equals("-") ? files.stdin(MAX_LOG_BYTES)
+                    : files.read(Path.of(source), FileOrigin.USER, FilePurpose.SECRET, MAX_LOG_BYTES);
                 Optional<SavedRequest> last = Optional.empty();
                 for (String line : new String(story.bytes(), UTF_8).lines().filter(line -> !line.isBlank()).toList()) {
                     Json.Fields event = new Json.Fields(Json.object(new StringReader(line)));
@@ -13992,39 +14095,40 @@ public final class TokenRequest {
                         last = Optional.of(new SavedRequest(PendingRequest.of(event), line + "\n", Optional.empty()));
                     }
                 }
-                SavedRequest saved = last.orElseThrow(() -> unreadable(source, "it holds no \"enqueued\" event"));
-                Optional<String> doubt = source.equals("-") ? Optional.empty() : doubt(source, story);
-                return doubt.isEmpty() ? saved : doubted(saved, doubt);
+                SavedRequest saved = last.orElseThrow(() -> unreadable(source, "it does not contain an \"enqueued\" event"));
+                Optional<String> reason = source.equals("-") ? Optional.empty() : untrustedReason(source, story);
+                return reason.isEmpty() ? saved : asUntrusted(saved, reason);
             } catch (JsonProcessingException e) {
-                throw unreadable(source, "it is no JSON, one object a line");
+                throw unreadable(source, "it is not JSON with one object per line");
             } catch (InvalidPathException e) {
-                throw unreadable(source, "it is no file name");
+                throw unreadable(source, "it is not a file name");
             } catch (InputFiles.RefusedFileException e) {
                 throw unreadable(source, "it " + reason(e));
             } catch (IllegalArgumentException e) {
                 throw unreadable(source, "its \"enqueued\" event lacks a proper " + printable(e.getMessage()));
             } catch (IOException e) {
-                throw unreadable(source, numbered(reason(e)));
+                throw unreadable(source, withErrno(reason(e)));
             }
         }
 
-        /** Why others can have written a file; empty if it is ours, and nobody else may write to it. */
-        private static Optional<String> doubt(String source, InputFiles.Input story) {
+        /** Why other users could have written a file; empty if only this user can write to it. */
+        private static Optional<String> untrustedReason(String source, InputFiles.Input story) {
             return story.weakness().map(Object::toString)
-                .or(() -> Optional.of(source + " is not this user's").filter(words -> !story.isOurs()));
+                .or(() -> Optional.of(source + " does not belong to this user").filter(words -> !story.isOurs()));
         }
 
-        /** The same as others' word, also in the file that is kept of it, which is ours. */
-        private static SavedRequest doubted(SavedRequest saved, Optional<String> doubt) throws IOException {
+        /** A copy marked as written by others, also in its JSON line, which is saved again in a file of this user. */
+        private static SavedRequest asUntrusted(SavedRequest saved, Optional<String> reason) throws IOException {
             PendingRequest pending = saved.pending().from(NameSource.OTHERS_FILE);
             Map<String, Object> fields = Json.object(new StringReader(saved.line()));
             fields.putAll(pending.server().fields());
-            return new SavedRequest(pending, Json.line(fields), doubt);
+            return new SavedRequest(pending, Json.line(fields), reason);
         }
 
-        private static CommandException unreadable(String source, String why) {
+        private static CommandException unreadable(String source, String reason) {
             return new CommandException(ErrorCode.USAGE, ArgumentParser.PROGRAM + ": Invalid argument for -resume: "
-                + printable(source) + ": " + why + ".", "It takes a file with the \"enqueued\" line that -json printed.");
+                + printable(source) + ": " + reason + ".",
+                "Give a file with the \"enqueued\" line that -json printed.");
         }
     }
 
@@ -14255,7 +14359,7 @@ public final class TokenRequest {
             event.file().ifPresentOrElse(file -> fields.put("file", file.toString()),
                 () -> fields.put("token", event.token().reveal()));
             fields.put("method", event.auth().method());
-            fields.put("session", event.auth().kind().word());
+            fields.put("session", event.auth().binding().word());
             fields.putAll(event.server().fields());
             fields.put("credentials", List.copyOf(credentials));
             fields.put("claims", IssuedToken.claims(event.token()));

@@ -264,3 +264,22 @@ sys.exit(done.returncode)')
   assert_status 0
   [[ $(names) == issued && $(field issued .token) == "$TOKEN" ]]
 }
+
+@test "a token directory without permission is refused, and the hint names -file and SEC_TOKEN_DIRECTORY" {
+  mkdir -m 0700 "$COMMON/closed" "$COMMON/closed/tokens.d"
+  mkdir -m 0755 "$COMMON/locked"
+  cp -a "$COMMON/locked" "$COMMON/open"
+  chown "$VICTIM:$VICTIM" "$COMMON/open"
+  cd "$COMMON/home"
+  export HOME=$COMMON/home TOKEN_REQUEST_CLASSPATH=$COMMON_CLASSPATH
+  settings=("${as_victim[@]}")
+  local directory
+  for directory in "$COMMON/closed/tokens.d" "$COMMON/locked/tokens.d" "$COMMON/locked"; do
+    _CONDOR_SEC_TOKEN_DIRECTORY=$directory refused -token name
+    grep -F 'Permission denied (errno=13)' "$BATS_TEST_TMPDIR/stderr"
+    grep -Fx '  Choose another place: -file PATH, or SEC_TOKEN_DIRECTORY.' "$BATS_TEST_TMPDIR/stderr"
+  done
+  _CONDOR_SEC_TOKEN_DIRECTORY=$COMMON/open request -pool "$AT_ONCE" -identity alice@own.test -token name
+  assert_status 0
+  [[ -s $COMMON/open/name ]]
+}

@@ -265,7 +265,7 @@ held_as_link_by_stranger() {
   chmod 1777 "$COMMON/a"
   "${as_other[@]}" ln -s "$COMMON" "$COMMON/a/way"
   run ! used ca-option "$COMMON/a/way/elsewhere"
-  grep -qF "leads over $COMMON/a/way, a link that $(id -un "$OTHER") put into a directory that others can write" "$BATS_TEST_TMPDIR/stderr"
+  grep -qF "leads over $COMMON/a/way, a link that $(id -un "$OTHER") created in a directory that others can write to" "$BATS_TEST_TMPDIR/stderr"
   ln -s "$COMMON" "$COMMON/a/ours"
   used ca-option "$COMMON/a/ours/elsewhere"
 }
@@ -275,7 +275,7 @@ held_if_writable() {
   case $1 in
     include) used "$1" "$2" ;;
     ca-* | known-hosts | address | bearer-token-file | resumed)
-      used "$1" "$2" && grep -qF "$2 is used, though others can change it: $2 can be changed by everybody (mode 0666)." "$BATS_TEST_TMPDIR/stderr"
+      used "$1" "$2" && grep -qF "$2 is used although others can change it: $2 can be changed by everybody (mode 0666)." "$BATS_TEST_TMPDIR/stderr"
       ;;
     *) ! used "$1" "$2" ;;
   esac
@@ -293,7 +293,7 @@ held_if_directory_writable() {
     bearer-token | password | signing-key) ! used "$1" "$2" ;;
     found-bearer-token | include | address | ca-directory | token) used "$1" "$2" ;;
     *)
-      used "$1" "$2" && grep -qF "$2 is used, though others can change it: $COMMON/a can be changed by everybody (mode 0777)." \
+      used "$1" "$2" && grep -qF "$2 is used although others can change it: $COMMON/a can be changed by everybody (mode 0777)." \
         "$BATS_TEST_TMPDIR/stderr"
       ;;
   esac

@@ -298,3 +298,43 @@ without() { tr ':' '\n' <<<"$TOKEN_REQUEST_CLASSPATH" | grep -v "$1" | paste -sd
   one_line
   [[ $(events ^issued) == 1 ]]
 }
+
+# ---- Addresses and names as typed or configured ----
+
+@test "an address of 200,000 colons, dots or brackets simply ends" {
+  local text
+  for text in : . '[' '<' a: 1.; do
+    printf 'COLLECTOR_HOST = %s\n' "$(letters 200000 "$text")" >many
+    CONDOR_CONFIG=$PWD/many ask
+    ((status == 2 || status == 3)) || { cut -c1-300 "$BATS_TEST_TMPDIR/stderr" && return 1; }
+    short
+  done
+  pool_of
+  ask -pool "$HERE"
+  got_token
+}
+
+@test "no control, format or separator character of a typed text reaches the terminal, and no half of a character" {
+  local characters=$'\x1b\u009b\u200e\u202e\u2028\u2029\ufeff\U000e0001'
+  ask -pool "<$characters>"
+  assert_status 3
+  shown 'unknown host ????????'
+  # The text is cut in the middle of a character of two halves.
+  ask -pool "<$(letters 499)"$'\U0001f600\U0001f600>'
+  assert_status 3
+  shown "$(letters 499)… and 4 B more"
+  lacks "$BATS_TEST_TMPDIR/stderr" '?'
+}
+
+@test "a text that cannot be a path is an error of its option or setting" {
+  AS_PROCESS=1 LC_ALL=C ask -pool localhost:1 -file 'zoë'
+  assert_status 2
+  shown '(-file) is not a file name' LC_ALL=C.UTF-8
+  short
+  unset _CONDOR_SEC_TOKEN_DIRECTORY
+  printf 'SEC_TOKEN_DIRECTORY = /tmp/zoë\nCOLLECTOR_HOST = localhost:1\n' >odd
+  AS_PROCESS=1 LC_ALL=C CONDOR_CONFIG=$PWD/odd ask -token mine
+  assert_status 2
+  shown '(SEC_TOKEN_DIRECTORY) is not a file name' LC_ALL=C.UTF-8
+  short
+}

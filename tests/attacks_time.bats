@@ -214,7 +214,7 @@ behind() {
   got_token
   request -pool "dark.test:$LOOPBACK_PORT" -timeout 3
   gave_up
-  grep -q 'name service did not answer in time' "$BATS_TEST_TMPDIR/stderr"
+  grep -q 'DNS did not answer in time' "$BATS_TEST_TMPDIR/stderr"
 }
 
 @test "the full names of this machine and of a daemon are looked up for a part of the time only" {

@@ -37,6 +37,18 @@ asked_of() { with "_CONDOR_COLLECTOR_HOST=$1" -- -identity alice@own.test "${@:2
 
 # ---- Collectors ----
 
+@test "a collector behind the one that is used is not reported as passed over" {
+  asked_of "$HERE, nowhere.invalid"
+  assert_status 0
+  lacks "$BATS_TEST_TMPDIR/stderr" 'Passed over' nowhere.invalid
+  asked_of "nowhere.invalid, $HERE"
+  assert_status 0
+  grep -Fx 'Passed over: unknown host nowhere.invalid' "$BATS_TEST_TMPDIR/stderr"
+  asked_of '127.0.0.1:1, nowhere.invalid'
+  assert_status 3
+  grep -F 'Passed over: unknown host nowhere.invalid' "$BATS_TEST_TMPDIR/stderr"
+}
+
 @test "of a list of collectors the first that can be used is asked, and the others are named" {
   pool_lines=^start
   asked_of "127.0.0.1:1, nowhere.invalid $HERE"

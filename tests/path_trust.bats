@@ -94,14 +94,14 @@ END
 ./tmp/alice/file: a regular file
 ./tmp/file: a regular file
 ./tmp/root: a regular file
-./tmp/mallory/file: a regular file; way: ./tmp/mallory belongs to $MALLORY, who can put something else in its place
-./tmp/none: nothing; way: ./tmp/none does not exist, and everybody who can write to ./tmp can create it
-./tmp/none/file: nothing; way: ./tmp/none does not exist, and everybody who can write to ./tmp can create it
+./tmp/mallory/file: a regular file; way: ./tmp/mallory belongs to $MALLORY, who can replace it
+./tmp/none: nothing; way: ./tmp/none does not exist, and every user who can write to ./tmp can create it
+./tmp/none/file: nothing; way: ./tmp/none does not exist, and every user who can write to ./tmp can create it
 ./market: a directory; thing: ./market belongs to $MALLORY
 ./market/file: a regular file; way: ./market belongs to $MALLORY
 END
   run trust 0 tmp/alice
-  [[ $output == "./tmp/alice: a directory; way: ./tmp/alice belongs to $ALICE, who can put something else in its place; thing: ./tmp/alice belongs to $ALICE" ]]
+  [[ $output == "./tmp/alice: a directory; way: ./tmp/alice belongs to $ALICE, who can replace it; thing: ./tmp/alice belongs to $ALICE" ]]
 }
 
 @test "a file is a stranger's if he owns it or can write to it, though nobody can put another in its place" {
@@ -145,11 +145,11 @@ os.setxattr(sys.argv[1], "system.posix_acl_access", struct.pack("<I", 2) + b"".j
   run trust 0 tmp/by-root/file tmp/by-mallory/file his/by-mallory/file his/by-root/file by-mallory/file to-his/file up absolute
   diff - <(cat <<<"$output") <<END
 ./real/file: a regular file
-./tmp/by-mallory: a symbolic link; way: ./tmp/by-mallory belongs to $MALLORY, who can put something else in its place
+./tmp/by-mallory: a symbolic link; way: ./tmp/by-mallory belongs to $MALLORY, who can replace it
 ./real/file: a regular file; way: ./his belongs to $MALLORY
 ./real/file: a regular file; way: ./his belongs to $MALLORY
 ./real/file: a regular file
-./tmp/by-mallory: a symbolic link; way: ./tmp/by-mallory belongs to $MALLORY, who can put something else in its place
+./tmp/by-mallory: a symbolic link; way: ./tmp/by-mallory belongs to $MALLORY, who can replace it
 ./real/file: a regular file
 ./real/file: a regular file
 END

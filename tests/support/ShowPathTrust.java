@@ -30,8 +30,8 @@ final class ShowPathTrust {
         try {
             TokenRequest.PathTrust trust = TokenRequest.PathTrust.of(path, trusted, options);
             return trust.path() + ": " + trust.entry().map(entry -> entry.type().words()).orElse("nothing")
-                + trust.way().map(weakness -> "; way: " + weakness).orElse("")
-                + trust.thing().map(weakness -> "; thing: " + weakness).orElse("");
+                + trust.onPath().map(weakness -> "; way: " + weakness).orElse("")
+                + trust.atEnd().map(weakness -> "; thing: " + weakness).orElse("");
         } catch (IOException e) {
             return path + ": " + e.getClass().getSimpleName();
         }
