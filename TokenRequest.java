@@ -7938,7 +7938,7 @@ public final class TokenRequest {
             } catch (IOException e) {
                 socket.close();
                 throw new ConnectException(Target.text(address.getAddress()) + " port " + address.getPort() + ": "
-                    + reasonOfConnection(e));
+                    + connectionError(e));
             }
         }
 
