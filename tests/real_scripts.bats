@@ -188,7 +188,7 @@ interrupted() {
   assert_status 0
   assert_is_token 'my token'
   assert_pending_claims 'my token'
-  [[ $(told issued .file) == 'my token' ]]
+  [[ $(told issued .file) == "$PWD/my token" ]]
   nothing_pending
 }
 
@@ -468,7 +468,7 @@ node_bootstrap() {
   pool approve "$id" >/dev/null 2>&1
   await_end
   assert_status 0
-  grep -E '^Verified: .* it maps to condor@pool\.test \(IDTOKENS\)\.$' "$BATS_TEST_TMPDIR/stderr"
+  grep -E '^Verified: .* accepts the token as condor@pool\.test \(IDTOKENS\)\.$' "$BATS_TEST_TMPDIR/stderr"
   grep -E '^Sent "Reconfig" command to ' "$BATS_TEST_TMPDIR/stdout"
   assert_is_token "$placed"
   assert_claims "$placed" '.sub == "condor@pool.test" and .scope == "condor:/ADVERTISE_STARTD condor:/ADVERTISE_MASTER"'
