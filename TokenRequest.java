@@ -287,27 +287,27 @@ public final class TokenRequest {
 
     // ==== 1. Program: from arguments to an exit status ====
 
-    /** Of this program; what it is to the pool says {@link Protocol#VERSION}. */
+    /** Version of this program. {@link Protocol#VERSION} is the HTCondor version announced to the pool. */
     static final String VERSION = "1.0.0";
 
     public static void main(String... args) {
-        CrashReporter lastWords = new CrashReporter();
+        CrashReporter crashReporter = new CrashReporter();
         int status;
         try {
             ShutdownGuard guard = new ShutdownGuard();
             Host host = Host.real();
-            guard.guard();
+            guard.install();
             status = run(args, host, guard);
         } catch (Throwable e) {
-            lastWords.say(e);
-            status = lastWords.exitStatus;
+            crashReporter.print(e);
+            status = crashReporter.exitStatus;
         }
         System.exit(status);
     }
 
     /** Runs the command and returns its exit status, one of {@link ErrorCode}, or 0. */
     static int run(String[] args, Host host, ShutdownGuard guard) {
-        CrashReporter lastWords = new CrashReporter();
+        CrashReporter crashReporter = new CrashReporter();
         ConsoleWriter console = new ConsoleWriter(host, ArgumentParser.wantsJson(args));
         guard.onSignal(console::ending, console::interrupted);
         try {
@@ -315,14 +315,14 @@ public final class TokenRequest {
             if (action instanceof Action.Show show) {
                 console.show(show.text());
             } else if (action instanceof Action.Configured configured) {
-                console.tellAs(configured.json(), Verbosity.NORMAL);
+                console.configure(configured.json(), Verbosity.NORMAL);
                 host.requireHome();
                 Configuration configuration = Configuration.read(host, new Deadline(host.clock(), Duration.ZERO));
                 configuration.warnings().forEach(console::line);
-                configuration.shown(configured.names()).forEach(console::configured);
+                return configured(configuration, configured, console);
             } else {
                 Options options = ((Action.Request) action).options();
-                console.tellAs(options.json(), options.detail());
+                console.configure(options.json(), options.detail());
                 options.warnings().forEach(console::warn);
                 host.requireHome();
                 try (RequestCommand command = new RequestCommand(options, host, guard, console)) {
@@ -333,20 +333,41 @@ public final class TokenRequest {
         } catch (CommandException failure) {
             return console.failed(failure);
         } catch (InvalidPathException e) {
-            guard.rescue();
+            guard.saveHeldToken();
             return console.failed(ArgumentParser.unusablePath(e));
         } catch (RuntimeException | Error e) {
-            guard.rescue();
-            return console.broken(e, lastWords);
+            guard.saveHeldToken();
+            return console.broken(e, crashReporter);
         } finally {
             guard.end();
         }
     }
 
-    /**
-     * One run of the command: check where the token is to go, ask for it or take up an earlier request, wait, deliver.
-     */
+    /** Shows settings and returns the exit status: 1 if one that the user named is not defined, as condor_config_val does. */
+    private static int configured(Configuration configuration, Action.Configured action, ConsoleWriter console)
+            throws CommandException {
+        List<String> names = action.names();
+        List<String> undefined = new ArrayList<>();
+        for (Configuration.Parameter entry : configuration.shown(names)) {
+            boolean isMissing = entry.value().isEmpty() && !names.isEmpty();
+            if (!isMissing || action.json()) {
+                console.configured(entry);
+            }
+            if (isMissing) {
+                undefined.add(entry.name());
+            }
+            if (entry.name().equalsIgnoreCase("UID_DOMAIN") && !names.isEmpty() && configuration.set("UID_DOMAIN").isEmpty()) {
+                console.notice("UID_DOMAIN is not set here: a request without -identity uses the pool's trust domain.");
+            }
+        }
+        undefined.forEach(name -> console.line("Not defined: " + printable(name)));
+        return undefined.isEmpty() ? 0 : ErrorCode.INTERNAL.exitStatus;
+    }
+
+    /** One run of the command: checks the destination, submits a request or resumes one, waits, delivers the token. */
     private static final class RequestCommand implements Closeable {
+        private static final Set<String> PATH_OPTIONS = Set.of("-cafile", "-file", "-state");
+        private static final String APPROVE = "condor_token_request_approve -reqid ";
         private final Options options;
         private final Host host;
         private final ShutdownGuard guard;
@@ -360,7 +381,7 @@ public final class TokenRequest {
         private final Location location;
         private final Instant deadline;
 
-        /** What can be wrong on this machine, above all where the token is to go, is wrong before anybody is asked. */
+        /** Finds everything that is wrong on this machine, above all the destination, before the first connection. */
         RequestCommand(Options options, Host host, ShutdownGuard guard, ConsoleWriter console) throws CommandException {
             this.options = options;
             this.host = host;
@@ -376,36 +397,36 @@ public final class TokenRequest {
             this.writer = new TokenWriter(host, answer, console::warn);
             this.resumed = options.resume().isPresent()
                 ? Optional.of(writer.readSaved(options.resume().get(), context.files())) : Optional.empty();
-            guard.enter(); // a signal leaves no file behind that was made to try
+            guard.enter(); // so that a signal leaves no test file behind
             try {
                 this.destination = writer.prepare(options.output(), TokenDirectory.of(configuration, host));
             } finally {
                 guard.leave();
             }
             this.states = new StateStore(options.state(), options.resume(), destination, host);
-            guard.lastResort(this::salvage);
+            guard.lastResort(this::saveUndelivered);
             this.location = new Location(context);
             this.deadline = answer.lastPoll();
         }
 
-        /** Gives the destination free for others. A token that something has kept from being delivered is saved before. */
+        /** Saves a token that was not delivered, then unlocks the destination. */
         @Override
         public void close() {
-            guard.rescue();
+            guard.saveHeldToken();
             destination.close();
         }
 
-        /** Saves a token that nobody will deliver, wherever that is possible: the pool hands it out only once. */
-        private void salvage(Secret token) {
+        /** Saves an undelivered token wherever possible: the pool sends it only once. */
+        private void saveUndelivered(Secret token) {
             Optional<Path> file = states.saveToFallback(token);
             if (file.isPresent()) {
-                console.line("The token has come, but was not delivered. It is in " + file.get() + ".");
+                console.line("The pool issued the token, but it was not delivered. It is saved in " + file.get() + ".");
             } else {
                 writer.print((token.reveal() + "\n").getBytes(US_ASCII)); // whatever stdout is for
             }
         }
 
-        /** Whether the request is on stdout when it is left, for whoever reads that to keep. */
+        /** Whether stdout carries the saved request, for its reader to keep. */
         private boolean isHandedOver() {
             return options.json() && options.waitOptions().nowait();
         }
@@ -421,33 +442,33 @@ public final class TokenRequest {
             }
             if (resumed.isPresent()) {
                 PendingRequest pending = resumed.get().pending();
-                // The address of a daemon that was looked up was in an ad, whoever gave its name.
+                // A daemon's address came from an ad, even if the user gave the daemon's name.
                 NameSource origin = pending.query().type() == DaemonType.COLLECTOR || !pending.server().from().isTrusted()
                     ? pending.server().from() : NameSource.COLLECTOR;
                 Target target = location.at(pending.address(), "the request to be resumed", origin,
                     Optional.of(pending.server()));
                 resumed.get().untrustedReason().ifPresent(reason -> console.notice(reason
-                    + ", so no credential is used for this request."));
+                    + ", so this program uses no credential for it."));
                 new Request(new LocatedDaemon(target, pending.query())).resume(pending, resumed.get().line());
             } else {
-                SubmittedRequest begun = firstOf(daemons(), daemon -> {
+                SubmittedRequest submitted = firstOf(daemons(), daemon -> {
                     Request request = new Request(daemon);
                     return new SubmittedRequest(request, request.start());
                 });
-                begun.request().run(begun.started());
+                submitted.request().run(submitted.result());
             }
         }
 
-        /** A request and what the daemon said to it. */
-        private record SubmittedRequest(Request request, SubmitResult started) { }
+        /** A request and the daemon's first reply. */
+        private record SubmittedRequest(Request request, SubmitResult result) { }
 
-        /** The daemons to ask, of which one is as good as the other. */
+        /** The daemons that can serve the request; any of them will do. */
         private List<LocatedDaemon> daemons() throws CommandException {
-            LocateResult place = location.find(options.query());
-            if (place instanceof LocateResult.Resolved known) {
+            LocateResult result = location.find(options.query());
+            if (result instanceof LocateResult.Resolved known) {
                 return known.daemons();
             }
-            LocateResult.NeedsCollector listed = (LocateResult.NeedsCollector) place;
+            LocateResult.NeedsCollector listed = (LocateResult.NeedsCollector) result;
             LocatedDaemon found = firstOf(listed.collectors(), collector -> new CollectorQuery(collector, listed,
                 security(collector), location, context).find());
             return List.of(found);
@@ -457,30 +478,32 @@ public final class TokenRequest {
             T of(LocatedDaemon daemon) throws CommandException;
         }
 
-        /** What comes of the first that can be used. Each has its share of the time. The user hears of those that cannot. */
+        /**
+         * The result from the first daemon that works. Each gets an equal share of the time. The user sees which ones failed.
+         */
         private <T> T firstOf(List<LocatedDaemon> daemons, Task<T> task) throws CommandException {
             Deadline answer = context.deadline();
-            List<String> complaints = new ArrayList<>();
+            List<String> skipped = new ArrayList<>();
             int left = daemons.size();
             for (LocatedDaemon daemon : daemons) {
-                complaints.addAll(daemon.before());
+                skipped.addAll(daemon.before());
                 try {
                     T result = left == 1 ? task.of(daemon) : answer.share(left, () -> task.of(daemon));
-                    complaints.forEach(console::notice);
+                    skipped.forEach(console::notice);
                     return result;
                 } catch (CommandException failure) {
                     if (left == 1 || (answer.isOver() && failure.reason.isServerSpecific())) {
-                        complaints.addAll(daemon.after());
-                        throw failure.withEarlierDetails(complaints);
+                        skipped.addAll(daemon.after());
+                        throw failure.withEarlierDetails(skipped);
                     }
                     if (!failure.reason.isServerSpecific()) {
                         throw failure;
                     }
-                    complaints.add("Passed over: " + daemon.target() + ": " + failure.summary());
+                    skipped.add("Skipped " + daemon.target() + ": " + failure.summary());
                     left--;
                 }
             }
-            throw new AssertionError("there is always one to ask");
+            throw new AssertionError("the list of daemons is never empty");
         }
 
         private Security security(LocatedDaemon daemon) throws CommandException {
@@ -494,7 +517,7 @@ public final class TokenRequest {
                     context), context);
         }
 
-        /** The request at one daemon: asked, waited for, delivered. */
+        /** A request at one daemon: submit, wait, deliver. */
         private final class Request {
             private final LocatedDaemon daemon;
             private final Target target;
@@ -515,7 +538,7 @@ public final class TokenRequest {
             }
 
             void resume(PendingRequest pending, String line) throws CommandException {
-                console.notice("Going on to wait for request " + pending.handle().requestId() + ".");
+                console.notice("Resuming the wait for request " + pending.handle().requestId() + ".");
                 guard.enter();
                 try {
                     if (!save(pending, line)) {
@@ -525,43 +548,53 @@ public final class TokenRequest {
                 } finally {
                     guard.leave();
                 }
-                await(pending, Duration.ZERO);
+                await(pending, Duration.ZERO, enqueuedAt(line));
             }
 
-            void run(SubmitResult started) throws CommandException {
-                if (started.reply() instanceof TokenReply.Issued issued) {
-                    deliver(issued, started.spec(), started.auth(), Optional.empty());
+            /** When the pool took a saved request; empty if its line does not say so properly. */
+            private static Optional<Instant> enqueuedAt(String line) {
+                try {
+                    return Optional.of(new Json.Fields(Json.object(new StringReader(line))).time("time"));
+                } catch (IOException | IllegalArgumentException e) {
+                    return Optional.empty();
+                }
+            }
+
+            void run(SubmitResult result) throws CommandException {
+                if (result.reply() instanceof TokenReply.Issued issued) {
+                    deliver(issued, result.spec(), result.auth(), Optional.empty());
                     return;
                 }
-                PendingRequest pending = announce(started, Optional.empty());
+                PendingRequest pending = announce(result, Optional.empty());
                 if (!options.waitOptions().nowait()) {
-                    await(pending, Poller.FIRST_PAUSE);
+                    await(pending, Poller.FIRST_PAUSE, Optional.empty());
                 }
             }
 
-            /** Saves our part and tells the administrator's, in this order, before a signal can end the program. */
-            private PendingRequest announce(SubmitResult started, Optional<String> replaces) throws CommandException {
-                PendingRequest pending = new PendingRequest(((TokenReply.Enqueued) started.reply()).handle(), daemon.query(),
-                    started.address(), target.expected(), started.spec(), started.auth(), deadline);
+            /** Saves the request, then prints what the administrator needs, before a signal can end the program. */
+            private PendingRequest announce(SubmitResult result, Optional<String> replaces) throws CommandException {
+                PendingRequest pending = new PendingRequest(((TokenReply.Enqueued) result.reply()).handle(), daemon.query(),
+                    result.address(), target.expected(), result.spec(), result.auth(), deadline);
                 Event.Enqueued event = new Event.Enqueued(host.clock().instant(), pending, approveWith(pending),
+                    approveOnCentralManager(pending),
                     options.approvalUrl().map(url -> url.replace("{request_id}", pending.handle().requestId())), replaces);
                 String line = Json.line(console.fields(event));
                 boolean saved = isHandedOver() || save(pending, line);
-                boolean told = !options.json() || writer.print(line.getBytes(UTF_8));
+                boolean printed = !options.json() || writer.print(line.getBytes(UTF_8));
                 if (isHandedOver()) {
-                    saved = told || save(pending, line);
-                    console.waitingFor(pending.handle().requestId(), told ? Optional.empty() : console.wayToResume());
+                    saved = printed || save(pending, line);
+                    console.waitingFor(pending.handle().requestId(), printed ? Optional.empty() : console.wayToResume());
                 }
                 console.enqueued(event);
-                if (!saved && !(told && options.json())) {
+                if (!saved && !(printed && options.json())) {
                     console.warn(states.unsavedWarning());
-                    console.line("Nothing but this line can resume the request; keep it to yourself: " + line.strip());
+                    console.line("Only this line can resume the request. Keep it secret: " + line.strip());
                 }
                 states.sync();
                 guard.leave();
-                if (!told) {
+                if (!printed) {
                     throw new CommandException(ErrorCode.NOT_WRITTEN, "Request " + pending.handle().requestId()
-                        + " is enqueued, but stdout cannot be written to.", console.wayToResume().orElse(""));
+                        + " is enqueued, but writing to stdout failed.", console.wayToResume().orElse(""));
                 }
                 if (options.waitOptions().nowait()) {
                     console.leaving();
@@ -570,12 +603,12 @@ public final class TokenRequest {
             }
 
             /**
-             * The command with which the administrator approves the request at the daemon that has it: every daemon has a
-             * list of its own. A collector may be named as we named it; other names mean different things on different
-             * machines, so there the address stands (seen with condor_token_request_approve of both releases).
+             * The administrator's command. It must reach the daemon that has the request: every daemon keeps its own list. A
+             * collector is named as the user named it. Other daemons' names mean different things on different machines, so
+             * the command names their address (seen with condor_token_request_approve of both releases).
              */
             private String approveWith(PendingRequest pending) {
-                String command = "condor_token_request_approve -reqid " + pending.handle().requestId();
+                String command = APPROVE + pending.handle().requestId();
                 DaemonQuery query = daemon.query();
                 return query.type() == DaemonType.COLLECTOR
                     ? command + query.pool().map(name -> " -pool " + quoted(name)).orElse("")
@@ -583,23 +616,52 @@ public final class TokenRequest {
             }
 
             /**
+             * The same command, typed on the pool's central manager. There the tool finds the collector by itself, and our
+             * name for it can be wrong: that of a tunnel, or a private address.
+             */
+            private String approveOnCentralManager(PendingRequest pending) {
+                return daemon.query().type() == DaemonType.COLLECTOR
+                    ? APPROVE + pending.handle().requestId() : approveWith(pending);
+            }
+
+            /**
              * Saves the request.
              *
-             * @param line of JSON, with which to resume it
-             * @return whether that was possible
+             * @param line the JSON line that resumes it
+             * @return whether the file was written
              */
             private boolean save(PendingRequest pending, String line) {
                 Optional<Path> file = states.save(pending, line);
                 console.waitingFor(pending.handle().requestId(), file.map(path -> Stream.concat(
-                    Stream.of("-resume", path.toString()), options.repeated().stream()).map(TokenRequest::quoted)
+                    Stream.of("-resume", absolute(path.toString())), carriedOver().stream()).map(TokenRequest::quoted)
                     .collect(Collectors.joining(" ", host.invocation() + " ", ""))));
                 return file.isPresent();
             }
 
-            /** Waits for a request, and, if that is wished, for the one that takes the place of a forgotten one. */
-            private void await(PendingRequest first, Duration pause) throws CommandException {
+            /** The options that the resumed wait takes over, in a form that works from every directory. */
+            private List<String> carriedOver() {
+                List<String> words = new ArrayList<>(options.repeated());
+                for (int i = 1; i < words.size(); i++) {
+                    if (PATH_OPTIONS.contains(words.get(i - 1))) {
+                        words.set(i, absolute(words.get(i)));
+                        i++; // a path that looks like an option is none
+                    }
+                }
+                return words;
+            }
+
+            private static String absolute(String path) {
+                try {
+                    return path.isEmpty() ? path : Path.of(path).toAbsolutePath().toString();
+                } catch (InvalidPathException e) {
+                    return path;
+                }
+            }
+
+            /** Waits for a request; with -resubmit, also for the one that replaces a lost request. */
+            private void await(PendingRequest first, Duration pause, Optional<Instant> enqueued) throws CommandException {
                 PendingRequest pending = first;
-                Optional<TokenReply.Issued> token = wait(pending, pause);
+                Optional<TokenReply.Issued> token = wait(pending, pause, enqueued);
                 while (token.isEmpty()) {
                     context.deadline().renew();
                     SubmitResult again = pool.start(pending.spec());
@@ -607,15 +669,16 @@ public final class TokenRequest {
                         token = Optional.of(issued);
                     } else {
                         pending = announce(again, Optional.of(pending.handle().requestId()));
-                        token = wait(pending, Poller.FIRST_PAUSE);
+                        token = wait(pending, Poller.FIRST_PAUSE, Optional.empty());
                     }
                 }
                 deliver(token.get(), pending.spec(), pending.auth(), Optional.of(pending));
             }
 
-            /** The token; empty if the pool has forgotten the request and it is to be made again. */
-            private Optional<TokenReply.Issued> wait(PendingRequest pending, Duration pause) throws CommandException {
-                Sleeper sleeper = console.sleeper(host.sleeper(), deadline);
+            /** The token; empty if the pool lost the request and -resubmit submits it again. */
+            private Optional<TokenReply.Issued> wait(PendingRequest pending, Duration pause, Optional<Instant> enqueued)
+                    throws CommandException {
+                Sleeper sleeper = console.sleeper(host.sleeper(), deadline, enqueued);
                 Poller poller = new Poller(pool, host.clock(), pauseBefore -> {
                     sleeper.sleep(pauseBefore);
                     context.deadline().renew();
@@ -634,14 +697,14 @@ public final class TokenRequest {
                         console.waitingForNothing();
                     }
                     if (failure.reason == ErrorCode.REQUEST_UNKNOWN && options.waitOptions().resubmit()) {
-                        console.notice(failure.getMessage() + " Asking anew.");
+                        console.notice(failure.getMessage() + " Submitting the request again.");
                         return Optional.empty();
                     }
                     throw failure;
                 }
             }
 
-            /** The token is put where it belongs before anything else is done with it. */
+            /** Writes the token before anything else happens to it. */
             private void deliver(TokenReply.Issued answer, TokenSpec spec, AuthResult auth, Optional<PendingRequest> request)
                 throws CommandException {
                 Secret token = answer.token();
@@ -652,31 +715,31 @@ public final class TokenRequest {
                     delivery = writer.deliver(token, destination, states, problem -> console.onStdout(issued));
                     guard.delivered();
                 } catch (CommandException failure) {
-                    guard.delivered(); // to nobody: everything was tried
+                    guard.delivered(); // every fallback was tried
                     throw failure;
                 } finally {
                     request.ifPresent(states::delete);
                     console.waitingForNothing();
                 }
-                TokenInspection review = new TokenInspector(SigningKeys.of(configuration, context.files()),
+                TokenInspection inspection = new TokenInspector(SigningKeys.of(configuration, context.files()),
                     host.clock().instant())
-                    .review(token, spec, auth, target.isLocal());
-                console.issued(issued.in(delivery.file()), review, delivery.problem());
+                    .inspect(token, spec, auth, target.isLocal());
+                console.issued(issued.in(delivery.file()), inspection, delivery.problem());
                 guard.leave();
-                List<String> objections = new ArrayList<>(review.warnings());
+                List<String> objections = new ArrayList<>(inspection.warnings());
                 if (!answer.auth().failedMethods().isEmpty()) {
-                    objections.add(String.join(" and ", answer.auth().failedMethods()) + " did not succeed, so it came by "
-                        + answer.auth().method() + ", over a session that somebody in between can read.");
+                    objections.add(String.join(" and ", answer.auth().failedMethods()) + " failed, so the token came over "
+                        + answer.auth().method() + ". A man in the middle could read that session.");
                 }
                 if (!options.strict() || delivery.problem().isPresent()) {
-                    review.warnings().forEach(console::warn);
+                    inspection.warnings().forEach(console::warn);
                 }
                 if (delivery.problem().isPresent()) {
                     throw delivery.problem().get();
                 }
                 if (options.strict() && !objections.isEmpty()) {
                     throw new CommandException(ErrorCode.NOT_AS_REQUESTED,
-                        "The token is delivered, but is not what was asked for.",
+                        "The token was delivered, but differs from the request:",
                         objections, "Without -strict, this is only a warning.");
                 }
                 if (options.verify()) {
@@ -796,12 +859,14 @@ public final class TokenRequest {
         private static String ownInvocation() {
             String command = System.getProperty("sun.java.command", "").split(" ")[0];
             if (System.getenv("JBANG_LAUNCH_CMD") == null) {
-                return command.endsWith(".jar") ? "java -jar " + quoted(command) : ArgumentParser.PROGRAM;
+                return command.endsWith(".jar") ? "java -jar " + quoted(Path.of(command).toAbsolutePath().toString())
+                    : ArgumentParser.PROGRAM;
             }
             // File takes names that the locale cannot represent; Path throws.
             File jbang = new File(Optional.ofNullable(System.getenv("JBANG_DIR"))
                 .orElse(System.getProperty("user.home") + "/.jbang"));
-            return new File("TokenRequest.java").exists() ? "jbang TokenRequest.java"
+            File source = new File("TokenRequest.java").getAbsoluteFile();
+            return source.exists() ? "jbang " + quoted(source.toString())
                 : new File(jbang, "bin/" + ArgumentParser.PROGRAM).exists() ? ArgumentParser.PROGRAM
                 : "java -cp " + quoted(System.getProperty("java.class.path")) + " " + command;
         }
@@ -875,11 +940,11 @@ public final class TokenRequest {
     }
 
     /**
-     * Keeps a signal from ending the program while a token may be on its way: held from the moment a request for it is
-     * sent until the answer proves to hold none, or the token is where it belongs.
+     * Delays signals while a reply may hold a token: from the moment a command is sent until its reply proves to hold no
+     * token, or the token is written.
      */
     static final class ShutdownGuard {
-        /** How long a signal waits beyond the end of an exchange: for the writing of the token. */
+        /** How long a signal waits after an exchange has ended, while the program writes the token. */
         private static final Duration WRITING = Duration.ofSeconds(5);
         private static final Duration FAREWELL = Duration.ofSeconds(2);
         private final ReentrantLock busy = new ReentrantLock();
@@ -890,16 +955,16 @@ public final class TokenRequest {
         private volatile Optional<Secret> held = Optional.empty();
         private volatile Consumer<Secret> lastResort = token -> { };
 
-        /** Lets signals pass through here on their way to the end of the program. */
-        void guard() {
-            Runtime.getRuntime().addShutdownHook(new Thread(this::close, "handover"));
+        /** Registers the JVM shutdown hook that delays signals. */
+        void install() {
+            Runtime.getRuntime().addShutdownHook(new Thread(this::close, "shutdown-guard"));
         }
 
         /**
-         * What a signal brings about.
+         * Sets what happens at a signal.
          *
-         * @param notices  is told that it has to wait
-         * @param farewell is the last to be called; it is given the exit status
+         * @param notices  receives the line that says why the program does not end yet
+         * @param farewell receives the exit status, as the last call
          */
         void onSignal(Consumer<String> notices, IntConsumer farewell) {
             this.notices = notices;
@@ -907,47 +972,47 @@ public final class TokenRequest {
         }
 
         /**
-         * From here on, a signal waits. After the program was told to end, never returns.
+         * Delays signals from here on. Never returns once the program is ending.
          *
-         * @param longest when the exchange that begins will have ended
+         * @param longest how long the exchange that begins can take
          */
         void enter(Duration longest) {
             exchange = longest;
             busy.lock();
         }
 
-        /** The same for work on files, which no pool keeps waiting. */
+        /** The same for work on files, which waits for no server. */
         void enter() {
             enter(Duration.ZERO);
         }
 
-        /** What becomes of a token that is held when the program cannot go on. */
+        /** Sets where an undelivered token goes when the program ends early. */
         void lastResort(Consumer<Secret> resort) {
             lastResort = resort;
         }
 
-        /** A token is here, and nowhere else until {@link #delivered}. */
+        /** Registers a token that exists only in memory until {@link #delivered}. */
         void holds(Secret token) {
             held = Optional.of(token);
         }
 
-        /** The token is where it belongs, or wherever it could be put. */
+        /** The token is written, or every place for it was tried. */
         void delivered() {
             held = Optional.empty();
         }
 
-        /** Saves the token that is held, if there is one, since the program cannot go on. Never throws. */
-        void rescue() {
+        /** Saves an undelivered token, if there is one. Never throws. */
+        void saveHeldToken() {
             Optional<Secret> token = held;
             held = Optional.empty();
             try {
                 token.ifPresent(lastResort);
             } catch (RuntimeException | Error e) {
-                return; // there is nothing after the last resort
+                return; // this was the last resort
             }
         }
 
-        /** From here on, a signal ends the program at once. Harmless if it was not waiting. */
+        /** Ends the delay: a signal now ends the program at once. Does nothing if signals were not delayed. */
         void leave() {
             delivered();
             while (busy.isHeldByCurrentThread()) {
@@ -955,56 +1020,56 @@ public final class TokenRequest {
             }
         }
 
-        /** The program ends by itself: a signal from here on finds nothing to do. */
+        /** The program ends by itself; signals have no effect from here on. */
         void end() {
             ended = true;
             leave();
         }
 
-        /** Waits until nothing is in flight, and keeps anything new from starting. */
+        /** The shutdown hook: waits for an exchange in flight and blocks new ones. */
         private void close() {
             try {
                 if (!ended) {
                     close(signalled());
                 }
             } catch (RuntimeException | Error e) {
-                // Java would show where it happened, and the program ends anyway.
+                // Java would print a stack trace; the program ends anyway.
             }
         }
 
         private void close(OptionalInt status) {
             try {
                 if (!busy.tryLock(1, TimeUnit.SECONDS) && held.isEmpty()) {
-                    briefly(() -> notices.accept("Interrupted; waiting for an answer under way, since it may hold the token."));
+                    runBriefly(() -> notices.accept("Interrupted. Waiting for a reply that may hold the token."));
                     busy.tryLock(exchange.plus(WRITING).toMillis(), TimeUnit.MILLISECONDS);
                 }
-                // If it still is not where it belongs, somebody does not read, or a disk hangs.
-                briefly(this::rescue);
+                // If it is still not written, a reader has stopped or a disk hangs.
+                runBriefly(this::saveHeldToken);
                 if (status.isPresent()) {
-                    briefly(() -> farewell.accept(status.getAsInt()));
+                    runBriefly(() -> farewell.accept(status.getAsInt()));
                 }
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
             }
         }
 
-        /** In a thread of its own, for a reader who has stopped reading must not keep us from ending. */
-        private static void briefly(Runnable last) throws InterruptedException {
+        /** Runs it in a thread of its own and waits briefly: a stopped reader must not keep the program from ending. */
+        private static void runBriefly(Runnable last) throws InterruptedException {
             Thread thread = new Thread(() -> {
                 try {
                     last.run();
                 } catch (RuntimeException | Error e) {
-                    return; // Java would show where it happened, and the program ends anyway
+                    return; // Java would print a stack trace; the program ends anyway
                 }
-            }, "farewell");
+            }, "shutdown-message");
             thread.setDaemon(true);
             thread.start();
             thread.join(FAREWELL.toMillis());
         }
 
         /**
-         * The exit status that a signal has brought about; empty if there was none. Java ends the program from a thread
-         * that bears the signal's name (jdk.internal.misc.Signal; seen on 17 and 25), and says it nowhere else.
+         * The exit status for the signal that ends the program; empty if there was no signal. Java shows the signal only in
+         * the name of the thread that handles it (jdk.internal.misc.Signal; seen on 17 and 25).
          */
         private static OptionalInt signalled() {
             for (Thread thread : Thread.getAllStackTraces().keySet()) {
@@ -1026,50 +1091,50 @@ public final class TokenRequest {
     }
 
     /**
-     * What is said when the program cannot go on for want of memory, stack or file descriptors. It is made ready at the start,
-     * since then there may be neither memory for another text nor a descriptor for another class.
+     * Reports a crash for lack of memory, stack or file descriptors. It prepares its texts at the start: at the crash there
+     * may be no memory for a text and no descriptor for loading a class.
      */
     static final class CrashReporter {
         private final OutputStream err = new FileOutputStream(FileDescriptor.err);
         private static final int CAUSES_MAX = 10;
-        /** Taken while classes can still be loaded. */
+        /** Read while classes can still be loaded. */
         final int exitStatus = ErrorCode.INTERNAL.exitStatus;
-        private final byte[] memory = line("Internal error: Java has too little memory; give it more with -Xmx.");
-        private final byte[] stack = line("Internal error: Java has too little stack, or something is nested without end.");
-        private final byte[] classes = line("Internal error: a part of the program or of Java cannot be loaded; are there too "
-            + "few file descriptors (ulimit -n)?");
-        private final byte[] bug = line("Internal error: this is a mistake in the program.");
+        private final byte[] memory = line("Internal error: Java ran out of memory. Give it more with -Xmx.");
+        private final byte[] stack = line("Internal error: Java ran out of stack space. Give it more with -Xss.");
+        private final byte[] classes = line("Internal error: Java cannot load a class. Check the limit of open files"
+            + " (ulimit -n).");
+        private final byte[] bug = line("Internal error: this is a bug in the program.");
 
         private static byte[] line(String text) {
             return (text + "\n").getBytes(US_ASCII);
         }
 
-        /** Says the line for an error, where there is nobody else to say it. */
-        void say(Throwable e) {
+        /** Writes the line for an error to stderr. */
+        void print(Throwable e) {
             try {
                 err.write(of(e));
-            } catch (IOException unheard) {
-                // The exit status says it, too.
+            } catch (IOException e2) {
+                // The exit status still reports the failure.
             }
         }
 
-        /** The line for an error, with its end. */
+        /** The line for an error, with its newline. */
         byte[] of(Throwable e) {
             return e instanceof OutOfMemoryError ? memory : e instanceof StackOverflowError ? stack
                 : e instanceof LinkageError || isOfFiles(e) ? classes : bug;
         }
 
-        /** The same as a text, without its end. */
+        /** The same line as a string, without its newline. */
         String text(Throwable e) {
             return new String(of(e), US_ASCII).strip();
         }
 
-        /** Whether Java lacks nothing. */
+        /** Whether the cause is the program, not a lack of resources. */
         boolean isBug(Throwable e) {
             return of(e) == bug;
         }
 
-        /** Java says so nowhere but in the words of the system. */
+        /** Java reports this only in the system's error text. */
         private static boolean isOfFiles(Throwable e) {
             Throwable cause = e;
             for (int depth = 0; cause != null && depth < CAUSES_MAX; depth++) {
@@ -2032,8 +2097,9 @@ public final class TokenRequest {
      *
      * @param verified whether the signature was verified
      * @param warnings how the token differs from the request
+     * @param token    the parsed token; empty if it cannot be read
      */
-    record TokenInspection(boolean verified, List<String> warnings) { }
+    record TokenInspection(boolean verified, List<String> warnings, Optional<IssuedToken> token) { }
 
     /**
      * The command line's trust in server certificates.
@@ -2545,11 +2611,12 @@ public final class TokenRequest {
         /**
          * The request waits for approval.
          *
-         * @param approveWith the command that the administrator types
-         * @param replaces    the ID of the lost request that it replaces
+         * @param approveWith             the administrator's command, on a machine that knows the pool by the same name
+         * @param approveOnCentralManager the administrator's command on the pool's central manager
+         * @param replaces                the ID of the request that it takes the place of
          */
-        record Enqueued(Instant time, PendingRequest pending, String approveWith, Optional<String> approvalUrl,
-                        Optional<String> replaces) implements Event { }
+        record Enqueued(Instant time, PendingRequest pending, String approveWith, String approveOnCentralManager,
+                        Optional<String> approvalUrl, Optional<String> replaces) implements Event { }
 
         /**
          * Another poll follows.
@@ -12095,7 +12162,7 @@ public final class TokenRequest {
                 if (!verdict.equals("AUTHORIZED")) {
                     throw new CommandException(ErrorCode.REFUSED, "Failed to request a new token: SECMAN:2010:Received \""
                         + printable(verdict) + "\" from server for user " + printable(user) + " using method "
-                        + method.label + ".", List.of("Asked was " + target + "."),
+                        + method.label + ".", List.of("The daemon at " + target + " sent this error."),
                         "The pool's administrator allows it with ALLOW_DAEMON or ALLOW_WRITE, or denies it with DENY_*.");
                 }
                 Instant now = host.clock().instant();
@@ -12494,14 +12561,18 @@ public final class TokenRequest {
     // ==== 19. NetworkClient: the two token commands ====
 
     /**
-     * The conversation about one token. condor_daemon_core.V6/daemon_core_main.cpp, condor_daemon_client/daemon.cpp
+     * Sends the token commands of one request. condor_daemon_core.V6/daemon_core_main.cpp, condor_daemon_client/daemon.cpp
      *
-     * <p>From the sending of a command until its answer proves to hold nothing that can be lost, signals wait; after an
-     * answer that holds a token or a request ID, until whoever took it calls {@link ShutdownGuard#leave}.
+     * <p>Signals are delayed from sending a command until its reply proves to hold no token and no request ID; otherwise
+     * until the caller calls {@link ShutdownGuard#leave}.
      */
     static final class NetworkClient implements TokenService {
         private static final int CLIENT_ID_BYTES = 16;
-        private static final String NO_DAEMON = "Either this is no HTCondor daemon of 9.0 or later, or somebody interferes.";
+        /** The longest user and host names in a client ID. */
+        private static final int CLIENT_USER_MAX = 32;
+        private static final int CLIENT_HOST_MAX = 64;
+        private static final String NO_DAEMON = 
+            "This is not an HTCondor daemon (9.0 or later), or the connection was tampered with.";
         private final Security security;
         private final Target target;
         private final Configuration configuration;
@@ -12510,7 +12581,7 @@ public final class TokenRequest {
         private final Deadline deadline;
         private final DebugLog trace;
         private final UserInterface ui;
-        private boolean loggedIn;
+        private boolean authenticated;
 
         NetworkClient(Security security, Target target, Context context, ShutdownGuard guard) {
             this.security = security;
@@ -12525,25 +12596,48 @@ public final class TokenRequest {
 
         @Override
         public SubmitResult start(TokenSpec spec) throws CommandException {
-            Secret clientId = new Secret(host.name() + "-" + host.randomHex(CLIENT_ID_BYTES));
+            Secret clientId = newClientId();
             try (SecureChannel channel = open()) {
-                loggedIn = true;
+                authenticated = true;
                 AuthResult auth = channel.session().auth();
-                TokenSpec whole = spec.as(identity(spec, auth));
+                TokenSpec complete = spec.as(identity(spec, auth));
                 ClassAd request = new ClassAd().put("ClientId", clientId.reveal())
-                    .put("User", whole.identity().orElseThrow());
+                    .put("User", complete.identity().orElseThrow());
                 if (!spec.authorizations().isEmpty()) {
                     request.put("LimitAuthorization", String.join(",", spec.authorizations()));
                 }
                 spec.lifetimeSeconds().ifPresent(seconds -> request.put("TokenLifetime", seconds));
                 TokenReply answer = started(exchange(channel, request, "answer to the token request"), clientId, auth);
-                return new SubmitResult(whole, auth, target.reachedAt(channel.connection().peer()).toString(), settle(answer));
+                return new SubmitResult(complete, auth, target.reachedAt(channel.connection().peer()).toString(),
+                    released(answer));
             } catch (ProtocolViolation e) {
                 throw failedToStart(ErrorCode.VIOLATION, e.getMessage(), NO_DAEMON);
             } catch (IOException e) {
                 throw failedToStart(ErrorCode.UNREACHABLE, e.getMessage(),
-                    "The login had succeeded; a request that the pool has taken all the same expires there.");
+                    "Authentication succeeded, then the connection broke. If the pool did store the request, it expires"
+                    + " by itself.");
             }
+        }
+
+        /**
+         * A client ID: {@code USER@HOST-} and 32 hex digits. Administrators see it in condor_token_request_list, which
+         * splits nothing, so it is one word of a safe alphabet. Only the hex digits are secret.
+         */
+        private Secret newClientId() {
+            return new Secret(sanitized(host.user().map(UserPrincipal::getName).orElse(""), CLIENT_USER_MAX) + "@"
+                + sanitized(host.name(), CLIENT_HOST_MAX) + "-" + host.randomHex(CLIENT_ID_BYTES));
+        }
+
+        /** The text in letters, digits, dots, dashes and underscores, no longer than that. */
+        private static String sanitized(String text, int maxLength) {
+            StringBuilder word = new StringBuilder();
+            for (int i = 0; i < text.length() && word.length() < maxLength; i++) {
+                char c = text.charAt(i);
+                boolean isSafe = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.'
+                    || c == '_' || (c == '-' && i > 0);
+                word.append(isSafe ? c : '_');
+            }
+            return word.isEmpty() ? "unknown" : word.toString();
         }
 
         private SecureChannel open() throws ProtocolViolation, CommandException {
@@ -12557,15 +12651,15 @@ public final class TokenRequest {
                     + "daemon at '" + target + "'", List.of(sentence(e.getMessage())), "");
             } catch (EOFException | SocketException e) {
                 throw failedToStart(ErrorCode.UNREACHABLE, e.getMessage(),
-                    "A pool that closes without a word usually lacks AES encryption, forbids this host, or knows no such"
-                    + " shared port endpoint; its daemon's log says which.");
+                    "Common causes: the pool lacks AES encryption, denies this host, or has no such shared port endpoint."
+                    + " The daemon's log says which.");
             } catch (IOException e) {
                 throw failedToStart(ErrorCode.UNREACHABLE, e.getMessage(), "");
             }
         }
 
-        private CommandException failedToStart(ErrorCode reason, String why, String hint) {
-            return new CommandException(reason, Security.failedToStart(target), List.of(sentence(why)), hint);
+        private CommandException failedToStart(ErrorCode reason, String detail, String hint) {
+            return new CommandException(reason, Security.failedToStart(target), List.of(sentence(detail)), hint);
         }
 
         private static String sentence(String words) {
@@ -12575,20 +12669,20 @@ public final class TokenRequest {
         @Override
         public TokenReply poll(RequestHandle handle) throws IOException, CommandException {
             try (SecureChannel channel = openAgain()) {
-                loggedIn = true;
+                authenticated = true;
                 ClassAd request = new ClassAd().put("ClientId", handle.clientId().reveal())
                     .put("RequestId", handle.requestId());
-                return settle(polled(exchange(channel, request, "answer to the poll"), handle, channel.session().auth()));
+                return released(polled(exchange(channel, request, "answer to the poll"), handle, channel.session().auth()));
             } catch (ProtocolViolation e) {
-                if (!loggedIn) {
+                if (!authenticated) {
                     throw failedToStart(ErrorCode.VIOLATION, e.getMessage(), NO_DAEMON);
                 }
                 security.forget();
-                throw new ProtocolViolation(e.getMessage() + " (does somebody interfere?)");
+                throw new ProtocolViolation(e.getMessage() + " (the connection may have been tampered with)");
             }
         }
 
-        /** A login that fails says nothing of the request; once there was one that did not, another may follow. */
+        /** A failed authentication says nothing about the request; after an earlier success, the poller retries. */
         private SecureChannel openAgain() throws IOException, CommandException {
             try {
                 return security.open(Protocol.DC_FINISH_TOKEN_REQUEST);
@@ -12596,17 +12690,16 @@ public final class TokenRequest {
                 if (failure.reason == ErrorCode.REFUSED) {
                     throw new IOException(failure.getMessage().replaceFirst("^Failed to request a new token: ", ""));
                 }
-                if (failure.reason.isServerSpecific() && loggedIn) {
-                    // A pool that has forgotten the session may be short of its certificate, or of a broker, for a while.
+                if (failure.reason.isServerSpecific() && authenticated) {
+                    // A restarted pool may lack its certificate, or its CCB broker, for a while.
                     throw new IOException(failure.reason == ErrorCode.NOT_AUTHENTICATED
-                        ? "no method of authentication succeeds with " + target + " (" + failure.summary() + ")"
-                        : failure.summary());
+                        ? "authentication to " + target + " failed (" + failure.summary() + ")" : failure.summary());
                 }
                 throw failure;
             }
         }
 
-        /** The identity to ask for; without a configured UID_DOMAIN, the pool's trust domain completes it. */
+        /** The full identity to request; without a configured UID_DOMAIN, the pool's trust domain completes it. */
         private String identity(TokenSpec spec, AuthResult auth) throws CommandException {
             String name = spec.identity().orElse("condor");
             if (name.contains("@")) {
@@ -12618,7 +12711,7 @@ public final class TokenRequest {
                 "Give -identity NAME@DOMAIN, or set _CONDOR_UID_DOMAIN."));
             if (configured.isEmpty()) {
                 ui.notice("Requesting identity " + name + "@" + domain
-                    + " (no UID_DOMAIN is configured here; this is the pool's trust domain).");
+                    + ": UID_DOMAIN is not set here, so the domain is the pool's trust domain.");
             }
             return name + "@" + domain;
         }
@@ -12637,7 +12730,7 @@ public final class TokenRequest {
             }
         }
 
-        private TokenReply settle(TokenReply answer) {
+        private TokenReply released(TokenReply answer) {
             if (!(answer instanceof TokenReply.Issued || answer instanceof TokenReply.Enqueued)) {
                 guard.leave();
             }
@@ -12645,7 +12738,7 @@ public final class TokenRequest {
             return answer;
         }
 
-        /** An error decides even if a request ID stands beside it; then a token, then a request ID. */
+        /** Reads the reply: an error wins over a token, a token over a request ID. */
         private TokenReply started(ClassAd answer, Secret clientId, AuthResult auth) throws CommandException {
             Optional<String> error = answer.string("ErrorString");
             if (error.isPresent() || answer.integer("ErrorCode").orElse(0) != 0) {
@@ -12657,11 +12750,11 @@ public final class TokenRequest {
             }
             if (answer.isEmpty()) {
                 throw new CommandException(ErrorCode.BUSY, "Failed to request a new token: " + target
-                    + " has too many requests waiting.", "Try again later.");
+                    + " has too many pending requests.", "Try again later.");
             }
             String requestId = answer.string("RequestId").filter(RequestHandle::isRequestId)
                 .orElseThrow(() -> new CommandException(ErrorCode.UNEXPECTED, "Remote daemon did not provide a valid request ID.",
-                    "Asked was " + target + "; its log may say more."));
+                    "See the log of the daemon at " + target + "."));
             return new TokenReply.Enqueued(new RequestHandle(requestId, clientId));
         }
 
@@ -12670,7 +12763,7 @@ public final class TokenRequest {
             if (error.isEmpty() && answer.integer("ErrorCode").orElse(0) == 0) {
                 String token = answer.string("Token").orElseThrow(() -> new CommandException(ErrorCode.UNEXPECTED,
                     "Failed to get a status update for token request: " + target
-                    + " sent neither a token nor an error.", "Its log may say more."));
+                    + " sent neither a token nor an error.", "See the daemon's log."));
                 return token.isEmpty() ? new TokenReply.Pending() : issued(token, auth);
             }
             String words = error.orElse("");
@@ -12686,13 +12779,14 @@ public final class TokenRequest {
                 : code == Protocol.ERROR_DISABLED ? ErrorCode.REFUSED : ErrorCode.REQUEST_FAILED;
             throw new CommandException(reason, "Failed to get a status update for token request: DAEMON:" + code + ":"
                 + printable(words), List.of("Request " + handle.requestId() + " at " + target
-                + " has ended without a token."), reason == ErrorCode.REFUSED ? remedy(code) : "Ask for a new one.");
+                + " ended without a token."), reason == ErrorCode.REFUSED ? remedy(code) : "Submit a new request.");
         }
 
         private TokenReply issued(String text, AuthResult auth) throws CommandException {
             if (!Jwt.hasForm(text)) {
-                throw new CommandException(ErrorCode.UNEXPECTED, "What " + target
-                    + " sent as a token is none; it was thrown away.", "Its log may say more.");
+                throw new CommandException(ErrorCode.UNEXPECTED, "" + target
+                    + " sent something that is not a token (" + text.length() + " characters), so it was not written.",
+                    "See the daemon's log.");
             }
             Secret token = new Secret(text);
             guard.holds(token);
@@ -12702,7 +12796,7 @@ public final class TokenRequest {
         @Override
         public AuthResult verify(Secret token) throws CommandException {
             IssuedToken issued = IssuedToken.read(token.reveal()).orElseThrow(() -> new CommandException(ErrorCode.TOKEN_REJECTED,
-                "The token cannot be tried, since its claims cannot be read.", "It is delivered all the same."));
+                "-verify cannot try the token: its claims are unreadable.", "The token was delivered nevertheless."));
             try (SecureChannel channel = security.with(issued).open(Protocol.DC_SEC_QUERY)) {
                 MessageReader reply = channel.stream().receive("answer to the trial of the token");
                 ClassAd answer = reply.ad();
@@ -12713,14 +12807,16 @@ public final class TokenRequest {
                 }
                 return channel.session().auth();
             } catch (CommandException failure) {
-                List<String> why = failure.reason == ErrorCode.REFUSED ? List.of("It knows the token, and allows it nothing.")
+                List<String> details = failure.reason == ErrorCode.REFUSED
+                    ? List.of("It knows the token, but authorizes it for nothing.")
                     : failure.details();
-                throw new CommandException(ErrorCode.TOKEN_REJECTED, "The token is delivered, but " + target
-                    + " does not accept it.",
-                    why, "");
+                throw new CommandException(ErrorCode.TOKEN_REJECTED, "The token was delivered, but " + target
+                    + " rejects it.",
+                    details, "");
             } catch (IOException e) {
                 ErrorCode reason = e instanceof ProtocolViolation ? ErrorCode.VIOLATION : ErrorCode.UNREACHABLE;
-                throw new CommandException(reason, "The token is delivered, but could not be tried: " + e.getMessage() + ".", "");
+                throw new CommandException(reason, "The token was delivered, but -verify could not try it: " + e.getMessage()
+                    + ".", "");
             }
         }
 
@@ -12728,19 +12824,19 @@ public final class TokenRequest {
             long code = answer.integer("ErrorCode").orElse(-1);
             return new CommandException(ErrorCode.REFUSED, "Failed to request a new token: DAEMON:" + code + ":"
                 + printable(answer.string("ErrorString").orElse("no reason given")),
-                List.of("Asked was " + target + "."), remedy(code));
+                List.of("The daemon at " + target + " sent this error."), remedy(code));
         }
 
-        /** What to do about an error that the pool answered. */
+        /** The hint for an error code from the pool. */
         private static String remedy(long code) {
             return switch ((int) code) {
-                case Protocol.ERROR_LIMITS -> "Ask for authorizations that the pool grants (its SEC_TOKEN_REQUEST_LIMITS).";
-                case Protocol.ERROR_TOKEN_GENERATION -> "The pool's administrator has to create a signing key.";
+                case Protocol.ERROR_LIMITS -> "Request only authorizations that the pool grants (SEC_TOKEN_REQUEST_LIMITS).";
+                case Protocol.ERROR_TOKEN_GENERATION -> "Ask the pool's administrator to create a signing key.";
                 case Protocol.ERROR_NOT_PROTECTED ->
-                    "ANONYMOUS is good only for requests that a rule of the pool approves; use another method.";
+                    "ANONYMOUS works only for requests that a rule of the pool approves. Use another method.";
                 case Protocol.ERROR_DISABLED ->
-                    "The pool's administrator allows token requests with SEC_ENABLE_TOKEN_REQUEST.";
-                default -> "The log of the pool's daemon may say more.";
+                    "Ask the pool's administrator to set SEC_ENABLE_TOKEN_REQUEST.";
+                default -> "See the daemon's log.";
             };
         }
     }
@@ -12748,8 +12844,8 @@ public final class TokenRequest {
     // ==== 20. Poller: waits for approval ====
 
     /**
-     * Waits for an administrator without hurrying the pool. A pool that cannot be reached is asked again, less and less
-     * often, since the request stays there; only its own word ends the wait early.
+     * Polls until an administrator approves the request. Polls an unreachable pool less and less often, since the request
+     * stays there; only a reply from the pool ends the wait early.
      */
     static final class Poller {
         /** Before the first poll of a new request. */
@@ -12757,9 +12853,8 @@ public final class TokenRequest {
         private static final Duration LONGEST_PAUSE = Duration.ofSeconds(30);
         private static final double JITTER = 0.1;
         /**
-         * How often in a row a pool must say that it does not know the request. It says the same when it is asked too
-         * often by anybody (daemon_core_main.cpp, handle_dc_finish_token_request overwrites the one error by the
-         * other).
+         * How many "not known" replies in a row end the wait. A pool also sends this reply when clients exceed its rate limit
+         * (daemon_core_main.cpp, handle_dc_finish_token_request overwrites the one error with the other).
          */
         private static final int UNKNOWN_LIMIT = 3;
 
@@ -12780,8 +12875,8 @@ public final class TokenRequest {
             this.ui = ui;
         }
 
-        /** What one poll brought, if not the token. */
-        private record Outcome(PollState state, Optional<String> detail, boolean answerLost) {
+        /** The result of a poll without a token. */
+        private record Outcome(PollState state, Optional<String> detail, boolean replyLost) {
             private static final Outcome PENDING = new Outcome(PollState.PENDING, Optional.empty(), false);
         }
 
@@ -12789,29 +12884,29 @@ public final class TokenRequest {
          * The token, once it is approved.
          *
          * @param first    the pause before the first poll; zero for none
-         * @param deadline when the last poll is
-         * @throws CommandException REQUEST_UNKNOWN, TIMED_OUT, or what the pool says
+         * @param deadline the time of the last poll
+         * @throws CommandException REQUEST_UNKNOWN, TIMED_OUT, or the pool's error
          */
         TokenReply.Issued await(RequestHandle handle, Duration first, Instant deadline) throws CommandException {
             Instant start = clock.instant();
             Optional<PollState> last = Optional.empty();
             int inARow = 0;
-            boolean answerLost = false;
+            boolean replyLost = false;
             if (!first.isZero()) {
                 pause(handle, Outcome.PENDING, false, jittered(waitOptions.interval().orElse(first)), deadline);
                 last = Optional.of(PollState.PENDING);
             }
             while (true) {
                 List<TokenReply.Issued> token = new ArrayList<>();
-                Outcome outcome = ask(handle, token::add);
+                Outcome outcome = poll(handle, token::add);
                 if (!token.isEmpty()) {
                     return token.get(0);
                 }
                 boolean repeated = last.equals(Optional.of(outcome.state()));
                 inARow = repeated ? inARow + 1 : 1;
-                answerLost |= outcome.answerLost();
+                replyLost |= outcome.replyLost();
                 if (outcome.state() == PollState.UNKNOWN && inARow == UNKNOWN_LIMIT) {
-                    throw unknown(handle, answerLost);
+                    throw unknown(handle, replyLost);
                 }
                 if (!clock.instant().isBefore(deadline)) {
                     throw timedOut(handle);
@@ -12823,7 +12918,7 @@ public final class TokenRequest {
             }
         }
 
-        private Outcome ask(RequestHandle handle, Consumer<TokenReply.Issued> taker) throws CommandException {
+        private Outcome poll(RequestHandle handle, Consumer<TokenReply.Issued> taker) throws CommandException {
             try {
                 TokenReply answer = pool.poll(handle);
                 if (answer instanceof TokenReply.Issued issued) {
@@ -12838,7 +12933,7 @@ public final class TokenRequest {
             }
         }
 
-        /** The pause before the next poll: longer the longer it takes, doubled for each failure in a row. */
+        /** The pause before the next poll: grows with the time waited, and doubles with each failure in a row. */
         static Duration interval(Duration elapsed, Optional<Duration> wished, int failures) {
             Duration usual = wished.orElse(Duration.ofSeconds(
                 elapsed.toSeconds() < 60 ? 1 : elapsed.toSeconds() < 600 ? 2 : 5));
@@ -12847,16 +12942,16 @@ public final class TokenRequest {
             return patient.compareTo(longest) < 0 ? patient : longest;
         }
 
-        /** Ten percent more or less, so that many clients do not ask in step; but what the user wishes, exactly. */
+        /** Ten percent more or less, so that many clients do not poll in step; exactly the user's -poll if given. */
         private Duration jittered(Duration pause) {
             return waitOptions.interval().isPresent() ? pause
                 : Duration.ofMillis(Math.round(pause.toMillis() * (1 + JITTER * (2 * random.nextDouble() - 1))));
         }
 
-        private void pause(RequestHandle handle, Outcome outcome, boolean repeated, Duration query, Instant deadline)
+        private void pause(RequestHandle handle, Outcome outcome, boolean repeated, Duration wanted, Instant deadline)
                 throws CommandException {
             Duration most = Duration.between(clock.instant(), deadline);
-            Duration pause = most.isNegative() ? Duration.ZERO : query.compareTo(most) < 0 ? query : most;
+            Duration pause = most.isNegative() ? Duration.ZERO : wanted.compareTo(most) < 0 ? wanted : most;
             ui.accept(new Event.Waiting(handle.requestId(), outcome.state(), outcome.detail(), repeated, pause));
             try {
                 sleeper.sleep(pause);
@@ -12866,13 +12961,13 @@ public final class TokenRequest {
             }
         }
 
-        private static CommandException unknown(RequestHandle handle, boolean answerLost) {
+        private static CommandException unknown(RequestHandle handle, boolean replyLost) {
             return new CommandException(ErrorCode.REQUEST_UNKNOWN,
                 "Failed to get a status update for token request: DAEMON:3:Request ID is not known.",
-                List.of("The pool does not know request " + handle.requestId()
-                    + " any more: it was removed, or the daemon was restarted"
-                    + (answerLost ? ", or the token was in an answer that did not reach us." : ".")),
-                "Ask for a new one; -resubmit does that by itself.");
+                List.of("The pool no longer has request " + handle.requestId()
+                    + ": an administrator removed it, or the daemon restarted"
+                    + (replyLost ? ", or the reply with the token was lost." : ".")),
+                "Submit a new request; -resubmit does so automatically.");
         }
 
         CommandException timedOut(RequestHandle handle) {
@@ -12884,7 +12979,7 @@ public final class TokenRequest {
 
     // ==== 21. TokenInspector: compares the token with the request ====
 
-    /** The pool's signing keys, where this user may read them: an administrator on the central manager. */
+    /** The pool's signing keys, readable only to an administrator on the central manager. */
     record SigningKeys(Optional<Configuration.Setting> directory, Optional<Configuration.Setting> poolKey, InputFiles files) {
         private static final int MAX_BYTES = 64 * 1024;
 
@@ -12904,11 +12999,10 @@ public final class TokenRequest {
         }
 
         /**
-         * The key with which tokens are signed, 32 bytes; empty if it cannot be read. In its file it is scrambled
-         * ({@link Protocol#SCRAMBLE}), and that of the pool counts twice, as a pool password does (condor_utils/token_utils.cpp,
-         * condor_io/condor_auth_passwd.cpp).
+         * The 32-byte key that signs tokens; empty if it is unreadable. Its file is scrambled ({@link Protocol#SCRAMBLE}). The
+         * key named POOL is doubled, as a pool password is (condor_utils/token_utils.cpp, condor_io/condor_auth_passwd.cpp).
          *
-         * @param keyId as a token names it; one that is no plain name has no file
+         * @param keyId as in the token; only a plain file name has a file
          */
         Optional<byte[]> read(String keyId) {
             if (!keyId.matches("[A-Za-z0-9_-][A-Za-z0-9._-]*")) {
@@ -12926,12 +13020,12 @@ public final class TokenRequest {
         }
     }
 
-    /** Compares a token with the order. It changes nothing and never throws: the event that tells of the token is begun. */
+    /** Compares a token with its request. Never throws: the JSON event about the token is already half written. */
     static final class TokenInspector {
-        /** By how much the pool's clock may be ahead of ours, and a token's times be none of our business. */
+        /** How far the pool's clock may be ahead before a token's times cause a warning. */
         private static final Duration SKEW = Duration.ofSeconds(60);
         private static final String SCOPE = "condor:/";
-        /** Of how many authorizations that nobody asked for each has a warning of its own. */
+        /** How many unrequested authorizations get a warning each. */
         private static final int MORE_MAX = 10;
         private final SigningKeys keys;
         private final Instant now;
@@ -12941,10 +13035,10 @@ public final class TokenRequest {
             this.now = now;
         }
 
-        /** @param local whether the pool is on this machine, so that the keys here ought to be its own */
-        TokenInspection review(Secret token, TokenSpec spec, AuthResult auth, boolean local) {
+        /** @param local whether the pool runs on this machine, so that the keys here are its own */
+        TokenInspection inspect(Secret token, TokenSpec spec, AuthResult auth, boolean local) {
             try {
-                return IssuedToken.read(token.reveal()).map(issued -> review(issued, spec, auth, local))
+                return IssuedToken.read(token.reveal()).map(issued -> inspect(issued, spec, auth, local))
                     .orElseGet(TokenInspector::unreadable);
             } catch (RuntimeException | Error e) {
                 return unreadable();
@@ -12952,14 +13046,14 @@ public final class TokenRequest {
         }
 
         private static TokenInspection unreadable() {
-            return new TokenInspection(false, List.of("the token's claims cannot be read."));
+            return new TokenInspection(false, List.of("the token's claims are unreadable."), Optional.empty());
         }
 
-        private TokenInspection review(IssuedToken token, TokenSpec spec, AuthResult auth, boolean local) {
+        private TokenInspection inspect(IssuedToken token, TokenSpec spec, AuthResult auth, boolean local) {
             List<String> warnings = new ArrayList<>();
             String identity = spec.identity().orElse("");
             if (!identity.equals(token.subject())) {
-                warnings.add("the token is for " + token.subject() + ", not " + identity + " as asked.");
+                warnings.add("the token's identity is " + token.subject() + ", not " + identity + " as requested.");
             }
             auth.trustDomain().filter(domain -> !domain.equals(token.issuer())).ifPresent(domain ->
                 warnings.add("the token's issuer is " + token.issuer() + ", not the pool's trust domain " + domain + "."));
@@ -12968,9 +13062,9 @@ public final class TokenRequest {
             Optional<byte[]> key = token.keyId().flatMap(keys::read);
             boolean verified = key.filter(token::isSignedWith).isPresent();
             if (key.isPresent() && !verified && local) {
-                warnings.add("the token's signature does not fit the key in " + keys.file(token.keyId().get()) + ".");
+                warnings.add("the token's signature does not match the key in " + keys.file(token.keyId().get()) + ".");
             }
-            return new TokenInspection(verified, warnings.stream().map(TokenRequest::printable).toList());
+            return new TokenInspection(verified, warnings.stream().map(TokenRequest::printable).toList(), Optional.of(token));
         }
 
         private static void scopes(IssuedToken token, TokenSpec spec, List<String> warnings) {
@@ -12979,9 +13073,9 @@ public final class TokenRequest {
             List<String> asked = spec.authorizations();
             if (asked.isEmpty() && !granted.isEmpty()) {
                 warnings.add("the token is limited to " + String.join(", ", printable(granted))
-                    + ", though no limit was asked for.");
+                    + "; the request had no limit.");
             } else if (granted.isEmpty() && !asked.isEmpty()) {
-                warnings.add("the token is not limited to the authorizations asked for.");
+                warnings.add("the token has no limit; the request had one.");
             } else {
                 Set<String> had = Set.copyOf(granted);
                 asked.stream().filter(level -> !had.contains(level))
@@ -13000,10 +13094,10 @@ public final class TokenRequest {
             if (spec.lifetimeSeconds().isPresent()) {
                 long asked = spec.lifetimeSeconds().getAsInt();
                 if (token.expiration().isEmpty()) {
-                    warnings.add("the token lives for ever, not " + asked + " s as asked.");
+                    warnings.add("the token does not expire; the request said " + asked + " s.");
                 }
                 lifetime.filter(seconds -> seconds != asked).ifPresent(seconds ->
-                    warnings.add("the token lives " + seconds + " s, not " + asked + " s as asked."));
+                    warnings.add("the token's lifetime is " + seconds + " s, not " + asked + " s as requested."));
             }
             token.expiration().filter(until -> !until.isAfter(now))
                 .ifPresent(until -> warnings.add("the token expired at " + until + "."));
@@ -14135,25 +14229,31 @@ public final class TokenRequest {
     // ==== 23. ConsoleWriter: stdout and stderr, as text and as JSON ====
 
     /**
-     * Tells on stderr what people read and, with {@code -json}, on stdout what machines read: one object a line, with
-     * {@code event} and {@code time} first. Its methods may be called from the thread that a signal starts.
+     * Writes messages for people to stderr and, with {@code -json}, events for programs to stdout: one object a line, with
+     * {@code event} and {@code time} first. The thread of a signal may call its methods, too.
      */
     static final class ConsoleWriter implements UserInterface {
         private static final String RED = "31";
         private static final String YELLOW = "33";
         private static final String ERASE = "\r\033[K";
-        private static final String LEAVING = "The request stays pending; to go on waiting:  ";
+        private static final String RESUME = "The request is still pending. To resume: ";
         private static final Duration TICK = Duration.ofSeconds(1);
+        /** How long a pool keeps a request that nobody approves. condor_daemon_core.V6/daemon_core_main.cpp */
+        private static final Duration POOL_LIMIT = Duration.ofHours(1);
+        /** The width that the live line keeps to if COLUMNS is not set. Java cannot ask the terminal. */
+        private static final int COLUMNS_LEAST = 40;
+        private static final int COLUMNS_MAX = 1000;
         private static final DateTimeFormatter CLOCK =
-            DateTimeFormatter.ofPattern("HH:mm:ss", Locale.ROOT).withZone(ZoneId.systemDefault());
+            DateTimeFormatter.ofPattern("HH:mm", Locale.ROOT).withZone(ZoneId.systemDefault());
         private final Host host;
         private boolean json;
-        private Verbosity detail = Verbosity.NORMAL;
+        private Verbosity verbosity = Verbosity.NORMAL;
         private final Set<String> warned = new LinkedHashSet<>();
         private final Set<String> credentials = new LinkedHashSet<>();
         private Optional<Boolean> terminal = Optional.empty();
         private Optional<String> requestId = Optional.empty();
         private Optional<String> resumption = Optional.empty();
+        private PollState pollState = PollState.PENDING;
         private boolean lineShown;
         private boolean begun;
         private boolean ending;
@@ -14164,18 +14264,18 @@ public final class TokenRequest {
             this.json = json;
         }
 
-        synchronized void tellAs(boolean json, Verbosity detail) {
+        synchronized void configure(boolean json, Verbosity verbosity) {
             this.json = json;
-            this.detail = detail;
+            this.verbosity = verbosity;
         }
 
-        /** What was asked for instead of a token, on stdout. */
+        /** Prints the help, the version or a completion script to stdout. */
         synchronized void show(String text) {
             host.out().print(text);
             host.out().flush();
         }
 
-        /** A setting, on stdout. */
+        /** Prints a setting to stdout. */
         synchronized void configured(Configuration.Parameter entry) {
             Map<String, Object> fields = Json.event("config", host.clock().instant());
             fields.put("name", entry.name());
@@ -14187,12 +14287,12 @@ public final class TokenRequest {
 
         @Override
         public synchronized void notice(String line) {
-            if (detail != Verbosity.QUIET) {
+            if (verbosity != Verbosity.QUIET) {
                 print(line, "");
             }
         }
 
-        /** Warns of it once. */
+        /** Prints a warning, each text once. */
         @Override
         public synchronized void warn(String text) {
             if (warned.add(text)) {
@@ -14203,7 +14303,7 @@ public final class TokenRequest {
         @Override
         public synchronized void credential(String kind, String words) {
             credentials.add(kind);
-            if (detail == Verbosity.VERBOSE) {
+            if (verbosity == Verbosity.VERBOSE) {
                 notice(words);
             }
         }
@@ -14238,23 +14338,69 @@ public final class TokenRequest {
             }
         }
 
-        /** A line that is to be printed as it is. */
+        /** Prints a line to stderr, also with -quiet. */
         synchronized void line(String line) {
             print(line, "");
         }
 
-        /**
-         * Tells what an administrator needs, at once and in the original's words, which scripts search for.
-         */
+        /** Shows the original's line, which scripts search for, and below it what to send to the administrator. */
         synchronized void enqueued(Event.Enqueued event) {
-            if (!json || detail != Verbosity.QUIET) {
-                print("Token request enqueued.  Ask an administrator to please approve request "
-                    + event.pending().handle().requestId() + ".", "");
+            if (json && verbosity == Verbosity.QUIET) {
+                return;
+            }
+            print("Token request enqueued.  Ask an administrator to please approve request "
+                + event.pending().handle().requestId() + ".", "");
+            if (verbosity == Verbosity.QUIET) {
                 event.approvalUrl().ifPresent(url -> print("Approve it at " + url, ""));
+            } else {
+                approvalRequest(event).forEach(line -> print(line, ""));
             }
-            if (detail == Verbosity.VERBOSE) {
-                print("The administrator's command: " + event.approveWith(), "");
+        }
+
+        /** What to send to the administrator. It holds nothing secret: of the client ID, only the name in front. */
+        private static List<String> approvalRequest(Event.Enqueued event) {
+            PendingRequest pending = event.pending();
+            String id = pending.handle().requestId();
+            String identity = printable(pending.spec().identity().orElse("condor"));
+            List<String> limits = pending.spec().authorizations();
+            OptionalInt lifetime = pending.spec().lifetimeSeconds();
+            List<String> lines = new ArrayList<>();
+            if (limits.isEmpty() && lifetime.isEmpty()) {
+                lines.add("No -authz and no -lifetime: the token will carry all rights of " + identity
+                    + " and no end, unless the pool sets one.");
             }
+            lines.add("Send this to the administrator:");
+            lines.add("");
+            lines.add("  Please approve HTCondor token request " + id + ":");
+            lines.add("    Identity:  " + identity);
+            lines.add("    Limits:    " + (limits.isEmpty() ? "none (all rights of " + identity + ")"
+                : printable(String.join(", ", limits))));
+            lines.add("    Lifetime:  " + (lifetime.isEmpty() ? "no end, unless the pool sets one"
+                : lifetime(lifetime.getAsInt())));
+            lines.add("    Client ID: " + clientName(pending.handle().clientId()) + "-...");
+            lines.add(pending.query().type() == DaemonType.COLLECTOR ? "  On the central manager, as an administrator, run:"
+                : "  As an administrator of the pool, run:");
+            lines.add("    " + event.approveOnCentralManager());
+            event.approvalUrl().ifPresent(url -> lines.add("  Or approve it at " + url));
+            lines.add("");
+            return lines;
+        }
+
+        /** The part of a client ID that is not secret: all before the last dash. */
+        private static String clientName(Secret clientId) {
+            String text = clientId.reveal();
+            return printable(text.substring(0, Math.max(0, text.lastIndexOf('-'))));
+        }
+
+        private static String lifetime(int seconds) {
+            String inSeconds = counted(seconds, "second");
+            return seconds % 86_400 == 0 ? inSeconds + " (" + counted(seconds / 86_400, "day") + ")"
+                : seconds % 3600 == 0 ? inSeconds + " (" + counted(seconds / 3600, "hour") + ")"
+                : seconds % 60 == 0 ? inSeconds + " (" + counted(seconds / 60, "minute") + ")" : inSeconds;
+        }
+
+        private static String counted(int number, String unit) {
+            return number + " " + unit + (number == 1 ? "" : "s");
         }
 
         /** The JSON fields of the event, which {@code -resume} reads. */
@@ -14263,35 +14409,36 @@ public final class TokenRequest {
             fields.putAll(event.pending().fields());
             fields.put("credentials", List.copyOf(credentials));
             fields.put("approve_with", event.approveWith());
+            fields.put("approve_on_central_manager", event.approveOnCentralManager());
             event.approvalUrl().ifPresent(url -> fields.put("approval_url", url));
             event.replaces().ifPresent(id -> fields.put("replaces", id));
             return fields;
         }
 
         /**
-         * Remembers the request that is waited for.
+         * Remembers the pending request, for the messages that name it.
          *
-         * @param command with which to go on, if this wait ends early
+         * @param command the command that resumes the wait; empty if nothing was saved
          */
         synchronized void waitingFor(String requestId, Optional<String> command) {
             this.requestId = Optional.of(requestId);
             this.resumption = command;
         }
 
-        /** The request is no more, so there is nothing to go on with. */
+        /** The request has ended, so nothing can resume it. */
         synchronized void waitingForNothing() {
             resumption = Optional.empty();
         }
 
-        /** The command with which to go on waiting. */
+        /** The command that resumes the wait. */
         synchronized Optional<String> wayToResume() {
             return resumption;
         }
 
-        /** The program ends while the request waits. */
+        /** The program ends while the request is pending. */
         synchronized void leaving() {
-            if (!(json && detail == Verbosity.QUIET)) {
-                resumption.ifPresent(command -> print(LEAVING + command, ""));
+            if (!(json && verbosity == Verbosity.QUIET)) {
+                resumption.ifPresent(command -> print(RESUME + command, ""));
             }
         }
 
@@ -14299,10 +14446,12 @@ public final class TokenRequest {
             if (ending) {
                 return;
             }
+            boolean isBack = pollState == PollState.UNREACHABLE && event.reason() != PollState.UNREACHABLE;
+            pollState = event.reason();
             boolean news = event.reason() != PollState.PENDING || !event.repeated();
             String words = event.reason().name().toLowerCase(Locale.ROOT);
             double seconds = event.nextPoll().toMillis() / 1000.0;
-            if (detail == Verbosity.VERBOSE && news) {
+            if (verbosity == Verbosity.VERBOSE && news) {
                 print(String.format(Locale.ROOT, "Request %s: %s%s; next poll in %.1f s.", event.requestId(),
                     words.replace('_', ' '), event.detail().map(text -> " (" + text + ")").orElse(""), seconds), "");
                 Map<String, Object> fields = Json.event("waiting", host.clock().instant());
@@ -14312,14 +14461,20 @@ public final class TokenRequest {
                 fields.put("next_poll_s", seconds);
                 emit(fields);
             } else if (event.reason() == PollState.UNREACHABLE && !event.repeated()) {
-                notice("Request " + event.requestId() + " stays with the pool, which cannot be asked now: "
-                    + event.detail().orElse("") + ". Trying again.");
+                notice("Cannot reach the pool (" + withoutStop(event.detail().orElse("")) + "). Retrying; request "
+                    + event.requestId() + " is still pending there.");
+            } else if (isBack) {
+                notice("The pool is reachable again. Waiting for approval of request " + event.requestId() + ".");
             }
         }
 
+        private static String withoutStop(String sentence) {
+            return sentence.endsWith(".") ? sentence.substring(0, sentence.length() - 1) : sentence;
+        }
+
         /**
-         * The bytes that bring a token to stdout: the token and a newline, or the first fields of its event. {@link #issued}
-         * or the next event writes the rest of that line.
+         * The bytes for stdout that carry the token: the token itself, or the first part of its event. {@link #issued} ends
+         * that line.
          */
         synchronized byte[] onStdout(Event.Issued event) {
             erase();
@@ -14332,17 +14487,17 @@ public final class TokenRequest {
         }
 
         /**
-         * Tells of a token that has been delivered.
+         * Reports a token that was delivered.
          *
-         * @param problem why it is not where it was to go
+         * @param problem why the token is not at its destination
          */
-        synchronized void issued(Event.Issued event, TokenInspection review, Optional<CommandException> problem) {
-            if (detail == Verbosity.VERBOSE) {
-                notice("The token's signature is " + (review.verified() ? "verified."
-                    : "not verified: the pool's signing key is not at hand."));
+        synchronized void issued(Event.Issued event, TokenInspection inspection, Optional<CommandException> problem) {
+            if (verbosity == Verbosity.VERBOSE) {
+                notice("The token's signature is " + (inspection.verified() ? "verified."
+                    : "not checked: the pool's signing key is not available here (that is normal outside the central manager)."));
             }
-            Map<String, Object> rest = rest(review.verified(), Stream.of(problem.map(CommandException::getMessage).stream(),
-                warned.stream().map(TokenRequest::printable), review.warnings().stream()).flatMap(texts -> texts));
+            Map<String, Object> rest = rest(inspection.verified(), Stream.of(problem.map(CommandException::getMessage).stream(),
+                warned.stream().map(TokenRequest::printable), inspection.warnings().stream()).flatMap(texts -> texts));
             if (begun) {
                 end(rest);
             } else if (event.file().isPresent()) {
@@ -14350,6 +14505,16 @@ public final class TokenRequest {
                 fields.putAll(rest);
                 emit(fields);
             }
+            if (problem.isEmpty() && event.file().isPresent()) {
+                notice(deliveryMessage(event.file().get(), inspection));
+            }
+        }
+
+        /** Where the token is, for whom, and until when. */
+        private static String deliveryMessage(Path file, TokenInspection inspection) {
+            String place = " written to " + file.toAbsolutePath() + ".";
+            return inspection.token().map(token -> "Token for " + printable(token.subject()) + place + token.expiration()
+                .map(end -> " It is valid until " + end + ".").orElse(" It does not expire.")).orElse("Token" + place);
         }
 
         /** The JSON fields that are known before the token is delivered. */
@@ -14374,7 +14539,7 @@ public final class TokenRequest {
             return fields;
         }
 
-        /** Writes the rest of the line that {@link #onStdout} has begun. */
+        /** Completes the event that {@link #onStdout} began. */
         private void end(Map<String, Object> rest) {
             begun = false;
             host.out().print("," + Json.line(rest).substring("{".length()));
@@ -14382,7 +14547,7 @@ public final class TokenRequest {
         }
 
         synchronized void verified(Optional<String> requestId, Target target, AuthResult auth) {
-            notice("Verified: " + target + " takes the token; it maps to " + auth.user() + " (" + auth.method() + ").");
+            notice("Verified: " + target + " accepts the token as " + auth.user() + " (" + auth.method() + ").");
             Map<String, Object> fields = Json.event("verified", host.clock().instant());
             fields.put("request_id", requestId);
             fields.put("address", target.sinful().toString());
@@ -14391,50 +14556,50 @@ public final class TokenRequest {
             emit(fields);
         }
 
-        /** Explains the failure and returns the exit status. */
+        /** Prints the failure and returns the exit status. */
         synchronized int failed(CommandException failure) {
             failure.getMessage().lines().forEach(line -> print(line, RED));
             failure.details().forEach(line -> print("  " + line, ""));
             failure.hint().ifPresent(hint ->
-                print("  " + (resumption.equals(failure.hint()) ? LEAVING : "") + hint, ""));
+                print("  " + (resumption.equals(failure.hint()) ? RESUME : "") + hint, ""));
             emitFailed(failure, failure.reason.exitStatus);
             return failure.reason.exitStatus;
         }
 
         /**
-         * Explains what ought not to happen, as far as that is still possible, and returns the exit status. For what Java lacks
-         * the words are ready; of a mistake in the program more can be said.
+         * Reports a crash, as far as that is still possible, and returns the exit status. For a lack of resources the text is
+         * prepared; for a bug there is more to print.
          */
-        synchronized int broken(Throwable e, CrashReporter lastWords) {
-            boolean isBug = lastWords.isBug(e);
+        synchronized int broken(Throwable e, CrashReporter crashReporter) {
+            boolean isBug = crashReporter.isBug(e);
             Optional<CommandException> failure = Optional.empty();
             try {
                 erase();
                 failure = Optional.of(isBug ? CommandException.bug(e) : new CommandException(ErrorCode.INTERNAL,
-                    lastWords.text(e), ""));
+                    crashReporter.text(e), ""));
             } catch (RuntimeException | Error worse) {
-                // What is ready has to do.
+                // The prepared line must do.
             }
             if (isBug && failure.isPresent()) {
                 host.err().println(failure.get().getMessage());
             } else {
-                host.err().writeBytes(lastWords.of(e));
+                host.err().writeBytes(crashReporter.of(e));
             }
             try {
                 failure.ifPresent(known -> emitFailed(known, ErrorCode.INTERNAL.exitStatus));
             } catch (RuntimeException | Error worse) {
-                // JSON cannot be written any more.
+                // Writing JSON failed, too.
             }
             return ErrorCode.INTERNAL.exitStatus;
         }
 
-        /** A signal will end the program soon; what it says about going on is not true any more. */
+        /** A signal will end the program soon, so messages about the next poll stop. */
         synchronized void ending(String line) {
             notice(line);
             ending = true;
         }
 
-        /** A signal has ended the program; the request goes on without it. */
+        /** A signal ends the program; the request stays pending. */
         synchronized void interrupted(int exitStatus) {
             leaving();
             emitFailed(new CommandException(ErrorCode.INTERRUPTED, "Interrupted by a signal.", wayToResume().orElse("")),
@@ -14457,7 +14622,6 @@ public final class TokenRequest {
             emit(fields);
         }
 
-        /** Writes an event to stdout, with {@code -json}. */
         private void emit(Map<String, Object> event) {
             if (json && !over) {
                 if (begun) {
@@ -14472,7 +14636,7 @@ public final class TokenRequest {
         private void print(String line, String colour) {
             erase();
             if (over) {
-                return; // what goes on in other threads will not be finished
+                return; // other threads will not finish
             }
             boolean plain = colour.isEmpty() || !host.environment().getOrDefault("NO_COLOR", "").isEmpty()
                 || !onTerminal();
@@ -14480,7 +14644,7 @@ public final class TokenRequest {
             host.err().flush();
         }
 
-        /** Whether stderr is a terminal that knows how to erase a line. */
+        /** Whether stderr is a terminal that can erase a line. */
         private boolean onTerminal() {
             if (terminal.isEmpty()) {
                 String kind = host.environment().getOrDefault("TERM", "dumb");
@@ -14489,31 +14653,75 @@ public final class TokenRequest {
             return terminal.get();
         }
 
-        /** How to sleep while a terminal shows one line that lives: what is waited for, how long, and until when. */
-        synchronized Sleeper sleeper(Sleeper sleeper, Instant deadline) {
-            if (json || detail == Verbosity.QUIET || !onTerminal()) {
+        /**
+         * A sleeper that shows a live line at a terminal: what the program waits for, how long already, and until when.
+         *
+         * @param last     when the program gives up
+         * @param enqueued when the pool took the request, which it drops an hour later; empty if unknown
+         */
+        synchronized Sleeper sleeper(Sleeper sleeper, Instant last, Optional<Instant> enqueued) {
+            if (json || verbosity == Verbosity.QUIET || !onTerminal()) {
                 return sleeper;
             }
             Instant start = host.clock().instant();
+            Instant expiry = enqueued.filter(start::isAfter).orElse(start).plus(POOL_LIMIT); // a file may say any time
+            Instant end = expiry.isBefore(last) ? expiry : last;
             return duration -> {
                 Duration rest = duration;
                 while (rest.compareTo(Duration.ZERO) > 0) {
                     Duration tick = rest.compareTo(TICK) < 0 ? rest : TICK;
-                    draw(Duration.between(start, host.clock().instant()), deadline);
+                    draw(start, end);
                     sleeper.sleep(tick);
                     rest = rest.minus(tick);
                 }
             };
         }
 
-        private synchronized void draw(Duration elapsed, Instant deadline) {
+        private synchronized void draw(Instant start, Instant end) {
             if (over) {
                 return;
             }
             lineShown = true;
-            host.err().print(String.format(Locale.ROOT, "\rWaiting for request %s: %d:%02d so far, gives up at %s.\033[K",
-                requestId.orElse("?"), elapsed.toMinutes(), elapsed.toSecondsPart(), CLOCK.format(deadline)));
+            Instant now = host.clock().instant();
+            Duration elapsed = Duration.between(start, now);
+            host.err().print("\r" + liveLine(pollState, requestId.orElse("?"), String.format(Locale.ROOT, "%d:%02d",
+                elapsed.toMinutes(), elapsed.toSecondsPart()), now.isAfter(end) ? "" : "until " + CLOCK.format(end), columns())
+                + "\033[K");
             host.err().flush();
+        }
+
+        /** The longest form of the live line that leaves the last column free: there a terminal would begin a new line. */
+        static String liveLine(PollState state, String requestId, String elapsed, String until, int columns) {
+            String request = "request " + requestId;
+            String times = " (" + elapsed + (until.isEmpty() ? "" : "; " + until) + ")";
+            List<String> forms = switch (state) {
+                case PENDING -> List.of("Waiting for approval of " + request + times, "Waiting for " + requestId + times,
+                    "Waiting" + times);
+                case UNREACHABLE -> List.of("Cannot reach the pool, retrying for " + request + times, "Unreachable" + times);
+                case RATE_LIMITED -> List.of("The pool limits the rate of polls; waiting for " + request + times,
+                    "Rate-limited" + times);
+                case UNKNOWN -> List.of("The pool does not know " + request + ", retrying" + times, "Not known" + times);
+            };
+            for (String form : forms) {
+                if (form.length() < columns) {
+                    return form;
+                }
+            }
+            return elapsed.length() < columns ? elapsed : "";
+        }
+
+        /** The terminal's width by COLUMNS; without that, one that every terminal has. */
+        private int columns() {
+            String text = host.environment().getOrDefault("COLUMNS", "");
+            int columns = 0;
+            for (int i = 0; i < text.length() && columns < COLUMNS_MAX; i++) {
+                int digit = text.charAt(i) - '0';
+                if (digit < 0 || digit > 9) {
+                    return COLUMNS_LEAST;
+                }
+                columns = 10 * columns + digit;
+            }
+            return columns > 0 ? columns : COLUMNS_LEAST;
         }
 
         private void erase() {

@@ -78,7 +78,7 @@ shown() {
   assert_status 1
   [[ $(wc -l <"$BATS_TEST_TMPDIR/stderr") == 1 && $(jq -r .code "$BATS_TEST_TMPDIR/stdout") == internal ]]
   short
-  shown 'too little stack'
+  shown 'ran out of stack space'
 }
 
 # ---- Length ----
@@ -230,7 +230,7 @@ one_line() {
           continue
         fi
         one_line
-        shown 'too few file descriptors'
+        shown 'limit of open files'
         [[ ! -s $BATS_TEST_TMPDIR/stdout || $(jq -r .code "$BATS_TEST_TMPDIR/stdout") == internal ]]
       fi
     done
@@ -250,7 +250,7 @@ one_line() {
     grep -qF '… and 3.9 MB more' "$BATS_TEST_TMPDIR/stderr" && continue
     ((++failed))
     one_line
-    shown 'too little memory'
+    shown 'ran out of memory'
   done
   ((failed > 0))
 }

@@ -45,7 +45,7 @@ as_user_victim() {
 }
 
 # the_hint: the arguments of the command that goes on, from stderr
-the_hint() { sed -n 's/^.*to go on waiting:  condor_token_request //p' "$BATS_TEST_TMPDIR/stderr"; }
+the_hint() { sed -n 's/^.*To resume: condor_token_request //p' "$BATS_TEST_TMPDIR/stderr"; }
 
 # resumes ARGUMENT...: that command gets the token to stdout
 resumes() {

@@ -128,7 +128,7 @@ behind() {
   pool_of
   _CONDOR_COLLECTOR_HOST="$silent,$silent,127.0.0.1:$LOOPBACK_PORT" request -timeout 15
   got_token
-  [[ $(grep -c 'Passed over' "$BATS_TEST_TMPDIR/stderr") == 2 ]]
+  [[ $(grep -c '^Skipped ' "$BATS_TEST_TMPDIR/stderr") == 2 ]]
 }
 
 # ---- Peers that say nothing, or little ----

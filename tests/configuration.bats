@@ -213,12 +213,31 @@ EOF
   printf 'UID_DOMAIN = own.test\n' >condor_config
   export CONDOR_CONFIG=$PWD/condor_config
   request -json -config UID_DOMAIN -config DEFAULT_DEBUG -config SUBSYSTEM
-  [[ $status == 0 && ! -s $BATS_TEST_TMPDIR/stderr ]]
+  [[ $status == 1 ]]
+  diff - "$BATS_TEST_TMPDIR/stderr" <<<'Not defined: DEFAULT_DEBUG'
   diff <(jq -r '[.event, .name, .value // "null", .source] | join(" ")' "$BATS_TEST_TMPDIR/stdout") - <<EOF
 config UID_DOMAIN own.test $PWD/condor_config:1
 config DEFAULT_DEBUG null default
 config SUBSYSTEM TOOL detected
 EOF
+}
+
+@test "-config with a name that is not defined says so after the others, and fails" {
+  request -config NOT_THERE -config COLLECTOR_PORT -config NOR_THIS
+  assert_golden configuration/not-defined
+  [[ $status == 1 ]]
+  request -config COLLECTOR_PORT
+  [[ $status == 0 && ! -s $BATS_TEST_TMPDIR/stderr ]]
+}
+
+@test "-config UID_DOMAIN says what a request uses if nobody has set it" {
+  request -config uid_domain
+  [[ $status == 0 ]]
+  grep -q '^uid_domain = .' "$BATS_TEST_TMPDIR/stdout"
+  diff - "$BATS_TEST_TMPDIR/stderr" \
+    <<<"UID_DOMAIN is not set here: a request without -identity uses the pool's trust domain."
+  _CONDOR_UID_DOMAIN=own.test request -config UID_DOMAIN
+  [[ $status == 0 && ! -s $BATS_TEST_TMPDIR/stderr ]]
 }
 
 @test "-config alone shows all that the command uses" {

@@ -47,7 +47,7 @@ launch() {
 # begin_process ARGUMENT...: `launch`, until it has said that it waits
 begin_process() {
   launch "$@"
-  await_line '^(Token request enqueued|Going on)'
+  await_line '^(Token request enqueued|Resuming the wait)'
 }
 
 # send SIGNAL: to what was launched
@@ -64,7 +64,7 @@ ask_from() {
 }
 
 # printed_command: the command which, so stderr says, goes on with the wait
-printed_command() { sed -nE 's/^ *The request stays pending; to go on waiting:  (.*)$/\1/p' "$BATS_TEST_TMPDIR/stderr"; }
+printed_command() { sed -nE 's/^ *The request is still pending. To resume: (.*)$/\1/p' "$BATS_TEST_TMPDIR/stderr"; }
 
 # go_on: types that command
 go_on() {

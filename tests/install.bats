@@ -23,13 +23,13 @@ used() {
   pool_with
   "$@" -pool "$HERE" -identity alice@pool.test -authz READ >"$out" 2>"$err"
   grep -Eqx '[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+' "$out"
-  diff - <(grep -v '^NOTE: Picked up JDK_JAVA_OPTIONS' "$err") \
+  diff - <(grep -v '^NOTE: Picked up JDK_JAVA_OPTIONS' "$err" | head -n 1) \
     <<<'Token request enqueued.  Ask an administrator to please approve request 6108900.'
 
-  # What it says will resume the wait, does.
+  # What it says will resume the wait, does, from every directory.
   "$@" -nowait -pool "$HERE" -identity alice@pool.test -authz READ 2>"$err"
-  command=$(sed -n 's/^The request stays pending; to go on waiting:  //p' "$err")
-  bash -c "$command" >"$out"
+  command=$(sed -n 's/^The request is still pending. To resume: //p' "$err")
+  (cd / && bash -c "$command") >"$out"
   grep -Eqx '[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+' "$out"
 
   # Its exit status is the command's own.
@@ -46,6 +46,8 @@ used() {
   cd elsewhere
   used condor_token_request
 }
+
+@test "jbang runs the file" { used jbang TokenRequest.java; }
 
 @test "jbang export fatjar makes it a jar that needs nothing but Java" {
   jbang export fatjar -O request.jar TokenRequest.java

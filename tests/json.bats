@@ -480,3 +480,35 @@ deviations=(
   [[ $(field enqueued .identity) == "$identity" && $(field enqueued '.authz | join(" ")') == 'READ WRITE DAEMON' ]]
   [[ $(field enqueued .lifetime) == 60 ]]
 }
+
+# ---- What the administrator gets ----
+
+@test "the client ID names user and host, in one word of safe characters" {
+  local hex='[0-9a-f]{32}'
+  REQUEST_MAIN=TokenRequest
+  pool_of
+  request -json -nowait -pool "$HERE" -identity alice@own.test
+  [[ $(field enqueued .client_id) =~ ^"$(id -un)@$(own_host)-"$hex$ ]]
+  # What is to be forwarded holds no secret.
+  lacks "$BATS_TEST_TMPDIR/stderr" "$(field enqueued .client_id)" "$(field enqueued .client_id | grep -Eo "$hex$")"
+  grep -qx "    Client ID: $(id -un)@$(own_host)-\.\.\." "$BATS_TEST_TMPDIR/stderr"
+}
+
+@test "a hostile host name does not spoil the client ID" {
+  ((EUID == 0)) || skip 'only root can rename a machine'
+  REQUEST_MAIN=TokenRequest
+  pool_of
+  local name='-a "b";$(c) and some more, so that it is longer than sixty-three' expected='_a__b____c__and_some_more__so_that_it_is_longer_than_sixty-three'
+  settings=(unshare --uts sh -c 'printf %s "$0" >/proc/sys/kernel/hostname && exec "$@"' "$name")
+  request -json -nowait -pool "$HERE" -identity alice@own.test
+  settings=()
+  assert_status 0
+  [[ $(field enqueued .client_id) =~ ^root@"$expected"-[0-9a-f]{32}$ ]]
+}
+
+@test "on the central manager a collector needs no -pool; another daemon is named there, too" {
+  pool_of
+  request -json -nowait -pool "$HERE" -identity alice@own.test
+  [[ $(field enqueued .approve_with) == "condor_token_request_approve -reqid 6108900 -pool $HERE" ]]
+  [[ $(field enqueued .approve_on_central_manager) == 'condor_token_request_approve -reqid 6108900' ]]
+}

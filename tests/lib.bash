@@ -143,10 +143,18 @@ normalise() {
     # The system picks a port, of four or five digits; 9618 stays.
     's/(127\.0\.0\.1|localhost|\[::1\]):([0-9]{5}|[1-8][0-9]{3}|9[0-57-9][0-9]{2}|96[02-9][0-9]|961[0-79])\b/\1:<PORT>/g'
     's/(\brequest |request_id"?[:=] ?"?)[0-9]{7}\b/\1<ID>/g'    # a pool draws request IDs at random
+    "s/^(    Client ID: |.*\"client_id\":\")$(id -un)@/\1<USER>@/" # who runs the tests,
+    "s/^(    Client ID: .*@)$(own_host)-/\1<HOST>-/"            # and where
     # Its name has the pool's, with the port, and a hash of a secret.
     's/pending-token-request-[A-Za-z0-9._-]+-([0-9]{7})-[0-9a-f]{12}\.json/pending-token-request-<POOL>-\1-<HASH>.json/g'
   )
   sed -E "${rules[@]/#/-e}"
+}
+
+# own_host: this machine's name, as the tool takes it
+own_host() {
+  local name
+  if read -r name 2>/dev/null </proc/sys/kernel/hostname; then echo "$name"; else hostname; fi
 }
 
 # assert_golden AREA/CASE: the record equals tests/golden/AREA/CASE.txt; UPDATE_GOLDEN=1 rewrites that, except in CI

@@ -91,7 +91,7 @@ assert_transcript() {
   local rules=(
     's/\b([0-9a-f]{2}:){31}[0-9a-f]{2}\b/<FINGERPRINT>/g' # the pool's certificate is made anew each time
     's/rescued-token-[0-9a-f]{8}/rescued-token-<RANDOM>/g'        # so that no two tokens meet
-    "s/\b${LOOPBACK_PORT:-none}\b/<PORT>/g"                       # also where it does not follow an address
+    "s/(\b|_)${LOOPBACK_PORT:-none}\b/\1<PORT>/g"                 # also where it does not follow an address
     "s/\bwe are $(id -un)@/we are <USER>@/g"                       # who runs the tests
     's/FS_127[^ ;]*/<FS>/g'                                       # the pool draws the name at random
   )

@@ -42,7 +42,8 @@ assert_sleeps() {
   REQUEST_MAIN=TokenRequest
   pool_with --methods CLAIMTOBE --token "$TOKEN" --approve-on "$PWD/approved"
   begin -pool "$HERE" -identity alice@own.test
-  diff - "$BATS_TEST_TMPDIR/stderr" \
+  await_line condor_token_request_approve
+  diff - <(head -n 1 "$BATS_TEST_TMPDIR/stderr") \
     <<<'Token request enqueued.  Ask an administrator to please approve request 6108900.'
   await_event ^poll # and is asked whether it is approved, which it is not
   [[ ! -s $BATS_TEST_TMPDIR/stdout && $(events ^issued) == 0 ]]

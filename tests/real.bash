@@ -164,6 +164,7 @@ assert_pool_golden() {
     's/\b([0-9a-f]{2}:){31}[0-9a-f]{2}\b/<FINGERPRINT>/g'    # each start of a pool makes a new certificate
     's/\/etc\/[^ ]+ \([0-9]+\)/<SYSTEM CAS>/g'               # how many depends on the machine, and where they are
     's/^Request [0-9]{7}\b/Request <ID>/'                    # a pool draws request IDs at random
+    's/-reqid [0-9]{7}\b/-reqid <ID>/'                       # the same in the administrator's command
     's/\b[0-9-]{10}T[0-9:]{8}Z/<TIME>/g'                     # now
   )
   sed -E "${rules[@]/#/-e}" "$record.whole" >"$record"

@@ -179,7 +179,7 @@ interrupted() {
   await_end
   assert_status "$3"
   [[ $(told failed '[.code, .exit, .request_id, .retryable]') == "[\"interrupted\",$3,\"$id\",true]" ]]
-  command=$(sed -nE 's/^The request stays pending; to go on waiting:  condor_token_request (.*)/\1/p' \
+  command=$(sed -nE 's/^The request is still pending. To resume: condor_token_request (.*)/\1/p' \
     "$BATS_TEST_TMPDIR/stderr")
   [[ $(told failed .hint) == "condor_token_request $command" ]]
   assert_events_golden "$2"
@@ -188,7 +188,7 @@ interrupted() {
   assert_status 0
   assert_is_token 'my token'
   assert_pending_claims 'my token'
-  [[ $(told issued .file) == 'my token' ]]
+  [[ $(told issued .file) == "$PWD/my token" ]]
   nothing_pending
 }
 
@@ -211,7 +211,7 @@ forgotten() {
   nothing_pending
   # Whether a poll met the collector while it was away is a matter of moments; if one did, its answer may have been the
   # token.
-  sed -i -e '/which cannot be asked now/d' -e 's/, or the token was in an answer that did not reach us\./\./' \
+  sed -i -e '/^Cannot reach the pool (/d' -e '/^The pool is reachable again/d' -e 's/, or the reply with the token was lost\./\./' \
     "$BATS_TEST_TMPDIR/record"
   assert_events_golden forgotten
 }
@@ -236,7 +236,7 @@ resubmitted() {
   keep_token token
   assert_pending_claims token
   nothing_pending
-  sed -i -e '/which cannot be asked now/d' "$BATS_TEST_TMPDIR/record" # as above
+  sed -i -e '/^Cannot reach the pool (/d' -e '/^The pool is reachable again/d' "$BATS_TEST_TMPDIR/record" # as above
   assert_events_golden resubmitted
 }
 
@@ -321,7 +321,7 @@ narrowed() {
   configure 'SEC_TOKEN_REQUEST_LIMITS = READ' 'SEC_ISSUED_TOKEN_EXPIRATION = 300'
   approved "${PENDING[@]}" -authz WRITE
   assert_status 0
-  [[ $(told issued .warnings) == '["the token lacks authorization WRITE.","the token lives 300 s, not 600 s as asked."]' ]]
+  [[ $(told issued .warnings) == '["the token lacks authorization WRITE.","the token'"'"'s lifetime is 300 s, not 600 s as requested."]' ]]
   keep_token token
   assert_claims token '.scope == "condor:/READ" and .exp - .iat == 300'
   assert_events_golden narrowed
@@ -329,7 +329,7 @@ narrowed() {
   approved -strict -identity alice@pool.test
   assert_status 1
   keep_token token
-  [[ $(told issued .warnings) == '["the token is limited to READ, though no limit was asked for."]' ]]
+  [[ $(told issued .warnings) == '["the token is limited to READ; the request had no limit."]' ]]
   [[ $(told failed '[.code, .exit]') == '["not_as_requested",1]' ]]
   assert_events_golden narrowed_strictly
 }
@@ -468,7 +468,7 @@ node_bootstrap() {
   pool approve "$id" >/dev/null 2>&1
   await_end
   assert_status 0
-  grep -E '^Verified: .* it maps to condor@pool\.test \(IDTOKENS\)\.$' "$BATS_TEST_TMPDIR/stderr"
+  grep -E '^Verified: .* accepts the token as condor@pool\.test \(IDTOKENS\)\.$' "$BATS_TEST_TMPDIR/stderr"
   grep -E '^Sent "Reconfig" command to ' "$BATS_TEST_TMPDIR/stdout"
   assert_is_token "$placed"
   assert_claims "$placed" '.sub == "condor@pool.test" and .scope == "condor:/ADVERTISE_STARTD condor:/ADVERTISE_MASTER"'

@@ -33,8 +33,8 @@ restarted() {
   [[ ! -s $BATS_TEST_TMPDIR/stdout ]]
   # The golden is of what a user sees, for whom nobody narrates sessions. Whether a poll met the collector while it was
   # away is a matter of moments; if one did, its answer may have been the token.
-  sed -i -e '/(D_SECURITY)/d' -e '/which cannot be asked now/d' \
-    -e 's/, or the token was in an answer that did not reach us\./\./' "$BATS_TEST_TMPDIR/record"
+  sed -i -e '/(D_SECURITY)/d' -e '/^Cannot reach the pool (/d' -e '/^The pool is reachable again/d' \
+    -e 's/, or the reply with the token was lost\./\./' "$BATS_TEST_TMPDIR/record"
   assert_pool_golden restarted
 }
 
@@ -59,7 +59,7 @@ unreachable_for_a_while() {
   await_id
   hold condor_master
   signal KILL condor_shared_port
-  await_line 'which cannot be asked now'
+  await_line '^Cannot reach the pool'
   let_go
   approve_when_reachable
   await_end
@@ -86,9 +86,19 @@ interrupted() {
   assert_status "$3"
   ((${EPOCHREALTIME/./} - ${began/./} < 2000000))
   [[ ! -s $BATS_TEST_TMPDIR/stdout ]]
-  diff - <(sed -E "s/[0-9]{7}/ID/; s/-request-[^ ]*-ID-[0-9a-f]{12}/-request-POOL-ID-HASH/" "$BATS_TEST_TMPDIR/stderr") <<EOF
+  diff - <(sed -E "s/\b[0-9]{7}\b/ID/; s/-request-[^ ]*-ID-[0-9a-f]{12}/-request-POOL-ID-HASH/" "$BATS_TEST_TMPDIR/stderr") <<EOF
 Token request enqueued.  Ask an administrator to please approve request ID.
-The request stays pending; to go on waiting:  condor_token_request -resume $HOME/.condor/pending-token-request-POOL-ID-HASH.json
+Send this to the administrator:
+
+  Please approve HTCondor token request ID:
+    Identity:  alice@pool.test
+    Limits:    READ
+    Lifetime:  600 seconds (10 minutes)
+    Client ID: $(id -un)@$(own_host)-...
+  On the central manager, as an administrator, run:
+    condor_token_request_approve -reqid ID
+
+The request is still pending. To resume: condor_token_request -resume $HOME/.condor/pending-token-request-POOL-ID-HASH.json
 EOF
 }
 

@@ -301,12 +301,12 @@ refused_unasked() {
   begin_process -json "${asking[@]}"
   await_event ^poll
   send TERM
-  await_event '^Interrupted; waiting for an answer' "$BATS_TEST_TMPDIR/stderr"
+  await_event '^Interrupted\. Waiting for a reply' "$BATS_TEST_TMPDIR/stderr"
   stop_loopback_pool # there will be none
   finish
   assert_status 143
   [[ $(names) == 'enqueued failed' && $(field failed .hint) == "$(printed_command)" && -s $(state_files) ]]
-  [[ $(tail -n 1 "$BATS_TEST_TMPDIR/stderr") == 'The request stays pending'* ]]
+  [[ $(tail -n 1 "$BATS_TEST_TMPDIR/stderr") == 'The request is still pending'* ]]
 }
 
 @test "before there is a request, a signal leaves nothing to resume" {
@@ -346,6 +346,28 @@ refused_unasked() {
   go_on
   assert_status 0
   diff - "a b'c" <<<"$TOKEN"
+}
+
+@test "the command that goes on works from another directory" {
+  harness
+  approving_pool
+  mkdir elsewhere saved
+  ask -pool "$HERE" -identity alice@own.test -timeout 0 -file token -state saved
+  assert_status 6
+  touch approved
+  cd elsewhere
+  go_on
+  assert_status 0
+  cd ..
+  diff - token <<<"$TOKEN"
+  [[ -z $(ls -A elsewhere) && -z $(ls -A saved) ]]
+  # The same where the request itself was a file of this directory, and nothing else can hold it.
+  ask -json -nowait -pool "$HERE" -identity alice@own.test
+  rm approved
+  cp "$BATS_TEST_TMPDIR/stdout" request.json
+  ask -resume request.json -timeout 0 -file -state -state saved
+  assert_status 6
+  [[ $(printed_command) == *" -file $PWD/-state -state $PWD/saved" ]]
 }
 
 # ---- How long, how often ----

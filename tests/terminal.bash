@@ -9,7 +9,7 @@ setup_terminal() {
   own_folders
   export _CONDOR_SEC_TOKEN_DIRECTORY=$HOME/tokens.d _CONDOR_AUTH_SSL_CLIENT_USE_DEFAULT_CAS=false
   export TERM=xterm
-  unset NO_COLOR
+  unset NO_COLOR COLUMNS
 }
 
 teardown() {

@@ -42,9 +42,11 @@ only() { diff <(printf '%s\n' "$@") <(ls -A); }
     umask "$mask"
     request -pool "$HERE" -identity alice@own.test -file "file-$mask"
     assert_status 0
+    diff - "$BATS_TEST_TMPDIR/stderr" <<<"Token for alice@own.test written to $PWD/file-$mask. It does not expire."
     _CONDOR_SEC_TOKEN_DIRECTORY=$PWD/tokens-$mask request -pool "$HERE" -identity alice@own.test -token name
     assert_status 0
-    [[ ! -s $BATS_TEST_TMPDIR/stdout && ! -s $BATS_TEST_TMPDIR/stderr ]]
+    diff - "$BATS_TEST_TMPDIR/stderr" <<<"Token for alice@own.test written to $PWD/tokens-$mask/name. It does not expire."
+    [[ ! -s $BATS_TEST_TMPDIR/stdout ]]
     umask 022
     diff - <(mode "file-$mask" "tokens-$mask" "tokens-$mask/name") <<<"600 file-$mask
 700 tokens-$mask
@@ -156,7 +158,8 @@ only() { diff <(printf '%s\n' "$@") <(ls -A); }
   [[ -c /dev/null ]]
   request -pool "$HERE" -identity alice@own.test -file >(cat >came)
   assert_status 0
-  [[ ! -s $BATS_TEST_TMPDIR/stdout && ! -s $BATS_TEST_TMPDIR/stderr ]]
+  grep -qx 'Token for alice@own.test written to /dev/fd/[0-9]*\. It does not expire\.' "$BATS_TEST_TMPDIR/stderr"
+  [[ ! -s $BATS_TEST_TMPDIR/stdout ]]
   await_event . came
   printf '%s\n' "$TOKEN" | cmp - came
 }

@@ -54,7 +54,7 @@ public final class Harness {
 
     public static void main(String... args) throws GeneralSecurityException {
         TokenRequest.ShutdownGuard handover = new TokenRequest.ShutdownGuard();
-        handover.guard();
+        handover.install();
         System.exit(TokenRequest.run(args, still(TokenRequest.Host.real()), handover));
     }
 
