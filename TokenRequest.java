@@ -10115,7 +10115,7 @@ public final class TokenRequest {
             if (objection.isPresent()) {
                 channel.close();
                 throw startFailure(trace, ErrorCode.NOT_AUTHENTICATED, target,
-                    "The settings do not accept the server " + hostAndPort(target) + ".",
+                    "The settings do not accept the server '" + printable(server.toString()) + "'.",
                     "|SECMAN:2009:DENIED authorization of server '" + printable(server.toString())
                     + "' (I am acting as the client).", List.of(objection.get()), "");
             }
