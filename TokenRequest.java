@@ -1606,6 +1606,8 @@ public final class TokenRequest {
         final ErrorCode reason;
         private final transient List<String> details;
         private final String hint;
+        /** The error stack that condor_token_request prints here, for JSON and -debug; blank if it prints none. */
+        private final String originalStack;
 
         /** @param hint what the user can do; may be blank */
         CommandException(ErrorCode reason, String message, String hint) {
@@ -1614,8 +1616,14 @@ public final class TokenRequest {
 
         /** @param details one line each */
         CommandException(ErrorCode reason, String message, List<String> details, String hint) {
+            this(reason, message, details, hint, "");
+        }
+
+        /** @param originalStack what condor_token_request prints for this failure */
+        CommandException(ErrorCode reason, String message, List<String> details, String hint, String originalStack) {
             super(message);
             this.reason = reason;
+            this.originalStack = originalStack;
             int more = details.size() - DETAILS_MAX;
             this.details = more <= 0 ? List.copyOf(details) : Stream.concat(details.stream().limit(DETAILS_MAX),
                 Stream.of("… and " + more + " more lines")).toList();
@@ -1636,16 +1644,22 @@ public final class TokenRequest {
 
         /** A copy with another hint. */
         CommandException withHint(String hint) {
-            return new CommandException(reason, getMessage(), details, hint);
+            return new CommandException(reason, getMessage(), details, hint, originalStack);
         }
 
         /** A copy with these details in front of its own. */
         CommandException withEarlierDetails(List<String> earlier) {
-            return new CommandException(reason, getMessage(), Stream.concat(earlier.stream(), details.stream()).toList(), hint);
+            return new CommandException(reason, getMessage(), Stream.concat(earlier.stream(), details.stream()).toList(), hint,
+                originalStack);
         }
 
         List<String> details() {
             return details;
+        }
+
+        /** The details, then the original's error stack if there is one: for programs. */
+        List<String> detailsWithStack() {
+            return originalStack.isEmpty() ? details : Stream.concat(details.stream(), Stream.of(originalStack)).toList();
         }
 
         /** The details on one line; without details, the message. */
@@ -9958,7 +9972,7 @@ public final class TokenRequest {
             stream.send(stream.message().number(1).string(name));
             MessageReader verdict = stream.receive("answer to CLAIMTOBE");
             if (verdict.number() != 1) {
-                throw new AuthenticationException("the pool does not believe that we are " + name);
+                throw new AuthenticationException("the pool did not accept the name " + name);
             }
             verdict.end();
             return new Authenticated(new byte[0], ServerName.unknown(method()));
@@ -10058,9 +10072,9 @@ public final class TokenRequest {
                 verdict.end();
                 if (created.isEmpty() || !granted) {
                     throw new AuthenticationException(created.isEmpty() ? complaint
-                        : "the pool does not see, or does not accept, the"
-                        + " directory " + printable(created.get().path().toString())
-                        + " that it asked for; FS needs a pool on this machine, with the same file system");
+                        : "the pool did not accept the directory "
+                        + printable(created.get().path().toString()) + "; FS works only if the pool runs on this machine and"
+                        + " shares " + parent);
                 }
                 return new Authenticated(new byte[0], ServerName.unknown(method()));
             } finally {
@@ -11048,7 +11062,7 @@ public final class TokenRequest {
             TrustOptions trustOptions) {
             ExpectedServer server = target.expected();
             if (!SUPPORTED.contains(method)) {
-                return Optional.of("not among the methods of this command");
+                return Optional.of("not supported by this program");
             }
             if (trustOptions.option().isPresent() && !CERTIFIED.contains(method)) {
                 return Optional.of("not used, since it does not check the certificate that " + trustOptions.option().get()
@@ -11682,14 +11696,14 @@ public final class TokenRequest {
         void demand(AuthResult first) throws CommandException {
             least = first.assurance();
             if (least != Assurance.NONE && plan.attempts().stream().noneMatch(this::suffices)) {
-                throw new CommandException(ErrorCode.NOT_AUTHENTICATED, failedToStart(target)
-                    + "|SECMAN:2005:Protocol Error: No auth methods.", plan.leftOut().entrySet().stream()
+                throw startFailure(trace, ErrorCode.NOT_AUTHENTICATED, target, authenticationFailed(target),
+                    "|SECMAN:2005:Protocol Error: No auth methods.", plan.leftOut().entrySet().stream()
                     .map(one -> new MethodFailure(one.getKey(), one.getValue(), Progress.LEFT_OUT).toString()).toList(),
                     least == Assurance.SESSION
-                    ? "The request was made over a bound session, and is gone on with over nothing less: allow SSL in"
-                        + " SEC_CLIENT_AUTHENTICATION_METHODS."
-                    : "The request was made by " + first.method() + ", which proves the server, and is gone on with by nothing"
-                        + " less: allow that in SEC_CLIENT_AUTHENTICATION_METHODS.");
+                    ? "The request was submitted over a bound session and can be resumed only over one."
+                        + " Allow SSL in SEC_CLIENT_AUTHENTICATION_METHODS."
+                    : "The request was submitted with " + first.method() + ", which authenticates the server, and can be"
+                        + " resumed only so. Allow it in SEC_CLIENT_AUTHENTICATION_METHODS.");
             }
         }
 
@@ -11703,18 +11717,39 @@ public final class TokenRequest {
             String level = found.map(setting -> setting.value().strip().toUpperCase(Locale.ROOT)).orElse("REQUIRED");
             if (!level.matches("[RYTPO].*")) {
                 Configuration.Setting setting = found.orElseThrow();
-                throw new CommandException(ErrorCode.CONFIGURATION, level.matches("[NF].*")
-                    ? failedToStart(target) + "|SECMAN:2002:Configuration Problem: The security policy is invalid."
-                    : "ERROR: SECMAN: " + setting.name() + "=" + printable(setting.value()) + " is invalid!",
-                    Configuration.complaint(setting,
-                        "OPTIONAL, PREFERRED or REQUIRED, since a token is never sent without it"));
+                String remedy = Configuration.complaint(setting,
+                    "OPTIONAL, PREFERRED or REQUIRED, since a token is never sent without it");
+                if (level.matches("[NF].*")) {
+                    throw startFailure(trace, ErrorCode.CONFIGURATION, target, "The security policy is invalid.",
+                        "|SECMAN:2002:Configuration Problem: The security policy is invalid.", List.of(), remedy);
+                }
+                throw new CommandException(ErrorCode.CONFIGURATION,
+                    "ERROR: SECMAN: " + setting.name() + "=" + printable(setting.value()) + " is invalid!", remedy);
             }
         }
 
-        /** The bottom of the original's stack when a connection does not come to its command. */
-        static String failedToStart(Target target) {
-            return "Failed to request a new token: DAEMON:1:failed to start command for token request with remote daemon"
-                + " at '" + target + "'.";
+        /**
+         * A failure before the command starts. The original's error stack goes to -debug at once, and into the JSON event.
+         *
+         * @param message our own first line
+         * @param stack   what the original puts on top of its first line, each part after a bar
+         */
+        static CommandException startFailure(DebugLog trace, ErrorCode reason, Target target, String message, String stack,
+            List<String> details, String hint) {
+            String whole = "DAEMON:1:failed to start command for token request with remote daemon at '" + target + "'." + stack;
+            trace.log(DebugLog.SECURITY, () -> whole);
+            return new CommandException(reason, message, details, hint, whole);
+        }
+
+        private static String authenticationFailed(Target target) {
+            return "Authentication to " + hostAndPort(target) + " failed.";
+        }
+
+        /** The name that the user knows, else the address; and the port. */
+        static String hostAndPort(Target target) {
+            Sinful sinful = target.sinful();
+            return printable(target.expected().name().map(name -> name + ":" + sinful.port()).orElseGet(() ->
+                new Sinful(sinful.host(), sinful.port(), Collections.emptySortedMap()).toString().replaceAll("[<>]", "")));
         }
 
         /**
@@ -11731,7 +11766,7 @@ public final class TokenRequest {
                     session = Optional.of(session.get().usedAt(now));
                     return accepted(resumed.get());
                 }
-                trace.log(DebugLog.SECURITY, () -> "The server has forgotten our session; authenticating anew.");
+                trace.log(DebugLog.SECURITY, () -> "The server no longer knows our session; authenticating again.");
             }
             session = Optional.empty();
             SecureChannel channel = accepted(negotiate(command));
@@ -11748,8 +11783,9 @@ public final class TokenRequest {
             Optional<String> objection = AcceptedServers.of(configuration).objection(server);
             if (objection.isPresent()) {
                 channel.close();
-                throw new CommandException(ErrorCode.NOT_AUTHENTICATED, failedToStart(target)
-                    + "|SECMAN:2009:DENIED authorization of server '" + printable(server.toString())
+                throw startFailure(trace, ErrorCode.NOT_AUTHENTICATED, target,
+                    "The settings do not accept the server '" + printable(server.toString()) + "'.",
+                    "|SECMAN:2009:DENIED authorization of server '" + printable(server.toString())
                     + "' (I am acting as the client).", List.of(objection.get()), "");
             }
             return channel;
@@ -11798,17 +11834,17 @@ public final class TokenRequest {
             Session before = channel.session();
             if (before.auth().assurance() == Assurance.SERVER
                     && plan.attempts().stream().anyMatch(attempt -> attempt.kind() == ChannelBinding.BOUND)) {
-                context.ui().warn((failed.isEmpty() ? "No method that protects the session could be tried"
-                    : String.join(" and ", failed) + " did not succeed") + ", so " + before.auth().method()
-                    + " is used: an active attacker between this machine and the pool can read the session.");
+                context.ui().warn((failed.isEmpty() ? "SSL could not be tried" : String.join(" and ", failed) + " failed")
+                    + "; continuing with " + before.auth().method()
+                    + ". A man in the middle could read this session, including the token.");
             }
             return failed.isEmpty() ? channel : new SecureChannel(channel.stream(),
                 before.as(before.auth().withFailedMethods(failed)), channel.connection());
         }
 
-        /** In the original's words, whose stack has the last method first, and then in ours. */
+        /** One reason a line; the original's stack names the last method first. */
         private CommandException notAuthenticated(List<MethodFailure> tried) {
-            StringBuilder stack = new StringBuilder(failedToStart(target));
+            StringBuilder stack = new StringBuilder();
             List<MethodFailure> run = new ArrayList<>(tried.stream().filter(MethodFailure::wasRun).toList());
             Collections.reverse(run);
             stack.append(run.isEmpty() ? "|SECMAN:2005:Protocol Error: No auth methods."
@@ -11820,7 +11856,8 @@ public final class TokenRequest {
             if (!admitted) {
                 details.add(OFFERS + offered()); // later, it would be asked at every poll
             }
-            return new CommandException(ErrorCode.NOT_AUTHENTICATED, stack.toString(), details, "");
+            return startFailure(trace, ErrorCode.NOT_AUTHENTICATED, target, authenticationFailed(target), stack.toString(),
+                details, "");
         }
 
         /** What the pool has to offer, asked of it: it names only methods that are asked for, so all of them are. */
@@ -12030,7 +12067,7 @@ public final class TokenRequest {
                 for (AuthMethod method : methods) {
                     try {
                         if (!reply.methods().contains(method)) {
-                            throw new AuthenticationException("the pool does not offer it");
+                            throw new AuthenticationException("the pool does not offer this method");
                         }
                         offers.put(method, authenticator(method, reply));
                     } catch (AuthenticationException e) {
@@ -12103,7 +12140,7 @@ public final class TokenRequest {
                     message.end();
                     if (choice == 0) {
                         offers.keySet().forEach(method -> tried.add(new MethodFailure(method,
-                            "the pool did not choose it (its log may say why)", Progress.OFFERED)));
+                            "the pool did not accept this method", Progress.OFFERED)));
                         return Optional.empty();
                     }
                     AuthMethod method = AuthMethod.fromWire(choice).filter(offers::containsKey)
@@ -12160,10 +12197,13 @@ public final class TokenRequest {
                 String user = ad.string("User").orElse("(nobody)");
                 String verdict = ad.string("ReturnCode").orElse("AUTHORIZED");
                 if (!verdict.equals("AUTHORIZED")) {
-                    throw new CommandException(ErrorCode.REFUSED, "Failed to request a new token: SECMAN:2010:Received \""
-                        + printable(verdict) + "\" from server for user " + printable(user) + " using method "
-                        + method.label + ".", List.of("The daemon at " + target + " sent this error."),
-                        "The pool's administrator allows it with ALLOW_DAEMON or ALLOW_WRITE, or denies it with DENY_*.");
+                    String stack = "SECMAN:2010:Received \"" + printable(verdict) + "\" from server for user "
+                        + printable(user) + " using method " + method.label + ".";
+                    trace.log(DebugLog.SECURITY, () -> stack);
+                    throw new CommandException(ErrorCode.REFUSED, "Not authorized at " + hostAndPort(target) + ".",
+                        List.of("The server answered " + printable(verdict) + " to user " + printable(user) + " (method "
+                            + method.label + ")."),
+                        "Ask the pool's administrator to check ALLOW_DAEMON, ALLOW_WRITE and DENY_* there.", stack);
                 }
                 Instant now = host.clock().instant();
                 long seconds = reply.ad().string("SessionDuration").filter(text -> NumericAddress.isNumber(text, 9))
@@ -12223,9 +12263,9 @@ public final class TokenRequest {
                 if (broker.brokers().isEmpty()) {
                     return Optional.of(broker);
                 }
-                complaints.add("its broker " + printable(contact) + " can itself be reached only through a broker.");
+                complaints.add("its CCB server " + printable(contact) + " can itself be reached only through a broker.");
             } catch (CommandException failure) {
-                complaints.add("its broker " + printable(contact) + ": " + failure.hint().orElse(failure.getMessage()));
+                complaints.add("its CCB server " + printable(contact) + ": " + failure.hint().orElse(failure.getMessage()));
             }
             return Optional.empty();
         }
@@ -12247,12 +12287,17 @@ public final class TokenRequest {
             }
             if (!refusals.isEmpty()) {
                 CommandException last = refusals.get(refusals.size() - 1);
-                throw new CommandException(last.reason, Security.failedToStart(target), complaints, last.hint().orElse(""));
+                throw Security.startFailure(context.trace(), last.reason, target, unreachable(), "", complaints,
+                    last.hint().orElse(""));
             }
             if (brokers.isEmpty()) {
-                throw new CommandException(ErrorCode.UNREACHABLE, Security.failedToStart(target), complaints, "");
+                throw Security.startFailure(context.trace(), ErrorCode.UNREACHABLE, target, unreachable(), "", complaints, "");
             }
             throw new ConnectException("cannot be reached through " + String.join("; ", printable(complaints)));
+        }
+
+        private String unreachable() {
+            return "Cannot reach " + Security.hostAndPort(target) + " through its CCB servers.";
         }
 
         /** A connection by this broker; empty, with a complaint and perhaps a refusal, if there is none. */
@@ -12269,13 +12314,12 @@ public final class TokenRequest {
             try (SecureChannel channel = brokers.get(contact).open(Protocol.CCB_REQUEST)) {
                 return Optional.of(callBack(channel, contact.substring(contact.indexOf('#') + 1)));
             } catch (IOException e) {
-                complaints.add("its broker " + printable(contact) + ": " + e.getMessage());
+                complaints.add("its CCB server " + printable(contact) + ": " + e.getMessage());
             } catch (CommandException failure) {
                 if (failure.reason == ErrorCode.CONFIGURATION) {
                     throw failure;
                 }
-                complaints.add("its broker " + printable(contact) + ": " + (failure.reason == ErrorCode.REFUSED
-                    ? failure.getMessage().replaceFirst("^Failed to request a new token: ", "") : failure.summary()));
+                complaints.add("its CCB server " + printable(contact) + ": " + failure.summary());
                 refusals.add(failure);
             }
             return Optional.empty();
@@ -12343,9 +12387,9 @@ public final class TokenRequest {
                     // nobody yet
                 }
             }
-            throw new SocketTimeoutException((answered ? "the daemon was told, and has not connected to "
+            throw new SocketTimeoutException((answered ? "the daemon did not connect to "
                 : "no answer, and no connection to ") + Target.text(listener.getInetAddress()) + " port "
-                + listener.getLocalPort() + " in time; does a firewall forbid it?");
+                + listener.getLocalPort() + " in time; check the firewall");
         }
 
         private static void checkAnswer(CedarStream stream) throws IOException {
@@ -12367,7 +12411,7 @@ public final class TokenRequest {
                 hello.end();
                 return calledBack && MessageDigest.isEqual(id.getBytes(UTF_8), connectId.getBytes(UTF_8));
             } catch (IOException e) {
-                context.trace().log(DebugLog.NETWORK, () -> "Somebody connected: " + e.getMessage());
+                context.trace().log(DebugLog.NETWORK, () -> "Ignored a connection: " + e.getMessage());
                 return false;
             }
         }
@@ -12647,8 +12691,8 @@ public final class TokenRequest {
                 throw e;
             } catch (ConnectException e) {
                 throw new CommandException(ErrorCode.UNREACHABLE,
-                    "Failed to request a new token: DAEMON:1:Failed to connect to remote "
-                    + "daemon at '" + target + "'", List.of(sentence(e.getMessage())), "");
+                    "Cannot connect to " + Security.hostAndPort(target) + ".",
+                    List.of(sentence(e.getMessage())), "", "DAEMON:1:Failed to connect to remote daemon at '" + target + "'");
             } catch (EOFException | SocketException e) {
                 throw failedToStart(ErrorCode.UNREACHABLE, e.getMessage(),
                     "Common causes: the pool lacks AES encryption, denies this host, or has no such shared port endpoint."
@@ -12659,7 +12703,8 @@ public final class TokenRequest {
         }
 
         private CommandException failedToStart(ErrorCode reason, String detail, String hint) {
-            return new CommandException(reason, Security.failedToStart(target), List.of(sentence(detail)), hint);
+            return Security.startFailure(trace, reason, target, "Connection to " + Security.hostAndPort(target) + " failed.",
+                "", List.of(sentence(detail)), hint);
         }
 
         private static String sentence(String words) {
@@ -12688,7 +12733,7 @@ public final class TokenRequest {
                 return security.open(Protocol.DC_FINISH_TOKEN_REQUEST);
             } catch (CommandException failure) {
                 if (failure.reason == ErrorCode.REFUSED) {
-                    throw new IOException(failure.getMessage().replaceFirst("^Failed to request a new token: ", ""));
+                    throw new IOException(failure.summary());
                 }
                 if (failure.reason.isServerSpecific() && authenticated) {
                     // A restarted pool may lack its certificate, or its CCB broker, for a while.
@@ -14618,7 +14663,7 @@ public final class TokenRequest {
             }
             fields.put("retryable", failure.reason.isRetryable());
             fields.put("hint", failure.hint().map(TokenRequest::oneLine));
-            fields.put("details", failure.details().stream().map(TokenRequest::oneLine).toList());
+            fields.put("details", failure.detailsWithStack().stream().map(TokenRequest::oneLine).toList());
             emit(fields);
         }
 

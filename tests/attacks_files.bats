@@ -99,7 +99,7 @@ used() {
       configured SEC_CLIENT_AUTHENTICATION_METHODS=PASSWORD "SEC_PASSWORD_FILE=$file"
       request "${there[@]}"
       # This pool has no PASSWORD.
-      grep -q 'PASSWORD: the pool does not offer it' "$BATS_TEST_TMPDIR/stderr"
+      grep -q 'PASSWORD: the pool does not offer this method' "$BATS_TEST_TMPDIR/stderr"
       return
       ;;
     signing-key)

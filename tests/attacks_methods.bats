@@ -316,7 +316,7 @@ TEMPLATE='use security:get_htcondor_idtokens'
   diff <(sed -nE 's/^policy [0-9]+ //p' "$LOOPBACK_LOG") <(printf 'bound %s\n' SSL PASSWORD)
   rm "$_CONDOR_SEC_PASSWORD_FILE"
   brings IDTOKENS
-  says 'WARNING: SSL did not succeed, so IDTOKENS is used'
+  says 'WARNING: SSL failed; continuing with IDTOKENS'
 }
 
 # ---- What scripts learn of it ----
@@ -328,7 +328,7 @@ TEMPLATE='use security:get_htcondor_idtokens'
   asked -json -quiet
   assert_status 0
   [[ $(names) == issued && $(field issued '[.method, .session] | join(" ")') == 'IDTOKENS unbound' ]]
-  field issued '.warnings[]' | grep -F 'SSL did not succeed, so IDTOKENS is used: an active attacker between this machine and the pool can read the session.'
+  field issued '.warnings[]' | grep -F 'SSL failed; continuing with IDTOKENS. A man in the middle could read this session, including the token.'
   asked -json -quiet -pool "<127.0.0.1:$LOOPBACK_PORT?alias=cm.example.org>"
   [[ $(field issued '[.method, .session, (.warnings | length)] | join(" ")') == 'SSL bound 0' ]]
 }
@@ -372,7 +372,7 @@ TEMPLATE='use security:get_htcondor_idtokens'
   fails -resume request.json
   authenticate_by CLAIMTOBE
   fails -resume request.json
-  says 'The request was made by IDTOKENS, which proves the server, and is gone on with by nothing less'
+  says 'The request was submitted with IDTOKENS, which authenticates the server, and can be resumed only so'
   # One that began without goes on so.
   jq -c '.method = "CLAIMTOBE"' request.json >other.json
   brings CLAIMTOBE -resume other.json

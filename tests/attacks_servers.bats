@@ -52,7 +52,7 @@ pool_of() { pool_with --methods CLAIMTOBE --auto-approve --token "$TOKEN" "$@"; 
 @test "a pool that DENY_CLIENT denies, or ALLOW_CLIENT does not allow, gets no request" {
   pool_of
   refused_by DENY_CLIENT '*' -pool "$HERE" -identity alice@own.test
-  says "SECMAN:2009:DENIED authorization of server 'unauthenticated@unmapped/127.0.0.1' (I am acting as the client)."
+  says "The settings do not accept the server 'unauthenticated@unmapped/127.0.0.1'."
   refused_by DENY_DEFAULT '*@unmapped/127.0.0.1' -pool "$HERE" -identity alice@own.test
   refused_by ALLOW_CLIENT 192.0.2.7 -pool "$HERE" -identity alice@own.test
   refused_by ALLOW_CLIENT_TOOL 'condor@password' -pool "$HERE" -identity alice@own.test

@@ -61,7 +61,7 @@ was_taken() {
 
 was_refused() {
   assert_status 4
-  says 'Failed to request a new token'
+  says 'Authentication to '
 }
 
 # is_trusted ARGUMENT...: the pool takes it, though there is nobody to ask
