@@ -3278,6 +3278,7 @@ public final class TokenRequest {
             DAEMON_LIST = MASTER
             TOOL.IsTool = true
             ENABLE_PERSISTENT_CONFIG = false
+            LOCAL_DIR TILDE CONFIG_ROOT PERSISTENT_CONFIG_DIR
             """;
         /** The names of the first table, in its order. */
         static final List<String> NAMES = List.copyOf(table(USED).keySet());
@@ -4075,8 +4076,9 @@ public final class TokenRequest {
                 readRoot();
             }
             machine.rootIsRead(macros);
-            List.of("HOSTNAME", "FULL_HOSTNAME").forEach(this::undefine);
-            if (machine.homeOfCondor().isPresent()) {
+            undefine("HOSTNAME");
+            undefine("FULL_HOSTNAME");
+            if (defined.containsKey("TILDE") && machine.homeOfCondor().isPresent()) {
                 undefine("TILDE");
             }
             String directories = text("LOCAL_CONFIG_DIR");
@@ -4091,7 +4093,10 @@ public final class TokenRequest {
             machine.allIsRead();
             readPersistentFiles();
             machine.settle(macros);
-            machine.warning().ifPresent(this::say);
+            Optional<String> warning = machine.warning();
+            if (warning.isPresent()) {
+                say(warning.get());
+            }
             useTriggered();
             check();
         }
@@ -4187,7 +4192,8 @@ public final class TokenRequest {
 
         /** The files that condor_config_val -set has written. condor_config.cpp, process_persistent_configs */
         private void readPersistentFiles() throws CommandException {
-            if (!Expression.truth(text("ENABLE_PERSISTENT_CONFIG")).orElse(false)) {
+            String enabled = text("ENABLE_PERSISTENT_CONFIG");
+            if (enabled.equals("false") || !Expression.truth(enabled).orElse(false)) {
                 return;
             }
             String directory = text("PERSISTENT_CONFIG_DIR");
@@ -4294,7 +4300,7 @@ public final class TokenRequest {
         /** Only here, a word that begins with t or f is enough. condor_config.cpp, param_boolean_crufty */
         private boolean requiresLocalFiles() throws CommandException {
             Optional<Configuration.Setting> setting = macros.value("REQUIRE_LOCAL_CONFIG_FILE");
-            String text = setting.map(Configuration.Setting::value).orElse("true").strip().toLowerCase(Locale.ROOT);
+            String text = setting.isEmpty() ? "true" : setting.get().value().strip().toLowerCase(Locale.ROOT);
             if (text.startsWith("t") || text.startsWith("f")) {
                 return text.startsWith("t");
             }
@@ -5546,14 +5552,17 @@ public final class TokenRequest {
         private static Map<String, String> settings(Macros macros) throws CommandException {
             Map<String, String> settings = new HashMap<>();
             for (String name : NETWORK_SETTINGS) {
-                macros.value(name).ifPresent(setting -> settings.put(name, setting.value()));
+                Optional<Configuration.Setting> setting = macros.value(name);
+                if (setting.isPresent()) {
+                    settings.put(name, setting.get().value());
+                }
             }
             return settings;
         }
 
         /** The warning about network settings that fit no interface, in HTCondor's words; empty if they fit. */
         Optional<String> warning() {
-            return last.flatMap(Identity::warning);
+            return last.isPresent() ? last.get().warning() : Optional.empty();
         }
 
         /** Whether a source can no longer overrule this name. */
@@ -5823,8 +5832,8 @@ public final class TokenRequest {
 
             Optional<String> warning() {
                 String wanted = settings.getOrDefault("NETWORK_INTERFACE", "*");
-                boolean usual = wanted.equals("*") || literal(wanted).isPresent();
-                return usual || addresses().best().isPresent() ? Optional.empty()
+                boolean isUsual = wanted.equals("*") || literal(wanted).isPresent();
+                return isUsual || addresses().best().isPresent() ? Optional.empty()
                     : Optional.of("validate_network_interfaces:2:Failed to determine my IP address using NETWORK_INTERFACE="
                         + wanted);
             }
