@@ -49,6 +49,7 @@ import java.io.UncheckedIOException;
 import java.math.BigDecimal;
 import java.math.BigInteger;
 import java.math.MathContext;
+import java.math.RoundingMode;
 import java.net.BindException;
 import java.net.ConnectException;
 import java.net.Inet4Address;
@@ -3842,6 +3843,7 @@ public final class TokenRequest {
             DAEMON_LIST = MASTER
             TOOL.IsTool = true
             ENABLE_PERSISTENT_CONFIG = false
+            LOCAL_DIR TILDE CONFIG_ROOT PERSISTENT_CONFIG_DIR
             """;
         /** The names of the first table, in its order. */
         static final List<String> NAMES = List.copyOf(table(USED).keySet());
@@ -4643,8 +4645,9 @@ public final class TokenRequest {
                 readRoot();
             }
             machine.rootIsRead(macros);
-            List.of("HOSTNAME", "FULL_HOSTNAME").forEach(this::undefine);
-            if (machine.homeOfCondor().isPresent()) {
+            undefine("HOSTNAME");
+            undefine("FULL_HOSTNAME");
+            if (defined.containsKey("TILDE") && machine.homeOfCondor().isPresent()) {
                 undefine("TILDE");
             }
             String directories = text("LOCAL_CONFIG_DIR");
@@ -4659,7 +4662,10 @@ public final class TokenRequest {
             machine.allIsRead();
             readPersistentFiles();
             machine.settle(macros);
-            machine.warning().ifPresent(this::say);
+            Optional<String> warning = machine.warning();
+            if (warning.isPresent()) {
+                say(warning.get());
+            }
             useTriggered();
             check();
         }
@@ -4757,7 +4763,8 @@ public final class TokenRequest {
 
         /** The files that condor_config_val -set has written. condor_config.cpp, process_persistent_configs */
         private void readPersistentFiles() throws CommandException {
-            if (!Expression.truth(text("ENABLE_PERSISTENT_CONFIG")).orElse(false)) {
+            String enabled = text("ENABLE_PERSISTENT_CONFIG");
+            if (enabled.equals("false") || !Expression.truth(enabled).orElse(false)) {
                 return;
             }
             String directory = text("PERSISTENT_CONFIG_DIR");
@@ -4864,7 +4871,7 @@ public final class TokenRequest {
         /** Only here, a word that begins with t or f is enough. condor_config.cpp, param_boolean_crufty */
         private boolean requiresLocalFiles() throws CommandException {
             Optional<Configuration.Setting> setting = macros.value("REQUIRE_LOCAL_CONFIG_FILE");
-            String text = setting.map(Configuration.Setting::value).orElse("true").strip().toLowerCase(Locale.ROOT);
+            String text = setting.isEmpty() ? "true" : setting.get().value().strip().toLowerCase(Locale.ROOT);
             if (text.startsWith("t") || text.startsWith("f")) {
                 return text.startsWith("t");
             }
@@ -5531,11 +5538,11 @@ public final class TokenRequest {
             endif
             [FEATURE AdStash AssignAccountingGroup AssignProjectName ChildCollector CommonCloudAttributesAWS]
             [FEATURE CommonCloudAttributesGoogle ContinuousCronHook DefaultCheckpointDestination Ganglia GPUs]
-            [FEATURE GPUsMonitor JobsHaveInstanceIDs KRB Librarian Monitor OAuth OneShotCronHook PartitionableSlot]
+            [FEATURE GPUsMonitor JobsHaveInstanceIDs KRB Librarian Metricd Monitor OAuth OneShotCronHook PartitionableSlot]
             [FEATURE PelicanCache PelicanRetryPolicy PeriodicCronHook Policy_Expr_Fragments Policy_Hours_To_Start]
             [FEATURE Remote_Config Remote_Runtime_Config ScheddCronContinuous ScheddCronOneShot ScheddCronPeriodic]
             [FEATURE ScheddUsermapFile SetJobAttrFromUsermap StartdCronContinuous StartdCronOneShot]
-            [FEATURE StartdCronPeriodic StaticSlots TestingMode_Policy_Values UWCS_Desktop_Policy_Values VMware]
+            [FEATURE StartdCronPeriodic StaticSlots TestingMode_Policy_Values UWCS_Desktop_Policy_Values]
             [POLICY Always_Run_Jobs]
             START = True
             SUSPEND = False
@@ -5877,12 +5884,11 @@ public final class TokenRequest {
                 case "RANDOM_INTEGER" -> randomInteger(body);
                 case "CHOICE" -> choice(body, within);
                 case "SUBSTR" -> substring(body, within);
-                case "INT" -> formatted(body, within, "%d", Expression::integer, "an integer");
+                case "INT" -> formatted(body, within, "%lld", Expression::integer, "an integer");
                 case "REAL" -> formatted(body, within, "%.16G", Expression::real, "a real number");
                 case "STRING" -> formatted(body, within, "%s", text -> Optional.of(Expression.evaluate(text)
                     .filter(String.class::isInstance).orElse(text)), "a string");
-                case "EVAL" -> Expression.evaluate(argument(body, within)).map(value -> value instanceof String string
-                    ? string : Expression.written(value)).orElse("");
+                case "EVAL" -> evaluated(argument(body, within));
                 case "BASENAME" -> {
                     int comma = body.lastIndexOf(',');
                     yield fileName("nx", argument(comma < 0 ? body : body.substring(0, comma), within),
@@ -5903,6 +5909,22 @@ public final class TokenRequest {
             List<String> names = new ArrayList<>(within);
             names.add(text);
             return expand(setting.get().value(), names);
+        }
+
+        private static String evaluated(String text) throws CommandException {
+            checkSupported(text);
+            return Expression.evaluate(text).map(value -> value instanceof String string ? string
+                : Expression.written(value)).orElse("");
+        }
+
+        /** A function or operator that this program does not have is an error, since its value would be wrong. */
+        private static void checkSupported(String text) throws CommandException {
+            Optional<String> name = Expression.unsupported(text);
+            if (name.isPresent()) {
+                throw new CommandException(ErrorCode.CONFIGURATION, "ERROR: this program does not support " + name.get()
+                    + " in settings:",
+                    List.of(printable(text.length() > 200 ? text.substring(0, 200) + "..." : text)), "");
+            }
         }
 
         private String complain(String words) {
@@ -5928,15 +5950,26 @@ public final class TokenRequest {
             return items;
         }
 
+        /** $RANDOM_INTEGER(min,max,step); where an argument cannot be used, HTCondor warns and takes the nearest that can. */
         private String randomInteger(String body) {
-            List<Long> numbers = list(body).stream().flatMap(item -> Expression.integer(item).stream()).toList();
-            long step = numbers.size() > 2 ? numbers.get(2) : 1;
-            if (numbers.size() < 2 || numbers.size() != list(body).size() || step < 1
-                || numbers.get(0) > numbers.get(1)) {
-                return complain("$RANDOM_INTEGER(" + body + ") has no valid min, max and step!");
+            List<String> arguments = list(body);
+            Optional<Long> first = whole(arguments, 0);
+            long min = first.orElse(0L);
+            Optional<Long> second = whole(arguments, 1);
+            long max = second.orElse(min);
+            long step = arguments.size() > 2 ? whole(arguments, 2).orElse(0L) : 1;
+            if (first.isEmpty() || second.isEmpty() || step < 1 || min > max) {
+                complain("$RANDOM_INTEGER(" + body + ") has no valid min, max and step!");
             }
-            long count = (numbers.get(1) - numbers.get(0)) / step + 1;
-            return Long.toString(numbers.get(0) + host.random().nextLong(count) * step);
+            long least = Math.min(min, max);
+            BigInteger span = BigInteger.valueOf(max).subtract(BigInteger.valueOf(least));
+            long count = span.divide(BigInteger.valueOf(Math.max(1, step))).min(BigInteger.valueOf(Long.MAX_VALUE - 1))
+                .longValue() + 1;
+            return Long.toString(least + host.random().nextLong(count) * Math.max(1, step));
+        }
+
+        private static Optional<Long> whole(List<String> arguments, int index) {
+            return index < arguments.size() ? Expression.integer(arguments.get(index)) : Optional.empty();
         }
 
         /** $CHOICE(index,list) or $CHOICE(index,item,item,...) */
@@ -5947,8 +5980,12 @@ public final class TokenRequest {
             if (items.size() == 1) {
                 items = lookup(items.get(0)).isEmpty() ? List.of() : list(argument(items.get(0), within));
             }
-            return index.isEmpty() || index.get() < 0 || index.get() >= items.size()
-                ? complain("$CHOICE(" + body + ") chooses nothing that is there!") : items.get(index.get().intValue());
+            boolean isValid = index.isPresent() && index.get() >= 0 && index.get() < Integer.MAX_VALUE;
+            int chosen = isValid ? index.get().intValue() : 0; // as HTCondor does, with a warning
+            if (!isValid || chosen >= items.size()) {
+                complain("$CHOICE(" + body + ") chooses nothing that is there!");
+            }
+            return chosen < items.size() ? items.get(chosen) : "";
         }
 
         /** $SUBSTR(name,start) or $SUBSTR(name,start,length); what is negative counts from the end. */
@@ -5973,13 +6010,15 @@ public final class TokenRequest {
         private String formatted(String body, List<String> within, String otherwise,
             Function<String, Optional<?>> evaluation, String kind) throws CommandException {
             String[] arguments = body.split(",", 2);
+            Optional<PrintFormat> printed = PrintFormat.parse(arguments.length > 1 ? arguments[1] : otherwise);
             String text = argument(arguments[0], within);
             Optional<?> value = evaluation.apply(text);
             if (value.isEmpty()) {
+                checkSupported(text);
                 return complain(text + " does not evaluate to " + kind + "!");
             }
             String format = arguments.length > 1 ? arguments[1] : otherwise;
-            Optional<String> formatted = Expression.formatted(format, value.get());
+            Optional<String> formatted = printed.flatMap(form -> form.apply(value.get()));
             if (formatted.isEmpty()) {
                 complain("'" + format + "' is not a valid format specifier for " + kind + "!");
             }
@@ -6018,6 +6057,9 @@ public final class TokenRequest {
             if (wantsPath && letters.contains("d")) {
                 start = Math.max(0, name - 1);
                 for (long i = letters.chars().filter(c -> c == 'd').count(); i > 0; i--) {
+                    if (start < 0) {
+                        return ""; // there are fewer folders
+                    }
                     start = text.lastIndexOf('/', start - 1);
                 }
                 start++;
@@ -6081,14 +6123,17 @@ public final class TokenRequest {
         private static Map<String, String> settings(Macros macros) throws CommandException {
             Map<String, String> settings = new HashMap<>();
             for (String name : NETWORK_SETTINGS) {
-                macros.value(name).ifPresent(setting -> settings.put(name, setting.value()));
+                Optional<Configuration.Setting> setting = macros.value(name);
+                if (setting.isPresent()) {
+                    settings.put(name, setting.get().value());
+                }
             }
             return settings;
         }
 
         /** The warning about network settings that fit no interface, in HTCondor's words; empty if they fit. */
         Optional<String> warning() {
-            return last.flatMap(Identity::warning);
+            return last.isPresent() ? last.get().warning() : Optional.empty();
         }
 
         /** Whether a source can no longer overrule this name. */
@@ -6358,8 +6403,8 @@ public final class TokenRequest {
 
             Optional<String> warning() {
                 String wanted = settings.getOrDefault("NETWORK_INTERFACE", "*");
-                boolean usual = wanted.equals("*") || literal(wanted).isPresent();
-                return usual || addresses().best().isPresent() ? Optional.empty()
+                boolean isUsual = wanted.equals("*") || literal(wanted).isPresent();
+                return isUsual || addresses().best().isPresent() ? Optional.empty()
                     : Optional.of("validate_network_interfaces:2:Failed to determine my IP address using NETWORK_INTERFACE="
                         + wanted);
             }
@@ -6516,49 +6561,58 @@ public final class TokenRequest {
     }
 
     /**
-     * An expression in HTCondor's language, as far as settings need it: literals, lists, the usual operators, strcat.
-     * Its value is a Long, Double, Boolean, String, List or {@link Unknown}.
+     * An expression in HTCondor's language, as far as settings need it: literals, lists, ifThenElse, int, real, string and
+     * strcat, and the operators of arithmetic, comparison and logic. Time is linear, the depth bounded. Its value is a
+     * Long, Double, Boolean, String, List or {@link Unknown}. classad/lexer.cpp, classad/operators.cpp
      */
     static final class Expression {
-        private static final Pattern TOKEN = Pattern.compile("\\s*([0-9]*\\.[0-9]+(?:[eE][-+]?[0-9]+)?"
-            + "|[0-9]+[eE][-+]?[0-9]+|[0-9]{1,18}(?![0-9])|\"(?:[^\"\\\\]|\\\\.)*\"|[A-Za-z_][A-Za-z0-9_.]*"
-            + "|=\\?=|=!=|[=!<>]=|\\|\\||&&|[-+*/%<>!?:(){},])\\s*");
-        /** Operators of two sides, those that bind least first. */
-        private static final List<Set<String>> OPERATORS = List.of(Set.of("||"), Set.of("&&"),
-            Set.of("=?=", "=!=", "==", "!="), Set.of("<=", ">=", "<", ">"), Set.of("+", "-"), Set.of("*", "/", "%"));
-        /** A format of C's printf: text, flags, width, precision, conversion, text. */
-        private static final Pattern FORMAT =
-            Pattern.compile("([^%]*)%([-+ #0]*[0-9]*)(?:\\.([0-9]+))?(?:ll|l|h)?([a-zA-Z])([^%]*)");
-        private final Deque<String> tokens = new ArrayDeque<>();
+        private static final int DEPTH_MAX = 100;
+        private static final String END = "";
+        private static final List<String> SYMBOLS = List.of("=?=", "=!=", ">>>", "==", "!=", "<=", ">=", "||", "&&", "?:", "<<",
+            ">>");
+        /** Operators with two sides, those that bind least first. */
+        private static final List<List<String>> OPERATORS = List.of(List.of("||"), List.of("&&"),
+            List.of("=?=", "=!=", "is", "isnt", "==", "!="), List.of("<=", ">=", "<", ">"), List.of("+", "-"),
+            List.of("*", "/", "%"));
+        private static final Set<String> OTHER_OPERATORS = Set.of("<<", ">>", ">>>", "&", "|", "^", "~", "[");
+        private final String text;
+        private int at;
+        /** The next token; a string has its quotes, other tokens are in small letters. */
+        private String token = END;
+        private int depth;
         private boolean malformed;
+        private Optional<String> unsupported = Optional.empty();
 
-        /** What an expression yields that yields nothing. */
+        /** The value of an expression that has none. */
         enum Unknown { UNDEFINED, ERROR }
 
         private Expression(String text) {
-            Matcher token = TOKEN.matcher(text);
-            int at = 0;
-            while (token.region(at, text.length()).lookingAt()) {
-                tokens.add(token.group(1));
-                at = token.end();
-            }
-            malformed = at < text.length();
+            this.text = text;
+            advance();
         }
 
-        /** The value; empty if the text is no expression. */
+        /** The value; empty if the text is not an expression, or not one of those above. */
         static Optional<Object> evaluate(String text) {
             Expression expression = new Expression(text);
-            Object value = expression.choice();
-            return expression.malformed || !expression.tokens.isEmpty() ? Optional.empty() : Optional.of(value);
+            Object value = expression.whole();
+            return expression.malformed ? Optional.empty() : Optional.of(value);
         }
 
-        /** The value as a whole number, cut off where it is none; empty if it is no number. */
+        /** The function or operator of HTCondor's language that this program does not have; empty if that is not the reason. */
+        static Optional<String> unsupported(String text) {
+            Expression expression = new Expression(text);
+            expression.whole();
+            return expression.unsupported;
+        }
+
+        /** The value as a whole number, cut off where it is none; empty if it is not a number. */
         static Optional<Long> integer(String text) {
-            return number(text).map(Number::longValue);
+            return number(text).map(Expression::truncated);
         }
 
+        /** The value as a number; empty if it is not one, or beyond all numbers. */
         static Optional<Double> real(String text) {
-            return number(text).map(Number::doubleValue);
+            return number(text).map(Number::doubleValue).filter(Double::isFinite);
         }
 
         private static Optional<Number> number(String text) {
@@ -6570,21 +6624,119 @@ public final class TokenRequest {
             return Conditions.word(text.strip()).or(() -> real(text).map(number -> number != 0));
         }
 
+        // ---- Tokens ----
+
+        private void advance() {
+            while (at < text.length() && Character.isWhitespace(text.charAt(at))) {
+                at++;
+            }
+            int start = at;
+            if (at == text.length()) {
+                token = END;
+            } else if (text.charAt(at) == '"') {
+                at = endOfString(at + 1);
+                token = text.substring(start, at);
+            } else if (isDigit(at) || (text.charAt(at) == '.' && isDigit(at + 1))) {
+                at = endOfNumber();
+                token = text.substring(start, at).toLowerCase(Locale.ROOT);
+            } else if (Character.isLetter(text.charAt(at)) || text.charAt(at) == '_') {
+                while (at < text.length() && (Macros.isNameCharacter(text.charAt(at)) && text.charAt(at) != '/')) {
+                    at++;
+                }
+                malformed |= at == start; // a letter that no name can have
+                at = Math.max(at, start + 1);
+                token = text.substring(start, at).toLowerCase(Locale.ROOT);
+            } else {
+                token = SYMBOLS.stream().filter(symbol -> text.startsWith(symbol, start)).findFirst()
+                    .orElse(text.substring(start, start + 1));
+                at += token.length();
+            }
+        }
+
+        private boolean isDigit(int place) {
+            return place < text.length() && text.charAt(place) >= '0' && text.charAt(place) <= '9';
+        }
+
+        private int endOfString(int start) {
+            int end = start;
+            while (end < text.length() && text.charAt(end) != '"') {
+                end += text.startsWith("\\\"", end) ? 2 : 1;
+            }
+            malformed |= end >= text.length();
+            return Math.min(end + 1, text.length());
+        }
+
+        private int endOfNumber() {
+            int end = at;
+            while (isDigit(end)) {
+                end++;
+            }
+            if (isDigit(end + 1) && text.charAt(end) == '.') {
+                end++;
+                while (isDigit(end)) {
+                    end++;
+                }
+            }
+            if (end < text.length() && (text.charAt(end) == 'e' || text.charAt(end) == 'E')) {
+                int digits = end + (end + 1 < text.length() && "+-".indexOf(text.charAt(end + 1)) >= 0 ? 2 : 1);
+                if (isDigit(digits)) {
+                    end = digits;
+                    while (isDigit(end)) {
+                        end++;
+                    }
+                }
+            }
+            malformed |= end < text.length() && (Character.isLetter(text.charAt(end)) || text.charAt(end) == '_');
+            return end;
+        }
+
+        private boolean take(String wanted) {
+            boolean isNext = token.equals(wanted);
+            if (isNext) {
+                advance();
+            }
+            return isNext;
+        }
+
         // ---- Grammar ----
 
-        private boolean take(String token) {
-            return token.equals(tokens.peek()) && tokens.remove() != null;
+        private Object whole() {
+            Object value = choice();
+            if (!token.equals(END) && OTHER_OPERATORS.contains(token)) {
+                reject("the operator " + token);
+            }
+            malformed |= !token.equals(END);
+            return value;
+        }
+
+        private Object reject(String what) {
+            unsupported = unsupported.or(() -> Optional.of(what));
+            malformed = true;
+            at = text.length();
+            token = END;
+            return Unknown.ERROR;
         }
 
         private Object choice() {
-            Object condition = operation(0);
-            if (!take("?")) {
-                return condition;
+            if (++depth > DEPTH_MAX) {
+                return reject("an expression of more than " + DEPTH_MAX + " levels");
             }
-            Object first = choice();
-            malformed |= !take(":");
-            Object second = choice();
-            return asFlag(condition) instanceof Boolean flag ? (flag ? first : second) : condition;
+            Object condition = operation(0);
+            Object value = condition;
+            if (take("?:")) {
+                Object otherwise = choice();
+                value = condition == Unknown.UNDEFINED ? otherwise : condition;
+            } else if (take("?")) {
+                Object first = choice();
+                malformed |= !take(":");
+                value = chosen(condition, first, choice());
+            }
+            depth--;
+            return value;
+        }
+
+        private static Object chosen(Object condition, Object first, Object second) {
+            return asFlag(condition) instanceof Boolean flag ? (flag ? first : second) : asFlag(condition);
         }
 
         private Object operation(int level) {
@@ -6592,47 +6744,102 @@ public final class TokenRequest {
                 return operand();
             }
             Object left = operation(level + 1);
-            while (OPERATORS.get(level).contains(Objects.requireNonNullElse(tokens.peek(), ""))) {
-                left = apply(tokens.remove(), left, operation(level + 1));
+            while (OPERATORS.get(level).contains(token)) {
+                String operator = token;
+                advance();
+                left = apply(operator, left, operation(level + 1));
             }
             return left;
         }
 
         private Object operand() {
-            String token = tokens.isEmpty() ? "" : tokens.remove();
-            return switch (token) {
-                case "-" -> apply("-", 0L, operand());
-                case "+" -> operand();
-                case "!" -> asFlag(operand()) instanceof Boolean flag ? (Object) !flag : Unknown.UNDEFINED;
-                case "{" -> items("}");
-                case "(" -> {
+            int signs = 0;
+            boolean isNegative = false;
+            boolean not = false;
+            boolean isLogical = false;
+            while (token.equals("-") || token.equals("+") || token.equals("!")) {
+                if (token.equals("!")) {
+                    if (signs > 0) {
+                        return asFlag(nested()) instanceof Unknown none ? none : Unknown.ERROR;
+                    }
+                    isLogical = true;
+                    not = !not;
+                } else if (isLogical) {
+                    break;
+                } else {
+                    signs++;
+                    isNegative ^= token.equals("-");
+                }
+                advance();
+            }
+            Object value = isLogical && (token.equals("-") || token.equals("+")) ? nested() : primary();
+            if (isLogical) {
+                return asFlag(value) instanceof Boolean flag ? (Object) (flag != not) : value == Unknown.UNDEFINED ? value
+                    : Unknown.ERROR;
+            }
+            return signs == 0 || value instanceof Unknown ? value : value instanceof Long number ? (Object) (isNegative ? -number
+                : number) : value instanceof Double number ? (Object) (isNegative ? -number : number) : Unknown.ERROR;
+        }
+
+        private Object nested() {
+            if (++depth > DEPTH_MAX) {
+                return reject("an expression of more than " + DEPTH_MAX + " levels");
+            }
+            Object value = operand();
+            depth--;
+            return value;
+        }
+
+        private Object primary() {
+            String first = token;
+            if (OTHER_OPERATORS.contains(first)) {
+                return reject("the operator " + first);
+            }
+            advance();
+            if (first.startsWith("\"")) {
+                return first.length() < 2 ? Unknown.ERROR : first.substring(1, first.length() - 1).replace("\\\"", "\"");
+            }
+            switch (first) {
+                case "{":
+                    return items("}");
+                case "(":
                     Object value = choice();
                     malformed |= !take(")");
-                    yield value;
-                }
-                default -> token.startsWith("\"") ? token.substring(1, token.length() - 1).replaceAll("\\\\(.)", "$1")
-                    : token.matches("[0-9]+") ? Long.valueOf(token)
-                    : token.matches("[0-9.].*") ? (Object) Double.valueOf(token) : word(token);
-            };
+                    return value;
+                default:
+                    boolean isNumber = !first.isEmpty() && (Character.isDigit(first.charAt(0)) || first.charAt(0) == '.');
+                    return isNumber ? literal(first) : word(first);
+            }
+        }
+
+        private static Object literal(String number) {
+            boolean isWhole = number.chars().allMatch(Character::isDigit);
+            if (!isWhole) {
+                return number.length() > 1000 ? (Object) Unknown.ERROR : (Object) Double.valueOf(number);
+            }
+            try {
+                return Long.valueOf(number);
+            } catch (NumberFormatException e) {
+                return Long.MAX_VALUE; // as strtoll does
+            }
         }
 
         private List<Object> items(String end) {
             List<Object> items = new ArrayList<>();
             while (!malformed && !take(end)) {
-                malformed |= tokens.isEmpty() || (!items.isEmpty() && !take(","));
+                malformed |= token.equals(END) || (!items.isEmpty() && !take(","));
                 items.add(choice());
             }
             return items;
         }
 
         private Object word(String word) {
-            malformed |= !word.matches("[A-Za-z_].*");
+            malformed |= word.isEmpty() || !(Character.isLetter(word.charAt(0)) || word.charAt(0) == '_');
             if (!malformed && take("(")) {
                 List<Object> arguments = items(")");
-                return !word.equalsIgnoreCase("strcat") ? Unknown.ERROR : arguments.stream().map(value ->
-                    value instanceof String string ? string : written(value)).collect(Collectors.joining());
+                return call(word, arguments);
             }
-            return switch (word.toLowerCase(Locale.ROOT)) {
+            return switch (word) {
                 case "true" -> true;
                 case "false" -> false;
                 case "error" -> Unknown.ERROR;
@@ -6640,17 +6847,42 @@ public final class TokenRequest {
             };
         }
 
+        private Object call(String function, List<Object> arguments) {
+            Object first = arguments.isEmpty() ? Unknown.ERROR : arguments.get(0);
+            boolean isSingle = arguments.size() == 1;
+            return switch (function) {
+                case "strcat" -> arguments.stream().filter(Unknown.class::isInstance).findFirst().orElseGet(() ->
+                    arguments.stream().map(value -> value instanceof String string ? string : written(value))
+                        .collect(Collectors.joining()));
+                case "ifthenelse" -> arguments.size() == 3 ? chosen(first, arguments.get(1), arguments.get(2)) : Unknown.ERROR;
+                case "string" -> !isSingle ? Unknown.ERROR : first instanceof Unknown || first instanceof String ? first
+                    : written(first);
+                case "int", "real" -> !isSingle ? Unknown.ERROR : converted(first, function.equals("int"));
+                default -> reject("the function " + function + "()");
+            };
+        }
+
+        private static Object converted(Object value, boolean whole) {
+            Object number = value instanceof String string ? number(string.strip()).map(Object.class::cast).orElse(Unknown.ERROR)
+                : asNumber(value);
+            return !(number instanceof Number found) ? number instanceof Unknown ? number : Unknown.ERROR
+                : whole ? (Object) truncated(found) : (Object) found.doubleValue();
+        }
+
         // ---- Values ----
 
         private static Object apply(String operator, Object left, Object right) {
-            if (operator.equals("=?=") || operator.equals("=!=")) {
-                return left.equals(right) == operator.equals("=?=");
+            if (operator.equals("=?=") || operator.equals("is")) {
+                return left.equals(right);
+            }
+            if (operator.equals("=!=") || operator.equals("isnt")) {
+                return !left.equals(right);
             }
             if (operator.equals("||") || operator.equals("&&")) {
                 boolean deciding = operator.equals("||");
                 Object first = asFlag(left);
                 Object second = asFlag(right);
-                return first.equals(deciding) || second.equals(deciding) ? (Object) deciding
+                return first == Unknown.ERROR ? first : first.equals(deciding) || second.equals(deciding) ? (Object) deciding
                     : first instanceof Boolean ? second : first;
             }
             if (left instanceof Unknown || right instanceof Unknown) {
@@ -6673,22 +6905,36 @@ public final class TokenRequest {
                 : value instanceof Boolean || value == Unknown.UNDEFINED ? value : Unknown.ERROR;
         }
 
+        /** Without its fraction; the least number there is if it is out of range, as processors have it. */
+        private static long truncated(Number number) {
+            double value = number.doubleValue();
+            return number instanceof Long whole ? whole : value >= -0x1p63 && value < 0x1p63 ? (long) value : Long.MIN_VALUE;
+        }
+
         private static Object calculated(String operator, Number left, Number right) {
-            boolean whole = left instanceof Long && right instanceof Long;
-            double divisor = right.doubleValue();
-            if ("/%".contains(operator) && divisor == 0) {
-                return Unknown.ERROR;
+            boolean isWhole = left instanceof Long && right instanceof Long;
+            if (isWhole) {
+                long first = left.longValue();
+                long second = right.longValue();
+                return switch (operator) {
+                    case "+" -> first + second;
+                    case "-" -> first - second;
+                    case "*" -> first * second;
+                    case "/" -> second == 0 ? (Object) Unknown.ERROR : (Object) (first / second);
+                    case "%" -> second == 0 ? (Object) Unknown.ERROR : (Object) (first % second);
+                    default -> compared(operator, Long.compare(first, second));
+                };
             }
-            double result = switch (operator) {
-                case "+" -> left.doubleValue() + divisor;
-                case "-" -> left.doubleValue() - divisor;
-                case "*" -> left.doubleValue() * divisor;
-                case "/" -> left.doubleValue() / divisor;
-                case "%" -> left.longValue() % right.longValue();
-                default -> Double.NaN;
+            double first = left.doubleValue();
+            double second = right.doubleValue();
+            return switch (operator) {
+                case "+" -> first + second;
+                case "-" -> first - second;
+                case "*" -> first * second;
+                case "/" -> second == 0 ? (Object) Unknown.ERROR : (Object) (first / second);
+                case "%" -> Unknown.ERROR;
+                default -> compared(operator, Double.compare(first, second));
             };
-            return Double.isNaN(result) ? compared(operator, Double.compare(left.doubleValue(), divisor))
-                : whole ? (Object) (long) result : (Object) result;
         }
 
         private static Object compared(String operator, int difference) {
@@ -6705,38 +6951,169 @@ public final class TokenRequest {
 
         /** The value as it is written in the language. */
         static String written(Object value) {
+            if (value instanceof Double number) {
+                return Double.isFinite(number) ? String.format(Locale.ROOT, "%.15E", number)
+                    : Double.isNaN(number) ? "real(\"NaN\")" : number > 0 ? "real(\"INF\")" : "real(\"-INF\")";
+            }
             return value instanceof List<?> items
                 ? items.stream().map(Expression::written).collect(Collectors.joining(",", "{ ", " }"))
-                : value instanceof Double number ? String.format(Locale.ROOT, "%.15E", number)
-                : value instanceof String ? '"' + value.toString() + '"' : value.toString().toLowerCase(Locale.ROOT);
+                : value instanceof String text ? '"' + text.replace("\"", "\\\"") + '"'
+                : value.toString().toLowerCase(Locale.ROOT);
         }
+    }
 
-        /** A value in a format of C's printf; empty if the format is not one for such a value. */
-        static Optional<String> formatted(String format, Object value) {
-            Matcher parts = FORMAT.matcher(format);
-            String conversions = value instanceof Long ? "diuxXo" : value instanceof Double ? "eEfFgG" : "s";
-            if (!parts.matches() || !conversions.contains(parts.group(4))) {
+    /**
+     * A format of C's printf with one conversion, for $INT, $REAL and $STRING. Whatever it says, numbers have at most 55
+     * characters, as in HTCondor, and texts are not padded beyond a bound of ours. condor_utils/printf_format.cpp
+     *
+     * @param flags     of {@code # 0 - + } and blank
+     * @param width     0 if there is none
+     * @param precision -1 if there is none
+     * @param length    hh, h, l and so on
+     */
+    record PrintFormat(String before, String flags, int width, int precision, String length, char conversion, String after) {
+        private static final int NUMBER_MAX = 55;
+        private static final int TEXT_MAX = 1 << 16;
+        private static final int PRECISION_MAX = 400;
+
+        /** Empty if the text is not such a format. */
+        static Optional<PrintFormat> parse(String text) {
+            int start = text.indexOf('%');
+            int at = span(text, start + 1, "#0-+ '");
+            int width = at;
+            at = span(text, at, "0123456789");
+            int dot = at;
+            at = text.startsWith(".", at) ? span(text, at + 1, "0123456789") : at;
+            int length = at;
+            at = span(text, at, "hlLqjzt");
+            if (start < 0 || at >= text.length()) {
                 return Optional.empty();
             }
-            String conversion = parts.group(4).replaceFirst("[iu]", "d").replace('F', 'f');
-            String precision = Objects.requireNonNullElse(parts.group(3), "");
-            String formatted = conversion.equalsIgnoreCase("g")
-                ? general((Double) value, precision.isEmpty() ? 6 : Math.max(1, Integer.parseInt(precision)))
-                : String.format(Locale.ROOT, "%" + parts.group(2) + (precision.isEmpty() ? "" : "." + precision)
-                    + conversion, value);
-            return Optional.of(parts.group(1)
-                + (conversion.equals("G") ? formatted.toUpperCase(Locale.ROOT) : formatted) + parts.group(5));
+            String after = text.substring(at + 1);
+            int other = after.indexOf('%');
+            if (other >= 0 && other < after.length() - 1) {
+                return Optional.empty();
+            }
+            return Optional.of(new PrintFormat(text.substring(0, start), text.substring(start + 1, width),
+                number(text.substring(width, dot)), length == dot ? -1 : number(text.substring(dot + 1, length)),
+                text.substring(length, at), text.charAt(at), other < 0 ? after : after.substring(0, other)));
         }
 
-        /** C's %g: as few digits as the number needs, at most so many; an exponent if it is very small or large. */
-        private static String general(double number, int precision) {
-            if (number == 0 || Double.isNaN(number) || Double.isInfinite(number)) {
-                return number == 0 ? "0" : Double.toString(number).toLowerCase(Locale.ROOT);
+        private static int span(String text, int start, String characters) {
+            int at = start;
+            while (at < text.length() && characters.indexOf(text.charAt(at)) >= 0) {
+                at++;
             }
-            BigDecimal digits = new BigDecimal(number).round(new MathContext(precision)).stripTrailingZeros();
-            int exponent = digits.precision() - digits.scale() - 1;
-            return exponent >= -4 && exponent < precision ? digits.toPlainString()
-                : digits.movePointLeft(exponent).toPlainString() + String.format(Locale.ROOT, "e%+03d", exponent);
+            return at;
+        }
+
+        private static int number(String digits) {
+            return digits.isEmpty() ? 0 : digits.length() > 6 ? TEXT_MAX : Math.min(TEXT_MAX, Integer.parseInt(digits));
+        }
+
+        /** A Long, Double or String in this format; empty if the format is not for such a value. */
+        Optional<String> apply(Object value) {
+            if (value instanceof Long number) {
+                return "diuxXoc".indexOf(conversion) < 0 ? Optional.empty() : Optional.of(cut(whole(number)));
+            }
+            if (value instanceof Double number) {
+                return "eEfFgGaA".indexOf(conversion) < 0 ? Optional.empty() : Optional.of(cut(real(number)));
+            }
+            String text = value.toString();
+            return conversion != 's' ? Optional.empty() : Optional.of(before
+                + padded("", precision >= 0 && precision < text.length() ? text.substring(0, precision) : text, false) + after);
+        }
+
+        private String cut(String number) {
+            String text = before + number + after;
+            return text.length() > NUMBER_MAX ? text.substring(0, NUMBER_MAX) : text;
+        }
+
+        private String padded(String sign, String digits, boolean canHaveZeros) {
+            String gap = " ".repeat(Math.max(0, width - sign.length() - digits.length()));
+            return has('-') ? sign + digits + gap : canHaveZeros && has('0') ? sign + gap.replace(' ', '0') + digits
+                : gap + sign + digits;
+        }
+
+        private boolean has(char flag) {
+            return flags.indexOf(flag) >= 0;
+        }
+
+        private String sign(boolean isNegative) {
+            return isNegative ? "-" : has('+') ? "+" : has(' ') ? " " : "";
+        }
+
+        private String whole(long number) {
+            long value = switch (length) {
+                case "" -> (int) number;
+                case "h" -> (short) number;
+                case "hh" -> (byte) number;
+                default -> number;
+            };
+            if (conversion == 'c') {
+                int character = (int) number & 0xff;
+                return character < ' ' || character > '~' ? "" : padded("", Character.toString(character), false);
+            }
+            boolean isSigned = conversion == 'd' || conversion == 'i';
+            long bits = switch (length) {
+                case "" -> value & 0xffffffffL;
+                case "h" -> value & 0xffffL;
+                case "hh" -> value & 0xffL;
+                default -> value;
+            };
+            String digits = switch (conversion) {
+                case 'd', 'i' -> Long.toString(value).replace("-", "");
+                case 'u' -> Long.toUnsignedString(bits);
+                case 'o' -> Long.toOctalString(bits);
+                default -> Long.toHexString(bits);
+            };
+            digits = precision == 0 && value == 0 ? "" : "0".repeat(Math.max(0, Math.min(precision, PRECISION_MAX)
+                - digits.length())) + digits;
+            if (has('#') && conversion == 'o' && !digits.startsWith("0")) {
+                digits = "0" + digits;
+            }
+            String prefix = isSigned ? sign(value < 0) : has('#') && "xX".indexOf(conversion) >= 0 && value != 0 ? "0x" : "";
+            String text = padded(prefix, digits, precision < 0);
+            return conversion == 'X' ? text.toUpperCase(Locale.ROOT) : text;
+        }
+
+        private String real(double number) {
+            boolean isNegative = number < 0 || (number == 0 && 1 / number < 0);
+            double size = Math.abs(number);
+            int digits = precision < 0 ? 6 : Math.min(precision, PRECISION_MAX);
+            String text = switch (Character.toLowerCase(conversion)) {
+                case 'f' -> new BigDecimal(size).setScale(digits, RoundingMode.HALF_EVEN).toPlainString()
+                    + (digits == 0 && has('#') ? "." : "");
+                case 'e' -> scientific(size, digits);
+                case 'g' -> general(size, Math.max(1, digits));
+                default -> Double.toHexString(size).replace(".0p", "p").replace("p", "p+").replace("+-", "-");
+            };
+            String padded = padded(sign(isNegative), text, true);
+            return Character.isUpperCase(conversion) ? padded.toUpperCase(Locale.ROOT) : padded;
+        }
+
+        private String scientific(double size, int digits) {
+            BigDecimal number = new BigDecimal(size).round(new MathContext(digits + 1, RoundingMode.HALF_EVEN));
+            int exponent = size == 0 ? 0 : number.precision() - number.scale() - 1;
+            String mantissa = number.movePointLeft(exponent).setScale(digits, RoundingMode.HALF_EVEN).toPlainString();
+            return mantissa + (digits == 0 && has('#') ? "." : "") + (exponent < 0 ? "e-" : "e+")
+                + (Math.abs(exponent) < 10 ? "0" : "") + Math.abs(exponent);
+        }
+
+        /** As few digits as the number needs, at most so many; an exponent if it is very small or large. */
+        private String general(double size, int digits) {
+            BigDecimal number = new BigDecimal(size).round(new MathContext(digits, RoundingMode.HALF_EVEN));
+            int exponent = size == 0 ? 0 : number.precision() - number.scale() - 1;
+            boolean isPlain = exponent >= -4 && exponent < digits;
+            String text = isPlain ? number.setScale(digits - 1 - exponent, RoundingMode.HALF_EVEN).toPlainString()
+                : scientific(size, digits - 1);
+            int end = isPlain ? text.length() : text.indexOf('e');
+            int last = end;
+            while (!has('#') && text.lastIndexOf('.', end) >= 0 && last > 0 && text.charAt(last - 1) == '0') {
+                last--;
+            }
+            last = last < end && text.charAt(last - 1) == '.' ? last - 1 : last;
+            return text.substring(0, last) + text.substring(end);
         }
     }
 
