@@ -726,6 +726,9 @@ public final class TokenRequest {
                     host.clock().instant())
                     .inspect(token, spec, auth, target.isLocal());
                 console.issued(issued.in(delivery.file()), inspection, delivery.problem());
+                if (delivery.problem().isEmpty() && destination instanceof Destination.RegularFile file) {
+                    console.delivered(file.file(), inspection);
+                }
                 guard.leave();
                 List<String> objections = new ArrayList<>(inspection.warnings());
                 if (!answer.auth().failedMethods().isEmpty()) {
@@ -1534,7 +1537,7 @@ public final class TokenRequest {
 
     /** Quotes a word for a POSIX shell if it needs quotes. */
     static String quoted(String word) {
-        return !word.isEmpty() && word.chars().allMatch(c -> Character.isLetterOrDigit(c) && c < 128
+        return !word.isEmpty() && word.chars().allMatch(c -> (Character.isLetterOrDigit(c) && c < 128)
             || "_%+=:,./@-".indexOf(c) >= 0) ? word : "'" + word.replace("'", "'\\''") + "'";
     }
 
@@ -6432,10 +6435,10 @@ public final class TokenRequest {
             /** The best addresses of the interfaces that match: public before private, the first in the system's order. */
             private Addresses chosen(String wanted) {
                 List<String> patterns = Macros.list(wanted);
-                Optional<Candidate> ipv4 = Optional.empty();
-                Optional<Candidate> ipv6 = Optional.empty();
-                Optional<Candidate> best = Optional.empty();
-                for (Candidate candidate : Candidate.all()) {
+                Optional<InterfaceAddress> ipv4 = Optional.empty();
+                Optional<InterfaceAddress> ipv6 = Optional.empty();
+                Optional<InterfaceAddress> best = Optional.empty();
+                for (InterfaceAddress candidate : InterfaceAddress.all()) {
                     boolean isIpv4 = candidate.address() instanceof Inet4Address;
                     if (isFalse(isIpv4 ? "ENABLE_IPV4" : "ENABLE_IPV6") || patterns.stream().noneMatch(candidate::matches)) {
                         continue;
@@ -6452,12 +6455,12 @@ public final class TokenRequest {
                         ipv4 = Optional.empty();
                         best = ipv6;
                     }
-                    if (!isTrue("ENABLE_IPV6") && ipv6.filter(Candidate::isUsable).isEmpty()) {
+                    if (!isTrue("ENABLE_IPV6") && ipv6.filter(InterfaceAddress::isUsable).isEmpty()) {
                         ipv6 = Optional.empty();
                         best = ipv4;
                     }
                 }
-                return new Addresses(ipv4.map(Candidate::address), ipv6.map(Candidate::address), best.map(Candidate::address));
+                return new Addresses(ipv4.map(InterfaceAddress::address), ipv6.map(InterfaceAddress::address), best.map(InterfaceAddress::address));
             }
         }
 
@@ -6465,10 +6468,10 @@ public final class TokenRequest {
         private record Addresses(Optional<InetAddress> ipv4, Optional<InetAddress> ipv6, Optional<InetAddress> best) { }
 
         /** An address of an interface. condor_utils/condor_sockaddr.cpp, desirability */
-        private record Candidate(String device, InetAddress address, boolean isUp) {
+        private record InterfaceAddress(String device, InetAddress address, boolean isUp) {
             /** All addresses in the system's order: those of IPv4 first, then by the interfaces' numbers. */
-            static List<Candidate> all() {
-                List<Candidate> candidates = new ArrayList<>();
+            static List<InterfaceAddress> all() {
+                List<InterfaceAddress> candidates = new ArrayList<>();
                 try {
                     List<NetworkInterface> devices = new ArrayList<>(NetworkInterface.networkInterfaces().toList());
                     devices.sort(Comparator.comparingInt(NetworkInterface::getIndex));
@@ -6477,7 +6480,7 @@ public final class TokenRequest {
                         List<InetAddress> addresses = new ArrayList<>(device.inetAddresses().toList());
                         Collections.reverse(addresses);
                         for (InetAddress address : addresses) {
-                            candidates.add(new Candidate(device.getName(), address, device.isUp()));
+                            candidates.add(new InterfaceAddress(device.getName(), address, device.isUp()));
                         }
                     }
                 } catch (SocketException e) {
@@ -6510,7 +6513,7 @@ public final class TokenRequest {
             }
 
             /** This one, if it is better than the one before. */
-            Optional<Candidate> unless(Optional<Candidate> before) {
+            Optional<InterfaceAddress> unless(Optional<InterfaceAddress> before) {
                 return before.isPresent() && before.get().rank() >= rank() ? before : Optional.of(this);
             }
 
@@ -6799,17 +6802,16 @@ public final class TokenRequest {
             if (first.startsWith("\"")) {
                 return first.length() < 2 ? Unknown.ERROR : first.substring(1, first.length() - 1).replace("\\\"", "\"");
             }
-            switch (first) {
-                case "{":
-                    return items("}");
-                case "(":
-                    Object value = choice();
-                    malformed |= !take(")");
-                    return value;
-                default:
-                    boolean isNumber = !first.isEmpty() && (Character.isDigit(first.charAt(0)) || first.charAt(0) == '.');
-                    return isNumber ? literal(first) : word(first);
+            if (first.equals("{")) {
+                return items("}");
             }
+            if (first.equals("(")) {
+                Object value = choice();
+                malformed |= !take(")");
+                return value;
+            }
+            boolean isNumber = !first.isEmpty() && (Character.isDigit(first.charAt(0)) || first.charAt(0) == '.');
+            return isNumber ? literal(first) : word(first);
         }
 
         private static Object literal(String number) {
@@ -7512,9 +7514,9 @@ public final class TokenRequest {
             return switch (query.type()) {
                 case COLLECTOR, VIEW_COLLECTOR -> new LocateResult.Resolved(collectors(query));
                 case ANY -> found(query, query.name()
-                    .orElseThrow(() -> new CommandException(ErrorCode.UNREACHABLE, "Failed to request a new token: "
-                        + "DAEMON:1:Failed to connect to remote daemon at ''",
-                        "-type any needs the daemon's address: -name '<IP:PORT?alias=HOST>'.")),
+                    .orElseThrow(() -> new CommandException(ErrorCode.UNREACHABLE, "ERROR: -type any needs the daemon's "
+                        + "address.", List.of(), "Give it with -name, such as -name '<192.0.2.7:9618?alias=cm.example.org>'.",
+                        "DAEMON:1:Failed to connect to remote daemon at ''")),
                     "-name", NameSource.COMMAND_LINE);
                 case DAGMAN, SHADOW, STARTER, GRIDMANAGER, LEASE_MANAGER -> throw new CommandException(ErrorCode.USAGE,
                     "ERROR: Unknown daemon type (" + query.type().word() + ") in Daemon::locate",
@@ -8623,7 +8625,11 @@ public final class TokenRequest {
             send(message.toBytes(), 1);
         }
 
-        /** Sends one packet of a message. @param end 1 for the last packet, else 0 */
+        /**
+         * Sends one packet of a message.
+         *
+         * @param end 1 for the last packet, else 0
+         */
         void send(byte[] plain, int end) throws IOException {
             int length = plain.length + (encryption.isPresent() ? encryption.get().overhead() : 0);
             if (length > Protocol.BODY_MAX_BYTES) {
@@ -9015,7 +9021,7 @@ public final class TokenRequest {
                         line.get().number(), Optional.empty());
                 }
                 if (line.isPresent() && !line.get().refused()
-                        && (accepted.isEmpty() || accepted.get().isByCa() && !line.get().isByCa())) {
+                        && (accepted.isEmpty() || (accepted.get().isByCa() && !line.get().isByCa()))) {
                     accepted = line;
                 }
             }
@@ -14927,16 +14933,13 @@ public final class TokenRequest {
                 fields.putAll(rest);
                 emit(fields);
             }
-            if (problem.isEmpty() && event.file().isPresent()) {
-                notice(deliveryMessage(event.file().get(), inspection));
-            }
         }
 
-        /** Where the token is, for whom, and until when. */
-        private static String deliveryMessage(Path file, TokenInspection inspection) {
+        /** Prints where the token is, for whom, and until when. */
+        synchronized void delivered(Path file, TokenInspection inspection) {
             String place = " written to " + file.toAbsolutePath() + ".";
-            return inspection.token().map(token -> "Token for " + printable(token.subject()) + place + token.expiration()
-                .map(end -> " It is valid until " + end + ".").orElse(" It does not expire.")).orElse("Token" + place);
+            notice(inspection.token().map(token -> "Token for " + printable(token.subject()) + place + token.expiration()
+                .map(end -> " It is valid until " + end + ".").orElse(" It does not expire.")).orElse("Token" + place));
         }
 
         /** The JSON fields that are known before the token is delivered. */

@@ -143,7 +143,7 @@ nothing_in() { diff /dev/null <(ls -A "$1"); }
   grep -q "WARNING: $COMMON/shared can be changed by everybody" "$BATS_TEST_TMPDIR/stderr"
   [[ $(stat -c '%u %a' "$COMMON/shared/token") == "$VICTIM 600" ]]
   delivered "$COMMON/home/token"
-  [[ ! -s $BATS_TEST_TMPDIR/stderr ]]
+  [[ $(<"$BATS_TEST_TMPDIR/stderr") == "Token for alice@own.test written to $COMMON/home/token. It does not expire." ]]
 }
 
 @test "a file of somebody else's in a sticky directory is refused before anything is asked" {

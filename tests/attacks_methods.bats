@@ -340,7 +340,7 @@ TEMPLATE='use security:get_htcondor_idtokens'
   asked -strict -json
   assert_status 1
   [[ $(names) == 'issued failed' && $(field failed .code) == not_as_requested ]]
-  field failed '.details[]' | grep -F 'SSL did not succeed, so it came by IDTOKENS'
+  field failed '.details[]' | grep -F 'SSL failed, so the token came over IDTOKENS'
   asked -json
   assert_status 0
   asked -strict -pool "<127.0.0.1:$LOOPBACK_PORT?alias=cm.example.org>"

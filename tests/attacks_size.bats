@@ -75,10 +75,10 @@ shown() {
   _CONDOR_ENABLE_IPV4='(((true)))' request -pool "$HERE"
   got_token
   _CONDOR_ENABLE_IPV4=$nested request -pool "$HERE" -json
-  assert_status 1
-  [[ $(wc -l <"$BATS_TEST_TMPDIR/stderr") == 1 && $(jq -r .code "$BATS_TEST_TMPDIR/stdout") == internal ]]
+  assert_status 2
+  [[ $(wc -l <"$BATS_TEST_TMPDIR/stderr") == 1 && $(jq -r .code "$BATS_TEST_TMPDIR/stdout") == configuration ]]
   short
-  shown 'ran out of stack space'
+  shown '… and 60 KB more' ENABLE_IPV4
 }
 
 # ---- Length ----
@@ -329,7 +329,7 @@ without() { tr ':' '\n' <<<"$TOKEN_REQUEST_CLASSPATH" | grep -v "$1" | paste -sd
 @test "a text that cannot be a path is an error of its option or setting" {
   AS_PROCESS=1 LC_ALL=C ask -pool localhost:1 -file 'zoë'
   assert_status 2
-  shown '(-file) is not a file name' LC_ALL=C.UTF-8
+  shown 'the value of -file' LC_ALL=C.UTF-8
   short
   unset _CONDOR_SEC_TOKEN_DIRECTORY
   printf 'SEC_TOKEN_DIRECTORY = /tmp/zoë\nCOLLECTOR_HOST = localhost:1\n' >odd

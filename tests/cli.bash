@@ -48,3 +48,14 @@ on_one_line() {
   )
   sed -E "${rules[@]/#/-e}" "$1" | tr -d '\n'
 }
+
+# What the original does not say: what to send to the administrator, and where the token is.
+beyond_the_original=(
+  '/^No -authz and no -lifetime: /d'
+  '/^Send this to the administrator:$/,/^    condor_token_request_approve /d'
+  '/^$/d'
+  '/^Token for .* written to /d'
+)
+
+# in_common FILE: its lines, without those
+in_common() { sed -E "${beyond_the_original[@]/#/-e}" "$1"; }

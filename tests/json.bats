@@ -498,7 +498,9 @@ deviations=(
   ((EUID == 0)) || skip 'only root can rename a machine'
   REQUEST_MAIN=TokenRequest
   pool_of
+  # shellcheck disable=SC2016 # a name that a shell would expand
   local name='-a "b";$(c) and some more, so that it is longer than sixty-three' expected='_a__b____c__and_some_more__so_that_it_is_longer_than_sixty-three'
+  # shellcheck disable=SC2016 # another shell's variables
   settings=(unshare --uts sh -c 'printf %s "$0" >/proc/sys/kernel/hostname && exec "$@"' "$name")
   request -json -nowait -pool "$HERE" -identity alice@own.test
   settings=()

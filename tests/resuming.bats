@@ -355,10 +355,10 @@ refused_unasked() {
   ask -pool "$HERE" -identity alice@own.test -timeout 0 -file token -state saved
   assert_status 6
   touch approved
-  cd elsewhere
+  pushd elsewhere
   go_on
   assert_status 0
-  cd ..
+  popd
   diff - token <<<"$TOKEN"
   [[ -z $(ls -A elsewhere) && -z $(ls -A saved) ]]
   # The same where the request itself was a file of this directory, and nothing else can hold it.

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # What a person sees at a terminal, and that it is seen nowhere else. The terminal is that of script(1).
+# shellcheck disable=SC2030,SC2031 # settings of one test
 load terminal
 
 setup() {
