@@ -83,7 +83,7 @@ configured() {
   for option in "-cafile $genuine" "-fingerprint $print"; do
     # shellcheck disable=SC2086
     fails $option
-    says "FS: not used, since it does not check the certificate that ${option%% *} is about"
+    says "FS: not used: it does not check the certificate, which ${option%% *} requires"
   done
   brings FS
 }
@@ -129,7 +129,7 @@ configured() {
   authenticate_by IDTOKENS CLAIMTOBE
   asked -cafile "$LOOPBACK_CA"
   assert_status 2
-  says 'a list with SSL in it, since -cafile is about the certificate'
+  says "a list that includes SSL: -cafile requires a check of the server's certificate"
   [[ $(events ^connection) == 0 ]]
 }
 
@@ -141,7 +141,7 @@ configured() {
     pool_of "$method"
     authenticate_by "$method"
     fails -pool "<127.0.0.1:$LOOPBACK_PORT?alias=cm.example.org>"
-    says "$method: not used, since it does not prove that the server is cm.example.org, which is not this machine"
+    says "$method: not used: it does not authenticate the server as cm.example.org, which is another machine"
     fails -type schedd -name "<127.0.0.1:$LOOPBACK_PORT?alias=cm.example.org>"
     _CONDOR_COLLECTOR_HOST="<127.0.0.1:$LOOPBACK_PORT?alias=cm.example.org>" fails -pool ''
     for far in localhost "$(uname -n)" me.example.org; do
@@ -191,7 +191,7 @@ configured() {
   local ad='Type=Scheduler;Name=s1;MyAddress=<127.0.0.1:{port}>'
   pool_of FS,IDTOKENS,SSL --token-for bob@pool.test --certificate-name cm.example.org --ad "$ad"
   fails -pool "<127.0.0.1:$LOOPBACK_PORT?alias=cm.example.org>" -type schedd
-  says 'FS: not used, since'
+  says 'FS: not used: '
   brings FS -type schedd
 }
 
@@ -204,7 +204,7 @@ TEMPLATE='use security:get_htcondor_idtokens'
   configured "$TEMPLATE" "CONDOR_HOST = localhost"
   pool_of ANONYMOUS,CLAIMTOBE
   fails
-  says "ANONYMOUS: not used beside IDTOKENS, KERBEROS, SCITOKENS and SSL, since it does not prove the server; to allow it, name no method that does in SEC_CLIENT_AUTHENTICATION_METHODS ($PWD/condor_config:1)"
+  says "ANONYMOUS: not used beside IDTOKENS, KERBEROS, SCITOKENS and SSL: it does not authenticate the server; to allow it, remove those methods from SEC_CLIENT_AUTHENTICATION_METHODS ($PWD/condor_config:1)"
   fails -token cm.example.org -strict -json -quiet
   [[ ! -e $_CONDOR_SEC_TOKEN_DIRECTORY/cm.example.org ]]
   # It knows SSL, with a certificate that nobody vouches for.
@@ -226,7 +226,7 @@ TEMPLATE='use security:get_htcondor_idtokens'
   brings CLAIMTOBE
   pool_of ANONYMOUS
   fails
-  says 'ANONYMOUS: not used, since only a template names it'
+  says 'ANONYMOUS: not used: only a template names it'
 }
 
 @test "a method list with SSL never leads to a method that does not prove the server" {
@@ -280,7 +280,7 @@ TEMPLATE='use security:get_htcondor_idtokens'
   brings IDTOKENS
   pool_of FS
   fails
-  says 'FS: not used after IDTOKENS, since it does not prove the server; to allow it, put it first in SEC_CLIENT_AUTHENTICATION_METHODS (environment'
+  says 'FS: not used after IDTOKENS: it does not authenticate the server; to allow it, put it first in SEC_CLIENT_AUTHENTICATION_METHODS (environment'
   authenticate_by SSL FS
   fails
   # With an address alone no certificate can be checked.
@@ -340,7 +340,7 @@ TEMPLATE='use security:get_htcondor_idtokens'
   asked -strict -json
   assert_status 1
   [[ $(names) == 'issued failed' && $(field failed .code) == not_as_requested ]]
-  field failed '.details[]' | grep -F 'SSL did not succeed, so it came by IDTOKENS'
+  field failed '.details[]' | grep -F 'SSL failed, so the token came over IDTOKENS'
   asked -json
   assert_status 0
   asked -strict -pool "<127.0.0.1:$LOOPBACK_PORT?alias=cm.example.org>"
