@@ -12228,7 +12228,8 @@ public final class TokenRequest {
             if (before.auth().assurance() == Assurance.SERVER
                     && plan.attempts().stream().anyMatch(attempt -> attempt.binding() == ChannelBinding.BOUND)) {
                 List<String> untried = failures.stream().map(MethodFailure::method)
-                    .filter(AuthenticationPlan.BOUND_METHODS::contains).map(method -> method.label).distinct().filter(method -> !failed.contains(method)).toList();
+                    .filter(AuthenticationPlan.BOUND_METHODS::contains).map(method -> method.label).distinct()
+                    .filter(method -> !failed.contains(method)).toList();
                 String reason = (failed.isEmpty() ? "" : String.join(" and ", failed) + " failed")
                     + (failed.isEmpty() || untried.isEmpty() ? "" : ", and ")
                     + (untried.isEmpty() ? "" : String.join(" and ", untried) + " could not be tried");
@@ -12268,10 +12269,11 @@ public final class TokenRequest {
             Optional<String> rejection = trust.rejection();
             if (rejection.isPresent()) {
                 String reason = rejection.get();
-                return !reason.contains("not trusted") ? "Ask the pool's administrator to check the server's certificate."
-                    : reason.contains("-fingerprint") || reason.contains("-cafile")
+                return reason.contains("-fingerprint") || reason.contains("-cafile")
                     ? "Ask the pool's administrator to confirm the fingerprint before you trust the certificate."
-                    : "If the pool's administrator confirms the certificate, trust it with -fingerprint or -cafile.";
+                    : reason.contains("CA is unknown")
+                    ? "If the pool's administrator confirms the certificate, trust it with -fingerprint or -cafile."
+                    : "Ask the pool's administrator to check the server's certificate.";
             }
             for (MethodFailure one : failures) {
                 boolean isOffered = offered.isEmpty() || offered.contains(one.method());
@@ -12282,7 +12284,9 @@ public final class TokenRequest {
                     return "For " + one.method().label + ", name the server by the host name in its certificate.";
                 }
             }
-            return "Ask the pool's administrator which authentication methods it accepts.";
+            List<String> run = failures.stream().filter(MethodFailure::wasRun).map(one -> one.method().label).distinct().toList();
+            return run.isEmpty() ? "Ask the pool's administrator which authentication methods it accepts."
+                : "Ask the pool's administrator why " + String.join(" and ", run) + " failed; the daemon's log has the reason.";
         }
 
         /**
@@ -12825,7 +12829,7 @@ public final class TokenRequest {
         }
 
         private static void checkAnswer(CedarStream stream) throws IOException {
-            MessageReader reply = stream.receive("answer of the CCB server");
+            MessageReader reply = stream.receive("answer to the request for a connection");
             ClassAd answer = reply.ad();
             reply.end();
             if (!answer.isTrue("Result")) {
@@ -12837,7 +12841,7 @@ public final class TokenRequest {
         private boolean isRequestedDaemon(String connectId, Connection caller) {
             try {
                 MessageReader hello = new CedarStream(caller.input(), caller.output(), host.random(), context.trace())
-                    .receive("first message of a caller");
+                    .receive("first message");
                 boolean isReverseConnect = hello.number() == Protocol.CCB_REVERSE_CONNECT;
                 String id = hello.ad().string("ClaimId").orElse("");
                 hello.end();

@@ -333,6 +333,28 @@ TEMPLATE='use security:get_htcondor_idtokens'
   [[ $(field issued '[.method, .session, (.warnings | length)] | join(" ")') == 'SSL bound 0' ]]
 }
 
+@test "the fallback warning names the methods that failed or could not be tried, and no other" {
+  pool_with --methods IDTOKENS,SSL --token-for bob@pool.test --certificate-name cm.example.org --auto-approve --token "$TOKEN"
+  token_login
+  authenticate_by SSL IDTOKENS
+  asked -pool "127.0.0.1:$LOOPBACK_PORT"
+  assert_status 0
+  says 'WARNING: SSL could not be tried; continuing with IDTOKENS.'
+  authenticate_by PASSWORD IDTOKENS
+  asked
+  assert_status 0
+  says 'WARNING: PASSWORD could not be tried; continuing with IDTOKENS.'
+  lacks "$BATS_TEST_TMPDIR/stderr" SSL
+  authenticate_by SSL PASSWORD IDTOKENS
+  asked
+  assert_status 0
+  says 'WARNING: SSL failed, and PASSWORD could not be tried; continuing with IDTOKENS.'
+  authenticate_by IDTOKENS
+  asked
+  assert_status 0
+  lacks "$BATS_TEST_TMPDIR/stderr" 'continuing with'
+}
+
 @test "-strict fails when the token came over a session that SSL would have protected" {
   pool_with --methods IDTOKENS,SSL --token-for bob@pool.test --certificate-name cm.example.org --auto-approve
   token_login
