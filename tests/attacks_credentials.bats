@@ -243,7 +243,7 @@ saved() {
       chmod "$mode" request.json
       keeps "${kind%:*}" -resume request.json
       assert_status 4
-      says "(mode 0$mode), so no credential is used for this request."
+      says "(mode 0$mode), so this program uses no credential for it."
       says "${kind#*:}: not used: a ${kind%:*} goes only to a host named on the command line or in the configuration; localhost comes from a file that other users could have written"
       authenticate_by SSL # which takes none
       keeps "${kind%:*}" -resume request.json
@@ -286,7 +286,7 @@ saved() {
   authenticate_by SCITOKENS
   keeps 'bearer token' -resume ours.json
   assert_status 4
-  says 'from a file that others can have written'
+  says 'from a file that other users could have written'
   chmod 600 request.json
   sends 'bearer token' -resume request.json
 }

@@ -316,7 +316,7 @@ TEMPLATE='use security:get_htcondor_idtokens'
   diff <(sed -nE 's/^policy [0-9]+ //p' "$LOOPBACK_LOG") <(printf 'bound %s\n' SSL PASSWORD)
   rm "$_CONDOR_SEC_PASSWORD_FILE"
   brings IDTOKENS
-  says 'WARNING: SSL failed; continuing with IDTOKENS'
+  says 'WARNING: SSL failed, and PASSWORD could not be tried; continuing with IDTOKENS'
 }
 
 # ---- What scripts learn of it ----
