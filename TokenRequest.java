@@ -11328,11 +11328,11 @@ public final class TokenRequest {
      * The configured authentication methods. The built-in list and templates, which repeat a list on every host
      * ({@code use security:get_htcondor_idtokens}), do not count as an explicit request.
      *
-     * @param inForce in order of preference
+     * @param configured in order of preference
      * @param requested  the methods that a file or the environment names
      * @param setting source of the list, for messages
      */
-    record MethodPolicy(List<AuthMethod> inForce, Set<AuthMethod> requested, Optional<Configuration.Setting> setting) {
+    record MethodPolicy(List<AuthMethod> configured, Set<AuthMethod> requested, Optional<Configuration.Setting> setting) {
         /** The original client's default. condor_io/condor_secman.cpp */
         private static final List<AuthMethod> BUILT_IN =
             List.of(AuthMethod.FS, AuthMethod.TOKEN, AuthMethod.KERBEROS, AuthMethod.SCITOKENS, AuthMethod.SSL);
@@ -11341,12 +11341,12 @@ public final class TokenRequest {
         static MethodPolicy of(Configuration configuration) throws CommandException {
             Optional<Configuration.Setting> setting = configuration.security("AUTHENTICATION_METHODS")
                 .filter(Configuration.Setting::isSet);
-            List<AuthMethod> inForce = setting.map(list -> named(list.value())).orElse(BUILT_IN);
-            if (inForce.isEmpty()) {
+            List<AuthMethod> configured = setting.map(list -> named(list.value())).orElse(BUILT_IN);
+            if (configured.isEmpty()) {
                 throw Configuration.invalid(setting.orElseThrow(),
                     "a list of authentication methods, such as SSL, IDTOKENS, FS");
             }
-            return new MethodPolicy(inForce, Set.copyOf(named(configuration.securityWish("AUTHENTICATION_METHODS"))), setting);
+            return new MethodPolicy(configured, Set.copyOf(named(configuration.securityWish("AUTHENTICATION_METHODS"))), setting);
         }
 
         private static List<AuthMethod> named(String list) {
@@ -11354,7 +11354,7 @@ public final class TokenRequest {
         }
 
         /** The labels of the methods, as "A, B and C". */
-        static String listed(Stream<AuthMethod> methods) {
+        static String joined(Stream<AuthMethod> methods) {
             return methods.map(method -> method.label).collect(Collectors.joining(", ")).replaceFirst(", ([^,]*)$", " and $1");
         }
 
@@ -11402,23 +11402,23 @@ public final class TokenRequest {
          */
         static AuthenticationPlan of(MethodPolicy methods, Target target, TrustOptions trustOptions,
             Predicate<AuthMethod> isAvailable) throws CommandException {
-            if (trustOptions.option().isPresent() && Collections.disjoint(methods.inForce(), CERTIFICATE_METHODS)) {
+            if (trustOptions.option().isPresent() && Collections.disjoint(methods.configured(), CERTIFICATE_METHODS)) {
                 throw Configuration.invalid(methods.setting().orElseThrow(), "a list that includes SSL: "
                     + trustOptions.option().get() + " requires a check of the server's certificate");
             }
             Map<AuthMethod, String> excluded = new LinkedHashMap<>();
             List<AuthMethod> usable = new ArrayList<>();
-            for (AuthMethod method : methods.inForce()) {
+            for (AuthMethod method : methods.configured()) {
                 unusableReason(method, methods, target, trustOptions).ifPresentOrElse(reason -> excluded.put(method, reason),
                     () -> usable.add(method));
             }
             List<ConnectionAttempt> attempts = new ArrayList<>();
             List<AuthMethod> withoutServerProof = usable.stream().filter(method -> !method.provesServer()).toList();
             if (usable.contains(AuthMethod.FS)) {
-                List<AuthMethod> better = usable.subList(0, usable.indexOf(AuthMethod.FS)).stream()
+                List<AuthMethod> preferred = usable.subList(0, usable.indexOf(AuthMethod.FS)).stream()
                     .filter(AuthMethod::provesServer).filter(isAvailable).toList();
-                if (!better.isEmpty()) {
-                    excluded.put(AuthMethod.FS, "not used after " + MethodPolicy.listed(better.stream())
+                if (!preferred.isEmpty()) {
+                    excluded.put(AuthMethod.FS, "not used after " + MethodPolicy.joined(preferred.stream())
                         + ": it does not authenticate the server; to allow it, put it first in " + methods.describeSetting());
                     withoutServerProof = List.of();
                 }
@@ -11457,9 +11457,9 @@ public final class TokenRequest {
                 return target.isLocal() ? Optional.empty() : Optional.of("not used: it works only with servers on this machine");
             }
             if (!method.provesServer()) {
-                String better = MethodPolicy.listed(methods.inForce().stream().filter(AuthMethod::provesServer));
-                return !better.isEmpty() ? Optional.of("not used beside " + better + ": it does not authenticate the server; to"
-                        + " allow it, remove those methods from " + methods.describeSetting())
+                String preferred = MethodPolicy.joined(methods.configured().stream().filter(AuthMethod::provesServer));
+                return !preferred.isEmpty() ? Optional.of("not used beside " + preferred
+                        + ": it does not authenticate the server; to allow it, remove those methods from " + methods.describeSetting())
                     : methods.requested().contains(method) ? Optional.empty()
                     : Optional.of("not used: only a template names it; to allow it, name it in " + methods.describeSetting());
             }
@@ -11477,7 +11477,7 @@ public final class TokenRequest {
 
         @Override
         public String toString() {
-            return attempts.stream().map(attempt -> MethodPolicy.listed(attempt.methods().stream()) + " ("
+            return attempts.stream().map(attempt -> MethodPolicy.joined(attempt.methods().stream()) + " ("
                 + attempt.binding().word() + ")").collect(Collectors.joining(", then "))
                 + excluded.entrySet().stream().map(one -> "; " + one.getKey().label + " " + one.getValue())
                 .collect(Collectors.joining());
@@ -11552,14 +11552,14 @@ public final class TokenRequest {
         }
 
         List<String> issuerKeys() {
-            return words("IssuerKeys");
+            return list("IssuerKeys");
         }
 
         List<AuthMethod> methods() {
-            return words("AuthMethodsList").stream().map(AuthMethod::named).flatMap(Optional::stream).toList();
+            return list("AuthMethodsList").stream().map(AuthMethod::named).flatMap(Optional::stream).toList();
         }
 
-        private List<String> words(String name) {
+        private List<String> list(String name) {
             String list = ad.string(name).orElse("");
             return Configuration.items(list.substring(0, Math.min(list.length(), LIST_MAX_CHARACTERS)));
         }
@@ -12316,14 +12316,14 @@ public final class TokenRequest {
          */
         private Optional<SecureChannel> attempt(ConnectionAttempt attempt, int command, List<MethodFailure> failures)
                 throws IOException, CommandException {
-            List<MethodFailure> now = new ArrayList<>();
-            Optional<SecureChannel> channel = attemptOnce(attempt, command, now);
+            List<MethodFailure> current = new ArrayList<>();
+            Optional<SecureChannel> channel = attemptOnce(attempt, command, current);
             if (channel.isEmpty() && !authenticatedBefore && trust.confirm()) {
-                now.clear();
-                channel = attemptOnce(attempt, command, now);
+                current.clear();
+                channel = attemptOnce(attempt, command, current);
             }
             // If the user refused the certificate, the refusal is the reason.
-            now.stream().map(one -> one.method() == AuthMethod.SSL && one.wasRun()
+            current.stream().map(one -> one.method() == AuthMethod.SSL && one.wasRun()
                 ? new MethodFailure(one.method(), trust.rejection().orElse(one.reason()), Progress.RUN) : one)
                 .forEach(failures::add);
             return channel;
