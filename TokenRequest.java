@@ -529,7 +529,7 @@ public final class TokenRequest {
                 this.target = daemon.target();
                 Security security = security(daemon);
                 if (resumed.isPresent()) {
-                    security.demand(resumed.get().pending().auth());
+                    security.requireAssurance(resumed.get().pending().auth());
                 }
                 this.pool = new NetworkClient(security, target, context, guard);
             }
@@ -11331,15 +11331,15 @@ public final class TokenRequest {
     // ==== 16. Security: policies, choice of a method, sessions ====
 
     /**
-     * The methods in force, and which of them somebody wished for. What is built in, or comes from a template, which repeats
-     * it on every host ({@code use security:get_htcondor_idtokens}), is nobody's wish.
+     * The configured authentication methods. The built-in list and templates, which repeat a list on every host
+     * ({@code use security:get_htcondor_idtokens}), do not count as an explicit request.
      *
-     * @param inForce in their order
-     * @param wished  those that stand in a file or the environment
-     * @param setting where the list is from, for messages
+     * @param configured in order of preference
+     * @param requested  the methods that a file or the environment names
+     * @param setting source of the list, for messages
      */
-    record MethodPolicy(List<AuthMethod> inForce, Set<AuthMethod> wished, Optional<Configuration.Setting> setting) {
-        /** The original's client offers these, unless told otherwise. condor_io/condor_secman.cpp */
+    record MethodPolicy(List<AuthMethod> configured, Set<AuthMethod> requested, Optional<Configuration.Setting> setting) {
+        /** The original client's default. condor_io/condor_secman.cpp */
         private static final List<AuthMethod> BUILT_IN =
             List.of(AuthMethod.FS, AuthMethod.TOKEN, AuthMethod.KERBEROS, AuthMethod.SCITOKENS, AuthMethod.SSL);
 
@@ -11347,141 +11347,145 @@ public final class TokenRequest {
         static MethodPolicy of(Configuration configuration) throws CommandException {
             Optional<Configuration.Setting> setting = configuration.security("AUTHENTICATION_METHODS")
                 .filter(Configuration.Setting::isSet);
-            List<AuthMethod> inForce = setting.map(list -> named(list.value())).orElse(BUILT_IN);
-            if (inForce.isEmpty()) {
+            List<AuthMethod> configured = setting.map(list -> named(list.value())).orElse(BUILT_IN);
+            if (configured.isEmpty()) {
                 throw Configuration.invalid(setting.orElseThrow(),
-                    "a list of methods of authentication, such as SSL, IDTOKENS, FS");
+                    "a list of authentication methods, such as SSL, IDTOKENS, FS");
             }
-            return new MethodPolicy(inForce, Set.copyOf(named(configuration.securityWish("AUTHENTICATION_METHODS"))), setting);
+            return new MethodPolicy(configured, Set.copyOf(named(configuration.securityWish("AUTHENTICATION_METHODS"))), setting);
         }
 
         private static List<AuthMethod> named(String list) {
             return Configuration.items(list).stream().map(AuthMethod::named).flatMap(Optional::stream).distinct().toList();
         }
 
-        /** For people. */
-        static String listed(Stream<AuthMethod> methods) {
+        /** The labels of the methods, as "A, B and C". */
+        static String joined(Stream<AuthMethod> methods) {
             return methods.map(method -> method.label).collect(Collectors.joining(", ")).replaceFirst(", ([^,]*)$", " and $1");
         }
 
-        /** The setting to change, and where it is set. */
-        String place() {
+        /** The setting to change, with its source. */
+        String describeSetting() {
             return setting.map(list -> list.name() + " (" + list.source() + ")").orElse("SEC_CLIENT_AUTHENTICATION_METHODS");
         }
     }
 
-    /** One connection to try. */
-    record ConnectionAttempt(ChannelBinding kind, List<AuthMethod> methods) {
+    /** One connection to try: its key exchange, and the methods that it offers. */
+    record ConnectionAttempt(ChannelBinding binding, List<AuthMethod> methods) {
         Assurance assurance() {
-            return kind == ChannelBinding.BOUND ? Assurance.SESSION
+            return binding == ChannelBinding.BOUND ? Assurance.SESSION
                 : methods.stream().allMatch(AuthMethod::provesServer) ? Assurance.SERVER : Assurance.NONE;
         }
     }
 
     /**
-     * Which methods are tried with a server, in which order, and why the others are not. Only this decides it.
+     * The methods to try with a server, in order, and the reasons to exclude the others. No other code decides this.
      *
-     * <p>The rules. Who expects a certificate gets no login without it. While the methods in force have one that proves
-     * the server, nothing is used that does not; but FS is, on this machine, if it comes before them, as by default: then it
-     * is the first that is tried, and no step down. A credential goes only where somebody here wished for its method, and
-     * stands for the server's name. Bound connections come before the unbound ones; each is for methods of which one is as
-     * good as the other, since it is the server that chooses.
+     * <p>The rules:
+     * <ul>
+     * <li>If the user expects a certificate, every method must check it.
+     * <li>If a configured method authenticates the server, the client uses no method that does not. The exception is FS
+     *     on this machine, if it comes first, as by default: trying it first is not a step down.
+     * <li>A credential is sent only if the user or administrator requested its method and vouches for the server's name.
+     * <li>Bound connections come before unbound ones.
+     * <li>The server chooses among the methods of one connection, so these must be equally strong.
+     * </ul>
      *
-     * @param leftOut with the reason, and what would allow it
+     * @param excluded the reason for each, with the remedy
      */
-    record AuthenticationPlan(List<ConnectionAttempt> attempts, Map<AuthMethod, String> leftOut) {
+    record AuthenticationPlan(List<ConnectionAttempt> attempts, Map<AuthMethod, String> excluded) {
         private static final Set<AuthMethod> SUPPORTED = EnumSet.of(AuthMethod.FS, AuthMethod.TOKEN, AuthMethod.SSL,
             AuthMethod.SCITOKENS, AuthMethod.PASSWORD, AuthMethod.CLAIMTOBE, AuthMethod.ANONYMOUS);
         /** Methods that check the server's certificate. */
-        static final Set<AuthMethod> CERTIFIED = EnumSet.of(AuthMethod.SSL, AuthMethod.SCITOKENS);
-        /** Methods through which a session key can come that nobody else can read. */
-        private static final Set<AuthMethod> BINDING =
+        static final Set<AuthMethod> CERTIFICATE_METHODS = EnumSet.of(AuthMethod.SSL, AuthMethod.SCITOKENS);
+        /** Methods that can protect the transport of a session key, so that a man in the middle cannot read it. */
+        private static final Set<AuthMethod> BOUND_METHODS =
             EnumSet.of(AuthMethod.SSL, AuthMethod.SCITOKENS, AuthMethod.PASSWORD);
 
         /**
-         * @param atHand whether there is on our side what a method takes
-         * @throws CommandException CONFIGURATION, if a certificate is expected and no method in force looks at one
+         * @param isAvailable whether this machine has what a method needs, such as a token or a password
+         * @throws CommandException CONFIGURATION, if the user expects a certificate and no configured method checks one
          */
         static AuthenticationPlan of(MethodPolicy methods, Target target, TrustOptions trustOptions,
-            Predicate<AuthMethod> atHand) throws CommandException {
-            if (trustOptions.option().isPresent() && Collections.disjoint(methods.inForce(), CERTIFIED)) {
-                throw Configuration.invalid(methods.setting().orElseThrow(), "a list with SSL in it, since "
-                    + trustOptions.option().get() + " is about the certificate that this method checks");
+            Predicate<AuthMethod> isAvailable) throws CommandException {
+            if (trustOptions.option().isPresent() && Collections.disjoint(methods.configured(), CERTIFICATE_METHODS)) {
+                throw Configuration.invalid(methods.setting().orElseThrow(), "a list that includes SSL: "
+                    + trustOptions.option().get() + " requires a check of the server's certificate");
             }
-            Map<AuthMethod, String> leftOut = new LinkedHashMap<>();
+            Map<AuthMethod, String> excluded = new LinkedHashMap<>();
             List<AuthMethod> usable = new ArrayList<>();
-            for (AuthMethod method : methods.inForce()) {
-                objection(method, methods, target, trustOptions).ifPresentOrElse(why -> leftOut.put(method, why),
+            for (AuthMethod method : methods.configured()) {
+                unusableReason(method, methods, target, trustOptions).ifPresentOrElse(reason -> excluded.put(method, reason),
                     () -> usable.add(method));
             }
             List<ConnectionAttempt> attempts = new ArrayList<>();
-            List<AuthMethod> unproving = usable.stream().filter(method -> !method.provesServer()).toList();
+            List<AuthMethod> withoutServerProof = usable.stream().filter(method -> !method.provesServer()).toList();
             if (usable.contains(AuthMethod.FS)) {
-                List<AuthMethod> better = usable.subList(0, usable.indexOf(AuthMethod.FS)).stream()
-                    .filter(AuthMethod::provesServer).filter(atHand).toList();
-                if (!better.isEmpty()) {
-                    leftOut.put(AuthMethod.FS, "not used after " + MethodPolicy.listed(better.stream())
-                        + ", since it does not prove the server; to allow it, put it first in " + methods.place());
-                    unproving = List.of();
+                List<AuthMethod> preferred = usable.subList(0, usable.indexOf(AuthMethod.FS)).stream()
+                    .filter(AuthMethod::provesServer).filter(isAvailable).toList();
+                if (!preferred.isEmpty()) {
+                    excluded.put(AuthMethod.FS, "not used after " + MethodPolicy.joined(preferred.stream())
+                        + ": it does not authenticate the server; to allow it, put it first in " + methods.describeSetting());
+                    withoutServerProof = List.of();
                 }
             }
-            if (!unproving.isEmpty()) {
-                attempts.add(new ConnectionAttempt(ChannelBinding.UNBOUND, unproving));
+            if (!withoutServerProof.isEmpty()) {
+                attempts.add(new ConnectionAttempt(ChannelBinding.UNBOUND, withoutServerProof));
             }
-            List<AuthMethod> certified = usable.stream().filter(CERTIFIED::contains).toList();
+            List<AuthMethod> certified = usable.stream().filter(CERTIFICATE_METHODS::contains).toList();
             for (AuthMethod method : usable) {
-                if (BINDING.contains(method) && (!certified.contains(method) || method == certified.get(0))) {
+                if (BOUND_METHODS.contains(method) && (!certified.contains(method) || method == certified.get(0))) {
                     attempts.add(new ConnectionAttempt(ChannelBinding.BOUND, certified.contains(method) ? certified
                         : List.of(method)));
                 }
             }
-            usable.stream().filter(method -> method.provesServer() && !BINDING.contains(method))
+            usable.stream().filter(method -> method.provesServer() && !BOUND_METHODS.contains(method))
                 .forEach(method -> attempts.add(new ConnectionAttempt(ChannelBinding.UNBOUND, List.of(method))));
-            return new AuthenticationPlan(List.copyOf(attempts), leftOut);
+            return new AuthenticationPlan(List.copyOf(attempts), excluded);
         }
 
-        /** Why a method is not to be used with a server; empty if it may be. */
-        private static Optional<String> objection(AuthMethod method, MethodPolicy methods, Target target,
+        /** The reason not to use a method with a server; empty if policy allows it. */
+        private static Optional<String> unusableReason(AuthMethod method, MethodPolicy methods, Target target,
             TrustOptions trustOptions) {
             ExpectedServer server = target.expected();
             if (!SUPPORTED.contains(method)) {
                 return Optional.of("not supported by this program");
             }
-            if (trustOptions.option().isPresent() && !CERTIFIED.contains(method)) {
-                return Optional.of("not used, since it does not check the certificate that " + trustOptions.option().get()
-                    + " is about");
+            if (trustOptions.option().isPresent() && !CERTIFICATE_METHODS.contains(method)) {
+                return Optional.of("not used: it does not check the certificate, which " + trustOptions.option().get()
+                    + " requires");
             }
             if (!method.provesServer() && server.elsewhere()) {
-                return Optional.of("not used, since it does not prove that the server is " + server.name().orElse("the one")
-                    + ", which is not this machine; to allow it, leave out alias=");
+                return Optional.of("not used: it does not authenticate the server as "
+                    + server.name().orElse("the expected host") + ", which is another machine; to allow it, omit alias=");
             }
             if (method == AuthMethod.FS) {
-                return target.isLocal() ? Optional.empty() : Optional.of("not used, since it is for servers on this machine");
+                return target.isLocal() ? Optional.empty() : Optional.of("not used: it works only with servers on this machine");
             }
             if (!method.provesServer()) {
-                String better = MethodPolicy.listed(methods.inForce().stream().filter(AuthMethod::provesServer));
-                return !better.isEmpty() ? Optional.of("not used beside " + better + ", since it does not prove the server; to"
-                        + " allow it, name no method that does in " + methods.place())
-                    : methods.wished().contains(method) ? Optional.empty()
-                    : Optional.of("not used, since only a template names it; to allow it, name it in " + methods.place());
+                String preferred = MethodPolicy.joined(methods.configured().stream().filter(AuthMethod::provesServer));
+                return !preferred.isEmpty() ? Optional.of("not used beside " + preferred
+                        + ": it does not authenticate the server; to allow it, remove those methods from " + methods.describeSetting())
+                    : methods.requested().contains(method) ? Optional.empty()
+                    : Optional.of("not used: only a template names it; to allow it, name it in " + methods.describeSetting());
             }
-            if (method.credential().isPresent() && !methods.wished().contains(method)) {
-                return Optional.of("not used, since only " + (methods.setting().isPresent() ? "a template" : "the built-in list")
-                    + " names it, and a " + method.credential().get() + " is used only on request; to allow it, name it in "
-                    + methods.place());
+            if (method.credential().isPresent() && !methods.requested().contains(method)) {
+                return Optional.of("not used: only " + (methods.setting().isPresent() ? "a template" : "the built-in list")
+                    + " names it, and a " + method.credential().get() + " needs an explicit request; to allow it, name it in "
+                    + methods.describeSetting());
             }
-            return method.credential().filter(one -> !server.from().isTrusted()).map(one -> "not used, since a " + one
-                + " goes only to a name from the command line or the configuration, and "
-                + server.name().map(name -> name + " is").orElse("this address is")
-                + (server.from() == NameSource.COLLECTOR ? " the collector's word; to allow it, name the host: -name NAME@HOST"
-                    : " from a file that others can have written"));
+            return method.credential().filter(one -> !server.from().isTrusted()).map(one -> "not used: a " + one
+                + " goes only to a host named on the command line or in the configuration; "
+                + (server.from() == NameSource.COLLECTOR ? "the collector supplied " + server.name().orElse("this address")
+                    + "; to allow it, name the host: -name NAME@HOST"
+                    : server.name().orElse("this address") + " comes from a file that other users could have written"));
         }
 
         @Override
         public String toString() {
-            return attempts.stream().map(attempt -> MethodPolicy.listed(attempt.methods().stream()) + " ("
-                + attempt.kind().word() + ")").collect(Collectors.joining(", then "))
-                + leftOut.entrySet().stream().map(one -> "; " + one.getKey().label + " " + one.getValue())
+            return attempts.stream().map(attempt -> MethodPolicy.joined(attempt.methods().stream()) + " ("
+                + attempt.binding().word() + ")").collect(Collectors.joining(", then "))
+                + excluded.entrySet().stream().map(one -> "; " + one.getKey().label + " " + one.getValue())
                 .collect(Collectors.joining());
         }
     }
@@ -11490,13 +11494,13 @@ public final class TokenRequest {
      * A security session.
      *
      * @param key    32 bytes
-     * @param server with which it is
-     * @param end    when it must no longer be used
-     * @param lease  the longest gap between two uses; zero for any
+     * @param server the authenticated peer
+     * @param end    expiry
+     * @param lease  the longest gap between two uses; zero for no limit
      */
     @SuppressWarnings("ArrayRecordComponent") // never compared
     record Session(String id, byte[] key, AuthResult auth, ServerName server, Instant end, Duration lease, Instant lastUse) {
-        /** Sessions are not used in their last seconds, since the server's clock started earlier than ours. */
+        /** Safety margin before the end: the server started its clock earlier. */
         private static final Duration MARGIN = Duration.ofSeconds(5);
 
         boolean usableAt(Instant now) {
@@ -11508,12 +11512,12 @@ public final class TokenRequest {
             return new Session(id, key, auth, server, end, lease, now);
         }
 
-        Session as(AuthResult other) {
+        Session withAuth(AuthResult other) {
             return new Session(id, key, other, server, end, lease, lastUse);
         }
     }
 
-    /** A connection on which a command may be sent, all of it encrypted. */
+    /** An authenticated, encrypted connection, ready for one command. */
     record SecureChannel(CedarStream stream, Session session, Connection connection) implements Closeable {
         @Override
         public void close() {
@@ -11523,9 +11527,9 @@ public final class TokenRequest {
 
     /** The server's answer to our policy. condor_io/condor_secman.cpp, condor_daemon_core.V6/daemon_command.cpp */
     record PolicyReply(ClassAd ad) {
-        /** More than the methods, and more than the keys, of any server take. */
+        /** Longer than the list of methods or keys of any real server. */
         private static final int LIST_MAX_CHARACTERS = 16 * 1024;
-        /** A longer domain is none. RFC 1035 */
+        /** Longest domain name. RFC 1035 */
         private static final int DOMAIN_MAX_CHARACTERS = 255;
 
         Optional<String> trustDomain() {
@@ -11536,7 +11540,7 @@ public final class TokenRequest {
             return ad.string("RemoteVersion").orElse("");
         }
 
-        /** Whether the server is older than a release; one that does not say what it is, is. */
+        /** Whether the server is older than a release; true if it announces no valid version. */
         boolean isBefore(int major, int minor) {
             String prefix = "$CondorVersion: ";
             StringTokenizer numbers = new StringTokenizer(version().startsWith(prefix)
@@ -11547,33 +11551,33 @@ public final class TokenRequest {
                 || (theirMajor == major && theirMinor < minor);
         }
 
-        /** The next number of a version; -1 if there is none. */
+        /** The next number of a version; -1 at its end or if it is not a number. */
         private static int number(StringTokenizer numbers) {
             String text = numbers.hasMoreTokens() ? numbers.nextToken() : "";
             return NumericAddress.isNumber(text, 4) ? Integer.parseInt(text) : -1;
         }
 
         List<String> issuerKeys() {
-            return words("IssuerKeys");
+            return list("IssuerKeys");
         }
 
         List<AuthMethod> methods() {
-            return words("AuthMethodsList").stream().map(AuthMethod::named).flatMap(Optional::stream).toList();
+            return list("AuthMethodsList").stream().map(AuthMethod::named).flatMap(Optional::stream).toList();
         }
 
-        private List<String> words(String name) {
+        private List<String> list(String name) {
             String list = ad.string(name).orElse("");
             return Configuration.items(list.substring(0, Math.min(list.length(), LIST_MAX_CHARACTERS)));
         }
 
-        /** Checks that the server decided for what we demand: its word is not enough, but its refusal is. */
-        void check(ChannelBinding kind) throws ProtocolViolation {
+        /** Checks that the server agreed to the required policy. Agreement proves nothing; a refusal ends the connection. */
+        void check(ChannelBinding binding) throws ProtocolViolation {
             for (String name : List.of("Authentication", "Encryption")) {
                 require(name, "YES");
             }
             require("CryptoMethods", "AES");
-            if (kind == ChannelBinding.BOUND == ad.expression("ECDHPublicKey").isPresent()) {
-                throw new ProtocolViolation(kind == ChannelBinding.BOUND ? "the server sent an ECDH key though we sent none"
+            if (binding == ChannelBinding.BOUND == ad.expression("ECDHPublicKey").isPresent()) {
+                throw new ProtocolViolation(binding == ChannelBinding.BOUND ? "the server sent an ECDH key though we sent none"
                     : "the server sent no ECDH key");
             }
         }
@@ -11581,20 +11585,21 @@ public final class TokenRequest {
         private void require(String name, String expected) throws ProtocolViolation {
             String value = ad.string(name).orElse("nothing");
             if (!value.equals(expected)) {
-                throw new ProtocolViolation("the server answered " + name + " = " + printable(value) + " where we demand "
-                    + expected);
+                throw new ProtocolViolation("the server answered " + name + " = " + printable(value)
+                    + "; this program requires " + expected);
             }
         }
     }
 
     /**
-     * Which servers a client accepts: ALLOW_CLIENT and DENY_CLIENT, lists of users and hosts. condor_io/condor_ipverify.cpp
+     * The servers that this client accepts: ALLOW_CLIENT and DENY_CLIENT, lists of users and hosts.
+     * condor_io/condor_ipverify.cpp
      *
-     * <p>An entry is {@code USER/HOST}, or one of both; the host is a name, perhaps with an asterisk, an address or a network.
-     * Who is denied is not accepted, whoever allows it. What cannot be evaluated here refuses: groups of NIS
-     * ({@code +GROUP}), a name service that does not answer, a map that cannot be read.
+     * <p>An entry is {@code USER}, {@code HOST} or {@code USER/HOST}; the host is a name, which can contain an asterisk, an
+     * address or a network. A denial overrides every permission. An entry that this program cannot evaluate rejects the
+     * server: an NIS netgroup ({@code +GROUP}), a DNS failure, an unreadable map.
      *
-     * @param allowed empty if it is blank, which is nobody
+     * @param allowed empty if the setting is blank, which accepts no server
      */
     record AcceptedServers(Optional<Configuration.Setting> allowed, Optional<Configuration.Setting> denied,
                            boolean isPoolEquivalent) {
@@ -11602,12 +11607,12 @@ public final class TokenRequest {
         private static final String CONDOR = "condor@";
 
         static AcceptedServers of(Configuration configuration) throws CommandException {
-            return new AcceptedServers(first(configuration, "ALLOW_"), first(configuration, "DENY_"),
+            return new AcceptedServers(firstNonBlank(configuration, "ALLOW_"), firstNonBlank(configuration, "DENY_"),
                 configuration.flag("USE_POOL_USERNAME_EQUIVALENT", true));
         }
 
         /** The first list that is not blank. condor_io/condor_secman.cpp, getSecSetting */
-        private static Optional<Configuration.Setting> first(Configuration configuration, String verb) {
+        private static Optional<Configuration.Setting> firstNonBlank(Configuration configuration, String verb) {
             for (String of : List.of("CLIENT_TOOL", "CLIENT", "DEFAULT_TOOL", "DEFAULT")) {
                 Optional<Configuration.Setting> list = configuration.find(verb + of).filter(it -> !it.value().isBlank());
                 if (list.isPresent()) {
@@ -11617,33 +11622,33 @@ public final class TokenRequest {
             return Optional.empty();
         }
 
-        /** Why the server is not accepted, in words that name the setting; empty if it is. */
-        Optional<String> objection(Server server) {
+        /** The reason to reject the server, with the setting; empty if the settings accept it. */
+        Optional<String> rejectionReason(Server server) {
             if (allowed.isEmpty()) {
-                return Optional.of("ALLOW_CLIENT is blank, so no server is accepted.");
+                return Optional.of("ALLOW_CLIENT is blank, so this client accepts no server.");
             }
             if (denied.isPresent()) {
                 try {
                     if (matches(denied.get(), server)) {
-                        return Optional.of(words(denied.get()) + " denies this server.");
+                        return Optional.of(describe(denied.get()) + " denies this server.");
                     }
                 } catch (IOException e) {
-                    return Optional.of(words(denied.get()) + " cannot be evaluated: " + reason(e) + ".");
+                    return Optional.of(describe(denied.get()) + " cannot be evaluated: " + reason(e) + ".");
                 }
             }
             try {
                 return matches(allowed.get(), server) ? Optional.empty()
-                    : Optional.of(words(allowed.get()) + " does not allow this server.");
+                    : Optional.of(describe(allowed.get()) + " does not allow this server.");
             } catch (IOException e) {
-                return Optional.of(words(allowed.get()) + " cannot be evaluated: " + reason(e) + ".");
+                return Optional.of(describe(allowed.get()) + " cannot be evaluated: " + reason(e) + ".");
             }
         }
 
-        private static String words(Configuration.Setting setting) {
+        private static String describe(Configuration.Setting setting) {
             return setting.name() + " = " + printable(setting.value()) + " (" + setting.source() + ")";
         }
 
-        /** Entries that can be evaluated come first: one that fits is enough. */
+        /** One matching entry suffices, even if another cannot be evaluated. */
         private boolean matches(Configuration.Setting list, Server server) throws IOException {
             Optional<IOException> failed = Optional.empty();
             for (StringTokenizer entries = new StringTokenizer(list.value(), ", \t\r\n"); entries.hasMoreTokens(); ) {
@@ -11663,28 +11668,29 @@ public final class TokenRequest {
 
         private boolean matches(String entry, Server server) throws IOException {
             if (entry.startsWith("+")) {
-                throw new IOException("the netgroup " + printable(entry) + " is not known here");
+                throw new IOException("this program does not support the netgroup " + printable(entry));
             }
             int slash = entry.indexOf('/');
             int at = entry.indexOf('@');
             boolean isUser = slash < 0 ? at >= 0 : entry.indexOf('/', slash + 1) >= 0 || (at >= 0 && at < slash)
                 || entry.startsWith("*") || Network.parse(entry).isEmpty();
             if (slash >= 0 && isUser && NumericAddress.address(entry.substring(0, slash)).isPresent()) {
-                throw new IOException(printable(entry) + " is no network");
+                throw new IOException(printable(entry) + " is not a network");
             }
             String host = !isUser ? entry : slash < 0 ? "*" : entry.substring(slash + 1);
             return isUser(isUser ? slash < 0 ? entry : entry.substring(0, slash) : "*", server) && isAt(host, server);
         }
 
         private boolean isUser(String pattern, Server server) throws IOException {
-            return pattern.equals("*") || fits(pattern, server.user())
-                || (isPoolEquivalent && (isUserAs(CONDOR, POOL, pattern, server) || isUserAs(POOL, CONDOR, pattern, server)));
+            return pattern.equals("*") || matchesPattern(pattern, server.user())
+                || (isPoolEquivalent && (matchesEquivalent(CONDOR, POOL, pattern, server)
+                    || matchesEquivalent(POOL, CONDOR, pattern, server)));
         }
 
-        /** With another word at the pattern's beginning. */
-        private static boolean isUserAs(String word, String other, String pattern, Server server) throws IOException {
+        /** Matches the pattern with its first word replaced, as USE_POOL_USERNAME_EQUIVALENT does. */
+        private static boolean matchesEquivalent(String word, String other, String pattern, Server server) throws IOException {
             return pattern.regionMatches(true, 0, word, 0, word.length())
-                && fits(other + pattern.substring(word.length()), server.user());
+                && matchesPattern(other + pattern.substring(word.length()), server.user());
         }
 
         private static boolean isAt(String pattern, Server server) throws IOException {
@@ -11700,15 +11706,15 @@ public final class TokenRequest {
                 return true;
             }
             for (String name : isName || pattern.contains("*") ? server.names() : List.<String>of()) {
-                if (fits(pattern, name)) {
+                if (matchesPattern(pattern, name)) {
                     return true;
                 }
             }
             return false;
         }
 
-        /** Whether the text is as the pattern says: the first asterisk is any text, and so is one at the end; no other. */
-        static boolean fits(String patternOfAnyCase, String textOfAnyCase) {
+        /** Matches a pattern, ignoring case. Only the first asterisk and one at the end are wildcards. */
+        static boolean matchesPattern(String patternOfAnyCase, String textOfAnyCase) {
             String pattern = patternOfAnyCase.toLowerCase(Locale.ROOT);
             String text = textOfAnyCase.toLowerCase(Locale.ROOT);
             int asterisk = pattern.indexOf('*');
@@ -11725,8 +11731,8 @@ public final class TokenRequest {
         /**
          * A network. condor_utils/condor_netaddr.cpp
          *
-         * @param base 4 or 16 bytes; none for everything
-         * @param bits that count, from the first
+         * @param base 4 or 16 bytes; empty for all addresses
+         * @param bits prefix length
          */
         @SuppressWarnings("ArrayRecordComponent") // never compared
         record Network(byte[] base, int bits) {
@@ -11740,14 +11746,15 @@ public final class TokenRequest {
                     String mask = text.substring(slash + 1);
                     return address(text.substring(0, slash)).flatMap(base -> (NumericAddress.isNumber(mask, 3)
                         ? Optional.of(Math.min(Integer.parseInt(mask), 8 * base.length))
-                        : base.length == 4 ? NumericAddress.address(mask).flatMap(Network::length) : Optional.<Integer>empty())
+                        : base.length == 4 ? NumericAddress.address(mask).flatMap(Network::prefixLength)
+                        : Optional.<Integer>empty())
                         .map(bits -> new Network(base, bits)));
                 }
                 if (text.contains(":") && text.endsWith(":*")) {
                     return NumericAddress.address(text.substring(0, text.length() - 1) + ":")
                         .map(base -> new Network(base.getAddress(), 16 * (int) text.chars().filter(c -> c == ':').count()));
                 }
-                return text.contains(":") ? address(text).map(base -> new Network(base, 128)) : beginning(text);
+                return text.contains(":") ? address(text).map(base -> new Network(base, 128)) : ipv4Prefix(text);
             }
 
             private static Optional<byte[]> address(String text) {
@@ -11756,15 +11763,15 @@ public final class TokenRequest {
                     .map(InetAddress::getAddress);
             }
 
-            /** How many bits a mask has, if they are the first. */
-            private static Optional<Integer> length(InetAddress mask) {
+            /** The prefix length of an IPv4 mask; empty if its bits are not contiguous. */
+            private static Optional<Integer> prefixLength(InetAddress mask) {
                 int bits = mask.getAddress().length == 4 ? ByteBuffer.wrap(mask.getAddress()).getInt() : 1;
                 int length = Integer.numberOfLeadingZeros(~bits);
                 return length == Integer.bitCount(bits) ? Optional.of(length) : Optional.empty();
             }
 
-            /** The first numbers of an IPv4 address; an asterisk or dot may stand behind them. */
-            private static Optional<Network> beginning(String text) {
+            /** The first numbers of an IPv4 address; an asterisk or dot can follow. */
+            private static Optional<Network> ipv4Prefix(String text) {
                 String numbers = text.endsWith("*") || text.endsWith(".") ? text.substring(0, text.length() - 1) : text;
                 String[] parts = (numbers.endsWith(".") ? numbers.substring(0, numbers.length() - 1) : numbers).split("\\.", -1);
                 byte[] base = new byte[4];
@@ -11789,17 +11796,17 @@ public final class TokenRequest {
         }
 
         /**
-         * A server, of which more is found out only where a list asks for it.
+         * The server to check. It performs look-ups only when an entry needs them.
          *
-         * @param address its end of the connection
+         * @param address remote address of the connection
          */
         record Server(ServerName name, InetAddress address, Context context) {
-            /** Its user, as the map of certificates has it. */
+            /** The user name, mapped by the certificate map. */
             String user() throws IOException {
                 return CertificateMap.of(context).map(name);
             }
 
-            /** The addresses of a host; none if it is not known. */
+            /** The addresses of a host; empty if DNS does not know it. */
             List<InetAddress> addresses(String host) throws IOException {
                 try {
                     return List.of(lookUp(host, () -> InetAddress.getAllByName(host)));
@@ -11808,7 +11815,7 @@ public final class TokenRequest {
                 }
             }
 
-            /** The name that the name service has for the address, and by which it finds the address again. */
+            /** The reverse name of the address, if it resolves to the address again; otherwise empty. */
             List<String> names() throws IOException {
                 String literal = address.getHostAddress();
                 String name = lookUp(literal, () -> InetAddress.getByAddress(address.getAddress()).getCanonicalHostName());
@@ -11817,12 +11824,12 @@ public final class TokenRequest {
 
             private <T> T lookUp(String what, Deadline.Blocking<T> call) throws IOException {
                 if (Expression.truth(context.configuration().text("NO_DNS").orElse("")).orElse(false)) {
-                    throw new IOException("NO_DNS forbids to look up " + what);
+                    throw new IOException("NO_DNS forbids the look-up of " + what);
                 }
                 return context.deadline().await("the look-up of " + what, call);
             }
 
-            /** Whether it is on this machine. */
+            /** Whether a network interface of this machine has the address. */
             boolean isLocal() throws IOException {
                 return NetworkInterface.getByInetAddress(address) != null;
             }
@@ -11835,11 +11842,11 @@ public final class TokenRequest {
     }
 
     /**
-     * CERTIFICATE_MAPFILE: what user the subject of a certificate is. A line has a method, a regular expression, and the user,
+     * CERTIFICATE_MAPFILE maps certificate subjects to users. A line contains a method, a regular expression and the user,
      * in which {@code \\1} is the first group. condor_utils/MapFile.cpp
      *
-     * @param file      empty if there is none
-     * @param isLiteral whether only {@code /this/} is an expression, and all else a whole name
+     * @param file      empty if the setting is absent or blank
+     * @param isLiteral whether only {@code /this/} is an expression, and other text a complete subject
      */
     record CertificateMap(Optional<Configuration.Setting> file, boolean isLiteral, Context context) {
         private static final int MAX_BYTES = 1024 * 1024;
@@ -11851,7 +11858,7 @@ public final class TokenRequest {
                 context);
         }
 
-        /** @throws IOException if it cannot be said */
+        /** @throws IOException if this program cannot read or evaluate the map */
         String map(ServerName server) throws IOException {
             if (file.isEmpty() || (server.method() != AuthMethod.SSL && server.method() != AuthMethod.SCITOKENS)) {
                 return server.user();
@@ -11892,21 +11899,21 @@ public final class TokenRequest {
             return subject.toString();
         }
 
-        /** The user; empty if no line fits. */
+        /** The user; empty if no line matches. */
         static Optional<String> find(String text, boolean isLiteral, String method, String subject) throws IOException {
             for (String line : text.lines().toList()) {
                 Fields fields = new Fields(line);
                 String first = fields.next(false);
                 if (first.equals("@include")) {
-                    throw new IOException("a map that includes another is not supported");
+                    throw new IOException("this program does not support @include in a map");
                 }
                 boolean isFor = first.equalsIgnoreCase(method);
                 String principal = isFor ? fields.next(isLiteral) : "";
                 String user = isFor ? fields.next(false) : "";
                 if (!principal.isEmpty() && !user.isEmpty()) {
                     Optional<String> found = isLiteral && !fields.isExpression
-                        ? Optional.of(principal).filter(subject::equals).map(it -> substituted(List.of(it), user))
-                        : matched(principal, fields.options, subject).map(groups -> substituted(groups, user));
+                        ? Optional.of(principal).filter(subject::equals).map(it -> substitute(List.of(it), user))
+                        : matched(principal, fields.options, subject).map(groups -> substitute(groups, user));
                     if (found.isPresent()) {
                         return found;
                     }
@@ -11917,7 +11924,7 @@ public final class TokenRequest {
 
         private static Optional<List<String>> matched(String expression, String options, String subject) throws IOException {
             if (options.contains("U")) {
-                throw new IOException("an ungreedy expression is not supported");
+                throw new IOException("this program does not support ungreedy expressions");
             }
             try {
                 Matcher matcher = Pattern.compile(expression, options.contains("i") ? Pattern.CASE_INSENSITIVE : 0)
@@ -11928,13 +11935,13 @@ public final class TokenRequest {
                 }
                 return Optional.of(groups).filter(found -> !found.isEmpty());
             } catch (PatternSyntaxException e) {
-                throw new IOException("the expression " + printable(expression) + " is not one of Java's", e);
+                throw new IOException("the expression " + printable(expression) + " is not a valid Java regular expression", e);
             } catch (StackOverflowError e) {
-                throw new IOException("the expression " + printable(expression) + " takes too much", e);
+                throw new IOException("the expression " + printable(expression) + " is too complex", e);
             }
         }
 
-        private static String substituted(List<String> groups, String user) {
+        private static String substitute(List<String> groups, String user) {
             StringBuilder text = new StringBuilder();
             for (int i = 0; i < user.length(); i++) {
                 int digit = user.charAt(i) == '\\' && i + 1 < user.length() ? user.charAt(i + 1) - '0' : -1;
@@ -11948,7 +11955,7 @@ public final class TokenRequest {
             return text.toString();
         }
 
-        /** The fields of a line, between blanks; in quotes, or as {@code /expression/}, one can have blanks. */
+        /** The fields of a line, separated by blanks. A quoted field or an {@code /expression/} can contain blanks. */
         private static final class Fields {
             private final String line;
             private int at;
@@ -11963,7 +11970,7 @@ public final class TokenRequest {
                 return line.charAt(at) == ' ' || line.charAt(at) == '\t';
             }
 
-            /** The next field; blank if there is none. */
+            /** The next field; empty at the end of the line. */
             String next(boolean canBeExpression) {
                 while (at < line.length() && isBlank()) {
                     at++;
@@ -11990,7 +11997,7 @@ public final class TokenRequest {
                     }
                     field.append(line.charAt(at));
                 }
-                at = Math.min(at + 1, line.length()); // the end of the line will do as well
+                at = Math.min(at + 1, line.length()); // a missing closing quote is accepted
                 if (isSlash) {
                     isExpression = true;
                     int start = at;
@@ -12005,15 +12012,17 @@ public final class TokenRequest {
     }
 
     /**
-     * Opens channels for commands: by resuming the session, else by negotiating one. It knows no command's content.
+     * Opens channels for commands: it resumes the session or negotiates a new one. It does not know the commands' content.
      *
-     * <p>Invariants. A bound connection never carries an ECDH key and its session key comes wrapped, an unbound one the
-     * other way round; every deviation ends it. What began bound never goes on unbound.
+     * <p>Invariants: a bound connection never carries an ECDH key, and its session key arrives wrapped. An unbound
+     * connection carries an ECDH key and no wrapped key. Every deviation ends the connection. A wait that began over a bound
+     * session never continues over an unbound one.
      */
     static final class Security {
-        /** How the last line about a failed login begins. */
-        private static final String OFFERS = "The pool offers: ";
-        /** A little longer than the longest wait, so that one session serves it. */
+        /** Start of the last detail line of a failed authentication. */
+        private static final String OFFERS_PREFIX = "The pool offers: ";
+        private static final String NO_NAME = "a certificate carries a name, and only an address is known";
+        /** Slightly longer than the longest wait, so that one session suffices. */
         private static final Duration SESSION_DURATION = Duration.ofMinutes(65);
 
         private final Target target;
@@ -12027,9 +12036,9 @@ public final class TokenRequest {
         private final ServerTrust trust;
         private final AuthenticationPlan plan;
         private Optional<Session> session = Optional.empty();
-        private Assurance least = Assurance.NONE;
-        private boolean admitted;
-        private boolean noticed;
+        private Assurance minimumAssurance = Assurance.NONE;
+        private boolean authenticatedBefore;
+        private boolean nameAnnounced;
 
         /** @throws CommandException CONFIGURATION, if the settings contradict what a token request needs */
         Security(Target target, Connector connector, Context context) throws CommandException {
@@ -12043,15 +12052,15 @@ public final class TokenRequest {
             this.tokens = () -> directory.read(context.files());
             this.tokenDirectory = directory.path();
             this.trust = new ServerTrust(context);
-            for (String demand : List.of("AUTHENTICATION", "ENCRYPTION", "INTEGRITY", "NEGOTIATION")) {
-                checkLevel(demand);
+            for (String feature : List.of("AUTHENTICATION", "ENCRYPTION", "INTEGRITY", "NEGOTIATION")) {
+                checkLevel(feature);
             }
             this.plan = AuthenticationPlan.of(MethodPolicy.of(configuration), target, context.trustOptions(),
-                method -> unusable(method).isEmpty());
+                method -> unusableReason(method).isEmpty());
             trace.log(DebugLog.SECURITY, () -> "Methods for " + target + ": " + plan);
         }
 
-        /** As another, but with one token and no other method. */
+        /** A copy that authenticates with one token and no other method. */
         private Security(Security other, IssuedToken token) {
             this.target = other.target;
             this.connector = other.connector;
@@ -12066,23 +12075,23 @@ public final class TokenRequest {
                 List.of(AuthMethod.TOKEN))), Map.of());
         }
 
-        /** The same server, to be logged in to with this token and nothing else. */
-        Security with(IssuedToken token) {
+        /** A client of the same server that authenticates with this token only. */
+        Security withToken(IssuedToken token) {
             return new Security(this, token);
         }
 
         /**
-         * From now on, only logins that say as much of the server as that with which the request was made.
+         * Requires of every further authentication the assurance of the one that submitted the request.
          *
-         * @throws CommandException NOT_AUTHENTICATED, if there can be none
+         * @throws CommandException NOT_AUTHENTICATED, if no usable method provides it
          */
-        void demand(AuthResult first) throws CommandException {
-            least = first.assurance();
-            if (least != Assurance.NONE && plan.attempts().stream().noneMatch(this::suffices)) {
+        void requireAssurance(AuthResult first) throws CommandException {
+            minimumAssurance = first.assurance();
+            if (minimumAssurance != Assurance.NONE && plan.attempts().stream().noneMatch(this::meetsMinimum)) {
                 throw startFailure(trace, ErrorCode.NOT_AUTHENTICATED, target, authenticationFailed(target),
-                    "|SECMAN:2005:Protocol Error: No auth methods.", plan.leftOut().entrySet().stream()
-                    .map(one -> new MethodFailure(one.getKey(), one.getValue(), Progress.LEFT_OUT).toString()).toList(),
-                    least == Assurance.SESSION
+                    "|SECMAN:2005:Protocol Error: No auth methods.", plan.excluded().entrySet().stream()
+                    .map(one -> new MethodFailure(one.getKey(), one.getValue(), Progress.NOT_OFFERED).toString()).toList(),
+                    minimumAssurance == Assurance.SESSION
                     ? "The request was submitted over a bound session and can be resumed only over one."
                         + " Allow SSL in SEC_CLIENT_AUTHENTICATION_METHODS."
                     : "The request was submitted with " + first.method() + ", which authenticates the server, and can be"
@@ -12090,18 +12099,18 @@ public final class TokenRequest {
             }
         }
 
-        private boolean suffices(ConnectionAttempt attempt) {
-            return attempt.assurance().compareTo(least) >= 0;
+        private boolean meetsMinimum(ConnectionAttempt attempt) {
+            return attempt.assurance().compareTo(minimumAssurance) >= 0;
         }
 
-        /** Levels are known by their first letter. What a token request cannot do without cannot be forbidden. */
-        private void checkLevel(String demand) throws CommandException {
-            Optional<Configuration.Setting> found = configuration.security(demand);
+        /** Checks a security level, recognized by its first letter. Policy cannot forbid what a token request requires. */
+        private void checkLevel(String feature) throws CommandException {
+            Optional<Configuration.Setting> found = configuration.security(feature);
             String level = found.map(setting -> setting.value().strip().toUpperCase(Locale.ROOT)).orElse("REQUIRED");
             if (!level.matches("[RYTPO].*")) {
                 Configuration.Setting setting = found.orElseThrow();
                 String remedy = Configuration.complaint(setting,
-                    "OPTIONAL, PREFERRED or REQUIRED, since a token is never sent without it");
+                    "OPTIONAL, PREFERRED or REQUIRED, because a token request requires it");
                 if (level.matches("[NF].*")) {
                     throw startFailure(trace, ErrorCode.CONFIGURATION, target, "The security policy is invalid.",
                         "|SECMAN:2002:Configuration Problem: The security policy is invalid.", List.of(), remedy);
@@ -12112,23 +12121,29 @@ public final class TokenRequest {
         }
 
         /**
-         * A failure before the command starts. The original's error stack goes to -debug at once, and into the JSON event.
+         * A failure before the command starts. The original's error stack goes to -debug and into the JSON event.
          *
-         * @param message our own first line
-         * @param stack   what the original puts on top of its first line, each part after a bar
+         * @param message first line of the message
+         * @param stack   the original's further errors, each after a bar
          */
         static CommandException startFailure(DebugLog trace, ErrorCode reason, Target target, String message, String stack,
             List<String> details, String hint) {
             String whole = "DAEMON:1:failed to start command for token request with remote daemon at '" + target + "'." + stack;
-            trace.log(DebugLog.SECURITY, () -> whole);
-            return new CommandException(reason, message, details, hint, whole);
+            return failure(trace, reason, message, details, hint, whole);
+        }
+
+        /** A failure that carries the original's error stack, which this method logs for -debug. */
+        static CommandException failure(DebugLog trace, ErrorCode reason, String message, List<String> details, String hint,
+            String stack) {
+            trace.log(DebugLog.SECURITY, () -> stack);
+            return new CommandException(reason, message, details, hint, stack);
         }
 
         private static String authenticationFailed(Target target) {
             return "Authentication to " + hostAndPort(target) + " failed.";
         }
 
-        /** The name that the user knows, else the address; and the port. */
+        /** HOST:PORT for messages: the expected name, or the address if no name is known. */
         static String hostAndPort(Target target) {
             Sinful sinful = target.sinful();
             return printable(target.expected().name().map(name -> name + ":" + sinful.port()).orElseGet(() ->
@@ -12136,10 +12151,10 @@ public final class TokenRequest {
         }
 
         /**
-         * A channel for one command.
+         * Opens a channel for one command.
          *
-         * @throws IOException if the server cannot be reached or breaks off
-         * @throws CommandException     NOT_AUTHENTICATED if no method succeeds, REFUSED if we are not allowed to ask
+         * @throws IOException if the server is unreachable or closes the connection
+         * @throws CommandException NOT_AUTHENTICATED if no method succeeds, REFUSED if the server does not authorize us
          */
         SecureChannel open(int command) throws IOException, CommandException {
             Instant now = host.clock().instant();
@@ -12147,23 +12162,23 @@ public final class TokenRequest {
                 Optional<SecureChannel> resumed = resume(session.get(), command);
                 if (resumed.isPresent()) {
                     session = Optional.of(session.get().usedAt(now));
-                    return accepted(resumed.get());
+                    return checkServer(resumed.get());
                 }
                 trace.log(DebugLog.SECURITY, () -> "The server no longer knows our session; authenticating again.");
             }
             session = Optional.empty();
-            SecureChannel channel = accepted(negotiate(command));
+            SecureChannel channel = checkServer(negotiate(command));
             session = Optional.of(channel.session());
-            admitted = true;
-            least = channel.session().auth().assurance();
+            authenticatedBefore = true;
+            minimumAssurance = channel.session().auth().assurance();
             return channel;
         }
 
-        /** The channel, if it leads to a server that the settings let us use; nothing has been sent on it yet. */
-        private SecureChannel accepted(SecureChannel channel) throws CommandException {
+        /** Returns the channel if the settings accept its server. The client has not sent the command yet. */
+        private SecureChannel checkServer(SecureChannel channel) throws CommandException {
             AcceptedServers.Server server = new AcceptedServers.Server(channel.session().server(),
                 channel.connection().peer().getAddress(), context);
-            Optional<String> objection = AcceptedServers.of(configuration).objection(server);
+            Optional<String> objection = AcceptedServers.of(configuration).rejectionReason(server);
             if (objection.isPresent()) {
                 channel.close();
                 throw startFailure(trace, ErrorCode.NOT_AUTHENTICATED, target,
@@ -12174,77 +12189,118 @@ public final class TokenRequest {
             return channel;
         }
 
-        /** Gives up the session, after something was wrong on it. */
-        void forget() {
+        /** Discards the session after a protocol violation. */
+        void discardSession() {
             session = Optional.empty();
         }
 
-        /** How far a method came: not to the server, into our offer, or to being run. */
-        private enum Progress { LEFT_OUT, OFFERED, RUN }
+        /** How far a method got before it failed: not offered to the server, offered, or run. */
+        private enum Progress { NOT_OFFERED, OFFERED, RUN }
 
-        /** A method that did not lead to a session. */
-        private record MethodFailure(AuthMethod method, String why, Progress progress) {
+        /** A method that failed or was excluded. */
+        private record MethodFailure(AuthMethod method, String reason, Progress progress) {
             boolean wasRun() {
                 return progress == Progress.RUN;
             }
 
-            /** A line that says why, perhaps more, indented, with particulars. */
+            /** The method and the reason; further lines of the reason are indented. */
             @Override
             public String toString() {
-                return method.label + ": " + why.replace("\n", "\n  ");
+                return method.label + ": " + reason.replace("\n", "\n  ");
             }
         }
 
         private SecureChannel negotiate(int command) throws IOException, CommandException {
-            List<MethodFailure> tried = new ArrayList<>();
+            List<MethodFailure> failures = new ArrayList<>();
             trust.reset();
             for (ConnectionAttempt attempt : plan.attempts()) {
-                if (!trust.isFinal() && suffices(attempt)) {
-                    Optional<SecureChannel> channel = attempt(attempt, command, tried);
+                if (!trust.isFinal() && meetsMinimum(attempt)) {
+                    Optional<SecureChannel> channel = attempt(attempt, command, failures);
                     if (channel.isPresent()) {
-                        return attempt.kind() == ChannelBinding.UNBOUND ? fallenBack(channel.get(), tried) : channel.get();
+                        return attempt.binding() == ChannelBinding.UNBOUND ? warnOfFallback(channel.get(), failures)
+                            : channel.get();
                     }
                 }
             }
-            plan.leftOut().forEach((method, why) -> tried.add(new MethodFailure(method, why, Progress.LEFT_OUT)));
-            throw notAuthenticated(tried);
+            plan.excluded().forEach((method, reason) -> failures.add(new MethodFailure(method, reason, Progress.NOT_OFFERED)));
+            throw notAuthenticated(failures);
         }
 
-        /** Warns if bound connections should have come first, and marks the login if the server was in the way of one. */
-        private SecureChannel fallenBack(SecureChannel channel, List<MethodFailure> tried) {
-            List<String> failed = tried.stream().filter(one -> AuthenticationPlan.BINDING.contains(one.method()))
-                .filter(one -> one.progress() != Progress.LEFT_OUT).map(one -> one.method().label).distinct().toList();
+        /** Warns if the connection replaces a bound one, and records the bound methods that failed. */
+        private SecureChannel warnOfFallback(SecureChannel channel, List<MethodFailure> failures) {
+            List<String> failed = failures.stream().filter(one -> AuthenticationPlan.BOUND_METHODS.contains(one.method()))
+                .filter(one -> one.progress() != Progress.NOT_OFFERED).map(one -> one.method().label).distinct().toList();
             Session before = channel.session();
             if (before.auth().assurance() == Assurance.SERVER
-                    && plan.attempts().stream().anyMatch(attempt -> attempt.kind() == ChannelBinding.BOUND)) {
-                context.ui().warn((failed.isEmpty() ? "SSL could not be tried" : String.join(" and ", failed) + " failed")
-                    + "; continuing with " + before.auth().method()
+                    && plan.attempts().stream().anyMatch(attempt -> attempt.binding() == ChannelBinding.BOUND)) {
+                List<String> untried = failures.stream().map(MethodFailure::method)
+                    .filter(AuthenticationPlan.BOUND_METHODS::contains).map(method -> method.label).distinct()
+                    .filter(method -> !failed.contains(method)).toList();
+                String reason = (failed.isEmpty() ? "" : String.join(" and ", failed) + " failed")
+                    + (failed.isEmpty() || untried.isEmpty() ? "" : ", and ")
+                    + (untried.isEmpty() ? "" : String.join(" and ", untried) + " could not be tried");
+                context.ui().warn(reason + "; continuing with " + before.auth().method()
                     + ". A man in the middle could read this session, including the token.");
             }
             return failed.isEmpty() ? channel : new SecureChannel(channel.stream(),
-                before.as(before.auth().withFailedMethods(failed)), channel.connection());
+                before.withAuth(before.auth().withFailedMethods(failed)), channel.connection());
         }
 
-        /** One reason a line; the original's stack names the last method first. */
-        private CommandException notAuthenticated(List<MethodFailure> tried) {
+        /** The reasons, one a line, and a remedy. The original's stack names the last method first. */
+        private CommandException notAuthenticated(List<MethodFailure> failures) {
             StringBuilder stack = new StringBuilder();
-            List<MethodFailure> run = new ArrayList<>(tried.stream().filter(MethodFailure::wasRun).toList());
+            List<MethodFailure> run = new ArrayList<>(failures.stream().filter(MethodFailure::wasRun).toList());
             Collections.reverse(run);
             stack.append(run.isEmpty() ? "|SECMAN:2005:Protocol Error: No auth methods."
                 : "|AUTHENTICATE:1003:Failed to authenticate with any method");
             run.forEach(one -> stack.append("|AUTHENTICATE:1004:Failed to authenticate using ")
                 .append(one.method().label));
-            List<String> details = new ArrayList<>(tried.stream().flatMap(one -> one.toString().lines())
+            List<AuthMethod> pool = new ArrayList<>();
+            List<String> details = new ArrayList<>(failures.stream().flatMap(one -> one.toString().lines())
                 .toList());
-            if (!admitted) {
-                details.add(OFFERS + offered()); // later, it would be asked at every poll
+            if (!authenticatedBefore) {
+                details.add(OFFERS_PREFIX + offeredMethods(pool)); // later, every poll would query it
             }
             return startFailure(trace, ErrorCode.NOT_AUTHENTICATED, target, authenticationFailed(target), stack.toString(),
-                details, "");
+                details, remedy(failures, pool));
         }
 
-        /** What the pool has to offer, asked of it: it names only methods that are asked for, so all of them are. */
-        private String offered() {
+        /**
+         * What the user can do about a failed authentication. It never proposes a method that policy excludes: the answer
+         * of the pool is not authenticated, so a man in the middle could choose it.
+         *
+         * @param offered methods of the pool; empty if unknown
+         */
+        private String remedy(List<MethodFailure> failures, List<AuthMethod> offered) {
+            Optional<String> rejection = trust.rejection();
+            if (rejection.isPresent()) {
+                String reason = rejection.get();
+                return reason.contains("-fingerprint") || reason.contains("-cafile")
+                    ? "Ask the pool's administrator to confirm the fingerprint before you trust the certificate."
+                    : reason.contains("CA is unknown")
+                    ? "If the pool's administrator confirms the certificate, trust it with -fingerprint or -cafile."
+                    : "Ask the pool's administrator to check the server's certificate.";
+            }
+            for (MethodFailure one : failures) {
+                boolean isOffered = offered.isEmpty() || offered.contains(one.method());
+                if (one.method() == AuthMethod.TOKEN && isOffered && one.reason().startsWith("no token ")) {
+                    return "For IDTOKENS, put a token that this pool accepts into " + printable(tokenDirectory.toString()) + ".";
+                }
+                if (isOffered && one.reason().startsWith(NO_NAME)) {
+                    return "For " + one.method().label + ", name the server by the host name in its certificate.";
+                }
+            }
+            List<String> run = failures.stream().filter(MethodFailure::wasRun).map(one -> one.method().label).distinct().toList();
+            return run.isEmpty() ? "Ask the pool's administrator which authentication methods it accepts."
+                : "Ask the pool's administrator why " + String.join(" and ", run) + " failed; the daemon's log has the reason.";
+        }
+
+        /**
+         * The pool's methods, as text. A server names only methods that the client offers, so this query offers all.
+         *
+         * @param pool receives the methods
+         */
+        private String offeredMethods(List<AuthMethod> pool) {
             try (Connection connection = connector.connect()) {
                 CedarStream stream = stream(connection);
                 Negotiation negotiation = new Negotiation(connection, ChannelBinding.UNBOUND, List.of(AuthMethod.values()),
@@ -12252,6 +12308,7 @@ public final class TokenRequest {
                 stream.send(stream.message().number(Protocol.DC_AUTHENTICATE).ad(negotiation.policy(
                     Protocol.DC_START_TOKEN_REQUEST, Optional.of(KeyDerivation.ephemeral(host.random())))));
                 List<AuthMethod> methods = new PolicyReply(stream.receive("security policy").ad()).methods();
+                pool.addAll(methods);
                 return methods.isEmpty() ? "none." : methods.stream().map(method -> method.label)
                     .collect(Collectors.joining(", ", "", "."));
             } catch (IOException | CommandException e) {
@@ -12260,37 +12317,38 @@ public final class TokenRequest {
         }
 
         /**
-         * Tries one connection; and again if the user accepts the certificate that was in the way. The user is asked in
-         * between, since a server does not wait for long.
+         * Tries one connection, and tries again if the user accepts the rejected certificate. The question comes after the
+         * first connection has closed, because servers do not wait long.
          */
-        private Optional<SecureChannel> attempt(ConnectionAttempt attempt, int command, List<MethodFailure> tried)
+        private Optional<SecureChannel> attempt(ConnectionAttempt attempt, int command, List<MethodFailure> failures)
                 throws IOException, CommandException {
-            List<MethodFailure> now = new ArrayList<>();
-            Optional<SecureChannel> channel = once(attempt, command, now);
-            if (channel.isEmpty() && !admitted && trust.confirm()) {
-                now.clear();
-                channel = once(attempt, command, now);
+            List<MethodFailure> current = new ArrayList<>();
+            Optional<SecureChannel> channel = attemptOnce(attempt, command, current);
+            if (channel.isEmpty() && !authenticatedBefore && trust.confirm()) {
+                current.clear();
+                channel = attemptOnce(attempt, command, current);
             }
-            // After a no, that is the reason.
-            now.stream().map(one -> one.method() == AuthMethod.SSL && one.wasRun()
-                ? new MethodFailure(one.method(), trust.rejection().orElse(one.why()), Progress.RUN) : one).forEach(tried::add);
+            // If the user refused the certificate, the refusal is the reason.
+            current.stream().map(one -> one.method() == AuthMethod.SSL && one.wasRun()
+                ? new MethodFailure(one.method(), trust.rejection().orElse(one.reason()), Progress.RUN) : one)
+                .forEach(failures::add);
             return channel;
         }
 
-        private Optional<SecureChannel> once(ConnectionAttempt attempt, int command, List<MethodFailure> tried)
+        private Optional<SecureChannel> attemptOnce(ConnectionAttempt attempt, int command, List<MethodFailure> failures)
             throws IOException, CommandException {
             List<AuthMethod> methods = new ArrayList<>();
             for (AuthMethod method : attempt.methods()) {
-                unusable(method).ifPresentOrElse(why -> tried.add(new MethodFailure(method, why, Progress.LEFT_OUT)),
-                    () -> methods.add(method));
+                unusableReason(method).ifPresentOrElse(
+                    reason -> failures.add(new MethodFailure(method, reason, Progress.NOT_OFFERED)), () -> methods.add(method));
             }
             if (methods.isEmpty()) {
                 return Optional.empty();
             }
-            noticeName(methods);
+            announceServerName(methods);
             Connection connection = connector.connect();
             try {
-                Optional<SecureChannel> channel = new Negotiation(connection, attempt.kind(), methods, tried).run(command);
+                Optional<SecureChannel> channel = new Negotiation(connection, attempt.binding(), methods, failures).run(command);
                 if (channel.isEmpty()) {
                     connection.close();
                 }
@@ -12301,33 +12359,34 @@ public final class TokenRequest {
             }
         }
 
-        /** Says once that a certificate is judged by a name that nobody here has typed. */
-        private void noticeName(List<AuthMethod> methods) {
+        /** Tells the user once that the certificate check uses a name that the collector supplied. */
+        private void announceServerName(List<AuthMethod> methods) {
             ExpectedServer server = target.expected();
-            if (!noticed && server.from() == NameSource.COLLECTOR && server.name().isPresent()
-                    && !Collections.disjoint(methods, AuthenticationPlan.CERTIFIED)) {
-                noticed = true;
-                context.ui().notice("The certificate must carry " + server.name().get()
-                    + ", which is the collector's word: neither the command line nor the configuration names the host.");
+            if (!nameAnnounced && server.from() == NameSource.COLLECTOR && server.name().isPresent()
+                    && !Collections.disjoint(methods, AuthenticationPlan.CERTIFICATE_METHODS)) {
+                nameAnnounced = true;
+                context.ui().notice("The certificate must be valid for " + server.name().get()
+                    + ". The collector supplied this name; neither the command line nor the configuration gives one.");
             }
         }
 
-        /** Why a method need not be offered; empty if it can be tried. */
-        private Optional<String> unusable(AuthMethod method) {
+        /** The reason why this machine cannot use a method now; empty if it can. */
+        private Optional<String> unusableReason(AuthMethod method) {
             try {
                 if (method == AuthMethod.PASSWORD) {
                     Password.read(configuration, context.files());
                 } else if (method == AuthMethod.SCITOKENS) {
                     BearerToken token = BearerToken.find(configuration, host, context.files());
-                    return token.unusableReason(host.clock().instant()).map(why -> "the bearer token in " + token + " " + why);
+                    return token.unusableReason(host.clock().instant())
+                        .map(reason -> "the bearer token in " + token + " " + reason);
                 }
             } catch (AuthenticationException e) {
                 return Optional.of(e.getMessage());
             }
-            if (AuthenticationPlan.CERTIFIED.contains(method) && target.expected().name().isEmpty()
+            if (AuthenticationPlan.CERTIFICATE_METHODS.contains(method) && target.expected().name().isEmpty()
                     && trust.needsName(method == AuthMethod.SCITOKENS ? ServerTrust.CertificateUse.BEARER_TOKEN
                         : ServerTrust.CertificateUse.LOGIN)) {
-                return Optional.of("a certificate carries a name, and only an address is known: give -pool HOST, or '"
+                return Optional.of(NO_NAME + ": give -pool HOST, or '"
                     + target.sinful().with("alias", "HOST") + "'");
             }
             if (method == AuthMethod.TOKEN) {
@@ -12346,7 +12405,7 @@ public final class TokenRequest {
             return new CedarStream(connection.input(), connection.output(), host.random(), trace);
         }
 
-        /** Resumes a session; empty if the server has forgotten it. */
+        /** Resumes a session; empty if the server no longer has it. */
         private Optional<SecureChannel> resume(Session known, int command) throws IOException, CommandException {
             Connection connection = connector.connect();
             try {
@@ -12367,7 +12426,7 @@ public final class TokenRequest {
                     return Optional.of(new SecureChannel(stream, known, connection));
                 }
             } catch (EOFException e) {
-                // Some servers close where they should say SID_NOT_FOUND.
+                // Some servers close the connection instead of answering SID_NOT_FOUND.
                 trace.log(DebugLog.SECURITY, e::getMessage);
             } catch (IOException e) {
                 connection.close();
@@ -12377,24 +12436,24 @@ public final class TokenRequest {
             return Optional.empty();
         }
 
-        /** The negotiation of a session on one connection. */
+        /** Negotiates a session on one connection. */
         private final class Negotiation {
             private final Connection connection;
-            private final ChannelBinding kind;
+            private final ChannelBinding binding;
             private final List<AuthMethod> methods;
-            private final List<MethodFailure> tried;
+            private final List<MethodFailure> failures;
 
-            Negotiation(Connection connection, ChannelBinding kind, List<AuthMethod> methods, List<MethodFailure> tried) {
+            Negotiation(Connection connection, ChannelBinding binding, List<AuthMethod> methods, List<MethodFailure> failures) {
                 this.connection = connection;
-                this.kind = kind;
+                this.binding = binding;
                 this.methods = methods;
-                this.tried = tried;
+                this.failures = failures;
             }
 
-            /** The channel; empty if no method succeeded. */
+            /** Authenticates and opens the channel; empty if no method succeeded. */
             Optional<SecureChannel> run(int command) throws IOException, CommandException {
                 CedarStream stream = stream(connection);
-                Optional<KeyPair> ecdh = kind == ChannelBinding.UNBOUND ? Optional.of(KeyDerivation.ephemeral(host.random()))
+                Optional<KeyPair> ecdh = binding == ChannelBinding.UNBOUND ? Optional.of(KeyDerivation.ephemeral(host.random()))
                     : Optional.empty();
                 stream.send(stream.message().number(Protocol.DC_AUTHENTICATE).ad(policy(command, ecdh)));
                 MessageReader message = stream.receive("security policy");
@@ -12404,7 +12463,7 @@ public final class TokenRequest {
                 if (offers.isEmpty()) {
                     return Optional.empty();
                 }
-                reply.check(kind);
+                reply.check(binding);
                 Optional<Authenticated> authenticated = authenticate(stream, offers);
                 if (authenticated.isEmpty()) {
                     return Optional.empty();
@@ -12414,7 +12473,7 @@ public final class TokenRequest {
                     ? KeyDerivation.agree(ecdh.get().getPrivate(), reply.ad().string("ECDHPublicKey").orElse(""))
                     : KeyDerivation.unwrap(wrapped.orElseThrow(), authenticated.get().key());
                 stream.encrypt(key);
-                return Optional.of(new SecureChannel(stream, admitted(stream, key, authenticated.get().server(), reply),
+                return Optional.of(new SecureChannel(stream, receiveAdmission(stream, key, authenticated.get().server(), reply),
                     connection));
             }
 
@@ -12422,9 +12481,9 @@ public final class TokenRequest {
                 ClassAd ad = new ClassAd()
                     .put("AuthMethods", methods.stream().map(Enum::name).collect(Collectors.joining(",")))
                     .put("CryptoMethods", "AES").put("OutgoingNegotiation", "REQUIRED");
-                // Servers before 23.10 look at the first, later ones at the second.
-                for (String demand : List.of("Authentication", "AuthenticationNew", "Encryption", "Integrity")) {
-                    ad.put(demand, "REQUIRED");
+                // Servers before 23.10 read Authentication, later ones AuthenticationNew.
+                for (String feature : List.of("Authentication", "AuthenticationNew", "Encryption", "Integrity")) {
+                    ad.put(feature, "REQUIRED");
                 }
                 ad.put("Enact", "NO").put("Subsystem", "TOOL").put("ServerPid", ProcessHandle.current().pid())
                     .put("SessionDuration", Long.toString(SESSION_DURATION.toSeconds()))
@@ -12438,12 +12497,12 @@ public final class TokenRequest {
                 configuration.set("TRUST_DOMAIN").or(() -> configuration.set("UID_DOMAIN"))
                     .ifPresent(domain -> ad.put("TrustDomain", domain.value()));
                 ecdh.ifPresent(pair -> ad.put("ECDHPublicKey", KeyDerivation.encodePoint(pair.getPublic())));
-                trace.log(DebugLog.SECURITY, () -> "Our policy (" + kind.name().toLowerCase(Locale.ROOT) + "): "
+                trace.log(DebugLog.SECURITY, () -> "Our policy (" + binding.name().toLowerCase(Locale.ROOT) + "): "
                     + ad.assignments());
                 return ad;
             }
 
-            /** The methods that both sides have, ready to run. */
+            /** The methods that both sides support, ready to run. */
             private Map<AuthMethod, Authenticator> offers(PolicyReply reply) throws CommandException {
                 trace.log(DebugLog.SECURITY, () -> "The server's policy: " + reply.ad().shown());
                 Map<AuthMethod, Authenticator> offers = new EnumMap<>(AuthMethod.class);
@@ -12454,7 +12513,7 @@ public final class TokenRequest {
                         }
                         offers.put(method, authenticator(method, reply));
                     } catch (AuthenticationException e) {
-                        tried.add(new MethodFailure(method, e.getMessage(), Progress.OFFERED));
+                        failures.add(new MethodFailure(method, e.getMessage(), Progress.OFFERED));
                     }
                 }
                 return offers;
@@ -12466,13 +12525,13 @@ public final class TokenRequest {
                     case SSL -> new Ssl(trust, hostName(), Optional.empty(), () -> { });
                     case SCITOKENS -> {
                         BearerToken token = BearerToken.find(configuration, host, context.files());
-                        yield new Ssl(trust, hostName(), Optional.of(token), () -> announce(method, "the bearer token in "
-                            + token));
+                        yield new Ssl(trust, hostName(), Optional.of(token),
+                            () -> announceCredential(method, "the bearer token in " + token));
                     }
                     case PASSWORD -> new Password(reply.isBefore(23, 9) ? Protocol.OLD_PASSWORD_USER + reply.trustDomain()
                         .orElse("") : Protocol.PASSWORD_USER, Password.read(configuration, context.files()), host.random());
-                    case TOKEN -> new IdToken(fittingToken(reply), host.random());
-                    // Servers before 25.14 do not expect the ID.
+                    case TOKEN -> new IdToken(matchingToken(reply), host.random());
+                    // Servers before 25.14 do not expect the shared port ID.
                     case FS -> new FileSystemAccess(configuration.text("FS_LOCAL_DIR").map(String::strip).orElse("/tmp"),
                         connection.peer(), reply.isBefore(25, 14) ? Optional.empty() : target.sharedPortId(),
                         configuration.flag("SEC_FS_ENFORCE_CHANNEL_BINDING", true), host.user());
@@ -12487,17 +12546,17 @@ public final class TokenRequest {
                 return target.expected().name().orElse(target.sinful().host());
             }
 
-            /** Tells of a credential; somebody who is in between a remote login with one can use the pool's side of it. */
-            private void announce(AuthMethod method, String what) {
+            /** Announces the use of a credential. A man in the middle of a PASSWORD login can use the pool's side of it. */
+            private void announceCredential(AuthMethod method, String what) {
                 context.ui().credential(method.credential().orElseThrow(), "Credential for " + hostName() + ": "
                     + what + ".");
                 if (method == AuthMethod.PASSWORD && !target.isLocal()) {
                     context.ui().warn("PASSWORD protects this session, but not the pool's side of the login:"
-                        + " somebody between this machine and " + hostName() + " could go on there as the pool's own daemons.");
+                        + " a man in the middle could use that side to act as a daemon of the pool at " + hostName() + ".");
                 }
             }
 
-            private IssuedToken fittingToken(PolicyReply reply) throws AuthenticationException {
+            private IssuedToken matchingToken(PolicyReply reply) throws AuthenticationException {
                 TokenDirectory.Contents contents = tokens.get();
                 List<String> complaints = new ArrayList<>(contents.complaints());
                 for (IssuedToken token : contents.tokens()) {
@@ -12506,14 +12565,14 @@ public final class TokenRequest {
                     if (unusableReason.isEmpty()) {
                         return token;
                     }
-                    complaints.add("that of " + token.authenticatesAs() + " " + unusableReason.get());
+                    complaints.add("the token of " + token.authenticatesAs() + " " + unusableReason.get());
                 }
                 throw new AuthenticationException("no token for trust domain " + printable(reply.trustDomain().orElse("(none)"))
                     + " and keys " + printable(reply.issuerKeys().toString())
                     + noToken(complaints).substring("no token".length()));
             }
 
-            /** Runs methods as the server chooses them, until one succeeds. condor_io/authentication.cpp */
+            /** Runs the methods that the server chooses, until one succeeds. condor_io/authentication.cpp */
             private Optional<Authenticated> authenticate(CedarStream stream, Map<AuthMethod, Authenticator> offers)
                     throws IOException {
                 while (!offers.isEmpty()) {
@@ -12522,7 +12581,7 @@ public final class TokenRequest {
                     long choice = message.number();
                     message.end();
                     if (choice == 0) {
-                        offers.keySet().forEach(method -> tried.add(new MethodFailure(method,
+                        offers.keySet().forEach(method -> failures.add(new MethodFailure(method,
                             "the pool did not accept this method", Progress.OFFERED)));
                         return Optional.empty();
                     }
@@ -12531,13 +12590,13 @@ public final class TokenRequest {
                         + choice + ")"));
                     trace.log(DebugLog.SECURITY, () -> "The server chose " + method.label + ".");
                     if (method == AuthMethod.PASSWORD) {
-                        announce(method, "the pool password in " + Password.file(configuration));
+                        announceCredential(method, "the pool password in " + Password.file(configuration));
                     }
                     try {
                         return Optional.of(offers.remove(method).authenticate(stream));
                     } catch (AuthenticationException e) {
                         trace.log(DebugLog.SECURITY, () -> method.label + " failed: " + e.getMessage());
-                        tried.add(new MethodFailure(method, e.getMessage(), Progress.RUN));
+                        failures.add(new MethodFailure(method, e.getMessage(), Progress.RUN));
                         if (trust.isFinal()) {
                             return Optional.empty();
                         }
@@ -12547,14 +12606,14 @@ public final class TokenRequest {
             }
 
             /**
-             * The message after the method: no key with ECDH, a wrapped key without. Anything else is somebody between
-             * us and the server, who sent a key of his own there; going on would mean going on in the clear.
+             * Receives the message after the method: without ECDH it contains the wrapped key, with ECDH no key. Any other
+             * message indicates a man in the middle who sent the server a key of his own; continuing would be in the clear.
              */
             private Optional<byte[]> receiveKey(CedarStream stream) throws IOException {
                 MessageReader announcement = stream.receive("session key");
                 boolean follows = announcement.number(0, 1) == 1;
                 announcement.end();
-                if (follows != (kind == ChannelBinding.BOUND)) {
+                if (follows != (binding == ChannelBinding.BOUND)) {
                     throw new ProtocolViolation(follows ? "the server sent a session key though one was agreed by ECDH"
                         : "the server sent no session key though none was agreed");
                 }
@@ -12570,8 +12629,8 @@ public final class TokenRequest {
                 return Optional.of(wrapped);
             }
 
-            /** The server's last word, the first under the new key: whether we may go on, and the session's ID. */
-            private Session admitted(CedarStream stream, byte[] key, ServerName server, PolicyReply reply)
+            /** Receives the server's final message, the first under the new key: the authorization and the session's ID. */
+            private Session receiveAdmission(CedarStream stream, byte[] key, ServerName server, PolicyReply reply)
                     throws IOException, CommandException {
                 AuthMethod method = server.method();
                 MessageReader message = stream.receive("admission");
@@ -12582,8 +12641,7 @@ public final class TokenRequest {
                 if (!verdict.equals("AUTHORIZED")) {
                     String stack = "SECMAN:2010:Received \"" + printable(verdict) + "\" from server for user "
                         + printable(user) + " using method " + method.label + ".";
-                    trace.log(DebugLog.SECURITY, () -> stack);
-                    throw new CommandException(ErrorCode.REFUSED, "Not authorized at " + hostAndPort(target) + ".",
+                    throw failure(trace, ErrorCode.REFUSED, "Not authorized at " + hostAndPort(target) + ".",
                         List.of("The server answered " + printable(verdict) + " to user " + printable(user) + " (method "
                             + method.label + ")."),
                         "Ask the pool's administrator to check ALLOW_DAEMON, ALLOW_WRITE and DENY_* there.", stack);
@@ -12594,8 +12652,8 @@ public final class TokenRequest {
                 long lease = Math.max(0, Math.min(reply.ad().integer("SessionLease").orElse(0), Integer.MAX_VALUE));
                 trace.log(DebugLog.SECURITY, () -> "Authenticated with " + method.label + " as " + printable(user)
                     + "; the session is "
-                    + kind.name().toLowerCase(Locale.ROOT) + ", AES, for " + seconds + " s.");
-                AuthResult auth = new AuthResult(method.label, kind, printable(user), printable(reply.version()),
+                    + binding.name().toLowerCase(Locale.ROOT) + ", AES, for " + seconds + " s.");
+                AuthResult auth = new AuthResult(method.label, binding, printable(user), printable(reply.version()),
                     reply.trustDomain().map(TokenRequest::printable), List.of());
                 return new Session(ad.string("Sid").orElse(""), key, auth, server, now.plusSeconds(seconds),
                     Duration.ofSeconds(lease), now);
@@ -12606,31 +12664,31 @@ public final class TokenRequest {
     // ==== 17. CcbConnector: daemons that connect back to us (CCB) ====
 
     /**
-     * Reaches a daemon that takes no connections: its broker (CCB, mostly the pool's collector) passes our address on to
-     * it, and it connects to us. Then all goes on as if we had connected to it; where a shared port stands before it, it is
-     * that which connects (seen on 25.14.1). ccb/ccb_client.cpp, ccb/ccb_server.cpp
+     * Reaches a daemon that accepts no connections: its CCB server, usually the pool's collector, sends it our address, and
+     * the daemon connects to us. From then on, the protocol is that of a direct connection. If the daemon is behind a shared
+     * port, the shared port daemon connects (seen on 25.14.1). ccb/ccb_client.cpp, ccb/ccb_server.cpp
      *
      * <pre>
-     * us > broker    ad: CCBID, ClaimId (a number that nobody can guess), MyAddress (where we listen), Name
-     * broker > us    ad: Result, ErrorString
-     * daemon > us    int CCB_REVERSE_CONNECT, ad: ClaimId
+     * us > CCB server    ad: CCBID, ClaimId (an unguessable number), MyAddress (our listening address), Name
+     * CCB server > us    ad: Result, ErrorString
+     * daemon > us        int CCB_REVERSE_CONNECT, ad: ClaimId
      * </pre>
      */
     static final class CcbConnector implements Connector {
         private static final int CONNECT_ID_BYTES = 20;
-        /** How often we look whether the broker has said no, milliseconds. */
-        private static final int LOOK_MILLIS = 100;
-        /** How long a caller may take to say who it is. */
-        private static final Duration HELLO_PATIENCE = Duration.ofSeconds(2);
+        /** Interval between checks for a refusal by the CCB server, milliseconds. */
+        private static final int CHECK_MILLIS = 100;
+        /** Time limit for the first message of a caller. */
+        private static final Duration HELLO_TIMEOUT = Duration.ofSeconds(2);
         private final Target target;
         private final Context context;
         private final Location location;
         private final Function<Target, Optional<Target>> pool;
         private final Host host;
-        /** Those that have been found, by their contacts. */
-        private final Map<String, Security> brokers = new HashMap<>();
+        /** The CCB servers already located, by contact. */
+        private final Map<String, Security> servers = new HashMap<>();
 
-        /** @param pool the pool's collector, if that is who is at an address */
+        /** @param pool returns the pool's collector if it has the given address, otherwise empty */
         CcbConnector(Target target, Location location, Function<Target, Optional<Target>> pool, Context context) {
             this.pool = pool;
             this.target = target;
@@ -12639,21 +12697,22 @@ public final class TokenRequest {
             this.host = context.host();
         }
 
-        private Optional<Target> at(String contact, List<String> complaints) {
+        /** The address of a CCB server; empty, with a complaint, if it is unusable. */
+        private Optional<Target> locate(String contact, List<String> complaints) {
             try {
-                Target broker = location.at("<" + contact.substring(0, Math.max(0, contact.indexOf('#'))) + ">",
+                Target server = location.at("<" + contact.substring(0, Math.max(0, contact.indexOf('#'))) + ">",
                     "CCBID in " + target, target.from(), Optional.empty());
-                if (broker.brokers().isEmpty()) {
-                    return Optional.of(broker);
+                if (server.brokers().isEmpty()) {
+                    return Optional.of(server);
                 }
-                complaints.add("its CCB server " + printable(contact) + " can itself be reached only through a broker.");
+                complaints.add("CCB server " + printable(contact) + " is itself reachable only through CCB.");
             } catch (CommandException failure) {
-                complaints.add("its CCB server " + printable(contact) + ": " + failure.hint().orElse(failure.getMessage()));
+                complaints.add("CCB server " + printable(contact) + ": " + failure.hint().orElse(failure.getMessage()));
             }
             return Optional.empty();
         }
 
-        /** Each broker has its share of the time. */
+        /** Divides the remaining time among the CCB servers. */
         @Override
         public Connection connect() throws IOException, CommandException {
             Deadline deadline = context.deadline();
@@ -12663,7 +12722,7 @@ public final class TokenRequest {
             for (int i = 0; i < contacts.size() && !deadline.isOver(); i++) {
                 String contact = contacts.get(i);
                 Optional<Connection> connection = deadline.share(contacts.size() - i,
-                    () -> through(contact, complaints, refusals));
+                    () -> connectThrough(contact, complaints, refusals));
                 if (connection.isPresent()) {
                     return connection.get().until(deadline.expiry());
                 }
@@ -12673,55 +12732,55 @@ public final class TokenRequest {
                 throw Security.startFailure(context.trace(), last.reason, target, unreachable(), "", complaints,
                     last.hint().orElse(""));
             }
-            if (brokers.isEmpty()) {
+            if (servers.isEmpty()) {
                 throw Security.startFailure(context.trace(), ErrorCode.UNREACHABLE, target, unreachable(), "", complaints, "");
             }
-            throw new ConnectException("cannot be reached through " + String.join("; ", printable(complaints)));
+            throw new ConnectException("not reachable through " + String.join("; ", printable(complaints)));
         }
 
         private String unreachable() {
             return "Cannot reach " + Security.hostAndPort(target) + " through its CCB servers.";
         }
 
-        /** A connection by this broker; empty, with a complaint and perhaps a refusal, if there is none. */
-        private Optional<Connection> through(String contact, List<String> complaints, List<CommandException> refusals)
+        /** A connection through this CCB server; empty on failure, with a complaint and, if the server refused, a refusal. */
+        private Optional<Connection> connectThrough(String contact, List<String> complaints, List<CommandException> refusals)
                 throws CommandException {
-            if (!brokers.containsKey(contact)) {
-                Optional<Target> broker = at(contact, complaints)
+            if (!servers.containsKey(contact)) {
+                Optional<Target> server = locate(contact, complaints)
                     .map(found -> pool.apply(found).map(collector -> found.as(collector.expected())).orElse(found));
-                if (broker.isEmpty()) {
+                if (server.isEmpty()) {
                     return Optional.empty();
                 }
-                brokers.put(contact, new Security(broker.get(), new DirectConnector(broker.get(), context), context));
+                servers.put(contact, new Security(server.get(), new DirectConnector(server.get(), context), context));
             }
-            try (SecureChannel channel = brokers.get(contact).open(Protocol.CCB_REQUEST)) {
-                return Optional.of(callBack(channel, contact.substring(contact.indexOf('#') + 1)));
+            try (SecureChannel channel = servers.get(contact).open(Protocol.CCB_REQUEST)) {
+                return Optional.of(requestConnection(channel, contact.substring(contact.indexOf('#') + 1)));
             } catch (IOException e) {
-                complaints.add("its CCB server " + printable(contact) + ": " + e.getMessage());
+                complaints.add("CCB server " + printable(contact) + ": " + e.getMessage());
             } catch (CommandException failure) {
                 if (failure.reason == ErrorCode.CONFIGURATION) {
                     throw failure;
                 }
-                complaints.add("its CCB server " + printable(contact) + ": " + failure.summary());
+                complaints.add("CCB server " + printable(contact) + ": " + failure.summary());
                 refusals.add(failure);
             }
             return Optional.empty();
         }
 
-        private Connection callBack(SecureChannel broker, String id) throws IOException, CommandException {
-            InetAddress here = broker.connection().localAddress();
+        private Connection requestConnection(SecureChannel server, String id) throws IOException, CommandException {
+            InetAddress here = server.connection().localAddress();
             try (ServerSocket listener = listen(here)) {
                 String connectId = host.randomHex(CONNECT_ID_BYTES);
-                String ours = Target.text(new InetSocketAddress(here, listener.getLocalPort()));
-                context.trace().log(DebugLog.NETWORK, () -> "Asking the broker of " + target
-                    + " to have it connect to " + ours + ".");
-                broker.stream().send(broker.stream().message().ad(new ClassAd().put("CCBID", id).put("ClaimId", connectId)
-                    .put("Name", "TokenRequest").put("MyAddress", ours)));
-                return await(broker, listener, connectId);
+                String ourAddress = Target.text(new InetSocketAddress(here, listener.getLocalPort()));
+                context.trace().log(DebugLog.NETWORK, () -> "Asking the CCB server of " + target
+                    + " for a connection to " + ourAddress + ".");
+                server.stream().send(server.stream().message().ad(new ClassAd().put("CCBID", id).put("ClaimId", connectId)
+                    .put("Name", "TokenRequest").put("MyAddress", ourAddress)));
+                return await(server, listener, connectId);
             }
         }
 
-        /** Where a firewall leaves only some ports open, these are set. */
+        /** Listens on a port from LOWPORT to HIGHPORT, the range that a firewall leaves open, or on any port without them. */
         private ServerSocket listen(InetAddress here) throws IOException, CommandException {
             int low = port("LOWPORT");
             int high = low == 0 ? 0 : port("HIGHPORT");
@@ -12736,43 +12795,43 @@ public final class TokenRequest {
             try {
                 return new ServerSocket(high, 1, here);
             } catch (BindException e) {
-                throw new BindException("there is no port here at which the daemon could call back"
+                throw new BindException("no free port for the connection from the daemon"
                     + (high == 0 ? "" : ", from LOWPORT " + low + " to HIGHPORT " + high) + " (" + e.getMessage() + ")");
             }
         }
 
-        /** One end of the range of ports for those who connect to us; 0 for none. */
+        /** One end of the port range for inbound connections; 0 if not set. */
         private int port(String end) throws CommandException {
             Configuration configuration = context.configuration();
             int inward = configuration.number("IN_" + end, 0, 0, 65535);
             return inward > 0 ? inward : configuration.number(end, 0, 0, 65535);
         }
 
-        /** The daemon may be here before the broker says that it is to come. */
-        private Connection await(SecureChannel broker, ServerSocket listener, String connectId) throws IOException {
-            listener.setSoTimeout(LOOK_MILLIS);
+        /** Waits for the daemon, which can connect before the CCB server answers. */
+        private Connection await(SecureChannel server, ServerSocket listener, String connectId) throws IOException {
+            listener.setSoTimeout(CHECK_MILLIS);
             Instant deadline = context.deadline().within(Deadline.EXCHANGE);
-            long looks = Duration.between(host.clock().instant(), deadline).toMillis() / LOOK_MILLIS;
+            long checks = Duration.between(host.clock().instant(), deadline).toMillis() / CHECK_MILLIS;
             boolean answered = false;
-            for (long look = 0; look < looks && host.clock().instant().isBefore(deadline); look++) {
-                if (!answered && broker.connection().hasInput()) {
-                    checkAnswer(broker.stream());
+            for (long check = 0; check < checks && host.clock().instant().isBefore(deadline); check++) {
+                if (!answered && server.connection().hasInput()) {
+                    checkAnswer(server.stream());
                     answered = true;
                 }
                 try {
                     Connection caller = Connection.accepted(listener.accept(), host.clock(),
-                        host.clock().instant().plus(HELLO_PATIENCE));
-                    if (presents(connectId, caller)) {
+                        host.clock().instant().plus(HELLO_TIMEOUT));
+                    if (isRequestedDaemon(connectId, caller)) {
                         return Connector.throughSharedPort(caller.until(deadline), target, context);
                     }
                     caller.close();
                 } catch (SocketTimeoutException e) {
-                    // nobody yet
+                    // no connection yet
                 }
             }
             throw new SocketTimeoutException((answered ? "the daemon did not connect to "
-                : "no answer, and no connection to ") + Target.text(listener.getInetAddress()) + " port "
-                + listener.getLocalPort() + " in time; check the firewall");
+                : "the CCB server did not answer, and the daemon did not connect to ")
+                + Target.text(listener.getInetAddress()) + " port " + listener.getLocalPort() + " in time; check the firewall");
         }
 
         private static void checkAnswer(CedarStream stream) throws IOException {
@@ -12780,19 +12839,19 @@ public final class TokenRequest {
             ClassAd answer = reply.ad();
             reply.end();
             if (!answer.isTrue("Result")) {
-                throw new IOException(printable(answer.string("ErrorString").orElse("it gives no reason")));
+                throw new IOException(printable(answer.string("ErrorString").orElse("no reason given")));
             }
         }
 
-        /** Whether a caller is the one that was asked for. Others are of no interest, nor is what goes wrong with them. */
-        private boolean presents(String connectId, Connection caller) {
+        /** Whether a caller is the requested daemon. Other callers, and their errors, are ignored. */
+        private boolean isRequestedDaemon(String connectId, Connection caller) {
             try {
                 MessageReader hello = new CedarStream(caller.input(), caller.output(), host.random(), context.trace())
-                    .receive("introduction of a caller");
-                boolean calledBack = hello.number() == Protocol.CCB_REVERSE_CONNECT;
+                    .receive("first message");
+                boolean isReverseConnect = hello.number() == Protocol.CCB_REVERSE_CONNECT;
                 String id = hello.ad().string("ClaimId").orElse("");
                 hello.end();
-                return calledBack && MessageDigest.isEqual(id.getBytes(UTF_8), connectId.getBytes(UTF_8));
+                return isReverseConnect && MessageDigest.isEqual(id.getBytes(UTF_8), connectId.getBytes(UTF_8));
             } catch (IOException e) {
                 context.trace().log(DebugLog.NETWORK, () -> "Ignored a connection: " + e.getMessage());
                 return false;
@@ -12803,17 +12862,17 @@ public final class TokenRequest {
     // ==== 18. CollectorQuery: a daemon's address from the collector ====
 
     /**
-     * Looks daemons up in the collector's list. condor_daemon_client/daemon.cpp (Daemon::getDaemonInfo),
+     * Looks up daemons in the collector. condor_daemon_client/daemon.cpp (Daemon::getDaemonInfo),
      * condor_utils/condor_query.cpp
      *
-     * <p>It asks as the original does. Where that gives up though the answer is unique (a type of which the pool has one
-     * daemon, a short name that is an ad's Name or Machine), that daemon is taken, and the user is told which.
+     * <p>It sends the original's query first. If that finds nothing but the answer is unique (the only daemon of a type, or a
+     * short name that is an ad's Name or Machine), it uses that daemon and tells the user which.
      */
     static final class CollectorQuery {
-        /** How many daemons a complaint lists. */
-        private static final int SHOWN = 10;
-        /** How many a collector is to name: more than one pool's daemons of a type, but not all the slots of a big one. */
-        private static final int LIMIT = 4000;
+        /** Maximum number of daemons in an error message. */
+        private static final int MAX_LISTED = 10;
+        /** Maximum number of ads: more than the daemons of a type in one pool, fewer than all slots of a big pool. */
+        private static final int MAX_RESULTS = 4000;
         private static final String PROJECTION =
             "CondorVersion CondorPlatform MyAddress AddressV1 Name Machine ScheddIpAddr CredDIpAddr";
         private final LocatedDaemon collector;
@@ -12823,7 +12882,7 @@ public final class TokenRequest {
         private final DebugLog trace;
         private final UserInterface ui;
 
-        /** @param collector one of those wanted */
+        /** @param collector the collector to query */
         CollectorQuery(LocatedDaemon collector, LocateResult.NeedsCollector query, Security security, Location location,
                 Context context) {
             this.collector = collector;
@@ -12834,7 +12893,7 @@ public final class TokenRequest {
             this.ui = context.ui();
         }
 
-        /** What the collector knows of a daemon. Of a startd it knows the slots, whose names go before its own. */
+        /** A daemon's ad. The collector lists the slots of a startd; a slot's name is a prefix of the startd's name. */
         private record Entry(String name, String machine, String address) {
             private static final String SLOT = "slot";
 
@@ -12844,7 +12903,7 @@ public final class TokenRequest {
                     .map(address -> new Entry(name, ad.string("Machine").orElse(""), address));
             }
 
-            /** What follows {@code slot1_2@}; the name itself if it is no slot's. */
+            /** The name after {@code slot1_2@}; the whole name if it is not a slot's. */
             private static String daemonOf(String name) {
                 int at = name.indexOf('@');
                 boolean isSlot = at > SLOT.length() && at < name.length() - 1
@@ -12853,55 +12912,56 @@ public final class TokenRequest {
                 return isSlot ? name.substring(at + 1) : name;
             }
 
-            /** For people: where it is, without how to get there. */
-            String shown() {
+            /** Name and address for messages, without the address parameters. */
+            String display() {
                 return printable(name + " at " + Sinful.parse(address).map(it -> new Sinful(it.host(), it.port(),
                     Collections.emptySortedMap()).toString()).orElse(address));
             }
         }
 
-        /** @throws CommandException NOT_FOUND if there is none, or more than one; or what the collector's failure is */
+        /** @throws CommandException NOT_FOUND if no daemon or more than one matches; otherwise the failure of the query */
         LocatedDaemon find() throws CommandException {
             Optional<String> name = query.name().or(query::own);
-            List<Entry> fitting = name.isPresent() ? named(name.get()) : List.of();
-            boolean isOwn = !fitting.isEmpty();
-            if (fitting.isEmpty() && query.name().isPresent()) {
-                fitting = ask(equal("Name", name.get()) + " || " + equal("Machine", name.get()), List.of());
-            } else if (fitting.isEmpty()) {
-                fitting = ask("true", List.of());
+            List<Entry> matches = name.isPresent() ? matchOriginal(name.get()) : List.of();
+            boolean isOwn = !matches.isEmpty();
+            if (matches.isEmpty() && query.name().isPresent()) {
+                matches = query(equal("Name", name.get()) + " || " + equal("Machine", name.get()), List.of());
+            } else if (matches.isEmpty()) {
+                matches = query("true", List.of());
             }
-            if (fitting.isEmpty()) {
-                throw unknown();
+            if (matches.isEmpty()) {
+                throw noMatch();
             }
-            // The slots of a startd have one address.
+            // All slots of a startd have the same address.
             Map<String, Entry> addresses = new LinkedHashMap<>();
-            fitting.forEach(entry -> addresses.putIfAbsent(entry.address(), entry));
-            if (addresses.size() > 1 || fitting.size() == LIMIT) {
-                throw notFound(List.copyOf(addresses.values()), "More than one fits:");
+            matches.forEach(entry -> addresses.putIfAbsent(entry.address(), entry));
+            if (addresses.size() > 1 || matches.size() == MAX_RESULTS) {
+                throw notFound(List.copyOf(addresses.values()), "Several daemons match:");
             }
             boolean named = query.name().isPresent() || isOwn;
-            return found(fitting.get(0), named ? query.server() : Optional.empty());
+            return located(matches.get(0), named ? query.server() : Optional.empty());
         }
 
-        /** What the original would take; of several ads the first. */
-        private List<Entry> named(String name) throws CommandException {
+        /** The ad that the original uses: the first match. */
+        private List<Entry> matchOriginal(String name) throws CommandException {
             boolean byMachine = EnumSet.of(DaemonType.STARTD, DaemonType.HAD).contains(query.type()) && !name.contains("@");
-            return byMachine ? ask(equal("Machine", name), List.of("LimitResults = 1"))
-                : ask(equal("Name", name), List.of("LimitResults = 1", "LocationQuery = " + literal(name)));
+            return byMachine ? query(equal("Machine", name), List.of("LimitResults = 1"))
+                : query(equal("Name", name), List.of("LimitResults = 1", "LocationQuery = " + quoted(name)));
         }
 
-        private CommandException unknown() throws CommandException {
-            List<Entry> others = query.name().isEmpty() ? List.of() : ask("true", List.of());
-            return notFound(others, "The collector " + collector.target() + " knows "
-                + (others.isEmpty() ? "no " + query.type().word() + "." : "these of type " + query.type().word() + ":"));
+        private CommandException noMatch() throws CommandException {
+            List<Entry> others = query.name().isEmpty() ? List.of() : query("true", List.of());
+            return notFound(others, "The collector " + collector.target() + " lists "
+                + (others.isEmpty() ? "no daemon of type " + query.type().word() + "."
+                    : "these daemons of type " + query.type().word() + ":"));
         }
 
-        /** @param server that the daemon's name says, as typed or as this machine's; without it the ad's word counts */
-        private LocatedDaemon found(Entry entry, Optional<ExpectedServer> server) throws CommandException {
+        /** @param server the server that the name implies, typed or this machine's; empty to use the name in the ad */
+        private LocatedDaemon located(Entry entry, Optional<ExpectedServer> server) throws CommandException {
             Sinful sinful = Sinful.parse(entry.address()).orElseThrow(() -> notFound(List.of(entry),
-                "The collector gives an address that is none:"));
+                "The collector listed an invalid address:"));
             if (Stream.of(entry.name(), entry.machine()).noneMatch(query.name().orElse("")::equalsIgnoreCase)) {
-                ui.notice("Asking the " + query.type().word() + " " + entry.shown() + ".");
+                ui.notice("Using the " + query.type().word() + " " + entry.display() + ".");
             }
             boolean aliased = sinful.parameter("alias").isPresent() || entry.machine().isEmpty();
             Target listed = location.at((aliased ? sinful : sinful.with("alias", entry.machine())).toString(),
@@ -12911,52 +12971,53 @@ public final class TokenRequest {
         }
 
         private CommandException notFound(List<Entry> entries, String what) {
-            List<String> lines = Stream.concat(Stream.of(what), entries.stream().map(entry -> "  " + entry.shown()).distinct()
-                .limit(SHOWN)).toList();
+            List<String> lines = Stream.concat(Stream.of(what), entries.stream().map(entry -> "  " + entry.display()).distinct()
+                .limit(MAX_LISTED)).toList();
             return new CommandException(ErrorCode.NOT_FOUND, Location.notLocated(query.name(), ErrorCode.NOT_FOUND,
                 "").getMessage(), lines,
                 (entries.size() < 2 && query.name().isEmpty()) || entries.isEmpty() ? "" : "Name one with -name.");
         }
 
         private static String equal(String attribute, String value) {
-            return "((" + attribute + " == " + literal(value) + "))";
+            return "((" + attribute + " == " + quoted(value) + "))";
         }
 
-        private static String literal(String text) {
+        private static String quoted(String text) {
             return '"' + text.replace("\"", "\\\"") + '"';
         }
 
         /**
-         * What the collector knows.
+         * Queries the collector.
          *
-         * @param more attributes of the query, which otherwise is for all that fit
+         * @param more further attributes of the query ad, such as a limit of one result
          */
-        private List<Entry> ask(String constraint, List<String> more) throws CommandException {
+        private List<Entry> query(String constraint, List<String> more) throws CommandException {
             ClassAd request = new ClassAd().put("MyType", "Query").put("TargetType", targetType(query.type()))
-                .putExpression("Requirements", constraint).put("Projection", PROJECTION).put("LimitResults", LIMIT);
+                .putExpression("Requirements", constraint).put("Projection", PROJECTION).put("LimitResults", MAX_RESULTS);
             try (SecureChannel channel = security.open(command(query.type()))) {
                 for (String assignment : more) {
                     request.parse(assignment);
                 }
-                trace.log(DebugLog.HOSTNAME, () -> "Asking " + collector.target() + ": " + request.assignments());
+                trace.log(DebugLog.HOSTNAME, () -> "Querying " + collector.target() + ": " + request.assignments());
                 channel.stream().send(channel.stream().message().ad(request));
                 MessageReader reply = channel.stream().receive("list of daemons");
                 List<Entry> entries = new ArrayList<>();
                 while (reply.number(0, 1) == 1) {
-                    Entry.of(reply.ad()).filter(entry -> entries.size() < LIMIT).ifPresent(entries::add);
+                    Entry.of(reply.ad()).filter(entry -> entries.size() < MAX_RESULTS).ifPresent(entries::add);
                 }
                 reply.end();
-                trace.log(DebugLog.HOSTNAME, () -> "It knows " + printable(entries.stream().map(Entry::toString).toList()) + ".");
+                trace.log(DebugLog.HOSTNAME, () -> "The collector lists "
+                    + printable(entries.stream().map(Entry::toString).toList()) + ".");
                 return entries;
             } catch (CommandException failure) {
                 throw new CommandException(failure.reason, Location.notLocated(query.name(), failure.reason, "").getMessage(),
-                    Stream.concat(Stream.of("The collector " + collector.target() + " cannot be asked for it:"),
+                    Stream.concat(Stream.of("Cannot query the collector " + collector.target() + ":"),
                         failure.details().isEmpty() ? Stream.of(failure.getMessage()) : failure.details().stream()).toList(),
-                    failure.hint().orElse(""));
+                    failure.hint().orElse(""), failure.originalStack);
             } catch (IOException e) {
                 ErrorCode reason = e instanceof ProtocolViolation ? ErrorCode.VIOLATION : ErrorCode.UNREACHABLE;
                 throw new CommandException(reason, Location.notLocated(query.name(), reason, "").getMessage(),
-                    List.of("The collector " + collector.target() + " cannot be asked for it: " + e.getMessage() + "."), "");
+                    List.of("Cannot query the collector " + collector.target() + ": " + e.getMessage() + "."), "");
             }
         }
 
@@ -12971,7 +13032,7 @@ public final class TokenRequest {
             };
         }
 
-        /** What the ads of a type call themselves. condor_includes/condor_adtypes.h */
+        /** TargetType of the ads. condor_includes/condor_adtypes.h */
         private static String targetType(DaemonType type) {
             return switch (type) {
                 case STARTD -> "Machine";
@@ -13073,7 +13134,7 @@ public final class TokenRequest {
             } catch (ProtocolViolation e) {
                 throw e;
             } catch (ConnectException e) {
-                throw new CommandException(ErrorCode.UNREACHABLE,
+                throw Security.failure(trace, ErrorCode.UNREACHABLE,
                     "Cannot connect to " + Security.hostAndPort(target) + ".",
                     List.of(sentence(e.getMessage())), "", "DAEMON:1:Failed to connect to remote daemon at '" + target + "'");
             } catch (EOFException | SocketException e) {
@@ -13105,7 +13166,7 @@ public final class TokenRequest {
                 if (!authenticated) {
                     throw failedToStart(ErrorCode.VIOLATION, e.getMessage(), NO_DAEMON);
                 }
-                security.forget();
+                security.discardSession();
                 throw new ProtocolViolation(e.getMessage() + " (the connection may have been tampered with)");
             }
         }
@@ -13225,7 +13286,7 @@ public final class TokenRequest {
         public AuthResult verify(Secret token) throws CommandException {
             IssuedToken issued = IssuedToken.read(token.reveal()).orElseThrow(() -> new CommandException(ErrorCode.TOKEN_REJECTED,
                 "-verify cannot try the token: its claims are unreadable.", "The token was delivered nevertheless."));
-            try (SecureChannel channel = security.with(issued).open(Protocol.DC_SEC_QUERY)) {
+            try (SecureChannel channel = security.withToken(issued).open(Protocol.DC_SEC_QUERY)) {
                 MessageReader reply = channel.stream().receive("answer to the trial of the token");
                 ClassAd answer = reply.ad();
                 reply.end();

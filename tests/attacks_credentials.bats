@@ -73,9 +73,9 @@ configured() {
   unset _CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS
   keeps 'bearer token'
   assert_status 4
-  says "SCITOKENS: not used, since only a template names it, and a bearer token is used only on request; to allow it, name it in SEC_CLIENT_AUTHENTICATION_METHODS ($PWD/condor_config:1)"
+  says "SCITOKENS: not used: only a template names it, and a bearer token needs an explicit request; to allow it, name it in SEC_CLIENT_AUTHENTICATION_METHODS ($PWD/condor_config:1)"
   CONDOR_CONFIG=ONLY_ENV keeps 'bearer token'
-  says 'SCITOKENS: not used, since only the built-in list names it'
+  says 'SCITOKENS: not used: only the built-in list names it'
 }
 
 @test "a list repeats no wish that nobody had" {
@@ -124,7 +124,7 @@ configured() {
     authenticate_by SSL "${kind#*:}"
     keeps "${kind%:*}" -type schedd
     assert_status 4
-    says "${kind#*:}: not used, since a ${kind%:*} goes only to a name from the command line or the configuration, and evil.test is the collector's word"
+    says "${kind#*:}: not used: a ${kind%:*} goes only to a host named on the command line or in the configuration; the collector supplied evil.test"
     keeps "${kind%:*}" -type negotiator
     assert_status 4
     # Who names that host, means it.
@@ -244,7 +244,7 @@ saved() {
       keeps "${kind%:*}" -resume request.json
       assert_status 4
       says "(mode 0$mode), so this program uses no credential for it."
-      says "${kind#*:}: not used, since a ${kind%:*} goes only to a name from the command line or the configuration, and localhost is from a file that others can have written"
+      says "${kind#*:}: not used: a ${kind%:*} goes only to a host named on the command line or in the configuration; localhost comes from a file that other users could have written"
       authenticate_by SSL # which takes none
       keeps "${kind%:*}" -resume request.json
       assert_status 0
@@ -286,7 +286,7 @@ saved() {
   authenticate_by SCITOKENS
   keeps 'bearer token' -resume ours.json
   assert_status 4
-  says 'from a file that others can have written'
+  says 'from a file that other users could have written'
   chmod 600 request.json
   sends 'bearer token' -resume request.json
 }
@@ -309,7 +309,7 @@ saved() {
     authenticate_by "$method"
     keeps 'bearer token' -resume request.json
     assert_status 4
-    says "node.test is the collector's word"
+    says "the collector supplied node.test"
     # Nor does one of an earlier version.
     jq -c 'del(.certificate_name, .certificate_name_from)' request.json >earlier.json
     chmod 600 earlier.json
@@ -367,5 +367,5 @@ far_pool() {
   authenticate_by FS
   asked -pool "$HERE"
   assert_status 4
-  says 'FS: not used, since it is for servers on this machine'
+  says 'FS: not used: it works only with servers on this machine'
 }

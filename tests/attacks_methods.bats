@@ -83,7 +83,7 @@ configured() {
   for option in "-cafile $genuine" "-fingerprint $print"; do
     # shellcheck disable=SC2086
     fails $option
-    says "FS: not used, since it does not check the certificate that ${option%% *} is about"
+    says "FS: not used: it does not check the certificate, which ${option%% *} requires"
   done
   brings FS
 }
@@ -129,7 +129,7 @@ configured() {
   authenticate_by IDTOKENS CLAIMTOBE
   asked -cafile "$LOOPBACK_CA"
   assert_status 2
-  says 'a list with SSL in it, since -cafile is about the certificate'
+  says "a list that includes SSL: -cafile requires a check of the server's certificate"
   [[ $(events ^connection) == 0 ]]
 }
 
@@ -141,7 +141,7 @@ configured() {
     pool_of "$method"
     authenticate_by "$method"
     fails -pool "<127.0.0.1:$LOOPBACK_PORT?alias=cm.example.org>"
-    says "$method: not used, since it does not prove that the server is cm.example.org, which is not this machine"
+    says "$method: not used: it does not authenticate the server as cm.example.org, which is another machine"
     fails -type schedd -name "<127.0.0.1:$LOOPBACK_PORT?alias=cm.example.org>"
     _CONDOR_COLLECTOR_HOST="<127.0.0.1:$LOOPBACK_PORT?alias=cm.example.org>" fails -pool ''
     for far in localhost "$(uname -n)" me.example.org; do
@@ -191,7 +191,7 @@ configured() {
   local ad='Type=Scheduler;Name=s1;MyAddress=<127.0.0.1:{port}>'
   pool_of FS,IDTOKENS,SSL --token-for bob@pool.test --certificate-name cm.example.org --ad "$ad"
   fails -pool "<127.0.0.1:$LOOPBACK_PORT?alias=cm.example.org>" -type schedd
-  says 'FS: not used, since'
+  says 'FS: not used: '
   brings FS -type schedd
 }
 
@@ -204,7 +204,7 @@ TEMPLATE='use security:get_htcondor_idtokens'
   configured "$TEMPLATE" "CONDOR_HOST = localhost"
   pool_of ANONYMOUS,CLAIMTOBE
   fails
-  says "ANONYMOUS: not used beside IDTOKENS, KERBEROS, SCITOKENS and SSL, since it does not prove the server; to allow it, name no method that does in SEC_CLIENT_AUTHENTICATION_METHODS ($PWD/condor_config:1)"
+  says "ANONYMOUS: not used beside IDTOKENS, KERBEROS, SCITOKENS and SSL: it does not authenticate the server; to allow it, remove those methods from SEC_CLIENT_AUTHENTICATION_METHODS ($PWD/condor_config:1)"
   fails -token cm.example.org -strict -json -quiet
   [[ ! -e $_CONDOR_SEC_TOKEN_DIRECTORY/cm.example.org ]]
   # It knows SSL, with a certificate that nobody vouches for.
@@ -226,7 +226,7 @@ TEMPLATE='use security:get_htcondor_idtokens'
   brings CLAIMTOBE
   pool_of ANONYMOUS
   fails
-  says 'ANONYMOUS: not used, since only a template names it'
+  says 'ANONYMOUS: not used: only a template names it'
 }
 
 @test "a method list with SSL never leads to a method that does not prove the server" {
@@ -280,7 +280,7 @@ TEMPLATE='use security:get_htcondor_idtokens'
   brings IDTOKENS
   pool_of FS
   fails
-  says 'FS: not used after IDTOKENS, since it does not prove the server; to allow it, put it first in SEC_CLIENT_AUTHENTICATION_METHODS (environment'
+  says 'FS: not used after IDTOKENS: it does not authenticate the server; to allow it, put it first in SEC_CLIENT_AUTHENTICATION_METHODS (environment'
   authenticate_by SSL FS
   fails
   # With an address alone no certificate can be checked.
@@ -316,7 +316,7 @@ TEMPLATE='use security:get_htcondor_idtokens'
   diff <(sed -nE 's/^policy [0-9]+ //p' "$LOOPBACK_LOG") <(printf 'bound %s\n' SSL PASSWORD)
   rm "$_CONDOR_SEC_PASSWORD_FILE"
   brings IDTOKENS
-  says 'WARNING: SSL failed; continuing with IDTOKENS'
+  says 'WARNING: SSL failed, and PASSWORD could not be tried; continuing with IDTOKENS'
 }
 
 # ---- What scripts learn of it ----
@@ -331,6 +331,28 @@ TEMPLATE='use security:get_htcondor_idtokens'
   field issued '.warnings[]' | grep -F 'SSL failed; continuing with IDTOKENS. A man in the middle could read this session, including the token.'
   asked -json -quiet -pool "<127.0.0.1:$LOOPBACK_PORT?alias=cm.example.org>"
   [[ $(field issued '[.method, .session, (.warnings | length)] | join(" ")') == 'SSL bound 0' ]]
+}
+
+@test "the fallback warning names the methods that failed or could not be tried, and no other" {
+  pool_with --methods IDTOKENS,SSL --token-for bob@pool.test --certificate-name cm.example.org --auto-approve --token "$TOKEN"
+  token_login
+  authenticate_by SSL IDTOKENS
+  asked -pool "127.0.0.1:$LOOPBACK_PORT"
+  assert_status 0
+  says 'WARNING: SSL could not be tried; continuing with IDTOKENS.'
+  authenticate_by PASSWORD IDTOKENS
+  asked
+  assert_status 0
+  says 'WARNING: PASSWORD could not be tried; continuing with IDTOKENS.'
+  lacks "$BATS_TEST_TMPDIR/stderr" SSL
+  authenticate_by SSL PASSWORD IDTOKENS
+  asked
+  assert_status 0
+  says 'WARNING: SSL failed, and PASSWORD could not be tried; continuing with IDTOKENS.'
+  authenticate_by IDTOKENS
+  asked
+  assert_status 0
+  lacks "$BATS_TEST_TMPDIR/stderr" 'continuing with'
 }
 
 @test "-strict fails when the token came over a session that SSL would have protected" {

@@ -93,7 +93,7 @@ by() { field "$1" '[.certificate_name, .certificate_name_from] | map(. // "none"
     "Type=Scheduler;Name=submit.test;Machine=other.test;MyAddress=$honest"
   reaches submit.test -json -type schedd -name s1@submit.test
   [[ $(by issued) == 'submit.test, from command line' ]]
-  lacks "$BATS_TEST_TMPDIR/stderr" "the collector's word"
+  lacks "$BATS_TEST_TMPDIR/stderr" 'The collector supplied'
   reaches submit.test -type schedd -name submit.test
   export _CONDOR_COLLECTOR_HOST=$HERE _CONDOR_SCHEDD_HOST=s1@submit.test
   reaches submit.test -json -type schedd -pool ''
@@ -109,7 +109,7 @@ by() { field "$1" '[.certificate_name, .certificate_name_from] | map(. // "none"
     # shellcheck disable=SC2086
     reaches node.test -json $what
     [[ $(by issued) == 'node.test, from collector' ]]
-    says "The certificate must carry node.test, which is the collector's word"
+    says "The certificate must be valid for node.test. The collector supplied this name"
     # shellcheck disable=SC2086
     reaches node.test -quiet $what
     [[ ! -s $BATS_TEST_TMPDIR/stderr ]]
@@ -206,7 +206,7 @@ by() { field "$1" '[.certificate_name, .certificate_name_from] | map(. // "none"
     "Type=Scheduler;Name=s1@submit.test;MyAddress=<127.0.0.1:1?$contact&alias=broker.test>" \
     "Type=Scheduler;Name=s2@broker.test;MyAddress=<127.0.0.1:1?${contact/broker/other}>"
   reaches broker.test -type schedd -name s1@broker.test
-  says "The certificate must carry broker.test, which is the collector's word"
+  says "The certificate must be valid for broker.test. The collector supplied this name"
   kept_from broker.test -type schedd -name s1@submit.test
   says 'the certificate is not for submit.test'
   kept_from broker.test -type schedd -name s2@broker.test

@@ -133,7 +133,7 @@ shown() {
   request -pool "$HERE" -type schedd -name bad
   assert_status 3
   short
-  shown 'gives an address that is none'
+  shown 'listed an invalid address'
 }
 
 @test "of daemons without number, and of slots, the first are listed" {

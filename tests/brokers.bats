@@ -93,7 +93,7 @@ hide_ports() { sed -i -E 's/^(broker [0-9]+ <[^:]+):[0-9]+>/\1:<LISTENING>>/' "$
   pool_of --callers stranger,daemon
   request -pool "$(behind "127.0.0.1:$LOOPBACK_PORT#7")" -identity alice@own.test -debug
   assert_status 0
-  grep -q 'Asking the broker of' "$BATS_TEST_TMPDIR/stderr"
+  grep -q 'Asking the CCB server of' "$BATS_TEST_TMPDIR/stderr"
   run grep -E '\b[0-9a-f]{40}\b' "$BATS_TEST_TMPDIR/stderr"
   ((status == 1))
 }

@@ -312,3 +312,52 @@ token_login() {
   grep -q '@client\.example-\.\.\.$' "$BATS_TEST_TMPDIR/stderr" # for the administrator: the part that is not secret
   run ! grep -E 'client\.example-[0-9a-f]' "$BATS_TEST_TMPDIR/stderr"
 }
+
+# ---- The original's error stack ----
+
+# Failures that carry a stack, as NAME|OPTIONS|STACK
+STACKS=(
+  'method|--methods CLAIMTOBE --fault claim-refused|AUTHENTICATE:1004:Failed to authenticate using CLAIMTOBE'
+  'none|--methods FS|SECMAN:2005:Protocol Error: No auth methods.'
+  'denied|--methods CLAIMTOBE --denied|SECMAN:2010:Received "DENIED" from server for user'
+)
+
+# fails ARGUMENT...: the request fails
+fails() {
+  request -pool "$HERE" -identity alice@own.test "$@"
+  [[ $status != 0 ]]
+}
+
+@test "-debug shows the original's error stack, and without it nothing does" {
+  local one options stack
+  authenticate_by CLAIMTOBE
+  for one in "${STACKS[@]}"; do
+    IFS='|' read -r _ options stack <<<"$one"
+    # shellcheck disable=SC2086 # several options
+    pool_with --token "$TOKEN" $options
+    fails
+    lacks "$BATS_TEST_TMPDIR/stderr" "$stack"
+    fails -debug
+    grep -F "$stack" "$BATS_TEST_TMPDIR/stderr"
+  done
+  request -pool '<127.0.0.1:1?alias=localhost>' -debug
+  assert_status 3
+  grep -F 'Cannot connect to localhost:1.' "$BATS_TEST_TMPDIR/stderr"
+  grep -F "DAEMON:1:Failed to connect to remote daemon at '<127.0.0.1:1?alias=localhost>'" "$BATS_TEST_TMPDIR/stderr"
+}
+
+@test "JSON details end with the original's error stack" {
+  local one options stack
+  authenticate_by CLAIMTOBE
+  for one in "${STACKS[@]}"; do
+    IFS='|' read -r _ options stack <<<"$one"
+    # shellcheck disable=SC2086 # several options
+    pool_with --token "$TOKEN" $options
+    fails -json
+    jq -e --arg stack "$stack" 'select(.event == "failed") | .details[-1] | contains($stack)' "$BATS_TEST_TMPDIR/stdout"
+  done
+  request -pool '<127.0.0.1:1?alias=localhost>' -json
+  assert_status 3
+  jq -e 'select(.event == "failed") | .details[-1] | startswith("DAEMON:1:Failed to connect to remote daemon at")' \
+    "$BATS_TEST_TMPDIR/stdout"
+}

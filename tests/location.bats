@@ -222,7 +222,7 @@ address_files() {
   # It is not about other pools.
   _CONDOR_SCHEDD_HOST=127.0.0.1:1 own_schedd -pool "$HERE"
   assert_status 3
-  grep -q 'More than one fits' "$BATS_TEST_TMPDIR/stderr"
+  grep -q 'Several daemons match' "$BATS_TEST_TMPDIR/stderr"
 }
 
 # ---- The collector's list ----

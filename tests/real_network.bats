@@ -99,7 +99,7 @@ behind_firewall() {
   # A daemon that its broker does not know.
   request -type startd -name "$(sed -E 's/#[0-9]+&/#999\&/' <<<"$address")" "${PENDING[@]}" -timeout 0
   assert_status 3
-  grep -E 'Cannot be reached through its CCB server .*: CCB server rejecting request for ccbid 999 because no daemon is currently' \
+  grep -E 'Not reachable through CCB server .*: CCB server rejecting request for ccbid 999 because no daemon is currently' \
     "$BATS_TEST_TMPDIR/stderr"
 }
 
