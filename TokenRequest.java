@@ -2297,15 +2297,15 @@ public final class TokenRequest {
          * @throws IOException      thrown by the call
          */
         <T> T question(Blocking<T> call, String remedy) throws IOException, CommandException {
-            Instant asked = clock.instant();
+            Instant start = clock.instant();
             try {
                 return await("the question", call, end.orElse(expiry()), clock);
             } catch (InterruptedIOException e) {
-                throw new CommandException(ErrorCode.NOT_AUTHENTICATED, "ERROR: nobody answered the question within "
+                throw new CommandException(ErrorCode.NOT_AUTHENTICATED, "ERROR: the question was not answered within "
                     + (end.isPresent() ? "the " + timeout.toSeconds() + " seconds of -timeout."
                         : ANSWER.multipliedBy(multiplier).toSeconds() + " seconds."), remedy);
             } finally {
-                paused = paused.plus(end.isPresent() ? Duration.between(asked, clock.instant()) : Duration.ZERO);
+                paused = paused.plus(end.isPresent() ? Duration.between(start, clock.instant()) : Duration.ZERO);
             }
         }
 
@@ -10116,8 +10116,8 @@ public final class TokenRequest {
             } catch (NoSuchFileException e) {
                 sources.add(file + " (no such file)");
             } catch (InputFiles.RefusedFileException e) {
-                ui.warn(printable(file.toString()) + " is not used: it " + reason(e) + ".");
-                sources.add(file + " (not used: it " + reason(e) + ")");
+                ui.warn("ignoring " + printable(file.toString()) + ": it " + reason(e) + ".");
+                sources.add(file + " (ignored: it " + reason(e) + ")");
             } catch (AccessDeniedException e) {
                 sources.add(file + " (not readable)");
             } catch (IOException e) {
@@ -10288,21 +10288,21 @@ public final class TokenRequest {
 
     // ==== 15. Authenticator: authentication methods, one class each ====
 
-    /** One method did not succeed; the conversation may go on with another. */
+    /** One authentication method failed; the client can continue with another method on the same connection. */
     static final class AuthenticationException extends Exception {
         private static final long serialVersionUID = 1L;
 
-        AuthenticationException(String why) {
-            super(why);
+        AuthenticationException(String reason) {
+            super(reason);
         }
     }
 
     /**
-     * A method of authentication, seen from the client. It knows the stream and nothing of policies or commands.
+     * The client's side of an authentication method. It uses the stream; it does not depend on policies or commands.
      *
-     * <p>A method fails on both sides at the same point, so it always finishes its own exchange before it throws
-     * {@link AuthenticationException}. To add one: its bit in {@link AuthMethod}, a class here, a line in {@link
-     * Security#offers}.
+     * <p>Client and server must fail at the same point of the exchange, so a method completes its own exchange before it
+     * throws {@link AuthenticationException}. A new method needs a bit in {@link AuthMethod}, a class here, and a line in
+     * {@link Security#offers}.
      */
     sealed interface Authenticator {
         AuthMethod method();
@@ -10310,34 +10310,35 @@ public final class TokenRequest {
         /**
          * Runs the method.
          *
-         * @return what it came to
+         * @return the result, if the server accepted this client
+         * @throws AuthenticationException if either side refuses the other; the stream can still be used
          */
         Authenticated authenticate(CedarStream stream) throws IOException, AuthenticationException;
     }
 
     /**
-     * What a method came to.
+     * The result of a successful method.
      *
-     * @param key    the method's own, under which a session key may come; no bytes if it has none that is secret
-     * @param server who the server is
+     * @param key    the method's secret key, which can encrypt a session key; 0 bytes if the method has no secret key
+     * @param server the server's name
      */
     @SuppressWarnings("ArrayRecordComponent") // never compared
     record Authenticated(byte[] key, ServerName server) { }
 
     /**
-     * The name of a server, as HTCondor's lists of those whom a client accepts have it.
+     * A server's name, in the form that HTCondor's lists of accepted servers use.
      *
-     * @param user        {@code NAME@DOMAIN}, which a map can replace by another
-     * @param certificate that it has shown; the original forgets it after SCITOKENS, and maps the name ""
+     * @param user        {@code NAME@DOMAIN}; a map file can replace it
+     * @param certificate the server's certificate; the original drops it after SCITOKENS, and maps the name ""
      */
     record ServerName(AuthMethod method, String user, Optional<X509Certificate> certificate) {
-        /** After a method that says nothing about the server. */
+        /** The name after a method that does not identify the server. */
         static ServerName unknown(AuthMethod method) {
             return new ServerName(method, "unauthenticated@unmapped", Optional.empty());
         }
     }
 
-    /** Tells the server a name. Good for pools that trust their network. condor_io/condor_auth_claim.cpp */
+    /** Sends a name without a proof, for pools that trust their network. condor_io/condor_auth_claim.cpp */
     record ClaimToBe(String name) implements Authenticator {
         @Override
         public AuthMethod method() {
@@ -10357,7 +10358,7 @@ public final class TokenRequest {
     }
 
     /**
-     * Is nobody. The pool takes requests from nobody only where a rule approves them.
+     * Authenticates without a name. The pool accepts anonymous requests only where an approval rule matches them.
      * condor_io/condor_auth_anonymous.cpp
      */
     record Anonymous() implements Authenticator {
@@ -10370,7 +10371,7 @@ public final class TokenRequest {
         public Authenticated authenticate(CedarStream stream) throws IOException, AuthenticationException {
             MessageReader verdict = stream.receive("answer to ANONYMOUS");
             if (verdict.number() != 1) {
-                throw new AuthenticationException("the pool refused");
+                throw new AuthenticationException("the pool refused anonymous clients");
             }
             verdict.end();
             return new Authenticated(new byte[0], ServerName.unknown(method()));
@@ -10378,34 +10379,37 @@ public final class TokenRequest {
     }
 
     /**
-     * Proves who we are by creating a directory that the server names, on a file system that both see.
-     * condor_io/condor_auth_fs.cpp
+     * Proves the user's identity: the client creates a directory whose name the server chooses, on a file system that
+     * both share. condor_io/condor_auth_fs.cpp
      *
-     * <p>The deed does not say for whom it is done: somebody who has a real server name a directory, and us create it, is
-     * us there. So the name must contain the address of the server that we are connected to.
+     * <p>The directory itself does not say which server it is for. A man in the middle can pass on the name that a real
+     * server chose; once the client creates that directory, the server accepts the attacker as this user. So the name
+     * must contain the address of the server that the client is connected to.
      * <pre>
      * FS_XXXcccccc             servers of 23.x, and others before 24.0.22, 25.0.12 and 25.11.1: no address
-     * FS_ip_port_XXXcccccc     those releases: the server's own view of its address
-     * FS_ip_port_XXXcccccc_    from 24.0.23, 25.0.13 and 25.13.2 on: we append our view, and tell the server
+     * FS_ip_port_XXXcccccc     those releases: the server's address as the server sees it
+     * FS_ip_port_XXXcccccc_    from 24.0.23, 25.0.13 and 25.13.2 on: the client appends the address that it sees,
+     *                          and sends it to the server
      * </pre>
      *
-     * @param parent       the only directory in which we create one, a path
-     * @param peer         the server's end of the connection
-     * @param sharedPortId of the server; empty if it has none, or is of a release that does not expect it (before 25.14)
-     * @param binding      whether an address is demanded
-     * @param user         who we are; empty if unknown
+     * @param parent         path of the only directory in which the client creates one
+     * @param peer           the server's end of the connection
+     * @param sharedPortId   the server's shared port ID; empty without one, or if the server's release does not expect it
+     *                       (before 25.14)
+     * @param channelBinding whether the name must contain the server's address
+     * @param user           the user who runs this program; empty if unknown
      */
-    record FileSystemAccess(String parent, InetSocketAddress peer, Optional<String> sharedPortId, boolean binding,
+    record FileSystemAccess(String parent, InetSocketAddress peer, Optional<String> sharedPortId, boolean channelBinding,
                             Optional<UserPrincipal> user) implements Authenticator {
         private static final Pattern NAME = Pattern.compile(
             "FS_(?:XXX[A-Za-z0-9]{6}|([0-9A-Fa-f:.]+)_([0-9]{1,5})_XXX[A-Za-z0-9]{6}(_)?)");
-        /** The longest path of Linux and its kin. */
+        /** PATH_MAX of Linux, in bytes. */
         private static final int PATH_MAX = 4096;
-        private static final String RELAYED = ", so somebody could use this login at another server;"
+        private static final String RELAY_HINT = ", so a man in the middle could log in as this user at another server;"
             + " SEC_FS_ENFORCE_CHANNEL_BINDING = false allows it";
 
         FileSystemAccess {
-            parent = plain(parent);
+            parent = collapseSlashes(parent);
             parent = parent.endsWith("/") ? parent.substring(0, parent.length() - 1) : parent;
         }
 
@@ -10415,11 +10419,12 @@ public final class TokenRequest {
         }
 
         /**
-         * What the server asks for.
+         * The directory that the server requests.
          *
-         * @param extension our view of the server's address, as the server is told it; empty if it did not ask
+         * @param extension the server's address as the client sees it, to send to the server; empty if the server does
+         *                  not expect it
          */
-        record Requested(Path directory, Optional<String> extension) { }
+        record RequestedDirectory(Path directory, Optional<String> extension) { }
 
         @Override
         public Authenticated authenticate(CedarStream stream) throws IOException, AuthenticationException {
@@ -10428,27 +10433,27 @@ public final class TokenRequest {
             message.end();
             Optional<String> extension = Optional.empty();
             Optional<TemporaryDirectory> created = Optional.empty();
-            String complaint = "";
+            String failure = "";
             try {
-                Requested requested = requested(path);
+                RequestedDirectory requested = parse(path);
                 extension = requested.extension();
-                complaint = "cannot create the directory " + printable(requested.directory().toString())
-                    + " that the pool asked for: ";
+                failure = "cannot create the directory " + printable(requested.directory().toString())
+                    + ", which the pool requested: ";
                 created = Optional.of(TemporaryDirectory.create(requested.directory(), user));
             } catch (AuthenticationException e) {
-                complaint = e.getMessage();
+                failure = e.getMessage();
             } catch (IOException e) {
-                complaint += reason(e);
+                failure += reason(e);
             }
             try {
                 Message answer = stream.message().number(created.isPresent() ? 0 : -1);
                 extension.ifPresent(answer::string);
                 stream.send(answer);
                 MessageReader verdict = stream.receive("answer to FS");
-                boolean granted = verdict.number() == 0;
+                boolean accepted = verdict.number() == 0;
                 verdict.end();
-                if (created.isEmpty() || !granted) {
-                    throw new AuthenticationException(created.isEmpty() ? complaint
+                if (created.isEmpty() || !accepted) {
+                    throw new AuthenticationException(created.isEmpty() ? failure
                         : "the pool did not accept the directory "
                         + printable(created.get().path().toString()) + "; FS works only if the pool runs on this machine and"
                         + " shares " + parent);
@@ -10459,36 +10464,36 @@ public final class TokenRequest {
             }
         }
 
-        /** @throws AuthenticationException if it is not what a server may ask for */
-        Requested requested(String path) throws AuthenticationException {
+        /** Checks the path that the server sent. @throws AuthenticationException if a server must not request this path */
+        RequestedDirectory parse(String path) throws AuthenticationException {
             if (path.isEmpty()) {
-                throw new AuthenticationException("the pool could not name a directory (its log says why)");
+                throw new AuthenticationException("the pool could not choose a directory name (its log says why)");
             }
-            // A server of 23.x whose FS_LOCAL_DIR ends in a slash puts another one behind it.
-            String plain = path.length() > PATH_MAX ? "" : plain(path);
+            // A server of 23.x whose FS_LOCAL_DIR ends in a slash appends a second one.
+            String plain = path.length() > PATH_MAX ? "" : collapseSlashes(path);
             Matcher name = NAME.matcher(plain.startsWith(parent + "/") ? plain.substring(parent.length() + 1) : "");
             boolean fits = plain.startsWith("/") && name.matches();
             boolean addressed = fits && name.group(1) != null;
             Optional<InetSocketAddress> address = addressed ? address(name.group(1), name.group(2)) : Optional.empty();
             if (!fits || addressed != address.isPresent()) {
                 throw new AuthenticationException("the pool named " + printable(path)
-                    + ", which is not of the form that HTCondor uses below " + parent);
+                    + ", which is not a name that HTCondor uses for a directory in " + parent);
             }
-            if (!binding) {
-                return new Requested(Path.of(plain), Optional.empty());
+            if (!channelBinding) {
+                return new RequestedDirectory(Path.of(plain), Optional.empty());
             }
             if (!addressed) {
-                throw new AuthenticationException("the server's directory name does not contain its address" + RELAYED);
+                throw new AuthenticationException("the server's directory name does not contain its address" + RELAY_HINT);
             }
             if (name.group(3) != null) {
                 String extension = endpoint();
-                return new Requested(Path.of(plain + extension), Optional.of(extension));
+                return new RequestedDirectory(Path.of(plain + extension), Optional.of(extension));
             }
             if (!address.get().equals(new InetSocketAddress(peer.getAddress(), peer.getPort()))) {
                 throw new AuthenticationException("the server's directory name contains the address " + Target.text(address.get())
-                    + " and not " + Target.text(peer) + ", to which we are connected" + RELAYED);
+                    + "; this connection is to " + Target.text(peer) + RELAY_HINT);
             }
-            return new Requested(Path.of(plain), Optional.empty());
+            return new RequestedDirectory(Path.of(plain), Optional.empty());
         }
 
         private static Optional<InetSocketAddress> address(String ip, String port) {
@@ -10497,18 +10502,18 @@ public final class TokenRequest {
                 .map(it -> new InetSocketAddress(it, number));
         }
 
-        /** Our view of the server's address: {@code ip:port[?sock=id]}, without the name of an interface of ours. */
+        /** The server's address as the client sees it: {@code ip:port[?sock=id]}, without the name of a local interface. */
         private String endpoint() throws AuthenticationException {
             String ip = Target.text(peer.getAddress()).replaceFirst("%.*", "");
-            // Nothing but one plain name may come of it.
+            // The text becomes part of a file name, so it must not contain a slash.
             if (sharedPortId.filter(id -> !Sinful.isSharedPortId(id)).isPresent()) {
-                throw new AuthenticationException("the pool's address has a sock= that is none");
+                throw new AuthenticationException("the pool's address has an invalid sock=");
             }
             return (ip.contains(":") ? "[" + ip + "]" : ip) + ":" + peer.getPort()
                 + sharedPortId.map(id -> "?sock=" + id).orElse("");
         }
 
-        private static String plain(String path) {
+        private static String collapseSlashes(String path) {
             String plain = path;
             while (plain.contains("//")) {
                 plain = plain.replace("//", "/");
@@ -10518,18 +10523,20 @@ public final class TokenRequest {
     }
 
     /**
-     * An empty directory that exists until it is closed, or a signal ends the program. Nothing else is ever removed: what
-     * bears its name then is looked at without following a link, relative to the parent that was opened, and must be
-     * the directory that was opened when it was made; staying open, that one keeps its number to itself. Where Java, or
-     * the parent's rights, allow nothing relative to it, it goes by name.
+     * An empty directory that exists until {@link #close}, or until a signal ends the program.
+     *
+     * <p>It removes only the directory that it created. Before removal it reads the attributes of the entry of that name,
+     * relative to the opened parent and without following a link, and compares the file key (device and inode) with the
+     * one noted at creation. The directory stays open until then, so the system cannot reuse its inode. If Java or the
+     * parent's permissions do not allow access relative to the parent, it uses the path.
      */
     private static final class TemporaryDirectory implements Closeable {
         private final Path path;
         private final Optional<SecureDirectoryStream<Path>> parent;
-        private final Thread end = new Thread(this::remove, "own-directory");
-        private Optional<SecureDirectoryStream<Path>> opened = Optional.empty();
-        private Optional<Object> number = Optional.empty();
-        private boolean over;
+        private final Thread shutdownHook = new Thread(this::remove, "remove-fs-directory");
+        private Optional<SecureDirectoryStream<Path>> handle = Optional.empty();
+        private Optional<Object> fileKey = Optional.empty();
+        private boolean closed;
 
         private TemporaryDirectory(Path path) throws IOException {
             this.path = path;
@@ -10537,15 +10544,15 @@ public final class TokenRequest {
         }
 
         /**
-         * Creates it, with all rights for its owner and none for others.
+         * Creates the directory with mode 0700.
          *
-         * @param user who must own it then; empty for anybody
+         * @param user the owner that the new directory must have; empty to accept any owner
          */
         static TemporaryDirectory create(Path path, Optional<UserPrincipal> user) throws IOException {
             TemporaryDirectory directory = new TemporaryDirectory(path);
             try {
-                Runtime.getRuntime().addShutdownHook(directory.end);
-                directory.make(user);
+                Runtime.getRuntime().addShutdownHook(directory.shutdownHook);
+                directory.createAndOpen(user);
                 return directory;
             } catch (IOException | IllegalStateException e) {
                 directory.close();
@@ -10557,23 +10564,23 @@ public final class TokenRequest {
             return path;
         }
 
-        private synchronized void make(Optional<UserPrincipal> user) throws IOException {
-            if (over) {
+        private synchronized void createAndOpen(Optional<UserPrincipal> user) throws IOException {
+            if (closed) {
                 throw new IOException("the program is ending");
             }
             Files.createDirectory(path, withMode("rwx------"));
-            number = Optional.ofNullable(look().fileKey());
-            // Through the dot, nothing but a directory can be opened: no pipe that keeps us waiting.
-            opened = parent.isPresent() ? Optional.of(parent.get().newDirectoryStream(
+            fileKey = Optional.ofNullable(attributes().fileKey());
+            // The path "NAME/." opens only a directory; a FIFO in its place could block.
+            handle = parent.isPresent() ? Optional.of(parent.get().newDirectoryStream(
                 path.getFileName().resolve("."))) : open(path.resolve("."));
-            if (opened.isPresent()) {
-                PosixFileAttributeView view = opened.get().getFileAttributeView(PosixFileAttributeView.class);
+            if (handle.isPresent()) {
+                PosixFileAttributeView view = handle.get().getFileAttributeView(PosixFileAttributeView.class);
                 PosixFileAttributes found = view.readAttributes();
-                if (!number.equals(Optional.ofNullable(found.fileKey()))
+                if (!fileKey.equals(Optional.ofNullable(found.fileKey()))
                         || user.filter(owner -> !owner.equals(found.owner())).isPresent()) {
-                    throw new IOException("something else is in its place");
+                    throw new IOException("another file has replaced it");
                 }
-                // Again: below a directory with the setgid bit it has got that bit, too, which the server does not take.
+                // A parent with the setgid bit passes the bit on, and the server refuses it; so the mode is set again.
                 view.setPermissions(PosixFilePermissions.fromString("rwx------"));
             }
         }
@@ -10587,37 +10594,37 @@ public final class TokenRequest {
                 }
                 stream.close();
             } catch (AccessDeniedException e) {
-                return Optional.empty(); // what can be entered need not be readable
+                return Optional.empty(); // a directory can be searchable without being readable
             }
             return Optional.empty();
         }
 
-        /** What bears the name now. */
-        private BasicFileAttributes look() throws IOException {
+        /** The attributes of the entry that has the name now. */
+        private BasicFileAttributes attributes() throws IOException {
             return parent.isPresent() ? parent.get().getFileAttributeView(path.getFileName(), BasicFileAttributeView.class,
                 LinkOption.NOFOLLOW_LINKS).readAttributes()
                 : Files.readAttributes(path, BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS);
         }
 
         private synchronized void remove() {
-            if (over) {
+            if (closed) {
                 return;
             }
-            over = true;
+            closed = true;
             try {
-                if (number.isPresent() && isOurs(look())) {
+                if (fileKey.isPresent() && isCreatedHere(attributes())) {
                     delete();
                 }
             } catch (IOException e) {
-                return; // somebody has taken it away, or put something into it
+                return; // another process has removed it, or has put a file into it
             } finally {
                 parent.ifPresent(TemporaryDirectory::close);
-                opened.ifPresent(TemporaryDirectory::close);
+                handle.ifPresent(TemporaryDirectory::close);
             }
         }
 
-        private boolean isOurs(BasicFileAttributes found) {
-            return found.isDirectory() && number.equals(Optional.ofNullable(found.fileKey()));
+        private boolean isCreatedHere(BasicFileAttributes found) {
+            return found.isDirectory() && fileKey.equals(Optional.ofNullable(found.fileKey()));
         }
 
         private void delete() throws IOException {
@@ -10639,21 +10646,22 @@ public final class TokenRequest {
         @Override
         public void close() {
             try {
-                Runtime.getRuntime().removeShutdownHook(end);
+                Runtime.getRuntime().removeShutdownHook(shutdownHook);
             } catch (IllegalStateException e) {
-                // The hook runs, or is to run; whoever is first removes the directory.
+                // The program is ending and runs the hook too; the first of the two calls removes the directory.
             }
             remove();
         }
     }
 
     /**
-     * TLS inside HTCondor's messages, without a certificate of ours; with a bearer token that passes through it, it is
-     * SCITOKENS. condor_io/condor_auth_ssl.cpp
+     * SSL: TLS inside HTCondor's messages, without a client certificate. SCITOKENS: SSL that then carries a bearer token.
+     * condor_io/condor_auth_ssl.cpp
      *
-     * @param sending called when the bearer token is about to go out
+     * @param bearer        the token for SCITOKENS; empty for SSL
+     * @param beforeSending called immediately before the bearer token is sent
      */
-    record Ssl(ServerTrust trust, String hostName, Optional<BearerToken> bearer, Runnable sending)
+    record Ssl(ServerTrust trust, String hostName, Optional<BearerToken> bearer, Runnable beforeSending)
             implements Authenticator {
         @Override
         public AuthMethod method() {
@@ -10667,16 +10675,16 @@ public final class TokenRequest {
             ready.end();
             stream.send(stream.message().number(Protocol.SSL_OK));
             if (status != Protocol.SSL_OK) {
-                throw new AuthenticationException("the pool is not set up for it (status " + status + "; its log says why)");
+                throw new AuthenticationException("the pool has no SSL configuration (status " + status + "; its log says why)");
             }
             Tunnel tunnel = new Tunnel(stream, trust.engine(hostName,
                 bearer.isPresent() ? ServerTrust.CertificateUse.BEARER_TOKEN : ServerTrust.CertificateUse.LOGIN));
-            tunnel.phase(Turn.OURS, tunnel::handshaken, "TLS handshake");
-            tunnel.phase(Turn.THEIRS, tunnel::keyArrived, "passing of a key through TLS");
+            tunnel.runPhase(Turn.CLIENT, tunnel::handshakeDone, "TLS handshake");
+            tunnel.runPhase(Turn.SERVER, tunnel::keyReceived, "key exchange through TLS");
             if (bearer.isPresent()) {
                 byte[] token = bearer.get().text().reveal().getBytes(US_ASCII);
-                sending.run();
-                tunnel.pass(ByteBuffer.allocate(Integer.BYTES + token.length).putInt(token.length).put(token).flip(),
+                beforeSending.run();
+                tunnel.sendToken(ByteBuffer.allocate(Integer.BYTES + token.length).putInt(token.length).put(token).flip(),
                     "the token in " + bearer.get());
             }
             return new Authenticated(tunnel.key(), bearer.isPresent()
@@ -10684,142 +10692,143 @@ public final class TokenRequest {
                 : new ServerName(method(), "ssl@unmapped", Optional.of(tunnel.certificate())));
         }
 
-        private enum Turn { OURS, THEIRS }
+        private enum Turn { CLIENT, SERVER }
 
         /**
-         * The strict alternation of messages in which each side says how far it is and passes on what its TLS engine
-         * produced. A phase ends when both sides hold.
+         * Exchanges messages in strict alternation. Each message carries the sender's status and the output of its TLS
+         * engine. A phase ends when both sides have sent the status SSL_HOLDING.
          */
         private final class Tunnel {
-            /** More turns than a phase takes, and more steps than TLS takes on what one turn brings. */
-            private static final int TURNS_MAX = 100;
-            private static final int STEPS_MAX = 1000;
+            /** Limits above what a phase needs in messages, and what TLS needs in steps for the data of one message. */
+            private static final int MAX_TURNS = 100;
+            private static final int MAX_STEPS = 1000;
             private final CedarStream stream;
             private final SSLEngine engine;
-            private final ByteBuffer outgoing;
-            private final ByteBuffer clear;
-            private final ByteArrayOutputStream toServer = new ByteArrayOutputStream();
-            private final ByteArrayOutputStream plain = new ByteArrayOutputStream();
-            private ByteBuffer fromServer = ByteBuffer.allocate(0);
-            private Optional<SSLException> broken = Optional.empty();
+            private final ByteBuffer packet;
+            private final ByteBuffer applicationData;
+            private final ByteArrayOutputStream outbound = new ByteArrayOutputStream();
+            private final ByteArrayOutputStream received = new ByteArrayOutputStream();
+            private ByteBuffer inbound = ByteBuffer.allocate(0);
+            private Optional<SSLException> failure = Optional.empty();
 
             Tunnel(CedarStream stream, SSLEngine engine) {
                 this.stream = stream;
                 this.engine = engine;
-                this.outgoing = ByteBuffer.allocate(engine.getSession().getPacketBufferSize());
-                this.clear = ByteBuffer.allocate(engine.getSession().getApplicationBufferSize());
+                this.packet = ByteBuffer.allocate(engine.getSession().getPacketBufferSize());
+                this.applicationData = ByteBuffer.allocate(engine.getSession().getApplicationBufferSize());
             }
 
-            boolean handshaken() {
+            boolean handshakeDone() {
                 return engine.getHandshakeStatus() == HandshakeStatus.NOT_HANDSHAKING
                     && !engine.getSession().getProtocol().equals("NONE");
             }
 
-            boolean keyArrived() {
-                return plain.size() >= Protocol.SSL_KEY_BYTES;
+            boolean keyReceived() {
+                return received.size() >= Protocol.SSL_KEY_BYTES;
             }
 
-            /** The server's own. */
+            /** The server's own certificate. */
             X509Certificate certificate() throws SSLException {
                 return (X509Certificate) engine.getSession().getPeerCertificates()[0];
             }
 
             byte[] key() throws ProtocolViolation {
-                if (plain.size() != Protocol.SSL_KEY_BYTES) {
-                    throw new ProtocolViolation("the server sent " + plain.size() + " bytes of key through TLS, not "
+                if (received.size() != Protocol.SSL_KEY_BYTES) {
+                    throw new ProtocolViolation("the server sent " + received.size() + " key bytes through TLS, not "
                         + Protocol.SSL_KEY_BYTES);
                 }
-                return plain.toByteArray();
+                return received.toByteArray();
             }
 
-            void phase(Turn first, BooleanSupplier done, String what) throws IOException, AuthenticationException {
+            void runPhase(Turn first, BooleanSupplier done, String what) throws IOException, AuthenticationException {
                 Turn turn = first;
-                int ours = Protocol.SSL_RECEIVING;
-                int theirs = Protocol.SSL_RECEIVING;
-                for (int turns = 0; ours != Protocol.SSL_HOLDING || theirs != Protocol.SSL_HOLDING; turns++) {
-                    if (turns == TURNS_MAX) {
-                        throw new ProtocolViolation("the server does not end the " + what);
+                int clientStatus = Protocol.SSL_RECEIVING;
+                int serverStatus = Protocol.SSL_RECEIVING;
+                for (int turns = 0; clientStatus != Protocol.SSL_HOLDING || serverStatus != Protocol.SSL_HOLDING; turns++) {
+                    if (turns == MAX_TURNS) {
+                        throw new ProtocolViolation("the server does not complete the " + what);
                     }
-                    if (ours == Protocol.SSL_RECEIVING) {
+                    if (clientStatus == Protocol.SSL_RECEIVING) {
                         advance();
-                        ours = broken.isPresent() ? Protocol.SSL_QUITTING : done.getAsBoolean() ? Protocol.SSL_HOLDING : ours;
+                        clientStatus = failure.isPresent() ? Protocol.SSL_QUITTING
+                            : done.getAsBoolean() ? Protocol.SSL_HOLDING : clientStatus;
                     }
-                    if (turn == Turn.OURS) {
-                        if (ours == Protocol.SSL_RECEIVING && theirs == Protocol.SSL_HOLDING && toServer.size() == 0) {
+                    if (turn == Turn.CLIENT) {
+                        if (clientStatus == Protocol.SSL_RECEIVING && serverStatus == Protocol.SSL_HOLDING
+                                && outbound.size() == 0) {
                             throw new ProtocolViolation("the server ended the " + what + " before it was complete");
                         }
-                        stream.send(stream.message().number(ours).counted(toServer.toByteArray()));
-                        toServer.reset();
-                        if (ours == Protocol.SSL_QUITTING) {
-                            throw new AuthenticationException(explain(broken.get()));
+                        stream.send(stream.message().number(clientStatus).counted(outbound.toByteArray()));
+                        outbound.reset();
+                        if (clientStatus == Protocol.SSL_QUITTING) {
+                            throw new AuthenticationException(explain(failure.get()));
                         }
-                        turn = Turn.THEIRS;
+                        turn = Turn.SERVER;
                     } else {
-                        theirs = listen(what);
-                        turn = Turn.OURS;
+                        serverStatus = receive(what);
+                        turn = Turn.CLIENT;
                     }
                 }
             }
 
-            /** Sends bytes through TLS, which the server takes or refuses. */
-            void pass(ByteBuffer text, String what) throws IOException, AuthenticationException {
+            /** Sends a token through TLS and reads the server's verdict. */
+            void sendToken(ByteBuffer text, String what) throws IOException, AuthenticationException {
                 try {
                     while (text.hasRemaining()) {
-                        SSLEngineResult result = engine.wrap(text, outgoing);
-                        toServer.write(outgoing.array(), 0, outgoing.position());
-                        outgoing.clear();
+                        SSLEngineResult result = engine.wrap(text, packet);
+                        outbound.write(packet.array(), 0, packet.position());
+                        packet.clear();
                         if (result.bytesConsumed() == 0) {
-                            throw new SSLException("the server has ended it");
+                            throw new SSLException("the server closed the TLS session");
                         }
                     }
                 } catch (SSLException e) {
                     throw new AuthenticationException("TLS failed: " + ServerTrust.reasonOfTls(e));
                 }
-                stream.send(stream.message().number(Protocol.SSL_HOLDING).counted(toServer.toByteArray()));
-                MessageReader verdict = stream.receive("answer to a bearer token");
+                stream.send(stream.message().number(Protocol.SSL_HOLDING).counted(outbound.toByteArray()));
+                MessageReader verdict = stream.receive("answer to the bearer token");
                 if (verdict.number() != Protocol.SSL_HOLDING) {
                     throw new AuthenticationException("the pool does not accept " + what
-                        + " (issuer, audience or mapping; its log says"
-                        + " which)");
+                        + " (because of its issuer, audience or mapping; the pool's log says which)");
                 }
                 verdict.counted();
                 verdict.end();
             }
 
-            private int listen(String what) throws IOException, AuthenticationException {
+            private int receive(String what) throws IOException, AuthenticationException {
                 MessageReader message = stream.receive(what);
                 int status = message.number(Protocol.SSL_ERROR, Protocol.SSL_HOLDING);
                 byte[] bytes = message.counted();
                 message.end();
-                if (fromServer.remaining() + bytes.length > Protocol.BODY_MAX_BYTES) {
-                    throw message.violation("brings more TLS than a handshake has");
+                if (inbound.remaining() + bytes.length > Protocol.BODY_MAX_BYTES) {
+                    throw message.violation("contains more data than a TLS handshake needs");
                 }
-                fromServer = ByteBuffer.wrap(concat(Arrays.copyOfRange(fromServer.array(), fromServer.position(),
-                    fromServer.limit()), bytes));
+                inbound = ByteBuffer.wrap(concat(Arrays.copyOfRange(inbound.array(), inbound.position(),
+                    inbound.limit()), bytes));
                 if (status == Protocol.SSL_QUITTING || status == Protocol.SSL_ERROR) {
                     advance();
-                    throw new AuthenticationException("the pool broke off the " + what + broken.map(e -> " ("
+                    throw new AuthenticationException("the pool aborted the " + what + failure.map(e -> " ("
                         + ServerTrust.reasonOfTls(e) + ")" + ServerTrust.advice(e))
-                        .orElse("; perhaps it wants a client certificate"));
+                        .orElse("; it may require a client certificate"));
                 }
                 return status;
             }
 
-            /** Lets TLS run on what has arrived, until it needs more. */
+            /** Runs the TLS engine on the received data until it needs more. */
             private void advance() throws IOException {
                 try {
                     for (int steps = 0; step(); steps++) {
-                        if (steps == STEPS_MAX) {
-                            throw new ProtocolViolation("the server keeps TLS busy");
+                        if (steps == MAX_STEPS) {
+                            throw new ProtocolViolation("the TLS engine makes no progress with what the server sent");
                         }
                     }
                 } catch (SSLException e) {
-                    broken = Optional.of(e);
-                    farewell();
+                    failure = Optional.of(e);
+                    produceAlert();
                 }
             }
 
-            /** Does what TLS wants next. Returns whether anything came of it: it may want what it cannot have any more. */
+            /** Does the step that the TLS engine needs next. Returns false if it made no progress, so that the caller stops. */
             private boolean step() throws IOException {
                 HandshakeStatus before = engine.getHandshakeStatus();
                 boolean moved = switch (before) {
@@ -10833,35 +10842,35 @@ public final class TokenRequest {
                 return moved || engine.getHandshakeStatus() != before;
             }
 
-            /** Returns whether there was anything for the server. */
+            /** Returns whether the engine produced data for the server. */
             private boolean wrap() throws SSLException {
-                SSLEngineResult result = engine.wrap(ByteBuffer.allocate(0), outgoing);
-                toServer.write(outgoing.array(), 0, outgoing.position());
-                outgoing.clear();
+                SSLEngineResult result = engine.wrap(ByteBuffer.allocate(0), packet);
+                outbound.write(packet.array(), 0, packet.position());
+                packet.clear();
                 return result.bytesProduced() > 0;
             }
 
-            /** Returns whether there was anything of the server's. */
+            /** Returns whether the engine consumed data from the server. */
             private boolean unwrap() throws SSLException, ProtocolViolation {
-                SSLEngineResult result = engine.unwrap(fromServer, clear);
-                plain.write(clear.array(), 0, clear.position());
-                clear.clear();
-                if (plain.size() > Protocol.SSL_KEY_BYTES) {
-                    throw new ProtocolViolation("the server sent more than a key through TLS");
+                SSLEngineResult result = engine.unwrap(inbound, applicationData);
+                received.write(applicationData.array(), 0, applicationData.position());
+                applicationData.clear();
+                if (received.size() > Protocol.SSL_KEY_BYTES) {
+                    throw new ProtocolViolation("the server sent more than the key through TLS");
                 }
                 return result.bytesConsumed() > 0;
             }
 
-            /** The alert that TLS wants to send after an error, as far as it still can. */
-            private void farewell() {
+            /** Collects the alert that the TLS engine sends after an error, if it can still produce one. */
+            private void produceAlert() {
                 try {
                     engine.closeOutbound();
                     int steps = 0;
-                    while (engine.getHandshakeStatus() == HandshakeStatus.NEED_WRAP && wrap() && steps < STEPS_MAX) {
+                    while (engine.getHandshakeStatus() == HandshakeStatus.NEED_WRAP && wrap() && steps < MAX_STEPS) {
                         steps++;
                     }
                 } catch (SSLException e) {
-                    broken.ifPresent(first -> first.addSuppressed(e));
+                    failure.ifPresent(first -> first.addSuppressed(e));
                 }
             }
 
@@ -10872,7 +10881,7 @@ public final class TokenRequest {
     }
 
     /**
-     * AKEP2: both sides prove that they know a key, which itself never travels. condor_io/condor_auth_passwd.cpp
+     * AKEP2: both sides prove that they know a key, and neither sends it. condor_io/condor_auth_passwd.cpp
      *
      * <pre>
      * C>S  status, len(A), A, [T,] 256, RA
@@ -10880,24 +10889,28 @@ public final class TokenRequest {
      * C>S  status, len(A), A, 256, RB, 20, HK
      * </pre>
      *
-     * @param a     our name
-     * @param t     what lets the server find the key, if its name is not enough
-     * @param key   the shared key K
-     * @param title of what we have, for complaints
+     * @param a           the client's name
+     * @param t           the header and payload of a token, from which the server derives the key; empty for a password
+     * @param key         the shared key K
+     * @param description of the credential, for messages
      */
     @SuppressWarnings("ArrayRecordComponent") // never compared
-    record Akep2(String a, Optional<String> t, byte[] key, String title, SecureRandom random) {
+    record Akep2(String a, Optional<String> t, byte[] key, String description, SecureRandom random) {
 
         /**
-         * What the server has proved.
+         * The server, after it has proved that it knows the key.
          *
-         * @param rb   its random bytes
-         * @param name its own
+         * @param rb   the server's random bytes RB
+         * @param name the server's name B
          */
-        record Proved(byte[] rb, String name) { }
+        record VerifiedServer(byte[] rb, String name) { }
 
-        /** Runs the exchange. */
-        Proved run(CedarStream stream) throws IOException, AuthenticationException {
+        /**
+         * Runs the exchange.
+         *
+         * @throws AuthenticationException if the server refuses the key, or cannot prove that it knows it
+         */
+        VerifiedServer run(CedarStream stream) throws IOException, AuthenticationException {
             byte[] ra = new byte[Protocol.AKEP2_RANDOM_BYTES];
             random.nextBytes(ra);
             Message first = stream.message().number(0).number(a.getBytes(UTF_8).length).string(a);
@@ -10918,12 +10931,12 @@ public final class TokenRequest {
             if (!proved) {
                 stream.send(stream.message().number(-1).number(0).string("").number(0).number(0));
                 throw new AuthenticationException(status != 0
-                    ? "the pool does not accept " + title + " (unknown key, expired or revoked)"
-                    : "the pool could not prove that it knows the key of " + title);
+                    ? "the pool does not accept " + description + " (unknown key, expired or revoked)"
+                    : "the pool could not prove that it knows the key of " + description);
             }
             stream.send(stream.message().number(0).number(a.getBytes(UTF_8).length).string(a).counted(rb)
                 .counted(clientProof(key, a, rb)));
-            return new Proved(rb, b);
+            return new VerifiedServer(rb, b);
         }
 
         static byte[] serverProof(byte[] key, String a, String b, byte[] ra, byte[] rb) {
@@ -10935,7 +10948,7 @@ public final class TokenRequest {
         }
     }
 
-    /** IDTOKENS: AKEP2 with a key that follows from the token's signature. condor_io/condor_auth_passwd.cpp */
+    /** IDTOKENS: AKEP2 with a key derived from the token's signature. condor_io/condor_auth_passwd.cpp */
     record IdToken(IssuedToken token, SecureRandom random) implements Authenticator {
         @Override
         public AuthMethod method() {
@@ -10945,9 +10958,9 @@ public final class TokenRequest {
         @Override
         public Authenticated authenticate(CedarStream stream) throws IOException, AuthenticationException {
             String a = token.authenticatesAs();
-            Akep2.Proved server = new Akep2(a, Optional.of(token.signedPart()), sharedKey(token), "the token of " + a, random)
-                .run(stream);
-            // The key that HTCondor derives here follows from RB, which anybody could read; so it protects nothing.
+            Akep2.VerifiedServer server = new Akep2(a, Optional.of(token.signedPart()), sharedKey(token), "the token of " + a,
+                random).run(stream);
+            // HTCondor derives the key of this method from RB, which is sent in the clear; so the key is not secret.
             return new Authenticated(new byte[0], new ServerName(method(), server.name(), Optional.empty()));
         }
 
@@ -10960,7 +10973,7 @@ public final class TokenRequest {
     /**
      * PASSWORD: AKEP2 with the pool password, which only the pool's administrators and daemons can read.
      *
-     * @param name our name, which depends on the server's version
+     * @param name the client's name, which depends on the server's version
      */
     @SuppressWarnings("ArrayRecordComponent") // never compared
     record Password(String name, byte[] password, SecureRandom random) implements Authenticator {
@@ -10973,47 +10986,47 @@ public final class TokenRequest {
 
         @Override
         public Authenticated authenticate(CedarStream stream) throws IOException, AuthenticationException {
-            Akep2.Proved server = new Akep2(name, Optional.empty(), key(Protocol.AKEP2_SEED_A, password), "the pool password",
-                random).run(stream);
+            Akep2.VerifiedServer server = new Akep2(name, Optional.empty(), key(Protocol.AKEP2_SEED_A, password),
+                "the pool password", random).run(stream);
             return new Authenticated(KeyDerivation.hmac("HmacSHA1", key(Protocol.AKEP2_SEED_B, password), server.rb()),
                 new ServerName(method(), server.name(), Optional.empty()));
         }
 
-        /** K or K': the password counts twice. */
+        /** K or K', depending on the seed: an HMAC over the password, repeated twice. */
         static byte[] key(String seed, byte[] password) {
             return KeyDerivation.hmac("HmacSHA1", Base64.getMimeDecoder().decode(seed), concat(password, password));
         }
 
         /**
-         * The pool password, from its file. It ends at a NUL, both as it is scrambled and as it is not
+         * Reads the pool password from its file. It ends at the first NUL, before and after unscrambling
          * (condor_utils/store_cred.cpp, read_password_from_filename).
          */
         static byte[] read(Configuration configuration, InputFiles files) throws AuthenticationException {
             Path file = file(configuration);
             FileOrigin origin = configuration.find("SEC_PASSWORD_FILE").map(Configuration.Setting::origin)
                 .orElse(FileOrigin.DEFAULT);
-            String objection = "";
+            String detail = "";
             try {
-                byte[] password = toNul(KeyDerivation.unscramble(toNul(files.read(file, origin, FilePurpose.SECRET,
+                byte[] password = upToNul(KeyDerivation.unscramble(upToNul(files.read(file, origin, FilePurpose.SECRET,
                     MAX_BYTES).bytes())));
                 if (password.length > 0) {
                     return password;
                 }
             } catch (InputFiles.RefusedFileException e) {
-                objection = ": it " + reason(e);
+                detail = ": it " + reason(e);
             } catch (IOException e) {
-                // most users cannot
+                // only root can usually read it; the message below names the file
             }
-            throw new AuthenticationException("cannot read the pool password in " + file + objection);
+            throw new AuthenticationException("cannot read the pool password file " + file + detail);
         }
 
-        /** Where it is, whether it can be read or not. */
+        /** The path of the pool password file, readable or not. */
         static Path file(Configuration configuration) {
             return configuration.find("SEC_PASSWORD_FILE").map(Configuration.Setting::path)
                 .orElse(Path.of("/etc/condor/passwords.d/POOL"));
         }
 
-        private static byte[] toNul(byte[] bytes) {
+        private static byte[] upToNul(byte[] bytes) {
             int end = 0;
             while (end < bytes.length && bytes[end] != 0) {
                 end++;
@@ -11023,22 +11036,22 @@ public final class TokenRequest {
     }
 
     /**
-     * A bearer token of another issuer, for SCITOKENS. {@link #find} searches where HTCondor and the WLCG do
+     * A bearer token of another issuer, for SCITOKENS. {@link #find} searches in the same places as HTCondor and the WLCG
      * (condor_utils/condor_scitokens.cpp, discover_token).
      *
-     * @param source the variable or file that held it
+     * @param source the environment variable or file that contains the token
      */
     record BearerToken(Secret text, String source) {
         private static final int MAX_BYTES = 256 * 1024;
 
-        /** The reason not to send it; empty if there is none. */
+        /** Why the token must not be sent; empty if it is usable. */
         Optional<String> unusableReason(Instant now) {
             Optional<IssuedToken> token = IssuedToken.read(text.reveal());
-            return token.isEmpty() ? Optional.of("cannot be read") : token.flatMap(IssuedToken::expiration)
+            return token.isEmpty() ? Optional.of("is not a readable JSON web token") : token.flatMap(IssuedToken::expiration)
                 .filter(end -> !end.isAfter(now)).map(end -> "expired at " + end);
         }
 
-        /** Its source and its audience, not its text. */
+        /** The source and the audience, never the token. */
         @Override
         public String toString() {
             return source + IssuedToken.read(text.reveal()).map(IssuedToken::audience).filter(names -> !names.isEmpty())
@@ -11048,38 +11061,38 @@ public final class TokenRequest {
         /**
          * Finds the first bearer token.
          *
-         * @throws AuthenticationException if there is none; its message names the files that were refused
+         * @throws AuthenticationException if it does not find a token; the message names the files that were refused
          */
         static BearerToken find(Configuration configuration, Host host, InputFiles files) throws AuthenticationException {
             List<String> complaints = new ArrayList<>();
             Optional<Configuration.Setting> configured = configuration.find("SCITOKENS_FILE");
             Optional<BearerToken> found = Optional.empty();
             if (configured.isPresent()) {
-                found = inFile(configured.get().value().strip(), configured.get().origin(), files, complaints);
+                found = readFile(configured.get().value().strip(), configured.get().origin(), files, complaints);
             } else {
                 Map<String, String> environment = host.environment();
-                found = Optional.ofNullable(environment.get("BEARER_TOKEN")).flatMap(text -> of(text, "BEARER_TOKEN"));
+                found = Optional.ofNullable(environment.get("BEARER_TOKEN")).flatMap(text -> parse(text, "BEARER_TOKEN"));
                 if (found.isEmpty() && environment.containsKey("BEARER_TOKEN_FILE")) {
-                    found = inFile(environment.get("BEARER_TOKEN_FILE"), FileOrigin.USER, files, complaints);
+                    found = readFile(environment.get("BEARER_TOKEN_FILE"), FileOrigin.USER, files, complaints);
                 }
                 for (String directory : new String[] {environment.getOrDefault("XDG_RUNTIME_DIR", ""), "/tmp"}) {
                     if (found.isEmpty() && !directory.isEmpty() && host.uid().isPresent()) {
-                        found = inFile(directory + "/bt_u" + Integer.toUnsignedString(host.uid().getAsInt()), FileOrigin.FOUND,
+                        found = readFile(directory + "/bt_u" + Integer.toUnsignedString(host.uid().getAsInt()), FileOrigin.FOUND,
                             files, complaints);
                     }
                 }
             }
-            return found.orElseThrow(() -> new AuthenticationException("no bearer token in SCITOKENS_FILE, BEARER_TOKEN,"
-                + " BEARER_TOKEN_FILE, or a file bt_u of this user"
+            return found.orElseThrow(() -> new AuthenticationException("no bearer token found in SCITOKENS_FILE, BEARER_TOKEN,"
+                + " BEARER_TOKEN_FILE, or this user's file bt_uUID"
                 + (complaints.isEmpty() ? "" : " (" + String.join("; ", complaints) + ")")));
         }
 
-        private static Optional<BearerToken> inFile(String file, FileOrigin origin, InputFiles files, List<String> complaints) {
+        private static Optional<BearerToken> readFile(String file, FileOrigin origin, InputFiles files, List<String> complaints) {
             try {
                 return files.read(Path.of(file), origin, FilePurpose.SECRET, MAX_BYTES).lines().findFirst()
-                    .flatMap(line -> of(line, file));
+                    .flatMap(line -> parse(line, file));
             } catch (InputFiles.RefusedFileException e) {
-                complaints.add(printable(file) + " is not used: it " + reason(e));
+                complaints.add("ignoring " + printable(file) + ": it " + reason(e));
                 return Optional.empty();
             } catch (InterruptedIOException e) {
                 complaints.add(reason(e));
@@ -11089,7 +11102,7 @@ public final class TokenRequest {
             }
         }
 
-        private static Optional<BearerToken> of(String text, String source) {
+        private static Optional<BearerToken> parse(String text, String source) {
             return Optional.of(text.strip()).filter(Jwt::hasForm)
                 .map(token -> new BearerToken(new Secret(token), source));
         }
@@ -11099,14 +11112,14 @@ public final class TokenRequest {
      * A token from a file or from the pool: a JSON web token, {@code header.payload.signature}.
      *
      * @param claims     the payload as {@link Json#flat} reads it
-     * @param signedPart header and payload, as in the text
+     * @param signedPart header and payload, as the text contains them
      * @param signature  decoded
      */
     @SuppressWarnings("ArrayRecordComponent") // never compared
     record IssuedToken(Secret text, Optional<String> keyId, Map<String, Object> claims, String signedPart, byte[] signature) {
-        /** The parser of the signature check also compares times with the clock. With this skew every time passes. */
+        /** jjwt's signature check also compares times with the clock. This skew makes every time acceptable. */
         private static final Duration MAX_CLOCK_SKEW = Duration.ofDays(100 * 365);
-        /** Seconds from 1970 to the year 33658, either way. */
+        /** The largest time accepted, in seconds before or after 1970; it lies in the year 33658. */
         private static final double MAX_SECONDS = 1e12;
 
         /** Reads a token without checking its signature; empty if it is not one, or a registered claim has a wrong type. */
@@ -11116,15 +11129,15 @@ public final class TokenRequest {
             }
             String[] parts = text.split("\\.", -1);
             Optional<Map<String, Object>> header = fields(parts[0]);
-            Optional<Map<String, Object>> claims = fields(parts[1]).filter(IssuedToken::haveTheirTypes);
+            Optional<Map<String, Object>> claims = fields(parts[1]).filter(IssuedToken::haveValidTypes);
             Optional<byte[]> signature = decode(parts[2]);
             return header.isEmpty() || claims.isEmpty() || signature.isEmpty() ? Optional.empty()
                 : Optional.of(new IssuedToken(new Secret(text), string(header.get(), "kid"), claims.get(),
                     parts[0] + "." + parts[1], signature.get()));
         }
 
-        /** RFC 7519, section 4.1 */
-        private static boolean haveTheirTypes(Map<String, Object> claims) {
+        /** Whether the registered claims have the types of RFC 7519, section 4.1. */
+        private static boolean haveValidTypes(Map<String, Object> claims) {
             for (String name : new String[] {"iss", "sub", "jti"}) {
                 if (claims.containsKey(name) && string(claims, name).isEmpty()) {
                     return false;
@@ -11138,21 +11151,21 @@ public final class TokenRequest {
             return true;
         }
 
-        /** The name that the server expects with this token: its subject, else its ID; empty if it has neither. */
+        /** The name that the server expects with this token: the subject, or else the ID; empty if the token has neither. */
         String authenticatesAs() {
             return string(claims, "sub").or(() -> string(claims, "jti")).orElse("");
         }
 
         /**
-         * The reason why a pool does not accept this token; empty if none is known.
+         * Why the pool would refuse this token; empty if the token is usable.
          *
-         * @param trustDomain what the pool announces; empty if nothing
-         * @param issuerKeys  IDs of the keys with which the pool checks signatures; an empty list if it does not say
+         * @param trustDomain the pool's trust domain; empty if the pool does not announce one
+         * @param issuerKeys  IDs of the keys with which the pool checks signatures; an empty list if it does not announce them
          */
         Optional<String> unusableReason(Optional<String> trustDomain, List<String> issuerKeys, Instant now) {
             Optional<String> issuer = string(claims, "iss");
             if (trustDomain.isPresent() && !trustDomain.equals(issuer)) {
-                return Optional.of("is of trust domain " + issuer.orElse("(none)"));
+                return Optional.of("belongs to trust domain " + issuer.orElse("(none)"));
             }
             if (!issuerKeys.isEmpty() && keyId.filter(issuerKeys::contains).isEmpty()) {
                 return Optional.of("is signed with key " + keyId.orElse("(none)"));
@@ -11163,9 +11176,9 @@ public final class TokenRequest {
             return authenticatesAs().isEmpty() ? Optional.of("has neither a subject nor an ID") : Optional.empty();
         }
 
-        /** Whom the token identifies, for messages. */
+        /** The identity that the token carries, for messages. */
         String subject() {
-            return string(claims, "sub").orElse("(nobody)");
+            return string(claims, "sub").orElse("(none)");
         }
 
         /** The trust domain of the token, for messages. */
@@ -11179,7 +11192,7 @@ public final class TokenRequest {
                 : strings(claims, "aud").stream().map(TokenRequest::printable).toList();
         }
 
-        /** What the token is limited to, such as {@code condor:/READ}; an empty list if it has no limit. */
+        /** The scopes that limit the token, such as {@code condor:/READ}; an empty list if the token has no limit. */
         List<String> scopes() {
             return scopes(claims);
         }
@@ -11203,7 +11216,7 @@ public final class TokenRequest {
          */
         boolean isSignedWith(byte[] key) {
             try {
-                Jwts.parser().verifyWith(new SecretKeySpec(key, "HmacSHA256")).json(new JsonText())
+                Jwts.parser().verifyWith(new SecretKeySpec(key, "HmacSHA256")).json(new JwtDeserializer())
                     .clockSkewSeconds(MAX_CLOCK_SKEW.toSeconds()).build().parseSignedClaims(text.reveal());
                 return true;
             } catch (JwtException | IllegalArgumentException e) {
@@ -11212,8 +11225,8 @@ public final class TokenRequest {
         }
 
         /**
-         * The JSON field {@code claims} of the {@code issued} event: what the pool's tokens carry; null where a claim is missing
-         * or of a wrong type; times in seconds since 1970. Empty if the token cannot be read. It never throws, since the
+         * The JSON field {@code claims} of the {@code issued} event: the claims that a pool's tokens carry; null where a claim is
+         * missing or of a wrong type; times in seconds since 1970. Empty if the token cannot be read. It never throws, since the
          * token is not written yet.
          */
         static Optional<Map<String, Object>> claims(Secret token) {
@@ -11262,8 +11275,8 @@ public final class TokenRequest {
             return claims.get("scope") instanceof String scope ? Configuration.items(scope) : strings(claims, "scope");
         }
 
-        /** The JSON reader that jjwt takes from outside. */
-        private static final class JsonText extends AbstractDeserializer<Map<String, ?>> {
+        /** The JSON reader for jjwt, which has none of its own without jjwt-jackson. */
+        private static final class JwtDeserializer extends AbstractDeserializer<Map<String, ?>> {
             @Override
             protected Map<String, ?> doDeserialize(Reader reader) throws IOException {
                 return Json.object(reader);
@@ -11271,15 +11284,15 @@ public final class TokenRequest {
         }
     }
 
-
     /**
-     * Where tokens are kept: SEC_TOKEN_DIRECTORY, else the user's own directory, else, for root, the system's.
+     * The directory of the user's tokens: SEC_TOKEN_DIRECTORY, or else the user's own directory, or else, for root, the
+     * system's.
      * condor_utils/token_utils.cpp, condor_io/condor_auth_passwd.cpp
      */
     record TokenDirectory(Path path, Pattern excluded) {
         private static final int MAX_BYTES = 1 << 20;
 
-        /** @throws CommandException CONFIGURATION, if there is no home to keep tokens in */
+        /** @throws CommandException CONFIGURATION if a setting is not a valid path */
         static TokenDirectory of(Configuration configuration, Host host) throws CommandException {
             Path system = Host.path(configuration.text("SEC_TOKEN_SYSTEM_DIRECTORY").map(String::strip)
                 .orElse("/etc/condor/tokens.d"), "SEC_TOKEN_SYSTEM_DIRECTORY");
@@ -11290,10 +11303,10 @@ public final class TokenRequest {
                 configuration.excluded());
         }
 
-        /** Tokens, in the order of their files' names, and why others were passed over. */
+        /** The tokens, in the order of their file names, and the reasons why other files were ignored. */
         record Contents(List<IssuedToken> tokens, List<String> complaints) { }
 
-        /** Reads every token; a file that others can read, or that is another's, is passed over. */
+        /** Reads every token; it ignores a file that others can read, or that belongs to another user. */
         Contents read(InputFiles files) {
             List<IssuedToken> tokens = new ArrayList<>();
             List<String> complaints = new ArrayList<>();
@@ -11313,9 +11326,9 @@ public final class TokenRequest {
             try {
                 files.read(file, FileOrigin.CONFIGURATION, FilePurpose.TOKEN, MAX_BYTES).lines()
                     .forEach(line -> IssuedToken.read(line).ifPresentOrElse(tokens::add,
-                        () -> complaints.add(file + " holds a line that is no token")));
+                        () -> complaints.add("ignoring a line of " + file + ": it is not a token")));
             } catch (InputFiles.RefusedFileException e) {
-                complaints.add(file + " " + reason(e) + ", so it is not used");
+                complaints.add("ignoring " + file + ": it " + reason(e));
             } catch (IOException e) {
                 complaints.add(file + ": " + reason(e));
             }
@@ -14385,7 +14398,7 @@ public final class TokenRequest {
                     return whole(path, directory, name, permissions);
                 }
                 if (!permissions.isDefault()) {
-                    throw new IOException("-owner and -mode need a regular file, which it is not");
+                    throw new IOException("it is not a regular file, so -owner and -mode cannot be set");
                 }
                 return stream.get();
             } catch (IOException e) {
@@ -14602,17 +14615,17 @@ public final class TokenRequest {
          */
         SavedRequest readSaved(String source, InputFiles files) throws CommandException {
             try {
-                InputFiles.Input story = source.equals("-") ? files.stdin(MAX_LOG_BYTES)
+                InputFiles.Input log = source.equals("-") ? files.stdin(MAX_LOG_BYTES)
                     : files.read(Path.of(source), FileOrigin.USER, FilePurpose.SECRET, MAX_LOG_BYTES);
                 Optional<SavedRequest> last = Optional.empty();
-                for (String line : new String(story.bytes(), UTF_8).lines().filter(line -> !line.isBlank()).toList()) {
+                for (String line : new String(log.bytes(), UTF_8).lines().filter(line -> !line.isBlank()).toList()) {
                     Json.Fields event = new Json.Fields(Json.object(new StringReader(line)));
                     if (event.string("event").equals(Optional.of("enqueued"))) {
                         last = Optional.of(new SavedRequest(PendingRequest.of(event), line + "\n", Optional.empty()));
                     }
                 }
                 SavedRequest saved = last.orElseThrow(() -> unreadable(source, "it does not contain an \"enqueued\" event"));
-                Optional<String> reason = source.equals("-") ? Optional.empty() : untrustedReason(source, story);
+                Optional<String> reason = source.equals("-") ? Optional.empty() : untrustedReason(source, log);
                 return reason.isEmpty() ? saved : asUntrusted(saved, reason);
             } catch (JsonProcessingException e) {
                 throw unreadable(source, "it is not JSON with one object per line");
@@ -14621,16 +14634,16 @@ public final class TokenRequest {
             } catch (InputFiles.RefusedFileException e) {
                 throw unreadable(source, "it " + reason(e));
             } catch (IllegalArgumentException e) {
-                throw unreadable(source, "its \"enqueued\" event lacks a proper " + printable(e.getMessage()));
+                throw unreadable(source, "its \"enqueued\" event has no valid " + printable(e.getMessage()));
             } catch (IOException e) {
                 throw unreadable(source, withErrno(reason(e)));
             }
         }
 
         /** Why other users could have written a file; empty if only this user can write to it. */
-        private static Optional<String> untrustedReason(String source, InputFiles.Input story) {
-            return story.weakness().map(Object::toString)
-                .or(() -> Optional.of(source + " does not belong to this user").filter(words -> !story.isOurs()));
+        private static Optional<String> untrustedReason(String source, InputFiles.Input log) {
+            return log.weakness().map(Object::toString)
+                .or(() -> Optional.of(source + " does not belong to this user").filter(words -> !log.isOurs()));
         }
 
         /** A copy marked as written by others, also in its JSON line, which is saved again in a file of this user. */

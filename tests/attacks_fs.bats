@@ -369,7 +369,7 @@ PYTHON
   genuine --fs-names plain
   request -pool "$HERE" -identity alice@own.test
   nothing_got
-  says "FS: the server's directory name does not contain its address, so somebody could use this login at another server;" \
+  says "FS: the server's directory name does not contain its address, so a man in the middle could log in as this user at another server;" \
     'SEC_FS_ENFORCE_CHANNEL_BINDING = false allows it'
   genuine --fs-names address
   relay --attack none
