@@ -231,7 +231,7 @@ public final class TokenRequest {
      *
      * Goals, in this order:
      * 1. Never lose a token that the pool has issued.
-     * 2. Show the token to nobody but the pool and the user.
+     * 2. Show the token only to the pool and the user.
      * 3. Need no tricks from the scripts that call this command.
      *
      * A request in twelve lines:
@@ -239,7 +239,7 @@ public final class TokenRequest {
      *   TokenWriter checks and locks the destination before the pool is contacted.
      *   Location finds the daemon: by its address, in this machine's files, or with a CollectorQuery.
      *   A Connector opens a TCP connection, directly or through a CCB broker. One connection carries one command.
-     *   Security sends our policy, receives the daemon's, and runs the first method that both accept.
+     *   Security sends the client's policy, receives the daemon's, and runs the first method that both accept.
      *   Both sides derive a session key; AES-256-GCM encrypts all later messages.
      *   NetworkClient sends the token request. The reply is a request ID, or the token if a rule auto-approves it.
      *   TokenWriter saves the request, then ConsoleWriter shows its ID.
@@ -645,7 +645,7 @@ public final class TokenRequest {
                 for (int i = 1; i < words.size(); i++) {
                     if (PATH_OPTIONS.contains(words.get(i - 1))) {
                         words.set(i, absolute(words.get(i)));
-                        i++; // a path that looks like an option is none
+                        i++; // a path can look like an option
                     }
                 }
                 return words;
@@ -875,7 +875,7 @@ public final class TokenRequest {
         /**
          * System.console() covers only stdin and stdout together. On Linux the device number of /proc/self/fd/N decides;
          * elsewhere {@code test -t} does. (Linux avoids the child process: if Java 17 cannot create a pipe for a child that
-         * inherits our streams, it closes stdin and stderr.)
+         * inherits this program's streams, it closes stdin and stderr.)
          */
         private static boolean isTerminal(int stream) {
             try {
@@ -1441,6 +1441,11 @@ public final class TokenRequest {
     private static final int MAX_SHOWN_CHARACTERS = 500;
     private static final int MAX_SHOWN_ITEMS = 10;
 
+    /** A duration in whole seconds, with the unit. */
+    static String seconds(Duration duration) {
+        return duration.toSeconds() + (duration.toSeconds() == 1 ? " second" : " seconds");
+    }
+
     /**
      * Makes foreign text safe to show: at most 500 characters, followed by the size of the rest, on one line, without
      * characters that control a terminal or reorder text. Every text from a server goes through here before it becomes part
@@ -1942,7 +1947,7 @@ public final class TokenRequest {
      *
      * @param method        HTCondor's name of the method
      * @param binding       whether the session key is bound to the authentication
-     * @param user          identity that the server assigned to us
+     * @param user          identity that the server assigned to this client
      * @param serverVersion as announced by the server
      * @param trustDomain   as announced by the server
      * @param failedMethods methods that would have protected the session, but failed before
@@ -2302,8 +2307,8 @@ public final class TokenRequest {
                 return await("the question", call, end.orElse(expiry()), clock);
             } catch (InterruptedIOException e) {
                 throw new CommandException(ErrorCode.NOT_AUTHENTICATED, "ERROR: the question was not answered within "
-                    + (end.isPresent() ? "the " + timeout.toSeconds() + " seconds of -timeout."
-                        : ANSWER.multipliedBy(multiplier).toSeconds() + " seconds."), remedy);
+                    + (end.isPresent() ? "the " + seconds(timeout) + " of -timeout."
+                        : seconds(ANSWER.multipliedBy(multiplier)) + "."), remedy);
             } finally {
                 paused = paused.plus(end.isPresent() ? Duration.between(start, clock.instant()) : Duration.ZERO);
             }
@@ -2357,7 +2362,7 @@ public final class TokenRequest {
 
     /** Who names a file. */
     enum FileOrigin {
-        /** Nobody: the program searches a directory that is shared with other users. */
+        /** The program: it searches a directory that other users share. */
         FOUND,
         /** The program: a default path of the user or the system. */
         DEFAULT,
@@ -3550,7 +3555,7 @@ public final class TokenRequest {
         }
 
         /**
-         * The candidate that the word probably stands for: the only one that begins with it, or the nearest one by edit
+         * The candidate that the word probably means: the only one that begins with it, or the nearest one by edit
          * distance, if at most a third of the letters differ. Case does not matter.
          */
         private static Optional<String> nearest(String word, List<String> candidates) {
@@ -4393,16 +4398,15 @@ public final class TokenRequest {
     }
 
     /**
-     * The settings in force. For a name X, {@code TOOL.X} is asked first, then {@code X}, then what is built in; names
-     * are case-insensitive; a blank value ends the search and counts as none (condor_utils/condor_config.cpp).
+     * The effective settings. A lookup of X tries {@code TOOL.X}, then {@code X}, then the built-in value; names
+     * are case-insensitive; a blank value ends the lookup, and means undefined (condor_utils/condor_config.cpp).
      *
-     * <p>Files and environment are read once, by {@link Sources}. What is found stays as it is written, and is expanded
-     * when it is asked for.
+     * <p>{@link Sources} reads files and environment once. It stores values as written; a lookup expands them.
      */
     static final class Configuration {
-        /** How a source begins that is the environment. */
+        /** The first word of a source that is an environment variable. */
         static final String ENVIRONMENT = "environment";
-        /** The source of a value that comes with the program, and of one that the program found out by itself. */
+        /** The source of a built-in value, and of a value that the program detects on this machine. */
         static final String DEFAULT = "default";
         static final String DETECTED = "detected";
         private final Macros macros;
@@ -4410,22 +4414,22 @@ public final class TokenRequest {
         private final List<String> warnings;
 
         /**
-         * A value and where it is from.
+         * A value and its source.
          *
          * @param source FILE:LINE, "environment variable NAME", "default" or "detected"
          */
         record Setting(String name, String value, String source) {
-            /** Whether somebody has set it, in a file or the environment. */
+            /** Whether a file or the environment sets it. */
             boolean isSet() {
                 return !source.equals(DEFAULT) && !source.equals(DETECTED);
             }
 
-            /** Who names the file that it names. */
+            /** Who chose the file that this setting names. */
             FileOrigin origin() {
                 return source.startsWith(ENVIRONMENT) ? FileOrigin.USER : isSet() ? FileOrigin.CONFIGURATION : FileOrigin.DEFAULT;
             }
 
-            /** The file that it names. */
+            /** The file that this setting names. */
             Path path() {
                 try {
                     return Path.of(value.strip());
@@ -4438,7 +4442,7 @@ public final class TokenRequest {
         /**
          * What {@code -config} shows of a parameter.
          *
-         * @param name   as asked for
+         * @param name   as the user wrote it
          * @param value  empty where it is undefined or blank
          * @param source FILE:LINE, "environment", "default" or "detected"
          */
@@ -4451,7 +4455,7 @@ public final class TokenRequest {
         }
 
         /**
-         * Reads the configuration of this machine and user. That there is none is no error.
+         * Reads the configuration of this machine and user. A missing configuration is not an error.
          *
          * @throws CommandException CONFIGURATION
          */
@@ -4459,19 +4463,19 @@ public final class TokenRequest {
             return read(host, "", deadline);
         }
 
-        /** The same for a daemon of that local name, which goes before TOOL; this command has none. */
+        /** The same for a daemon with a local name, which takes precedence over TOOL; this command has no local name. */
         static Configuration read(Host host, String localName, Deadline deadline) throws CommandException {
             Sources sources = new Sources(host, localName, deadline);
             sources.read();
             return new Configuration(sources.macros(), sources.wishes(), sources.said());
         }
 
-        /** Complaints about what is in force nevertheless, for stderr. */
+        /** Warnings about settings that take effect nevertheless, for stderr. */
         List<String> warnings() {
             return warnings;
         }
 
-        /** The value in force, also if it is built in; empty if there is none. */
+        /** The effective value, including a built-in one; empty if undefined. */
         Optional<Setting> find(String name) {
             try {
                 return macros.value(name);
@@ -4480,20 +4484,20 @@ public final class TokenRequest {
             }
         }
 
-        /** The value that somebody has set, in a file or the environment. The built-in one may need a name service. */
+        /** The value that a file or the environment sets. To determine the built-in value may need a name service. */
         Optional<Setting> set(String name) {
             return isMentioned(name) ? find(name).filter(Setting::isSet) : Optional.empty();
         }
 
         /**
-         * The part of a value that somebody wrote into a file or the environment, be it by way of other settings; without
-         * what is built in or comes from a template, even where a file repeats it as {@code $(NAME)}. Blank if nobody did.
+         * The part of a value that was written in a file or the environment, directly or through other settings. It omits
+         * built-in values and templates, even where a file repeats them as {@code $(NAME)}. Blank if nothing was written.
          */
         String wish(String name) {
             try {
                 return wishes.value(name).map(Setting::value).orElse("");
             } catch (CommandException cycle) {
-                throw new IllegalStateException(name + " refers to itself only where nobody looks", cycle);
+                throw new IllegalStateException(name + " refers to itself, which the first check missed", cycle);
             }
         }
 
@@ -4501,7 +4505,7 @@ public final class TokenRequest {
             return find(name).map(Setting::value);
         }
 
-        /** Whether somebody has set it, be it to nothing. */
+        /** Whether a file or the environment sets it, even to a blank value. */
         boolean isMentioned(String name) {
             try {
                 return macros.lookup(name).filter(Setting::isSet).isPresent();
@@ -4519,7 +4523,7 @@ public final class TokenRequest {
             return items;
         }
 
-        /** Also yes, no, t and f are understood, which HTCondor takes in some places only, and numbers. */
+        /** A boolean. It may be a number, or yes, no, t or f, which HTCondor accepts only in some places. */
         boolean flag(String name, boolean otherwise) throws CommandException {
             Optional<Setting> setting = find(name);
             if (setting.isEmpty()) {
@@ -4537,22 +4541,22 @@ public final class TokenRequest {
                 .orElseThrow(() -> invalid(setting.get(), "a number from " + min + " to " + max)).intValue();
         }
 
-        /** A security setting: the one for clients, else the one for everything. condor_io/condor_secman.cpp */
+        /** A security setting: the one for clients, or else the general one. condor_io/condor_secman.cpp */
         Optional<Setting> security(String name) {
             return find("SEC_CLIENT_" + name).or(() -> find("SEC_DEFAULT_" + name));
         }
 
-        /** What of its value is somebody's wish. */
+        /** The part of its value that was written in a file or the environment. */
         String securityWish(String name) {
             return wish(find("SEC_CLIENT_" + name).isPresent() ? "SEC_CLIENT_" + name : "SEC_DEFAULT_" + name);
         }
 
-        /** What is found in the names of files that a directory's reader leaves out; it holds for tokens, too. */
+        /** Matches the names of files to ignore in a configuration directory; it also applies to the token directory. */
         Pattern excluded() throws CommandException {
             return Sources.excluded(macros);
         }
 
-        /** The complaint about a setting that cannot be used. */
+        /** The error for a setting with an invalid value. */
         static String complaint(Setting setting, String expected) {
             return setting.name() + " = " + printable(setting.value()) + " (" + setting.source()
                 + ") is invalid: it must be " + expected + ".";
@@ -4565,7 +4569,7 @@ public final class TokenRequest {
         /**
          * What {@code -config} shows.
          *
-         * @param names any names; none for all that this command uses
+         * @param names any names; an empty list for all settings that this command uses
          * @throws CommandException CONFIGURATION, if one refers to itself
          */
         List<Parameter> shown(List<String> names) throws CommandException {
@@ -4580,10 +4584,10 @@ public final class TokenRequest {
     }
 
     /**
-     * Where settings are read from, and in which order; later ones win. condor_utils/condor_config.cpp, real_config
+     * The sources of settings, in order; a later source overrides an earlier one. condor_utils/condor_config.cpp, real_config
      *
-     * <p>Unlike the original we go on if there is no file at all, and root runs no command once a file was read that
-     * somebody else can change or replace.
+     * <p>This differs from the original in two points: a missing configuration file is not an error, and root does not run
+     * a command after it has read a file that another user can change or replace.
      */
     static final class Sources {
         private static final int MAX_BYTES = 1 << 22;
@@ -4598,15 +4602,15 @@ public final class TokenRequest {
         private final Map<String, Configuration.Setting> defined = new HashMap<>();
         private final Set<String> said = new LinkedHashSet<>();
         private final InputFiles files;
-        /** The first file that others can change, and how. */
+        /** The first file that other users can change, and how. */
         private Optional<Doubtful> doubtful = Optional.empty();
         private final HostFacts machine;
         private final Macros macros;
-        /** The same settings, as they would be if templates and what is built in were blank: what somebody wrote here. */
+        /** The same settings with blank templates and blank built-in values: only what the administrator or user wrote. */
         private final Map<String, Configuration.Setting> wished = new HashMap<>();
         private final Macros wishes;
 
-        /** The text of a source; if a command wrote it, the status in which that ended, else 0. */
+        /** The text of a source, and the exit status of the command that wrote it; 0 for a file. */
         record Text(String text, int exitStatus) { }
 
         private record Doubtful(Path file, PathTrust.Weakness weakness) { }
@@ -4625,12 +4629,12 @@ public final class TokenRequest {
             return macros;
         }
 
-        /** For what somebody wrote here, in place of what is in force. */
+        /** Expands only what the administrator or user wrote, in place of the effective values. */
         Macros wishes() {
             return wishes;
         }
 
-        /** Every complaint so far, in the original's words. */
+        /** Every warning so far, in the original's words. */
         List<String> said() {
             return List.copyOf(said);
         }
@@ -4692,7 +4696,7 @@ public final class TokenRequest {
             }
         }
 
-        /** The first that is there; else one that holds nothing. */
+        /** The first file that exists; otherwise an empty source. */
         private String standardRoot() {
             String home = machine.homeOfCondor().orElse("/etc/condor");
             for (String place : List.of("/etc/condor", "/usr/local/etc", home)) {
@@ -4718,7 +4722,7 @@ public final class TokenRequest {
             }
         }
 
-        /** What is found in the names of files that a directory's reader leaves out, such as an editor's backups. */
+        /** Matches the names of files to ignore in a configuration directory, such as an editor's backups. */
         static Pattern excluded(Macros macros) throws CommandException {
             Optional<Configuration.Setting> expression = macros.value("LOCAL_CONFIG_DIR_EXCLUDE_REGEXP");
             try {
@@ -4728,7 +4732,7 @@ public final class TokenRequest {
             }
         }
 
-        /** A file may change the list; then the new one counts, without what was read from the old one. */
+        /** A file can change the list of files; then the new list applies, except for files that were already read. */
         private void readLocalFiles() throws CommandException {
             List<String> done = new ArrayList<>();
             requiresLocalFiles(); // a wrong value is an error even if no file is missing
@@ -4746,7 +4750,7 @@ public final class TokenRequest {
             }
         }
 
-        /** A list of files, or one command. */
+        /** The items: a list of files, or one command. */
         private static List<String> localFiles(String list) {
             return list.contains("|") ? List.of(list) : Configuration.items(list);
         }
@@ -4779,7 +4783,7 @@ public final class TokenRequest {
             }
         }
 
-        /** In a fixed order, since names can be the same but for their case. */
+        /** In a fixed order, since two names can differ only in case. */
         private void readEnvironment() throws CommandException {
             for (Map.Entry<String, String> variable : new TreeMap<>(host.environment()).entrySet()) {
                 String name = variable.getKey();
@@ -4790,7 +4794,7 @@ public final class TokenRequest {
             }
         }
 
-        /** AUTO_USE_CATEGORY_TEMPLATE, where it is true, stands for a {@code use} at the very end. */
+        /** If AUTO_USE_CATEGORY_TEMPLATE is true, it acts like a {@code use} after all sources. */
         private void useTriggered() throws CommandException {
             for (Configuration.Setting trigger : List.copyOf(defined.values())) {
                 String name = trigger.name();
@@ -4808,7 +4812,7 @@ public final class TokenRequest {
             }
         }
 
-        /** What only the whole shows: circles, domains that must not be blank, values that cannot be meant. */
+        /** Checks that need all settings: circular references, domains that must not be blank, implausible values. */
         private void check() throws CommandException {
             if (defined.isEmpty()) {
                 return;
@@ -4829,7 +4833,7 @@ public final class TokenRequest {
             }
         }
 
-        /** Deletes what a source has set, so that the program's own value counts. */
+        /** Deletes what a source has set, so that the built-in value applies. */
         private void undefine(String name) {
             defined.remove(name);
             wished.remove(name);
@@ -4840,14 +4844,14 @@ public final class TokenRequest {
             return setting.isEmpty() ? "" : setting.get().value();
         }
 
-        /** References of a value to itself mean the value before, and are resolved at once. */
+        /** A reference of a value to itself means the previous value, and is expanded immediately. */
         void define(String name, String value, String source) throws CommandException {
             define(name, Optional.empty(), value, source, false);
         }
 
         /**
-         * @param separator if the value is to be added to the one before, what is to stand between them
-         * @param template  whether a template says so, and so nobody here
+         * @param separator text between the previous value and the new one; empty if the new one replaces it
+         * @param template  whether a template sets the value, rather than the administrator or user
          */
         void define(String name, Optional<String> separator, String value, String source, boolean template)
                 throws CommandException {
@@ -4868,7 +4872,7 @@ public final class TokenRequest {
             return new Configuration.Setting(name, before.expandSelf(name, prefix + value), source);
         }
 
-        /** Only here, a word that begins with t or f is enough. condor_config.cpp, param_boolean_crufty */
+        /** Only this check accepts any word that begins with t or f. condor_config.cpp, param_boolean_crufty */
         private boolean requiresLocalFiles() throws CommandException {
             Optional<Configuration.Setting> setting = macros.value("REQUIRE_LOCAL_CONFIG_FILE");
             String text = setting.isEmpty() ? "true" : setting.get().value().strip().toLowerCase(Locale.ROOT);
@@ -4906,7 +4910,7 @@ public final class TokenRequest {
             }
         }
 
-        /** A file, or what a command writes if the name ends in a bar. */
+        /** Opens a file, or the output of a command if the name ends in a bar. */
         Text open(String name, FileOrigin origin) throws IOException, CommandException {
             if (name.contains("|")) {
                 if (!name.endsWith("|")) {
@@ -4929,14 +4933,14 @@ public final class TokenRequest {
             }
         }
 
-        /** No file's name can hold a null character, which ends a line in the original. */
+        /** A file name cannot contain a null character, which ends a line in the original. */
         private static String text(byte[] bytes) {
             return new String(bytes, UTF_8).replace("\0", "");
         }
 
         /**
-         * Runs a command; blanks part its words, and no character means anything to a shell. Root runs none if somebody else
-         * can have written its words, which can come from any file read so far.
+         * Runs a command. Blanks separate its words, and no shell is used. Root does not run a command if another user
+         * can have written its words; they can come from any file that was read before.
          */
         Text run(String command) throws IOException, CommandException {
             if (host.isRoot() && doubtful.isPresent()) {
@@ -4953,13 +4957,13 @@ public final class TokenRequest {
             } catch (IOException e) {
                 throw new IOException("not a valid command: " + e.getMessage(), e);
             }
-            // What it complains of is passed on. It does not inherit our stream, for the reason in Host.isTerminal.
+            // Its stderr is forwarded. It does not inherit this program's stderr, for the reason in Host.isTerminal.
             Thread complaints = new Thread(() -> passOn(process.getErrorStream()), "complaints of " + command);
             complaints.setDaemon(true);
             complaints.start();
             try {
                 Text text = deadline.await("the command", () -> output(process));
-                complaints.join(COMPLAINTS_MILLIS); // what it has left running may hold that end open
+                complaints.join(COMPLAINTS_MILLIS); // a background process of the command may keep the pipe open
                 return text;
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
@@ -4977,7 +4981,7 @@ public final class TokenRequest {
                     host.err().flush();
                 }
             } catch (IOException e) {
-                // It was ended.
+                // The process was killed.
             }
         }
 
@@ -4994,14 +4998,14 @@ public final class TokenRequest {
             }
         }
 
-        /** What a command has once written into a file, or writes into it now. */
+        /** The cached output of a command; on first use, the command runs and its output is written to the cache file. */
         Text runInto(Path cache, String command) throws IOException, CommandException {
             if (!Files.isReadable(cache)) {
                 Text output = run(command);
                 if (output.exitStatus() != 0) {
                     throw new IOException("exited with error " + (output.exitStatus() << 8));
                 }
-                // A new file, so no link is followed that somebody else has put there.
+                // CREATE_NEW does not follow a link that another user has put there.
                 Files.writeString(place(cache), output.text(), StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
             }
             return open(cache.toString(), FileOrigin.CONFIGURATION);
@@ -5017,7 +5021,7 @@ public final class TokenRequest {
         }
     }
 
-    /** A source cannot be read on. The message is a reason that is still to be said, or empty. */
+    /** The rest of a source cannot be read. The message is the reason; empty if it was already reported. */
     static final class ConfigSyntaxException extends Exception {
         private static final long serialVersionUID = 1L;
 
@@ -5037,12 +5041,12 @@ public final class TokenRequest {
             this.text = text;
         }
 
-        /** How many lines have been read. */
+        /** The number of lines read so far. */
         int number() {
             return number;
         }
 
-        /** Whether a comment goes on after a backslash, and is one only where a statement begins, as before 8.1. */
+        /** Whether a backslash continues a comment, and a comment must begin a statement, as before 8.1. */
         void oldComments(boolean old) {
             oldComments = old;
         }
@@ -5050,8 +5054,8 @@ public final class TokenRequest {
         /**
          * The next line, stripped; empty at the end.
          *
-         * <p>Two oddities of the original are kept, since values depend on them. Of a comment between continued lines
-         * the last character stays, which is meant to be a backslash. A last line without a newline is neither stripped
+         * <p>Two oddities of the original remain, since values depend on them. Of a comment between continued lines
+         * the last character remains, which should be a backslash. A last line without a newline is neither stripped
          * nor counted.
          */
         Optional<String> next() {
@@ -5083,12 +5087,12 @@ public final class TokenRequest {
     }
 
     /**
-     * A line, taken apart.
+     * The parts of a line.
      *
      * @param keyword  up to the first blank or operator
      * @param words    between that and the operator
-     * @param operator {@code = : @= += +,= +&&=} and so on; empty if there is none
-     * @param rest     behind the operator
+     * @param operator {@code = : @= += +,= +&&=} and so on; empty for a line without one
+     * @param rest     the text after the operator
      */
     record ConfigLine(String keyword, String words, String operator, String rest) {
 
@@ -5114,14 +5118,14 @@ public final class TokenRequest {
             return line.startsWith(":", start) ? ":" : line.startsWith("=", at) ? line.substring(start, at + 1) : "";
         }
 
-        /** What an appending operator puts between the value before and the new one. */
+        /** The text that an appending operator puts between the previous value and the new one. */
         String separator() {
             String separator = operator.substring(1, operator.length() - 1);
             return separator.isEmpty() ? " " : separator.length() > 1 ? " " + separator + " " : separator;
         }
     }
 
-    /** Does what the lines of one source say. condor_utils/config.cpp, Parse_macros */
+    /** Executes the lines of one source. condor_utils/config.cpp, Parse_macros */
     static final class ConfigParser {
         private static final int DEPTH_MAX = 20;
         private final Sources sources;
@@ -5133,15 +5137,15 @@ public final class TokenRequest {
         private final Deque<Branch> branches = new ArrayDeque<>();
         private Optional<HereDocument> document = Optional.empty();
 
-        /** Where we are in an {@code if}: in the branch that counts, behind it or before it; two are in its else. */
+        /** The position in an {@code if}: in, after or before the branch that applies; two of the values are for its else. */
         private enum Branch { TAKEN, PASSED, SOUGHT, TAKEN_ELSE, PASSED_ELSE }
 
-        /** A value of several lines that is being read. */
+        /** A value of several lines, while it is read. */
         private record HereDocument(String name, String end, List<String> lines) { }
 
         /**
-         * @param name   what messages call the source
-         * @param origin what settings of a template have as their source, which is not the line
+         * @param name   the source's name in messages
+         * @param origin the source of settings that a template sets, in place of the line
          */
         ConfigParser(Sources sources, String name, String text, int depth, Optional<String> origin) {
             this.sources = sources;
@@ -5195,7 +5199,7 @@ public final class TokenRequest {
 
         // ---- if, elif, else, endif ----
 
-        /** A colon before a line hid it from HTCondor before 8.1.5; now it is passed over in an {@code if}. */
+        /** HTCondor before 8.1.5 ignored a line after a colon; an {@code if} now ignores the colon. */
         private String uncovered(String line) {
             return line.startsWith(":") && (!branches.isEmpty() || is("if", line.substring(1)))
                 ? line.substring(1) : line;
@@ -5253,13 +5257,13 @@ public final class TokenRequest {
 
         private void perform(ConfigLine statement) throws ConfigSyntaxException, CommandException {
             if (statement.operator().isEmpty()) {
-                // Headings like [this] are left to installers of another system.
+                // Only installers of another system use headings like [this].
                 if (!statement.keyword().startsWith("[") || !(statement.words() + statement.rest()).isEmpty()) {
                     throw new ConfigSyntaxException("");
                 }
                 return;
             }
-            // A keyword may begin with @, which kept it from HTCondor before 8.1.5.
+            // A keyword may begin with @, which hid it from HTCondor before 8.1.5.
             String keyword = statement.keyword().toLowerCase(Locale.ROOT);
             switch (!statement.operator().equals(":") ? "" : keyword.startsWith("@") ? keyword.substring(1) : keyword) {
                 case "use" -> use(statement);
@@ -5349,18 +5353,18 @@ public final class TokenRequest {
         }
     }
 
-    /** What may stand behind {@code if} and {@code elif}. condor_utils/config.cpp, Evaluate_config_if */
+    /** The condition after {@code if} or {@code elif}. condor_utils/config.cpp, Evaluate_config_if */
     static final class Conditions {
-        /** The release whose language this is. */
+        /** The HTCondor release whose configuration language this is. */
         private static final List<Integer> VERSION = List.of(25, 14, 1);
         private static final String COMPLEX = "complex conditionals are not supported";
 
-        /** @throws ConfigSyntaxException with the reason why the text is no condition */
+        /** @throws ConfigSyntaxException with the reason why the text is not a condition */
         static boolean test(String text, Macros macros) throws ConfigSyntaxException, CommandException {
             String expanded = macros.expand(text).strip();
             boolean negated = expanded.startsWith("!");
             String condition = negated ? expanded.substring(1).strip() : expanded;
-            // A reference to nothing is false, but nothing at all is an error.
+            // A reference to an undefined name is false, but an empty condition is an error.
             return negated != (!(condition.isEmpty() && text.contains("$")) && holds(condition, macros));
         }
 
@@ -5411,7 +5415,7 @@ public final class TokenRequest {
                 : Templates.find(parts[0], new Templates.Call(parts[1], "")).isPresent();
         }
 
-        /** A comparison with our version; its third number, where it is missing, is ours. */
+        /** A comparison with this version; a missing third number is taken from this version. */
         private static boolean isVersion(String condition) throws ConfigSyntaxException {
             Matcher parts = Pattern.compile("version\\s+(!?)([<=>])(=?)\\s*v?([0-9]{1,9})\\.([0-9]{1,9})"
                 + "(?:\\.([0-9]{1,9}))?", Pattern.CASE_INSENSITIVE).matcher(condition);
@@ -5451,8 +5455,8 @@ public final class TokenRequest {
     /**
      * The bundles of settings that {@code use} names. condor_utils/param_info.in
      *
-     * <p>A heading has a category and templates that share the text below it. Those that concern only daemons have no
-     * text here, or what the cases need; they are known, so that their use is no error.
+     * <p>A heading has a category and templates that share the text below it. Templates for daemons only have an empty
+     * text here, or what the test cases need; they are listed, so that a {@code use} of them is not an error.
      */
     static final class Templates {
         private static final String TEXT = """
@@ -5557,13 +5561,13 @@ public final class TokenRequest {
             [UPGRADE Discard DiscardIf DiscardIfX DiscardX Discard_VMware]
             """;
 
-        /** The texts by category and template, in capitals; a category alone has an empty one. */
+        /** The texts by category and template, in capitals; a category alone has an empty text. */
         private static final Map<String, String> TEXTS = Map.copyOf(texts());
 
-        /** A template that is to be used, with the text between its parentheses. */
+        /** A template named by a {@code use}, with the text between its parentheses. */
         record Call(String template, String arguments) { }
 
-        /** The templates that stand behind the colon of a {@code use}, parted by commas or blanks. */
+        /** The templates after the colon of a {@code use}, separated by commas or blanks. */
         static List<Call> calls(String text) {
             List<Call> calls = new ArrayList<>();
             Matcher names = Pattern.compile("[^\\s,(]+").matcher(text);
@@ -5590,7 +5594,7 @@ public final class TokenRequest {
             return TEXTS.containsKey(category.toUpperCase(Locale.ROOT));
         }
 
-        /** The statements that a template stands for; empty if there is no such template. */
+        /** The statements of a template; empty for an unknown template. */
         static Optional<String> find(String category, Call call) {
             String key = String.join(" ", category, call.template()).toUpperCase(Locale.ROOT);
             return TEXTS.containsKey(key) ? Optional.of(filled(TEXTS.get(key), call.arguments())) : Optional.empty();
@@ -5609,7 +5613,7 @@ public final class TokenRequest {
             return texts;
         }
 
-        /** $(1) is the first argument, $(1:else) is something else if there is none, $(1+) is all from the first on. */
+        /** $(1) is the first argument; $(1:else) has a default; $(1+) is the first argument and all after it. */
         private static String filled(String text, String arguments) {
             List<String> items = Macros.list(arguments);
             Matcher argument = Pattern.compile("\\$\\(([1-9])(\\+?)(?::([^)]*))?\\)").matcher(text);
@@ -5629,7 +5633,7 @@ public final class TokenRequest {
         /** The value of a name, which is in capitals; empty if the source does not know it. */
         Optional<String> value(String name, Macros macros) throws CommandException;
 
-        /** Whether this value counts even if a file sets another. */
+        /** Whether this value overrides one that a file sets. */
         boolean isFixed(String name);
     }
 
@@ -5650,7 +5654,7 @@ public final class TokenRequest {
 
         /** A reference in a text: {@code $function(body)}, with a blank function in {@code $(body)}. */
         private record Reference(int start, int end, String function, String body) {
-            /** The parameter's name, if it is not an argument of several. */
+            /** The parameter's name; empty if the function has several arguments. */
             String name() {
                 int colon = body.indexOf(':');
                 return colon < 0 ? body : body.substring(0, colon);
@@ -5660,13 +5664,13 @@ public final class TokenRequest {
                 return body.substring(Math.min(body.length(), name().length() + 1));
             }
 
-            /** Whether it stands for a dollar sign that is not looked at again. */
+            /** Whether it is {@code $(DOLLAR)}: a dollar sign that does not begin another reference. */
             boolean isDollar() {
                 return function.isEmpty() && body.equalsIgnoreCase("DOLLAR");
             }
         }
 
-        /** The part of a text that has come from a parameter: where it begins, and how much text follows it. */
+        /** The part of a text that a parameter's value fills: its begin, and the length of the text after it. */
         private record Region(String name, int start, int following) { }
 
         /** @param builtIns the built-in value of a name in capitals */
@@ -5689,7 +5693,7 @@ public final class TokenRequest {
             return at > 0 && at == text.length();
         }
 
-        /** What may stand in a parameter's name. */
+        /** Whether a parameter's name may contain this character. */
         static boolean isNameCharacter(int c) {
             return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '.' && c <= '9') || c == '_';
         }
@@ -5764,9 +5768,9 @@ public final class TokenRequest {
 
         /**
          * Replaces reference by reference, each time from the text's beginning, since they can nest: $($(A)). Where a
-         * parameter refers to itself the original goes on for ever; we see it by the regions a reference stands in.
+         * parameter refers to itself, the original loops for ever; here the regions around a reference show the cycle.
          *
-         * @param within parameters that the whole text has come from
+         * @param within parameters whose values contain the whole text
          */
         private String replace(String text, List<String> within, Predicate<Reference> query) throws CommandException {
             StringBuilder result = new StringBuilder(text);
@@ -5854,7 +5858,7 @@ public final class TokenRequest {
                 && function.substring(1).toLowerCase(Locale.ROOT).chars().allMatch(c -> "pnxdqabfwu".indexOf(c) >= 0);
         }
 
-        /** The parenthesis that ends {@code NAME} or {@code NAME:else}; -1 if the text is something else. */
+        /** The index of the parenthesis that ends {@code NAME} or {@code NAME:else}; -1 for any other text. */
         private static int endOfName(String text, int start) {
             boolean colon = false;
             int at = start;
@@ -5917,7 +5921,7 @@ public final class TokenRequest {
                 : Expression.written(value)).orElse("");
         }
 
-        /** A function or operator that this program does not have is an error, since its value would be wrong. */
+        /** An unsupported function or operator is an error, since its value would be wrong. */
         private static void checkSupported(String text) throws CommandException {
             Optional<String> name = Expression.unsupported(text);
             if (name.isPresent()) {
@@ -5988,7 +5992,7 @@ public final class TokenRequest {
             return chosen < items.size() ? items.get(chosen) : "";
         }
 
-        /** $SUBSTR(name,start) or $SUBSTR(name,start,length); what is negative counts from the end. */
+        /** $SUBSTR(name,start) or $SUBSTR(name,start,length); a negative number counts from the end. */
         private String substring(String body, List<String> within) throws CommandException {
             String[] arguments = body.split(",", 3);
             String text = lookup(arguments[0]).isEmpty() ? "" : argument(arguments[0], within);
@@ -6094,7 +6098,7 @@ public final class TokenRequest {
         private Optional<Identity> first = Optional.empty();
         private Optional<Identity> last = Optional.empty();
 
-        /** How far the sources have been read; in SETTLING all are, and the name is determined the second time. */
+        /** The progress of reading the sources; in SETTLING all are read, and the name is determined the second time. */
         private enum Phase { ROOT_FILE, OTHER_FILES, SETTLING, DONE }
 
         HostFacts(Host host, String localName, Deadline deadline) {
@@ -6461,7 +6465,7 @@ public final class TokenRequest {
             }
         }
 
-        /** The addresses that stand for this machine: one of each family, and the better one. */
+        /** The addresses of this machine: one of each family, and the better of the two. */
         private record Addresses(Optional<InetAddress> ipv4, Optional<InetAddress> ipv6, Optional<InetAddress> best) { }
 
         /** An address of an interface. condor_utils/condor_sockaddr.cpp, desirability */
@@ -6509,7 +6513,7 @@ public final class TokenRequest {
                 return fits;
             }
 
-            /** This one, if it is better than the one before. */
+            /** Keeps this address if it is better than the previous one. */
             Optional<Candidate> unless(Optional<Candidate> before) {
                 return before.isPresent() && before.get().rank() >= rank() ? before : Optional.of(this);
             }
@@ -6545,7 +6549,7 @@ public final class TokenRequest {
             }
         }
 
-        /** A name service that does not answer is not waited for for long: there will be other questions for it. */
+        /** The deadline for a name service is short, since later lookups need time too. */
         private String qualified(String name) {
             if (name.contains(".")) {
                 return name;
@@ -6570,7 +6574,7 @@ public final class TokenRequest {
         private static final String END = "";
         private static final List<String> SYMBOLS = List.of("=?=", "=!=", ">>>", "==", "!=", "<=", ">=", "||", "&&", "?:", "<<",
             ">>");
-        /** Operators with two sides, those that bind least first. */
+        /** Binary operators, from the lowest precedence to the highest. */
         private static final List<List<String>> OPERATORS = List.of(List.of("||"), List.of("&&"),
             List.of("=?=", "=!=", "is", "isnt", "==", "!="), List.of("<=", ">=", "<", ">"), List.of("+", "-"),
             List.of("*", "/", "%"));
@@ -6583,7 +6587,7 @@ public final class TokenRequest {
         private boolean malformed;
         private Optional<String> unsupported = Optional.empty();
 
-        /** The value of an expression that has none. */
+        /** The value of an expression that is undefined or an error. */
         enum Unknown { UNDEFINED, ERROR }
 
         private Expression(String text) {
@@ -6598,14 +6602,14 @@ public final class TokenRequest {
             return expression.malformed ? Optional.empty() : Optional.of(value);
         }
 
-        /** The function or operator of HTCondor's language that this program does not have; empty if that is not the reason. */
+        /** The unsupported function or operator of HTCondor's language; empty if the text is unusable for another reason. */
         static Optional<String> unsupported(String text) {
             Expression expression = new Expression(text);
             expression.whole();
             return expression.unsupported;
         }
 
-        /** The value as a whole number, cut off where it is none; empty if it is not a number. */
+        /** The value as a whole number, without its fraction; empty if it is not a number. */
         static Optional<Long> integer(String text) {
             return number(text).map(Expression::truncated);
         }
@@ -6619,7 +6623,7 @@ public final class TokenRequest {
             return evaluate(text).map(Expression::asNumber).filter(Number.class::isInstance).map(Number.class::cast);
         }
 
-        /** Whether it is true, yes, t or a number but 0; empty if it is neither that nor the contrary. */
+        /** True for true, yes, t or a number other than 0; false for the opposites; empty for any other text. */
         static Optional<Boolean> truth(String text) {
             return Conditions.word(text.strip()).or(() -> real(text).map(number -> number != 0));
         }
@@ -6964,7 +6968,7 @@ public final class TokenRequest {
 
     /**
      * A format of C's printf with one conversion, for $INT, $REAL and $STRING. Whatever it says, numbers have at most 55
-     * characters, as in HTCondor, and texts are not padded beyond a bound of ours. condor_utils/printf_format.cpp
+     * characters, as in HTCondor, and the padding of texts is bounded, too. condor_utils/printf_format.cpp
      *
      * @param flags     of {@code # 0 - + } and blank
      * @param width     0 if there is none
@@ -7964,9 +7968,9 @@ public final class TokenRequest {
         static final int END_FLAG_MAX = 10;
         /** Largest body, bytes. The reader checks the length before it allocates, and ends the connection above this. */
         static final int BODY_MAX_BYTES = 1 << 20;
-        /** Largest message, bytes, including headers, IVs and tags: our own limit, CEDAR has none. */
+        /** Largest message, bytes, including headers, IVs and tags: a limit of this program; CEDAR has none. */
         static final int MESSAGE_MAX_BYTES = 4 << 20;
-        /** Most attributes of one ad: our own limit. */
+        /** Most attributes of one ad; a limit of this program. */
         static final int AD_MAX_ATTRIBUTES = 10_000;
         /** The one-byte string that encodes a null string. condor_io/stream.cpp */
         static final int NULL_STRING = 0xAD;
@@ -8020,7 +8024,7 @@ public final class TokenRequest {
         static final int ERROR_DISABLED = 44;
 
         /**
-         * The version that we announce. Servers parse it and adapt to the number, so it names the release that we behave
+         * The version that the client announces. Servers parse it and adapt to the number, so it names the release that we behave
          * like. condor_utils/condor_version.cpp
          */
         static final String VERSION = "$CondorVersion: 25.0.0 2025-09-01 BuildID: TokenRequest $";
@@ -8415,7 +8419,7 @@ public final class TokenRequest {
             return (InetSocketAddress) socket.getRemoteSocketAddress();
         }
 
-        /** Our address on the network that leads to the peer. */
+        /** The local address on the network that leads to the peer. */
         InetAddress localAddress() {
             return socket.getLocalAddress();
         }
@@ -8957,7 +8961,7 @@ public final class TokenRequest {
      *
      * <p>HTCondor obeys the first line of an alias, and writes one at every login. So a login by FS, or one without a
      * terminal, suppresses the question from then on. This class uses only lines about SSL, and the line of the certificate
-     * at hand before all others. It writes a line only for an answer of the user, or for BOOTSTRAP_SSL_SERVER_TRUST.
+     * that the server sent before all others. It writes a line only for the user's answer, or for BOOTSTRAP_SSL_SERVER_TRUST.
      */
     record KnownHosts(Path file, FileOrigin origin, InputFiles files) {
         private static final String METHOD = "SSL";
@@ -9668,7 +9672,7 @@ public final class TokenRequest {
         private String hostName = "";
         private CertificateUse use = CertificateUse.LOGIN;
         private Optional<Rejection> rejection = Optional.empty();
-        /** What to ask about next; the question about it is asked once. */
+        /** The certificate of the next question; the user answers it once. */
         private Optional<UntrustedCertificate> untrusted = Optional.empty();
         private Optional<X509Certificate> confirmed = Optional.empty();
 
@@ -10013,7 +10017,7 @@ public final class TokenRequest {
          * counts as yes if it is that of the certificate. Another fingerprint is an objection, and nothing is recorded.
          *
          * @return whether the user trusts it; false without a terminal, and if there is another objection
-         * @throws CommandException NOT_AUTHENTICATED if nobody answers in time
+         * @throws CommandException NOT_AUTHENTICATED if the user does not answer in time
          */
         boolean confirm() throws CommandException {
             Optional<UntrustedCertificate> asked = untrusted.filter(one -> asks);
@@ -10178,7 +10182,8 @@ public final class TokenRequest {
                 lines.add("You answered no, or an HTCondor tool wrote that line without asking. A tool does so if it has no");
                 lines.add("terminal, or if the certificate is not the one it knew.");
             }
-            lines.add("To be asked again, remove the line that begins with !" + hostName + (line == 0 ? "" : " (line " + line
+            lines.add("To see the question again, remove the line that begins with !" + hostName
+                + (line == 0 ? "" : " (line " + line
                 + ")") + " from " + recordFile());
             lines.add(confirmedFingerprint(path.get(path.size() - 1)));
             return new Rejection(lines, true, Optional.empty(), new CertificateException());
@@ -10194,7 +10199,7 @@ public final class TokenRequest {
             lines.addAll(description(path));
             lines.add(ATTACK_OR_RENEWED);
             lines.add(confirmedFingerprint(last));
-            lines.add("To be asked, remove line " + entry.line() + " from " + recordFile());
+            lines.add("To see the question, remove line " + entry.line() + " from " + recordFile());
             return new Rejection(lines, true, Optional.empty(), new CertificateException());
         }
 
@@ -10210,7 +10215,7 @@ public final class TokenRequest {
             lines.add("If that CA is no longer configured, name it: -cafile FILE, or AUTH_SSL_CLIENT_CAFILE.");
             lines.add("If the certificate is from another CA, this may be an attack. Ask the administrator first.");
             lines.add(confirmedFingerprint(path.get(path.size() - 1)));
-            lines.add("To be asked, remove line " + line + " (" + hostName + " SSL @trusted) from " + recordFile());
+            lines.add("To see the question, remove line " + line + " (" + hostName + " SSL @trusted) from " + recordFile());
             return new Rejection(lines, true, Optional.empty(), new CertificateException());
         }
 
@@ -13407,7 +13412,7 @@ public final class TokenRequest {
 
         CommandException timedOut(RequestHandle handle) {
             return new CommandException(ErrorCode.TIMED_OUT, "Request " + handle.requestId() + (waitOptions.timeout().isZero()
-                ? " is not approved yet." : " was not approved within " + waitOptions.timeout().toSeconds() + " seconds."),
+                ? " is not approved yet." : " was not approved within " + seconds(waitOptions.timeout()) + "."),
                 "");
         }
     }
@@ -14945,7 +14950,7 @@ public final class TokenRequest {
             }
         }
 
-        /** Where the token is, for whom, and until when. */
+        /** The token's file, identity and expiration. */
         private static String deliveryMessage(Path file, TokenInspection inspection) {
             String place = " written to " + file.toAbsolutePath() + ".";
             return inspection.token().map(token -> "Token for " + printable(token.subject()) + place + token.expiration()

@@ -168,7 +168,7 @@ bearer_token() { BEARER_TOKEN=$(handmade_token "$1"); }
   # What cannot be read may have expired.
   bearer_token '{"exp":"soon"}'
   keeps 'bearer token'
-  says 'SCITOKENS: the bearer token in BEARER_TOKEN (without an audience) cannot be read'
+  says 'SCITOKENS: the bearer token in BEARER_TOKEN (without an audience) is not a readable JSON web token'
 }
 
 @test "the pool that refuses a bearer token is not told of in vain: the message has the audience" {
@@ -243,7 +243,7 @@ saved() {
       chmod "$mode" request.json
       keeps "${kind%:*}" -resume request.json
       assert_status 4
-      says "(mode 0$mode), so no credential is used for this request."
+      says "(mode 0$mode), so this program uses no credential for it."
       says "${kind#*:}: not used, since a ${kind%:*} goes only to a name from the command line or the configuration, and localhost is from a file that others can have written"
       authenticate_by SSL # which takes none
       keeps "${kind%:*}" -resume request.json

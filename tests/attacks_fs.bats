@@ -281,7 +281,7 @@ PYTHON
   rogue --fs-names extension # which does not take the ID of an endpoint, but is announced as if it did
   request -pool "<$THERE?sock=x>" -identity alice@own.test
   nothing_got
-  says 'FS: the pool does not see, or does not accept, the directory '
+  says 'FS: the pool did not accept the directory '
   nothing_left
 }
 
@@ -332,7 +332,7 @@ PYTHON
     relay --attack "$attack"
     request -pool "$THERE" -identity alice@own.test
     nothing_got
-    says 'FS: the pool does not see, or does not accept, the directory '
+    says 'FS: the pool did not accept the directory '
     ! he_has 'User = "root@' || lost "our login, by $attack"
     nothing_left
     export _CONDOR_SEC_FS_ENFORCE_CHANNEL_BINDING=false
