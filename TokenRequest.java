@@ -9,7 +9,7 @@
 //COMPILE_OPTIONS -Xlint:all -XDstringConcat=inline
 //RUNTIME_OPTIONS -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData -Xshare:auto -Xmx64m
 
-// In a package, since the jar of all parts that JBang exports takes no main class without one.
+// In a package, since JBang's fat jar does not accept a main class outside a package.
 package tokenrequest;
 
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
@@ -754,7 +754,7 @@ public final class TokenRequest {
     // ==== 2. Host: clock, streams, environment and signals, replaceable in tests ====
 
     /**
-     * What the program takes from the machine it runs on.
+     * The program's view of the machine it runs on.
      *
      * @param environment the environment variables
      * @param name        the machine's host name, used in the client ID
@@ -765,7 +765,7 @@ public final class TokenRequest {
      * @param in          source of {@code -resume -} and of the answers to questions
      * @param out         receives the token
      * @param err         receives everything else
-     * @param terminal    tells whether the file descriptor of that number is a terminal
+     * @param terminal    whether the file descriptor of that number is a terminal
      */
     record Host(InstantSource clock, SecureRandom random, Sleeper sleeper, Map<String, String> environment, String name,
                 Optional<Path> home, Optional<UserPrincipal> user, OptionalInt uid, String invocation, InputStream in,
@@ -1311,7 +1311,7 @@ public final class TokenRequest {
             }
         }
 
-        /** What a file can be, with the words for it. inode(7) */
+        /** File types, with their names in messages. inode(7) */
         enum Type {
             REGULAR(0100000, "a regular file"), DIRECTORY(0040000, "a directory"), LINK(0120000, "a symbolic link"),
             PIPE(0010000, "a pipe"), SOCKET(0140000, "a socket"), CHARACTERS(0020000, "a character device"),
@@ -1732,7 +1732,7 @@ public final class TokenRequest {
 
     /**
      * The source of a server's name or address, and its word in JSON. It decides whether a credential may be sent there, and
-     * what a server without a certificate may do.
+     * the rights of a server without a certificate.
      */
     enum NameSource {
         COMMAND_LINE("command line"),
@@ -2097,7 +2097,7 @@ public final class TokenRequest {
         SubmitResult start(TokenSpec spec) throws CommandException;
 
         /**
-         * Asks whether the request is approved. The reply is never {@link TokenReply.Enqueued}.
+         * Queries the state of the request. The reply is never {@link TokenReply.Enqueued}.
          *
          * @throws IOException      if the poll failed; the request is unchanged, except after a ResponseLostException
          * @throws CommandException if another poll is pointless
@@ -2356,7 +2356,7 @@ public final class TokenRequest {
         }
     }
 
-    /** What all sections of one run share. */
+    /** The objects that all sections of one run share. */
     record Context(Configuration configuration, Host host, DebugLog trace, TrustOptions trustOptions, Deadline deadline,
                          InputFiles files, UserInterface ui) { }
 
@@ -2374,7 +2374,7 @@ public final class TokenRequest {
 
     /** The content of a file, which decides who may own it. */
     enum FilePurpose {
-        /** Configuration: any owner, as in HTCondor. {@link Sources} decides what root does because of it. */
+        /** Configuration: any owner, as in HTCondor. {@link Sources} decides whether root still runs commands. */
         SETTINGS,
         /** CAs and known hosts: owned by root or the user. */
         TRUST,
@@ -2808,7 +2808,7 @@ public final class TokenRequest {
 
         /** One pass over an object. */
         private static final class FlatReader {
-            /** More characters than any number has that is a time. */
+            /** An upper limit for the length of a number that is a time, characters. */
             private static final int MAX_WORD = 40;
             private final String text;
             private int at;
@@ -2867,7 +2867,7 @@ public final class TokenRequest {
                 return Optional.of(OTHER);
             }
 
-            /** Reads a number, true, false or null. This reader itself is what null is read as. */
+            /** Reads a number, true, false or null. This reader object itself represents null. */
             private Optional<Object> word() {
                 int start = at;
                 boolean number = true; // Java also takes NaN, 0x1p3 and 1d for numbers
@@ -2898,7 +2898,7 @@ public final class TokenRequest {
                 return valid && take('"') ? Optional.of(string.toString()) : Optional.empty();
             }
 
-            /** The character that an escape means, read from behind its backslash; -1 if it is not an escape. */
+            /** The character of an escape, read from after its backslash; -1 if it is not an escape. */
             private int escape() {
                 char c = at < text.length() ? text.charAt(at++) : 0;
                 if (c != 'u') {
@@ -3020,7 +3020,7 @@ public final class TokenRequest {
         /** Text between {@code -debug} and its flags. */
         private static final String FLAGS_SEPARATOR = ":";
         private static final Duration DEFAULT_TIMEOUT = Duration.ofHours(1);
-        /** What Java's decoder puts in place of bytes that are not text in the encoding of the locale. */
+        /** Java's decoder replaces bytes that are not text in the locale's encoding with this character. */
         private static final char UNDECODABLE = '\uFFFD';
         /** Authorization levels of HTCondor that a token can carry. condor_perms.h, DCpermission */
         private static final List<String> LEVELS = List.of("READ", "WRITE", "NEGOTIATOR", "ADMINISTRATOR", "CONFIG", "DAEMON",
@@ -3480,7 +3480,7 @@ public final class TokenRequest {
         /**
          * Reads the value of an option from the remaining arguments; picocli has put an attached value first.
          *
-         * @param separator what picocli found between the option and an attached value
+         * @param separator the text that picocli found between the option and an attached value
          */
         private static boolean readOption(Option option, Stack<String> rest, Object separator, OptionsBuilder builder) {
             boolean attached = SEPARATOR.equals(separator);
@@ -3548,7 +3548,7 @@ public final class TokenRequest {
                 return Optional.of(isBare ? "Did you mean " + name + "?"
                     : option == Option.DEBUG ? "Did you mean " + name + FLAGS_SEPARATOR + printable(parts[1]) + "?"
                     : option.takesValue() ? "Did you mean " + name + SEPARATOR + printable(parts[1]) + "?"
-                    : name + " takes no value.");
+                    : name + " does not take a value.");
             }
             return dashes.isEmpty() ? Optional.empty()
                 : nearest(parts[0], words).map(word -> "Did you mean " + dashes + word + "?");
@@ -7316,7 +7316,7 @@ public final class TokenRequest {
                 + (query.isEmpty() ? "" : "?" + query) + ">";
         }
 
-        /** What HTCondor leaves as it is when it writes: letters, digits and {@code . _ - : # [ ] +}. */
+        /** Characters that HTCondor does not escape when it writes: letters, digits and {@code . _ - : # [ ] +}. */
         private static String encode(String text) {
             StringBuilder encoded = new StringBuilder();
             for (byte b : text.getBytes(UTF_8)) {
@@ -7454,7 +7454,7 @@ public final class TokenRequest {
             return familyPreference;
         }
 
-        /** Enabled unless it is switched off; "auto" uses what the system has. */
+        /** Enabled by default; "auto" depends on the addresses of the system. */
         private static boolean isOn(Configuration configuration, String name) throws CommandException {
             return configuration.text(name).filter("auto"::equalsIgnoreCase).isPresent() || configuration.flag(name, true);
         }
@@ -7562,7 +7562,7 @@ public final class TokenRequest {
         /**
          * The collectors of a pool.
          *
-         * @param pool what the user typed after {@code -pool}; empty for the configured ones
+         * @param pool the value of {@code -pool}; empty for the configured pools
          */
         private List<LocatedDaemon> pool(Optional<String> pool) throws CommandException {
             if (pool.isPresent()) {
@@ -7604,7 +7604,7 @@ public final class TokenRequest {
         private CommandException noPool() {
             String remedy = "give -pool HOST, or set _CONDOR_COLLECTOR_HOST.";
             return COLLECTORS.stream().noneMatch(configuration::isMentioned)
-                ? new CommandException(ErrorCode.USAGE, "ERROR: no pool is named or configured: " + remedy, "")
+                ? new CommandException(ErrorCode.USAGE, "ERROR: no pool is given or configured: " + remedy, "")
                 : notLocated(Optional.empty(), ErrorCode.USAGE, "No pool is configured: " + remedy);
         }
 
@@ -7639,7 +7639,7 @@ public final class TokenRequest {
         }
 
         private static List<String> passedOver(List<String> complaints) {
-            return complaints.stream().map(text -> "Passed over: "
+            return complaints.stream().map(text -> "Skipped: "
                 + (text.startsWith("ERROR: ") ? text.substring("ERROR: ".length()) : text)).toList();
         }
 
@@ -7773,7 +7773,7 @@ public final class TokenRequest {
                 return files.read(setting.path(), setting.origin(), FilePurpose.LISTED, MAX_BYTES).lines().map(ADDRESS::matcher)
                     .filter(Matcher::matches).findFirst().flatMap(address -> Sinful.parse(address.group(1)));
             } catch (InputFiles.RefusedFileException e) {
-                ui.notice("Passed over: " + e.getFile() + ", which " + reason(e) + ".");
+                ui.notice("Skipped: " + e.getFile() + ": it " + reason(e) + ".");
                 return Optional.empty();
             } catch (IOException e) {
                 return Optional.empty();
@@ -7956,7 +7956,7 @@ public final class TokenRequest {
         static final int SHARED_PORT_CONNECT = 75;
         static final int DC_AUTHENTICATE = 60010;
         static final int DC_NOP = 60011;
-        /** Asks whether another command would be allowed. */
+        /** Queries whether another command would be allowed. */
         static final int DC_SEC_QUERY = 60040;
         static final int DC_START_TOKEN_REQUEST = 60047;
         static final int DC_FINISH_TOKEN_REQUEST = 60048;
@@ -8262,7 +8262,7 @@ public final class TokenRequest {
         private final String label;
 
         /**
-         * @param label what the message is, for error messages
+         * @param label the message's name in error messages
          */
         MessageReader(byte[] bytes, boolean encrypted, String label) {
             this.bytes = ByteBuffer.wrap(bytes);
@@ -8647,7 +8647,7 @@ public final class TokenRequest {
         /**
          * Receives a message.
          *
-         * @param label what the message is, for error messages
+         * @param label the message's name in error messages
          * @throws EOFException if the server closes instead
          */
         MessageReader receive(String label) throws IOException {
@@ -8844,7 +8844,7 @@ public final class TokenRequest {
     static final class KeyDerivation {
         /** An uncompressed point of P-256. */
         private static final int POINT_BYTES = 65;
-        /** What X.509 puts before such a point: {@code ecPublicKey}, {@code prime256v1}, BIT STRING. RFC 5480, section 2 */
+        /** The X.509 prefix of such a point: {@code ecPublicKey}, {@code prime256v1}, BIT STRING. RFC 5480, section 2 */
         private static final byte[] P256_PREFIX = HexFormat.of().parseHex("3059301306072a8648ce3d020106082a8648ce3d030107034200");
 
         private KeyDerivation() { }
@@ -8965,12 +8965,12 @@ public final class TokenRequest {
      */
     record KnownHosts(Path file, FileOrigin origin, InputFiles files) {
         private static final String METHOD = "SSL";
-        /** What HTCondor writes in place of a certificate that a CA verified. condor_io/condor_auth_ssl.cpp */
+        /** HTCondor writes this in place of a certificate that a CA verified. condor_io/condor_auth_ssl.cpp */
         private static final String BY_CA = "@trusted";
         private static final int MAX_BYTES = 1 << 23;
 
         /**
-         * What the file says about a certificate. CHANGED: it accepts another certificate of the same host.
+         * The file's verdict on a certificate. CHANGED: it accepts another certificate of the same host.
          * CA_MISSING: a CA verified this host before, which is not configured now. NONE: nothing.
          */
         enum Verdict { ACCEPTED, REFUSED, CHANGED, CA_MISSING, NONE }
@@ -9701,7 +9701,7 @@ public final class TokenRequest {
                 return path.get(path.size() - 1);
             }
 
-            /** Whether that is a CA's, not the server's own. */
+            /** Whether the certificate belongs to a CA, not to the server itself. */
             boolean isCa() {
                 return path.size() > 1;
             }
@@ -9741,7 +9741,7 @@ public final class TokenRequest {
                 // a directory, or unreadable
             }
             throw new CommandException(ErrorCode.USAGE, ArgumentParser.PROGRAM + ": Invalid argument for -cafile: "
-                + printable(name) + ".", "It takes a PEM file with certificates of CAs; " + problem + ".");
+                + printable(name) + ".", "Give a PEM file with CA certificates; " + problem + ".");
         }
 
         /** Whether the check needs a host name. */
@@ -9890,7 +9890,8 @@ public final class TokenRequest {
                     List<String> lines = new ArrayList<>();
                     lines.add("the certificate is not for " + hostName + ": " + e.getMessage());
                     lines.addAll(description(path.certificates().get(0)));
-                    lines.add("Check the host name. If it is right, the certificate lacks it, or this may be an attack.");
+                    lines.add("Check the host name. If it is right, the certificate does not contain it, or this may be an"
+                        + " attack.");
                     throw new Rejection(lines, false, Optional.empty(), e);
                 }
             }
@@ -14797,7 +14798,7 @@ public final class TokenRequest {
             }
         }
 
-        /** What to send to the administrator. It holds nothing secret: of the client ID, only the name in front. */
+        /** The text for the administrator. It contains no secret: of the client ID, only the name in front. */
         private static List<String> approvalRequest(Event.Enqueued event) {
             PendingRequest pending = event.pending();
             String id = pending.handle().requestId();

@@ -375,6 +375,6 @@ PYTHON
   relay --attack none
   request -pool "$THERE" -identity alice@own.test
   nothing_got
-  says "FS: the server's directory name contains the address <127.0.0.1:$LOOPBACK_PORT> and not <127.0.0.1:$MIDDLEMAN_PORT>" \
+  says "FS: the server's directory name contains the address <127.0.0.1:$LOOPBACK_PORT>; this connection is to <127.0.0.1:$MIDDLEMAN_PORT>" \
     'SEC_FS_ENFORCE_CHANNEL_BINDING = false allows it'
 }
