@@ -7621,7 +7621,7 @@ public final class TokenRequest {
                     LocatedDaemon collector = deadline.share(names.size() - i + 1,
                         () -> collector(name, setting.name() + ", " + setting.source(), NameSource.CONFIGURATION));
                     found.add(new LocatedDaemon(collector.target(), collector.query(),
-                        passedOver(complaints.subList(reported, complaints.size())), List.of()));
+                        skippedReports(complaints.subList(reported, complaints.size())), List.of()));
                     reported = complaints.size();
                 } catch (CommandException failure) {
                     complaints.add(failure.getMessage());
@@ -7634,11 +7634,11 @@ public final class TokenRequest {
             }
             LocatedDaemon last = found.remove(found.size() - 1);
             found.add(new LocatedDaemon(last.target(), last.query(), last.before(),
-                passedOver(complaints.subList(reported, complaints.size()))));
+                skippedReports(complaints.subList(reported, complaints.size()))));
             return found;
         }
 
-        private static List<String> passedOver(List<String> complaints) {
+        private static List<String> skippedReports(List<String> complaints) {
             return complaints.stream().map(text -> "Skipped: "
                 + (text.startsWith("ERROR: ") ? text.substring("ERROR: ".length()) : text)).toList();
         }
@@ -7773,7 +7773,7 @@ public final class TokenRequest {
                 return files.read(setting.path(), setting.origin(), FilePurpose.LISTED, MAX_BYTES).lines().map(ADDRESS::matcher)
                     .filter(Matcher::matches).findFirst().flatMap(address -> Sinful.parse(address.group(1)));
             } catch (InputFiles.RefusedFileException e) {
-                ui.notice("Skipped: " + e.getFile() + ": it " + reason(e) + ".");
+                ui.notice("Skipped " + e.getFile() + ": it " + reason(e) + ".");
                 return Optional.empty();
             } catch (IOException e) {
                 return Optional.empty();
