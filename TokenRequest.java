@@ -9,7 +9,7 @@
 //COMPILE_OPTIONS -Xlint:all -XDstringConcat=inline
 //RUNTIME_OPTIONS -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData -Xshare:auto -Xmx64m
 
-// In a package, since the jar of all parts that JBang exports takes no main class without one.
+// In a package, since JBang's fat jar does not accept a main class outside a package.
 package tokenrequest;
 
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
@@ -231,7 +231,7 @@ public final class TokenRequest {
      *
      * Goals, in this order:
      * 1. Never lose a token that the pool has issued.
-     * 2. Show the token to nobody but the pool and the user.
+     * 2. Show the token only to the pool and the user.
      * 3. Need no tricks from the scripts that call this command.
      *
      * A request in twelve lines:
@@ -239,7 +239,7 @@ public final class TokenRequest {
      *   TokenWriter checks and locks the destination before the pool is contacted.
      *   Location finds the daemon: by its address, in this machine's files, or with a CollectorQuery.
      *   A Connector opens a TCP connection, directly or through a CCB broker. One connection carries one command.
-     *   Security sends our policy, receives the daemon's, and runs the first method that both accept.
+     *   Security sends the client's policy, receives the daemon's, and runs the first method that both accept.
      *   Both sides derive a session key; AES-256-GCM encrypts all later messages.
      *   NetworkClient sends the token request. The reply is a request ID, or the token if a rule auto-approves it.
      *   TokenWriter saves the request, then ConsoleWriter shows its ID.
@@ -645,7 +645,7 @@ public final class TokenRequest {
                 for (int i = 1; i < words.size(); i++) {
                     if (PATH_OPTIONS.contains(words.get(i - 1))) {
                         words.set(i, absolute(words.get(i)));
-                        i++; // a path that looks like an option is none
+                        i++; // a path can look like an option
                     }
                 }
                 return words;
@@ -757,7 +757,7 @@ public final class TokenRequest {
     // ==== 2. Host: clock, streams, environment and signals, replaceable in tests ====
 
     /**
-     * What the program takes from the machine it runs on.
+     * The program's view of the machine it runs on.
      *
      * @param environment the environment variables
      * @param name        the machine's host name, used in the client ID
@@ -768,7 +768,7 @@ public final class TokenRequest {
      * @param in          source of {@code -resume -} and of the answers to questions
      * @param out         receives the token
      * @param err         receives everything else
-     * @param terminal    tells whether the file descriptor of that number is a terminal
+     * @param terminal    whether the file descriptor of that number is a terminal
      */
     record Host(InstantSource clock, SecureRandom random, Sleeper sleeper, Map<String, String> environment, String name,
                 Optional<Path> home, Optional<UserPrincipal> user, OptionalInt uid, String invocation, InputStream in,
@@ -878,7 +878,7 @@ public final class TokenRequest {
         /**
          * System.console() covers only stdin and stdout together. On Linux the device number of /proc/self/fd/N decides;
          * elsewhere {@code test -t} does. (Linux avoids the child process: if Java 17 cannot create a pipe for a child that
-         * inherits our streams, it closes stdin and stderr.)
+         * inherits this program's streams, it closes stdin and stderr.)
          */
         private static boolean isTerminal(int stream) {
             try {
@@ -1314,7 +1314,7 @@ public final class TokenRequest {
             }
         }
 
-        /** What a file can be, with the words for it. inode(7) */
+        /** File types, with their names in messages. inode(7) */
         enum Type {
             REGULAR(0100000, "a regular file"), DIRECTORY(0040000, "a directory"), LINK(0120000, "a symbolic link"),
             PIPE(0010000, "a pipe"), SOCKET(0140000, "a socket"), CHARACTERS(0020000, "a character device"),
@@ -1443,6 +1443,11 @@ public final class TokenRequest {
     /** Longest foreign text in a message, characters, and longest foreign list, items. */
     private static final int MAX_SHOWN_CHARACTERS = 500;
     private static final int MAX_SHOWN_ITEMS = 10;
+
+    /** A duration in whole seconds, with the unit. */
+    static String seconds(Duration duration) {
+        return duration.toSeconds() + (duration.toSeconds() == 1 ? " second" : " seconds");
+    }
 
     /**
      * Makes foreign text safe to show: at most 500 characters, followed by the size of the rest, on one line, without
@@ -1730,7 +1735,7 @@ public final class TokenRequest {
 
     /**
      * The source of a server's name or address, and its word in JSON. It decides whether a credential may be sent there, and
-     * what a server without a certificate may do.
+     * the rights of a server without a certificate.
      */
     enum NameSource {
         COMMAND_LINE("command line"),
@@ -1945,7 +1950,7 @@ public final class TokenRequest {
      *
      * @param method        HTCondor's name of the method
      * @param binding       whether the session key is bound to the authentication
-     * @param user          identity that the server assigned to us
+     * @param user          identity that the server assigned to this client
      * @param serverVersion as announced by the server
      * @param trustDomain   as announced by the server
      * @param failedMethods methods that would have protected the session, but failed before
@@ -2095,7 +2100,7 @@ public final class TokenRequest {
         SubmitResult start(TokenSpec spec) throws CommandException;
 
         /**
-         * Asks whether the request is approved. The reply is never {@link TokenReply.Enqueued}.
+         * Queries the state of the request. The reply is never {@link TokenReply.Enqueued}.
          *
          * @throws IOException      if the poll failed; the request is unchanged, except after a ResponseLostException
          * @throws CommandException if another poll is pointless
@@ -2300,15 +2305,15 @@ public final class TokenRequest {
          * @throws IOException      thrown by the call
          */
         <T> T question(Blocking<T> call, String remedy) throws IOException, CommandException {
-            Instant asked = clock.instant();
+            Instant start = clock.instant();
             try {
                 return await("the question", call, end.orElse(expiry()), clock);
             } catch (InterruptedIOException e) {
-                throw new CommandException(ErrorCode.NOT_AUTHENTICATED, "ERROR: nobody answered the question within "
-                    + (end.isPresent() ? "the " + timeout.toSeconds() + " seconds of -timeout."
-                        : ANSWER.multipliedBy(multiplier).toSeconds() + " seconds."), remedy);
+                throw new CommandException(ErrorCode.NOT_AUTHENTICATED, "ERROR: the question was not answered within "
+                    + (end.isPresent() ? "the " + seconds(timeout) + " of -timeout."
+                        : seconds(ANSWER.multipliedBy(multiplier)) + "."), remedy);
             } finally {
-                paused = paused.plus(end.isPresent() ? Duration.between(asked, clock.instant()) : Duration.ZERO);
+                paused = paused.plus(end.isPresent() ? Duration.between(start, clock.instant()) : Duration.ZERO);
             }
         }
 
@@ -2354,13 +2359,13 @@ public final class TokenRequest {
         }
     }
 
-    /** What all sections of one run share. */
+    /** The objects that all sections of one run share. */
     record Context(Configuration configuration, Host host, DebugLog trace, TrustOptions trustOptions, Deadline deadline,
                          InputFiles files, UserInterface ui) { }
 
     /** Who names a file. */
     enum FileOrigin {
-        /** Nobody: the program searches a directory that is shared with other users. */
+        /** The program: it searches a directory that other users share. */
         FOUND,
         /** The program: a default path of the user or the system. */
         DEFAULT,
@@ -2372,7 +2377,7 @@ public final class TokenRequest {
 
     /** The content of a file, which decides who may own it. */
     enum FilePurpose {
-        /** Configuration: any owner, as in HTCondor. {@link Sources} decides what root does because of it. */
+        /** Configuration: any owner, as in HTCondor. {@link Sources} decides whether root still runs commands. */
         SETTINGS,
         /** CAs and known hosts: owned by root or the user. */
         TRUST,
@@ -2806,7 +2811,7 @@ public final class TokenRequest {
 
         /** One pass over an object. */
         private static final class FlatReader {
-            /** More characters than any number has that is a time. */
+            /** An upper limit for the length of a number that is a time, characters. */
             private static final int MAX_WORD = 40;
             private final String text;
             private int at;
@@ -2865,7 +2870,7 @@ public final class TokenRequest {
                 return Optional.of(OTHER);
             }
 
-            /** Reads a number, true, false or null. This reader itself is what null is read as. */
+            /** Reads a number, true, false or null. This reader object itself represents null. */
             private Optional<Object> word() {
                 int start = at;
                 boolean number = true; // Java also takes NaN, 0x1p3 and 1d for numbers
@@ -2896,7 +2901,7 @@ public final class TokenRequest {
                 return valid && take('"') ? Optional.of(string.toString()) : Optional.empty();
             }
 
-            /** The character that an escape means, read from behind its backslash; -1 if it is not an escape. */
+            /** The character of an escape, read from after its backslash; -1 if it is not an escape. */
             private int escape() {
                 char c = at < text.length() ? text.charAt(at++) : 0;
                 if (c != 'u') {
@@ -3018,7 +3023,7 @@ public final class TokenRequest {
         /** Text between {@code -debug} and its flags. */
         private static final String FLAGS_SEPARATOR = ":";
         private static final Duration DEFAULT_TIMEOUT = Duration.ofHours(1);
-        /** What Java's decoder puts in place of bytes that are not text in the encoding of the locale. */
+        /** Java's decoder replaces bytes that are not text in the locale's encoding with this character. */
         private static final char UNDECODABLE = '\uFFFD';
         /** Authorization levels of HTCondor that a token can carry. condor_perms.h, DCpermission */
         private static final List<String> LEVELS = List.of("READ", "WRITE", "NEGOTIATOR", "ADMINISTRATOR", "CONFIG", "DAEMON",
@@ -3478,7 +3483,7 @@ public final class TokenRequest {
         /**
          * Reads the value of an option from the remaining arguments; picocli has put an attached value first.
          *
-         * @param separator what picocli found between the option and an attached value
+         * @param separator the text that picocli found between the option and an attached value
          */
         private static boolean readOption(Option option, Stack<String> rest, Object separator, OptionsBuilder builder) {
             boolean attached = SEPARATOR.equals(separator);
@@ -3546,14 +3551,14 @@ public final class TokenRequest {
                 return Optional.of(isBare ? "Did you mean " + name + "?"
                     : option == Option.DEBUG ? "Did you mean " + name + FLAGS_SEPARATOR + printable(parts[1]) + "?"
                     : option.takesValue() ? "Did you mean " + name + SEPARATOR + printable(parts[1]) + "?"
-                    : name + " takes no value.");
+                    : name + " does not take a value.");
             }
             return dashes.isEmpty() ? Optional.empty()
                 : nearest(parts[0], words).map(word -> "Did you mean " + dashes + word + "?");
         }
 
         /**
-         * The candidate that the word probably stands for: the only one that begins with it, or the nearest one by edit
+         * The candidate that the word probably means: the only one that begins with it, or the nearest one by edit
          * distance, if at most a third of the letters differ. Case does not matter.
          */
         private static Optional<String> nearest(String word, List<String> candidates) {
@@ -4396,16 +4401,15 @@ public final class TokenRequest {
     }
 
     /**
-     * The settings in force. For a name X, {@code TOOL.X} is asked first, then {@code X}, then what is built in; names
-     * are case-insensitive; a blank value ends the search and counts as none (condor_utils/condor_config.cpp).
+     * The effective settings. A lookup of X tries {@code TOOL.X}, then {@code X}, then the built-in value; names
+     * are case-insensitive; a blank value ends the lookup, and means undefined (condor_utils/condor_config.cpp).
      *
-     * <p>Files and environment are read once, by {@link Sources}. What is found stays as it is written, and is expanded
-     * when it is asked for.
+     * <p>{@link Sources} reads files and environment once. It stores values as written; a lookup expands them.
      */
     static final class Configuration {
-        /** How a source begins that is the environment. */
+        /** The first word of a source that is an environment variable. */
         static final String ENVIRONMENT = "environment";
-        /** The source of a value that comes with the program, and of one that the program found out by itself. */
+        /** The source of a built-in value, and of a value that the program detects on this machine. */
         static final String DEFAULT = "default";
         static final String DETECTED = "detected";
         private final Macros macros;
@@ -4413,22 +4417,22 @@ public final class TokenRequest {
         private final List<String> warnings;
 
         /**
-         * A value and where it is from.
+         * A value and its source.
          *
          * @param source FILE:LINE, "environment variable NAME", "default" or "detected"
          */
         record Setting(String name, String value, String source) {
-            /** Whether somebody has set it, in a file or the environment. */
+            /** Whether a file or the environment sets it. */
             boolean isSet() {
                 return !source.equals(DEFAULT) && !source.equals(DETECTED);
             }
 
-            /** Who names the file that it names. */
+            /** Who chose the file that this setting names. */
             FileOrigin origin() {
                 return source.startsWith(ENVIRONMENT) ? FileOrigin.USER : isSet() ? FileOrigin.CONFIGURATION : FileOrigin.DEFAULT;
             }
 
-            /** The file that it names. */
+            /** The file that this setting names. */
             Path path() {
                 try {
                     return Path.of(value.strip());
@@ -4441,7 +4445,7 @@ public final class TokenRequest {
         /**
          * What {@code -config} shows of a parameter.
          *
-         * @param name   as asked for
+         * @param name   as the user wrote it
          * @param value  empty where it is undefined or blank
          * @param source FILE:LINE, "environment", "default" or "detected"
          */
@@ -4454,7 +4458,7 @@ public final class TokenRequest {
         }
 
         /**
-         * Reads the configuration of this machine and user. That there is none is no error.
+         * Reads the configuration of this machine and user. A missing configuration is not an error.
          *
          * @throws CommandException CONFIGURATION
          */
@@ -4462,19 +4466,19 @@ public final class TokenRequest {
             return read(host, "", deadline);
         }
 
-        /** The same for a daemon of that local name, which goes before TOOL; this command has none. */
+        /** The same for a daemon with a local name, which takes precedence over TOOL; this command has no local name. */
         static Configuration read(Host host, String localName, Deadline deadline) throws CommandException {
             Sources sources = new Sources(host, localName, deadline);
             sources.read();
             return new Configuration(sources.macros(), sources.wishes(), sources.said());
         }
 
-        /** Complaints about what is in force nevertheless, for stderr. */
+        /** Warnings about settings that take effect nevertheless, for stderr. */
         List<String> warnings() {
             return warnings;
         }
 
-        /** The value in force, also if it is built in; empty if there is none. */
+        /** The effective value, including a built-in one; empty if undefined. */
         Optional<Setting> find(String name) {
             try {
                 return macros.value(name);
@@ -4483,20 +4487,20 @@ public final class TokenRequest {
             }
         }
 
-        /** The value that somebody has set, in a file or the environment. The built-in one may need a name service. */
+        /** The value that a file or the environment sets. To determine the built-in value may need a name service. */
         Optional<Setting> set(String name) {
             return isMentioned(name) ? find(name).filter(Setting::isSet) : Optional.empty();
         }
 
         /**
-         * The part of a value that somebody wrote into a file or the environment, be it by way of other settings; without
-         * what is built in or comes from a template, even where a file repeats it as {@code $(NAME)}. Blank if nobody did.
+         * The part of a value that was written in a file or the environment, directly or through other settings. It omits
+         * built-in values and templates, even where a file repeats them as {@code $(NAME)}. Blank if nothing was written.
          */
         String wish(String name) {
             try {
                 return wishes.value(name).map(Setting::value).orElse("");
             } catch (CommandException cycle) {
-                throw new IllegalStateException(name + " refers to itself only where nobody looks", cycle);
+                throw new IllegalStateException(name + " refers to itself, which the first check missed", cycle);
             }
         }
 
@@ -4504,7 +4508,7 @@ public final class TokenRequest {
             return find(name).map(Setting::value);
         }
 
-        /** Whether somebody has set it, be it to nothing. */
+        /** Whether a file or the environment sets it, even to a blank value. */
         boolean isMentioned(String name) {
             try {
                 return macros.lookup(name).filter(Setting::isSet).isPresent();
@@ -4522,7 +4526,7 @@ public final class TokenRequest {
             return items;
         }
 
-        /** Also yes, no, t and f are understood, which HTCondor takes in some places only, and numbers. */
+        /** A boolean. It may be a number, or yes, no, t or f, which HTCondor accepts only in some places. */
         boolean flag(String name, boolean otherwise) throws CommandException {
             Optional<Setting> setting = find(name);
             if (setting.isEmpty()) {
@@ -4540,22 +4544,22 @@ public final class TokenRequest {
                 .orElseThrow(() -> invalid(setting.get(), "a number from " + min + " to " + max)).intValue();
         }
 
-        /** A security setting: the one for clients, else the one for everything. condor_io/condor_secman.cpp */
+        /** A security setting: the one for clients, or else the general one. condor_io/condor_secman.cpp */
         Optional<Setting> security(String name) {
             return find("SEC_CLIENT_" + name).or(() -> find("SEC_DEFAULT_" + name));
         }
 
-        /** What of its value is somebody's wish. */
+        /** The part of its value that was written in a file or the environment. */
         String securityWish(String name) {
             return wish(find("SEC_CLIENT_" + name).isPresent() ? "SEC_CLIENT_" + name : "SEC_DEFAULT_" + name);
         }
 
-        /** What is found in the names of files that a directory's reader leaves out; it holds for tokens, too. */
+        /** Matches the names of files to ignore in a configuration directory; it also applies to the token directory. */
         Pattern excluded() throws CommandException {
             return Sources.excluded(macros);
         }
 
-        /** The complaint about a setting that cannot be used. */
+        /** The error for a setting with an invalid value. */
         static String complaint(Setting setting, String expected) {
             return setting.name() + " = " + printable(setting.value()) + " (" + setting.source()
                 + ") is invalid: it must be " + expected + ".";
@@ -4568,7 +4572,7 @@ public final class TokenRequest {
         /**
          * What {@code -config} shows.
          *
-         * @param names any names; none for all that this command uses
+         * @param names any names; an empty list for all settings that this command uses
          * @throws CommandException CONFIGURATION, if one refers to itself
          */
         List<Parameter> shown(List<String> names) throws CommandException {
@@ -4583,10 +4587,10 @@ public final class TokenRequest {
     }
 
     /**
-     * Where settings are read from, and in which order; later ones win. condor_utils/condor_config.cpp, real_config
+     * The sources of settings, in order; a later source overrides an earlier one. condor_utils/condor_config.cpp, real_config
      *
-     * <p>Unlike the original we go on if there is no file at all, and root runs no command once a file was read that
-     * somebody else can change or replace.
+     * <p>This differs from the original in two points: a missing configuration file is not an error, and root does not run
+     * a command after it has read a file that another user can change or replace.
      */
     static final class Sources {
         private static final int MAX_BYTES = 1 << 22;
@@ -4601,15 +4605,15 @@ public final class TokenRequest {
         private final Map<String, Configuration.Setting> defined = new HashMap<>();
         private final Set<String> said = new LinkedHashSet<>();
         private final InputFiles files;
-        /** The first file that others can change, and how. */
+        /** The first file that other users can change, and how. */
         private Optional<Doubtful> doubtful = Optional.empty();
         private final HostFacts machine;
         private final Macros macros;
-        /** The same settings, as they would be if templates and what is built in were blank: what somebody wrote here. */
+        /** The same settings with blank templates and blank built-in values: only what the administrator or user wrote. */
         private final Map<String, Configuration.Setting> wished = new HashMap<>();
         private final Macros wishes;
 
-        /** The text of a source; if a command wrote it, the status in which that ended, else 0. */
+        /** The text of a source, and the exit status of the command that wrote it; 0 for a file. */
         record Text(String text, int exitStatus) { }
 
         private record Doubtful(Path file, PathTrust.Weakness weakness) { }
@@ -4628,12 +4632,12 @@ public final class TokenRequest {
             return macros;
         }
 
-        /** For what somebody wrote here, in place of what is in force. */
+        /** Expands only what the administrator or user wrote, in place of the effective values. */
         Macros wishes() {
             return wishes;
         }
 
-        /** Every complaint so far, in the original's words. */
+        /** Every warning so far, in the original's words. */
         List<String> said() {
             return List.copyOf(said);
         }
@@ -4695,7 +4699,7 @@ public final class TokenRequest {
             }
         }
 
-        /** The first that is there; else one that holds nothing. */
+        /** The first file that exists; otherwise an empty source. */
         private String standardRoot() {
             String home = machine.homeOfCondor().orElse("/etc/condor");
             for (String place : List.of("/etc/condor", "/usr/local/etc", home)) {
@@ -4721,7 +4725,7 @@ public final class TokenRequest {
             }
         }
 
-        /** What is found in the names of files that a directory's reader leaves out, such as an editor's backups. */
+        /** Matches the names of files to ignore in a configuration directory, such as an editor's backups. */
         static Pattern excluded(Macros macros) throws CommandException {
             Optional<Configuration.Setting> expression = macros.value("LOCAL_CONFIG_DIR_EXCLUDE_REGEXP");
             try {
@@ -4731,7 +4735,7 @@ public final class TokenRequest {
             }
         }
 
-        /** A file may change the list; then the new one counts, without what was read from the old one. */
+        /** A file can change the list of files; then the new list applies, except for files that were already read. */
         private void readLocalFiles() throws CommandException {
             List<String> done = new ArrayList<>();
             requiresLocalFiles(); // a wrong value is an error even if no file is missing
@@ -4749,7 +4753,7 @@ public final class TokenRequest {
             }
         }
 
-        /** A list of files, or one command. */
+        /** The items: a list of files, or one command. */
         private static List<String> localFiles(String list) {
             return list.contains("|") ? List.of(list) : Configuration.items(list);
         }
@@ -4782,7 +4786,7 @@ public final class TokenRequest {
             }
         }
 
-        /** In a fixed order, since names can be the same but for their case. */
+        /** In a fixed order, since two names can differ only in case. */
         private void readEnvironment() throws CommandException {
             for (Map.Entry<String, String> variable : new TreeMap<>(host.environment()).entrySet()) {
                 String name = variable.getKey();
@@ -4793,7 +4797,7 @@ public final class TokenRequest {
             }
         }
 
-        /** AUTO_USE_CATEGORY_TEMPLATE, where it is true, stands for a {@code use} at the very end. */
+        /** If AUTO_USE_CATEGORY_TEMPLATE is true, it acts like a {@code use} after all sources. */
         private void useTriggered() throws CommandException {
             for (Configuration.Setting trigger : List.copyOf(defined.values())) {
                 String name = trigger.name();
@@ -4811,7 +4815,7 @@ public final class TokenRequest {
             }
         }
 
-        /** What only the whole shows: circles, domains that must not be blank, values that cannot be meant. */
+        /** Checks that need all settings: circular references, domains that must not be blank, implausible values. */
         private void check() throws CommandException {
             if (defined.isEmpty()) {
                 return;
@@ -4832,7 +4836,7 @@ public final class TokenRequest {
             }
         }
 
-        /** Deletes what a source has set, so that the program's own value counts. */
+        /** Deletes what a source has set, so that the built-in value applies. */
         private void undefine(String name) {
             defined.remove(name);
             wished.remove(name);
@@ -4843,14 +4847,14 @@ public final class TokenRequest {
             return setting.isEmpty() ? "" : setting.get().value();
         }
 
-        /** References of a value to itself mean the value before, and are resolved at once. */
+        /** A reference of a value to itself means the previous value, and is expanded immediately. */
         void define(String name, String value, String source) throws CommandException {
             define(name, Optional.empty(), value, source, false);
         }
 
         /**
-         * @param separator if the value is to be added to the one before, what is to stand between them
-         * @param template  whether a template says so, and so nobody here
+         * @param separator text between the previous value and the new one; empty if the new one replaces it
+         * @param template  whether a template sets the value, rather than the administrator or user
          */
         void define(String name, Optional<String> separator, String value, String source, boolean template)
                 throws CommandException {
@@ -4871,7 +4875,7 @@ public final class TokenRequest {
             return new Configuration.Setting(name, before.expandSelf(name, prefix + value), source);
         }
 
-        /** Only here, a word that begins with t or f is enough. condor_config.cpp, param_boolean_crufty */
+        /** Only this check accepts any word that begins with t or f. condor_config.cpp, param_boolean_crufty */
         private boolean requiresLocalFiles() throws CommandException {
             Optional<Configuration.Setting> setting = macros.value("REQUIRE_LOCAL_CONFIG_FILE");
             String text = setting.isEmpty() ? "true" : setting.get().value().strip().toLowerCase(Locale.ROOT);
@@ -4909,7 +4913,7 @@ public final class TokenRequest {
             }
         }
 
-        /** A file, or what a command writes if the name ends in a bar. */
+        /** Opens a file, or the output of a command if the name ends in a bar. */
         Text open(String name, FileOrigin origin) throws IOException, CommandException {
             if (name.contains("|")) {
                 if (!name.endsWith("|")) {
@@ -4932,14 +4936,14 @@ public final class TokenRequest {
             }
         }
 
-        /** No file's name can hold a null character, which ends a line in the original. */
+        /** A file name cannot contain a null character, which ends a line in the original. */
         private static String text(byte[] bytes) {
             return new String(bytes, UTF_8).replace("\0", "");
         }
 
         /**
-         * Runs a command; blanks part its words, and no character means anything to a shell. Root runs none if somebody else
-         * can have written its words, which can come from any file read so far.
+         * Runs a command. Blanks separate its words, and no shell is used. Root does not run a command if another user
+         * can have written its words; they can come from any file that was read before.
          */
         Text run(String command) throws IOException, CommandException {
             if (host.isRoot() && doubtful.isPresent()) {
@@ -4956,13 +4960,13 @@ public final class TokenRequest {
             } catch (IOException e) {
                 throw new IOException("not a valid command: " + e.getMessage(), e);
             }
-            // What it complains of is passed on. It does not inherit our stream, for the reason in Host.isTerminal.
+            // Its stderr is forwarded. It does not inherit this program's stderr, for the reason in Host.isTerminal.
             Thread complaints = new Thread(() -> passOn(process.getErrorStream()), "complaints of " + command);
             complaints.setDaemon(true);
             complaints.start();
             try {
                 Text text = deadline.await("the command", () -> output(process));
-                complaints.join(COMPLAINTS_MILLIS); // what it has left running may hold that end open
+                complaints.join(COMPLAINTS_MILLIS); // a background process of the command may keep the pipe open
                 return text;
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
@@ -4980,7 +4984,7 @@ public final class TokenRequest {
                     host.err().flush();
                 }
             } catch (IOException e) {
-                // It was ended.
+                // The process was killed.
             }
         }
 
@@ -4997,14 +5001,14 @@ public final class TokenRequest {
             }
         }
 
-        /** What a command has once written into a file, or writes into it now. */
+        /** The cached output of a command; on first use, the command runs and its output is written to the cache file. */
         Text runInto(Path cache, String command) throws IOException, CommandException {
             if (!Files.isReadable(cache)) {
                 Text output = run(command);
                 if (output.exitStatus() != 0) {
                     throw new IOException("exited with error " + (output.exitStatus() << 8));
                 }
-                // A new file, so no link is followed that somebody else has put there.
+                // CREATE_NEW does not follow a link that another user has put there.
                 Files.writeString(place(cache), output.text(), StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
             }
             return open(cache.toString(), FileOrigin.CONFIGURATION);
@@ -5020,7 +5024,7 @@ public final class TokenRequest {
         }
     }
 
-    /** A source cannot be read on. The message is a reason that is still to be said, or empty. */
+    /** The rest of a source cannot be read. The message is the reason; empty if it was already reported. */
     static final class ConfigSyntaxException extends Exception {
         private static final long serialVersionUID = 1L;
 
@@ -5040,12 +5044,12 @@ public final class TokenRequest {
             this.text = text;
         }
 
-        /** How many lines have been read. */
+        /** The number of lines read so far. */
         int number() {
             return number;
         }
 
-        /** Whether a comment goes on after a backslash, and is one only where a statement begins, as before 8.1. */
+        /** Whether a backslash continues a comment, and a comment must begin a statement, as before 8.1. */
         void oldComments(boolean old) {
             oldComments = old;
         }
@@ -5053,8 +5057,8 @@ public final class TokenRequest {
         /**
          * The next line, stripped; empty at the end.
          *
-         * <p>Two oddities of the original are kept, since values depend on them. Of a comment between continued lines
-         * the last character stays, which is meant to be a backslash. A last line without a newline is neither stripped
+         * <p>Two oddities of the original remain, since values depend on them. Of a comment between continued lines
+         * the last character remains, which should be a backslash. A last line without a newline is neither stripped
          * nor counted.
          */
         Optional<String> next() {
@@ -5086,12 +5090,12 @@ public final class TokenRequest {
     }
 
     /**
-     * A line, taken apart.
+     * The parts of a line.
      *
      * @param keyword  up to the first blank or operator
      * @param words    between that and the operator
-     * @param operator {@code = : @= += +,= +&&=} and so on; empty if there is none
-     * @param rest     behind the operator
+     * @param operator {@code = : @= += +,= +&&=} and so on; empty for a line without one
+     * @param rest     the text after the operator
      */
     record ConfigLine(String keyword, String words, String operator, String rest) {
 
@@ -5117,14 +5121,14 @@ public final class TokenRequest {
             return line.startsWith(":", start) ? ":" : line.startsWith("=", at) ? line.substring(start, at + 1) : "";
         }
 
-        /** What an appending operator puts between the value before and the new one. */
+        /** The text that an appending operator puts between the previous value and the new one. */
         String separator() {
             String separator = operator.substring(1, operator.length() - 1);
             return separator.isEmpty() ? " " : separator.length() > 1 ? " " + separator + " " : separator;
         }
     }
 
-    /** Does what the lines of one source say. condor_utils/config.cpp, Parse_macros */
+    /** Executes the lines of one source. condor_utils/config.cpp, Parse_macros */
     static final class ConfigParser {
         private static final int DEPTH_MAX = 20;
         private final Sources sources;
@@ -5136,15 +5140,15 @@ public final class TokenRequest {
         private final Deque<Branch> branches = new ArrayDeque<>();
         private Optional<HereDocument> document = Optional.empty();
 
-        /** Where we are in an {@code if}: in the branch that counts, behind it or before it; two are in its else. */
+        /** The position in an {@code if}: in, after or before the branch that applies; two of the values are for its else. */
         private enum Branch { TAKEN, PASSED, SOUGHT, TAKEN_ELSE, PASSED_ELSE }
 
-        /** A value of several lines that is being read. */
+        /** A value of several lines, while it is read. */
         private record HereDocument(String name, String end, List<String> lines) { }
 
         /**
-         * @param name   what messages call the source
-         * @param origin what settings of a template have as their source, which is not the line
+         * @param name   the source's name in messages
+         * @param origin the source of settings that a template sets, in place of the line
          */
         ConfigParser(Sources sources, String name, String text, int depth, Optional<String> origin) {
             this.sources = sources;
@@ -5198,7 +5202,7 @@ public final class TokenRequest {
 
         // ---- if, elif, else, endif ----
 
-        /** A colon before a line hid it from HTCondor before 8.1.5; now it is passed over in an {@code if}. */
+        /** HTCondor before 8.1.5 ignored a line after a colon; an {@code if} now ignores the colon. */
         private String uncovered(String line) {
             return line.startsWith(":") && (!branches.isEmpty() || is("if", line.substring(1)))
                 ? line.substring(1) : line;
@@ -5256,13 +5260,13 @@ public final class TokenRequest {
 
         private void perform(ConfigLine statement) throws ConfigSyntaxException, CommandException {
             if (statement.operator().isEmpty()) {
-                // Headings like [this] are left to installers of another system.
+                // Only installers of another system use headings like [this].
                 if (!statement.keyword().startsWith("[") || !(statement.words() + statement.rest()).isEmpty()) {
                     throw new ConfigSyntaxException("");
                 }
                 return;
             }
-            // A keyword may begin with @, which kept it from HTCondor before 8.1.5.
+            // A keyword may begin with @, which hid it from HTCondor before 8.1.5.
             String keyword = statement.keyword().toLowerCase(Locale.ROOT);
             switch (!statement.operator().equals(":") ? "" : keyword.startsWith("@") ? keyword.substring(1) : keyword) {
                 case "use" -> use(statement);
@@ -5352,18 +5356,18 @@ public final class TokenRequest {
         }
     }
 
-    /** What may stand behind {@code if} and {@code elif}. condor_utils/config.cpp, Evaluate_config_if */
+    /** The condition after {@code if} or {@code elif}. condor_utils/config.cpp, Evaluate_config_if */
     static final class Conditions {
-        /** The release whose language this is. */
+        /** The HTCondor release whose configuration language this is. */
         private static final List<Integer> VERSION = List.of(25, 14, 1);
         private static final String COMPLEX = "complex conditionals are not supported";
 
-        /** @throws ConfigSyntaxException with the reason why the text is no condition */
+        /** @throws ConfigSyntaxException with the reason why the text is not a condition */
         static boolean test(String text, Macros macros) throws ConfigSyntaxException, CommandException {
             String expanded = macros.expand(text).strip();
             boolean negated = expanded.startsWith("!");
             String condition = negated ? expanded.substring(1).strip() : expanded;
-            // A reference to nothing is false, but nothing at all is an error.
+            // A reference to an undefined name is false, but an empty condition is an error.
             return negated != (!(condition.isEmpty() && text.contains("$")) && holds(condition, macros));
         }
 
@@ -5414,7 +5418,7 @@ public final class TokenRequest {
                 : Templates.find(parts[0], new Templates.Call(parts[1], "")).isPresent();
         }
 
-        /** A comparison with our version; its third number, where it is missing, is ours. */
+        /** A comparison with this version; a missing third number is taken from this version. */
         private static boolean isVersion(String condition) throws ConfigSyntaxException {
             Matcher parts = Pattern.compile("version\\s+(!?)([<=>])(=?)\\s*v?([0-9]{1,9})\\.([0-9]{1,9})"
                 + "(?:\\.([0-9]{1,9}))?", Pattern.CASE_INSENSITIVE).matcher(condition);
@@ -5454,8 +5458,8 @@ public final class TokenRequest {
     /**
      * The bundles of settings that {@code use} names. condor_utils/param_info.in
      *
-     * <p>A heading has a category and templates that share the text below it. Those that concern only daemons have no
-     * text here, or what the cases need; they are known, so that their use is no error.
+     * <p>A heading has a category and templates that share the text below it. Templates for daemons only have an empty
+     * text here, or what the test cases need; they are listed, so that a {@code use} of them is not an error.
      */
     static final class Templates {
         private static final String TEXT = """
@@ -5560,13 +5564,13 @@ public final class TokenRequest {
             [UPGRADE Discard DiscardIf DiscardIfX DiscardX Discard_VMware]
             """;
 
-        /** The texts by category and template, in capitals; a category alone has an empty one. */
+        /** The texts by category and template, in capitals; a category alone has an empty text. */
         private static final Map<String, String> TEXTS = Map.copyOf(texts());
 
-        /** A template that is to be used, with the text between its parentheses. */
+        /** A template named by a {@code use}, with the text between its parentheses. */
         record Call(String template, String arguments) { }
 
-        /** The templates that stand behind the colon of a {@code use}, parted by commas or blanks. */
+        /** The templates after the colon of a {@code use}, separated by commas or blanks. */
         static List<Call> calls(String text) {
             List<Call> calls = new ArrayList<>();
             Matcher names = Pattern.compile("[^\\s,(]+").matcher(text);
@@ -5593,7 +5597,7 @@ public final class TokenRequest {
             return TEXTS.containsKey(category.toUpperCase(Locale.ROOT));
         }
 
-        /** The statements that a template stands for; empty if there is no such template. */
+        /** The statements of a template; empty for an unknown template. */
         static Optional<String> find(String category, Call call) {
             String key = String.join(" ", category, call.template()).toUpperCase(Locale.ROOT);
             return TEXTS.containsKey(key) ? Optional.of(filled(TEXTS.get(key), call.arguments())) : Optional.empty();
@@ -5612,7 +5616,7 @@ public final class TokenRequest {
             return texts;
         }
 
-        /** $(1) is the first argument, $(1:else) is something else if there is none, $(1+) is all from the first on. */
+        /** $(1) is the first argument; $(1:else) has a default; $(1+) is the first argument and all after it. */
         private static String filled(String text, String arguments) {
             List<String> items = Macros.list(arguments);
             Matcher argument = Pattern.compile("\\$\\(([1-9])(\\+?)(?::([^)]*))?\\)").matcher(text);
@@ -5632,7 +5636,7 @@ public final class TokenRequest {
         /** The value of a name, which is in capitals; empty if the source does not know it. */
         Optional<String> value(String name, Macros macros) throws CommandException;
 
-        /** Whether this value counts even if a file sets another. */
+        /** Whether this value overrides one that a file sets. */
         boolean isFixed(String name);
     }
 
@@ -5653,7 +5657,7 @@ public final class TokenRequest {
 
         /** A reference in a text: {@code $function(body)}, with a blank function in {@code $(body)}. */
         private record Reference(int start, int end, String function, String body) {
-            /** The parameter's name, if it is not an argument of several. */
+            /** The parameter's name; empty if the function has several arguments. */
             String name() {
                 int colon = body.indexOf(':');
                 return colon < 0 ? body : body.substring(0, colon);
@@ -5663,13 +5667,13 @@ public final class TokenRequest {
                 return body.substring(Math.min(body.length(), name().length() + 1));
             }
 
-            /** Whether it stands for a dollar sign that is not looked at again. */
+            /** Whether it is {@code $(DOLLAR)}: a dollar sign that does not begin another reference. */
             boolean isDollar() {
                 return function.isEmpty() && body.equalsIgnoreCase("DOLLAR");
             }
         }
 
-        /** The part of a text that has come from a parameter: where it begins, and how much text follows it. */
+        /** The part of a text that a parameter's value fills: its begin, and the length of the text after it. */
         private record Region(String name, int start, int following) { }
 
         /** @param builtIns the built-in value of a name in capitals */
@@ -5692,7 +5696,7 @@ public final class TokenRequest {
             return at > 0 && at == text.length();
         }
 
-        /** What may stand in a parameter's name. */
+        /** Whether a parameter's name may contain this character. */
         static boolean isNameCharacter(int c) {
             return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '.' && c <= '9') || c == '_';
         }
@@ -5767,9 +5771,9 @@ public final class TokenRequest {
 
         /**
          * Replaces reference by reference, each time from the text's beginning, since they can nest: $($(A)). Where a
-         * parameter refers to itself the original goes on for ever; we see it by the regions a reference stands in.
+         * parameter refers to itself, the original loops for ever; here the regions around a reference show the cycle.
          *
-         * @param within parameters that the whole text has come from
+         * @param within parameters whose values contain the whole text
          */
         private String replace(String text, List<String> within, Predicate<Reference> query) throws CommandException {
             StringBuilder result = new StringBuilder(text);
@@ -5857,7 +5861,7 @@ public final class TokenRequest {
                 && function.substring(1).toLowerCase(Locale.ROOT).chars().allMatch(c -> "pnxdqabfwu".indexOf(c) >= 0);
         }
 
-        /** The parenthesis that ends {@code NAME} or {@code NAME:else}; -1 if the text is something else. */
+        /** The index of the parenthesis that ends {@code NAME} or {@code NAME:else}; -1 for any other text. */
         private static int endOfName(String text, int start) {
             boolean colon = false;
             int at = start;
@@ -5920,7 +5924,7 @@ public final class TokenRequest {
                 : Expression.written(value)).orElse("");
         }
 
-        /** A function or operator that this program does not have is an error, since its value would be wrong. */
+        /** An unsupported function or operator is an error, since its value would be wrong. */
         private static void checkSupported(String text) throws CommandException {
             Optional<String> name = Expression.unsupported(text);
             if (name.isPresent()) {
@@ -5991,7 +5995,7 @@ public final class TokenRequest {
             return chosen < items.size() ? items.get(chosen) : "";
         }
 
-        /** $SUBSTR(name,start) or $SUBSTR(name,start,length); what is negative counts from the end. */
+        /** $SUBSTR(name,start) or $SUBSTR(name,start,length); a negative number counts from the end. */
         private String substring(String body, List<String> within) throws CommandException {
             String[] arguments = body.split(",", 3);
             String text = lookup(arguments[0]).isEmpty() ? "" : argument(arguments[0], within);
@@ -6097,7 +6101,7 @@ public final class TokenRequest {
         private Optional<Identity> first = Optional.empty();
         private Optional<Identity> last = Optional.empty();
 
-        /** How far the sources have been read; in SETTLING all are, and the name is determined the second time. */
+        /** The progress of reading the sources; in SETTLING all are read, and the name is determined the second time. */
         private enum Phase { ROOT_FILE, OTHER_FILES, SETTLING, DONE }
 
         HostFacts(Host host, String localName, Deadline deadline) {
@@ -6460,11 +6464,12 @@ public final class TokenRequest {
                         best = ipv4;
                     }
                 }
-                return new Addresses(ipv4.map(InterfaceAddress::address), ipv6.map(InterfaceAddress::address), best.map(InterfaceAddress::address));
+                return new Addresses(ipv4.map(InterfaceAddress::address), ipv6.map(InterfaceAddress::address), best
+                    .map(InterfaceAddress::address));
             }
         }
 
-        /** The addresses that stand for this machine: one of each family, and the better one. */
+        /** The addresses of this machine: one of each family, and the better of the two. */
         private record Addresses(Optional<InetAddress> ipv4, Optional<InetAddress> ipv6, Optional<InetAddress> best) { }
 
         /** An address of an interface. condor_utils/condor_sockaddr.cpp, desirability */
@@ -6512,7 +6517,7 @@ public final class TokenRequest {
                 return fits;
             }
 
-            /** This one, if it is better than the one before. */
+            /** Keeps this address if it is better than the previous one. */
             Optional<InterfaceAddress> unless(Optional<InterfaceAddress> before) {
                 return before.isPresent() && before.get().rank() >= rank() ? before : Optional.of(this);
             }
@@ -6548,7 +6553,7 @@ public final class TokenRequest {
             }
         }
 
-        /** A name service that does not answer is not waited for for long: there will be other questions for it. */
+        /** The deadline for a name service is short, since later lookups need time too. */
         private String qualified(String name) {
             if (name.contains(".")) {
                 return name;
@@ -6573,7 +6578,7 @@ public final class TokenRequest {
         private static final String END = "";
         private static final List<String> SYMBOLS = List.of("=?=", "=!=", ">>>", "==", "!=", "<=", ">=", "||", "&&", "?:", "<<",
             ">>");
-        /** Operators with two sides, those that bind least first. */
+        /** Binary operators, from the lowest precedence to the highest. */
         private static final List<List<String>> OPERATORS = List.of(List.of("||"), List.of("&&"),
             List.of("=?=", "=!=", "is", "isnt", "==", "!="), List.of("<=", ">=", "<", ">"), List.of("+", "-"),
             List.of("*", "/", "%"));
@@ -6586,7 +6591,7 @@ public final class TokenRequest {
         private boolean malformed;
         private Optional<String> unsupported = Optional.empty();
 
-        /** The value of an expression that has none. */
+        /** The value of an expression that is undefined or an error. */
         enum Unknown { UNDEFINED, ERROR }
 
         private Expression(String text) {
@@ -6601,14 +6606,14 @@ public final class TokenRequest {
             return expression.malformed ? Optional.empty() : Optional.of(value);
         }
 
-        /** The function or operator of HTCondor's language that this program does not have; empty if that is not the reason. */
+        /** The unsupported function or operator of HTCondor's language; empty if the text is unusable for another reason. */
         static Optional<String> unsupported(String text) {
             Expression expression = new Expression(text);
             expression.whole();
             return expression.unsupported;
         }
 
-        /** The value as a whole number, cut off where it is none; empty if it is not a number. */
+        /** The value as a whole number, without its fraction; empty if it is not a number. */
         static Optional<Long> integer(String text) {
             return number(text).map(Expression::truncated);
         }
@@ -6622,7 +6627,7 @@ public final class TokenRequest {
             return evaluate(text).map(Expression::asNumber).filter(Number.class::isInstance).map(Number.class::cast);
         }
 
-        /** Whether it is true, yes, t or a number but 0; empty if it is neither that nor the contrary. */
+        /** True for true, yes, t or a number other than 0; false for the opposites; empty for any other text. */
         static Optional<Boolean> truth(String text) {
             return Conditions.word(text.strip()).or(() -> real(text).map(number -> number != 0));
         }
@@ -6966,7 +6971,7 @@ public final class TokenRequest {
 
     /**
      * A format of C's printf with one conversion, for $INT, $REAL and $STRING. Whatever it says, numbers have at most 55
-     * characters, as in HTCondor, and texts are not padded beyond a bound of ours. condor_utils/printf_format.cpp
+     * characters, as in HTCondor, and the padding of texts is bounded, too. condor_utils/printf_format.cpp
      *
      * @param flags     of {@code # 0 - + } and blank
      * @param width     0 if there is none
@@ -7314,7 +7319,7 @@ public final class TokenRequest {
                 + (query.isEmpty() ? "" : "?" + query) + ">";
         }
 
-        /** What HTCondor leaves as it is when it writes: letters, digits and {@code . _ - : # [ ] +}. */
+        /** Characters that HTCondor does not escape when it writes: letters, digits and {@code . _ - : # [ ] +}. */
         private static String encode(String text) {
             StringBuilder encoded = new StringBuilder();
             for (byte b : text.getBytes(UTF_8)) {
@@ -7452,7 +7457,7 @@ public final class TokenRequest {
             return familyPreference;
         }
 
-        /** Enabled unless it is switched off; "auto" uses what the system has. */
+        /** Enabled by default; "auto" depends on the addresses of the system. */
         private static boolean isOn(Configuration configuration, String name) throws CommandException {
             return configuration.text(name).filter("auto"::equalsIgnoreCase).isPresent() || configuration.flag(name, true);
         }
@@ -7560,7 +7565,7 @@ public final class TokenRequest {
         /**
          * The collectors of a pool.
          *
-         * @param pool what the user typed after {@code -pool}; empty for the configured ones
+         * @param pool the value of {@code -pool}; empty for the configured pools
          */
         private List<LocatedDaemon> pool(Optional<String> pool) throws CommandException {
             if (pool.isPresent()) {
@@ -7602,7 +7607,7 @@ public final class TokenRequest {
         private CommandException noPool() {
             String remedy = "give -pool HOST, or set _CONDOR_COLLECTOR_HOST.";
             return COLLECTORS.stream().noneMatch(configuration::isMentioned)
-                ? new CommandException(ErrorCode.USAGE, "ERROR: no pool is named or configured: " + remedy, "")
+                ? new CommandException(ErrorCode.USAGE, "ERROR: no pool is given or configured: " + remedy, "")
                 : notLocated(Optional.empty(), ErrorCode.USAGE, "No pool is configured: " + remedy);
         }
 
@@ -7619,7 +7624,7 @@ public final class TokenRequest {
                     LocatedDaemon collector = deadline.share(names.size() - i + 1,
                         () -> collector(name, setting.name() + ", " + setting.source(), NameSource.CONFIGURATION));
                     found.add(new LocatedDaemon(collector.target(), collector.query(),
-                        passedOver(complaints.subList(reported, complaints.size())), List.of()));
+                        skippedReports(complaints.subList(reported, complaints.size())), List.of()));
                     reported = complaints.size();
                 } catch (CommandException failure) {
                     complaints.add(failure.getMessage());
@@ -7632,12 +7637,12 @@ public final class TokenRequest {
             }
             LocatedDaemon last = found.remove(found.size() - 1);
             found.add(new LocatedDaemon(last.target(), last.query(), last.before(),
-                passedOver(complaints.subList(reported, complaints.size()))));
+                skippedReports(complaints.subList(reported, complaints.size()))));
             return found;
         }
 
-        private static List<String> passedOver(List<String> complaints) {
-            return complaints.stream().map(text -> "Passed over: "
+        private static List<String> skippedReports(List<String> complaints) {
+            return complaints.stream().map(text -> "Skipped: "
                 + (text.startsWith("ERROR: ") ? text.substring("ERROR: ".length()) : text)).toList();
         }
 
@@ -7771,7 +7776,7 @@ public final class TokenRequest {
                 return files.read(setting.path(), setting.origin(), FilePurpose.LISTED, MAX_BYTES).lines().map(ADDRESS::matcher)
                     .filter(Matcher::matches).findFirst().flatMap(address -> Sinful.parse(address.group(1)));
             } catch (InputFiles.RefusedFileException e) {
-                ui.notice("Passed over: " + e.getFile() + ", which " + reason(e) + ".");
+                ui.notice("Skipped " + e.getFile() + ": it " + reason(e) + ".");
                 return Optional.empty();
             } catch (IOException e) {
                 return Optional.empty();
@@ -7954,7 +7959,7 @@ public final class TokenRequest {
         static final int SHARED_PORT_CONNECT = 75;
         static final int DC_AUTHENTICATE = 60010;
         static final int DC_NOP = 60011;
-        /** Asks whether another command would be allowed. */
+        /** Queries whether another command would be allowed. */
         static final int DC_SEC_QUERY = 60040;
         static final int DC_START_TOKEN_REQUEST = 60047;
         static final int DC_FINISH_TOKEN_REQUEST = 60048;
@@ -7966,9 +7971,9 @@ public final class TokenRequest {
         static final int END_FLAG_MAX = 10;
         /** Largest body, bytes. The reader checks the length before it allocates, and ends the connection above this. */
         static final int BODY_MAX_BYTES = 1 << 20;
-        /** Largest message, bytes, including headers, IVs and tags: our own limit, CEDAR has none. */
+        /** Largest message, bytes, including headers, IVs and tags: a limit of this program; CEDAR has none. */
         static final int MESSAGE_MAX_BYTES = 4 << 20;
-        /** Most attributes of one ad: our own limit. */
+        /** Most attributes of one ad; a limit of this program. */
         static final int AD_MAX_ATTRIBUTES = 10_000;
         /** The one-byte string that encodes a null string. condor_io/stream.cpp */
         static final int NULL_STRING = 0xAD;
@@ -8022,7 +8027,7 @@ public final class TokenRequest {
         static final int ERROR_DISABLED = 44;
 
         /**
-         * The version that we announce. Servers parse it and adapt to the number, so it names the release that we behave
+         * The version that the client announces. Servers parse it and adapt to the number, so it names the release that we behave
          * like. condor_utils/condor_version.cpp
          */
         static final String VERSION = "$CondorVersion: 25.0.0 2025-09-01 BuildID: TokenRequest $";
@@ -8260,7 +8265,7 @@ public final class TokenRequest {
         private final String label;
 
         /**
-         * @param label what the message is, for error messages
+         * @param label the message's name in error messages
          */
         MessageReader(byte[] bytes, boolean encrypted, String label) {
             this.bytes = ByteBuffer.wrap(bytes);
@@ -8417,7 +8422,7 @@ public final class TokenRequest {
             return (InetSocketAddress) socket.getRemoteSocketAddress();
         }
 
-        /** Our address on the network that leads to the peer. */
+        /** The local address on the network that leads to the peer. */
         InetAddress localAddress() {
             return socket.getLocalAddress();
         }
@@ -8649,7 +8654,7 @@ public final class TokenRequest {
         /**
          * Receives a message.
          *
-         * @param label what the message is, for error messages
+         * @param label the message's name in error messages
          * @throws EOFException if the server closes instead
          */
         MessageReader receive(String label) throws IOException {
@@ -8846,7 +8851,7 @@ public final class TokenRequest {
     static final class KeyDerivation {
         /** An uncompressed point of P-256. */
         private static final int POINT_BYTES = 65;
-        /** What X.509 puts before such a point: {@code ecPublicKey}, {@code prime256v1}, BIT STRING. RFC 5480, section 2 */
+        /** The X.509 prefix of such a point: {@code ecPublicKey}, {@code prime256v1}, BIT STRING. RFC 5480, section 2 */
         private static final byte[] P256_PREFIX = HexFormat.of().parseHex("3059301306072a8648ce3d020106082a8648ce3d030107034200");
 
         private KeyDerivation() { }
@@ -8963,16 +8968,16 @@ public final class TokenRequest {
      *
      * <p>HTCondor obeys the first line of an alias, and writes one at every login. So a login by FS, or one without a
      * terminal, suppresses the question from then on. This class uses only lines about SSL, and the line of the certificate
-     * at hand before all others. It writes a line only for an answer of the user, or for BOOTSTRAP_SSL_SERVER_TRUST.
+     * that the server sent before all others. It writes a line only for the user's answer, or for BOOTSTRAP_SSL_SERVER_TRUST.
      */
     record KnownHosts(Path file, FileOrigin origin, InputFiles files) {
         private static final String METHOD = "SSL";
-        /** What HTCondor writes in place of a certificate that a CA verified. condor_io/condor_auth_ssl.cpp */
+        /** HTCondor writes this in place of a certificate that a CA verified. condor_io/condor_auth_ssl.cpp */
         private static final String BY_CA = "@trusted";
         private static final int MAX_BYTES = 1 << 23;
 
         /**
-         * What the file says about a certificate. CHANGED: it accepts another certificate of the same host.
+         * The file's verdict on a certificate. CHANGED: it accepts another certificate of the same host.
          * CA_MISSING: a CA verified this host before, which is not configured now. NONE: nothing.
          */
         enum Verdict { ACCEPTED, REFUSED, CHANGED, CA_MISSING, NONE }
@@ -9674,7 +9679,7 @@ public final class TokenRequest {
         private String hostName = "";
         private CertificateUse use = CertificateUse.LOGIN;
         private Optional<Rejection> rejection = Optional.empty();
-        /** What to ask about next; the question about it is asked once. */
+        /** The certificate of the next question; the user answers it once. */
         private Optional<UntrustedCertificate> untrusted = Optional.empty();
         private Optional<X509Certificate> confirmed = Optional.empty();
 
@@ -9703,7 +9708,7 @@ public final class TokenRequest {
                 return path.get(path.size() - 1);
             }
 
-            /** Whether that is a CA's, not the server's own. */
+            /** Whether the certificate belongs to a CA, not to the server itself. */
             boolean isCa() {
                 return path.size() > 1;
             }
@@ -9743,7 +9748,7 @@ public final class TokenRequest {
                 // a directory, or unreadable
             }
             throw new CommandException(ErrorCode.USAGE, ArgumentParser.PROGRAM + ": Invalid argument for -cafile: "
-                + printable(name) + ".", "It takes a PEM file with certificates of CAs; " + problem + ".");
+                + printable(name) + ".", "Give a PEM file with CA certificates; " + problem + ".");
         }
 
         /** Whether the check needs a host name. */
@@ -9892,7 +9897,8 @@ public final class TokenRequest {
                     List<String> lines = new ArrayList<>();
                     lines.add("the certificate is not for " + hostName + ": " + e.getMessage());
                     lines.addAll(description(path.certificates().get(0)));
-                    lines.add("Check the host name. If it is right, the certificate lacks it, or this may be an attack.");
+                    lines.add("Check the host name. If it is right, the certificate does not contain it, or this may be an"
+                        + " attack.");
                     throw new Rejection(lines, false, Optional.empty(), e);
                 }
             }
@@ -10019,7 +10025,7 @@ public final class TokenRequest {
          * counts as yes if it is that of the certificate. Another fingerprint is an objection, and nothing is recorded.
          *
          * @return whether the user trusts it; false without a terminal, and if there is another objection
-         * @throws CommandException NOT_AUTHENTICATED if nobody answers in time
+         * @throws CommandException NOT_AUTHENTICATED if the user does not answer in time
          */
         boolean confirm() throws CommandException {
             Optional<UntrustedCertificate> asked = untrusted.filter(one -> asks);
@@ -10122,8 +10128,8 @@ public final class TokenRequest {
             } catch (NoSuchFileException e) {
                 sources.add(file + " (no such file)");
             } catch (InputFiles.RefusedFileException e) {
-                ui.warn(printable(file.toString()) + " is not used: it " + reason(e) + ".");
-                sources.add(file + " (not used: it " + reason(e) + ")");
+                ui.warn("ignoring " + printable(file.toString()) + ": it " + reason(e) + ".");
+                sources.add(file + " (ignored: it " + reason(e) + ")");
             } catch (AccessDeniedException e) {
                 sources.add(file + " (not readable)");
             } catch (IOException e) {
@@ -10184,7 +10190,8 @@ public final class TokenRequest {
                 lines.add("You answered no, or an HTCondor tool wrote that line without asking. A tool does so if it has no");
                 lines.add("terminal, or if the certificate is not the one it knew.");
             }
-            lines.add("To be asked again, remove the line that begins with !" + hostName + (line == 0 ? "" : " (line " + line
+            lines.add("To see the question again, remove the line that begins with !" + hostName
+                + (line == 0 ? "" : " (line " + line
                 + ")") + " from " + recordFile());
             lines.add(confirmedFingerprint(path.get(path.size() - 1)));
             return new Rejection(lines, true, Optional.empty(), new CertificateException());
@@ -10200,7 +10207,7 @@ public final class TokenRequest {
             lines.addAll(description(path));
             lines.add(ATTACK_OR_RENEWED);
             lines.add(confirmedFingerprint(last));
-            lines.add("To be asked, remove line " + entry.line() + " from " + recordFile());
+            lines.add("To see the question, remove line " + entry.line() + " from " + recordFile());
             return new Rejection(lines, true, Optional.empty(), new CertificateException());
         }
 
@@ -10216,7 +10223,7 @@ public final class TokenRequest {
             lines.add("If that CA is no longer configured, name it: -cafile FILE, or AUTH_SSL_CLIENT_CAFILE.");
             lines.add("If the certificate is from another CA, this may be an attack. Ask the administrator first.");
             lines.add(confirmedFingerprint(path.get(path.size() - 1)));
-            lines.add("To be asked, remove line " + line + " (" + hostName + " SSL @trusted) from " + recordFile());
+            lines.add("To see the question, remove line " + line + " (" + hostName + " SSL @trusted) from " + recordFile());
             return new Rejection(lines, true, Optional.empty(), new CertificateException());
         }
 
@@ -10294,21 +10301,21 @@ public final class TokenRequest {
 
     // ==== 15. Authenticator: authentication methods, one class each ====
 
-    /** One method did not succeed; the conversation may go on with another. */
+    /** One authentication method failed; the client can continue with another method on the same connection. */
     static final class AuthenticationException extends Exception {
         private static final long serialVersionUID = 1L;
 
-        AuthenticationException(String why) {
-            super(why);
+        AuthenticationException(String reason) {
+            super(reason);
         }
     }
 
     /**
-     * A method of authentication, seen from the client. It knows the stream and nothing of policies or commands.
+     * The client's side of an authentication method. It uses the stream; it does not depend on policies or commands.
      *
-     * <p>A method fails on both sides at the same point, so it always finishes its own exchange before it throws
-     * {@link AuthenticationException}. To add one: its bit in {@link AuthMethod}, a class here, a line in {@link
-     * Security#offers}.
+     * <p>Client and server must fail at the same point of the exchange, so a method completes its own exchange before it
+     * throws {@link AuthenticationException}. A new method needs a bit in {@link AuthMethod}, a class here, and a line in
+     * {@link Security#offers}.
      */
     sealed interface Authenticator {
         AuthMethod method();
@@ -10316,34 +10323,35 @@ public final class TokenRequest {
         /**
          * Runs the method.
          *
-         * @return what it came to
+         * @return the result, if the server accepted this client
+         * @throws AuthenticationException if either side refuses the other; the stream can still be used
          */
         Authenticated authenticate(CedarStream stream) throws IOException, AuthenticationException;
     }
 
     /**
-     * What a method came to.
+     * The result of a successful method.
      *
-     * @param key    the method's own, under which a session key may come; no bytes if it has none that is secret
-     * @param server who the server is
+     * @param key    the method's secret key, which can encrypt a session key; 0 bytes if the method has no secret key
+     * @param server the server's name
      */
     @SuppressWarnings("ArrayRecordComponent") // never compared
     record Authenticated(byte[] key, ServerName server) { }
 
     /**
-     * The name of a server, as HTCondor's lists of those whom a client accepts have it.
+     * A server's name, in the form that HTCondor's lists of accepted servers use.
      *
-     * @param user        {@code NAME@DOMAIN}, which a map can replace by another
-     * @param certificate that it has shown; the original forgets it after SCITOKENS, and maps the name ""
+     * @param user        {@code NAME@DOMAIN}; a map file can replace it
+     * @param certificate the server's certificate; the original drops it after SCITOKENS, and maps the name ""
      */
     record ServerName(AuthMethod method, String user, Optional<X509Certificate> certificate) {
-        /** After a method that says nothing about the server. */
+        /** The name after a method that does not identify the server. */
         static ServerName unknown(AuthMethod method) {
             return new ServerName(method, "unauthenticated@unmapped", Optional.empty());
         }
     }
 
-    /** Tells the server a name. Good for pools that trust their network. condor_io/condor_auth_claim.cpp */
+    /** Sends a name without a proof, for pools that trust their network. condor_io/condor_auth_claim.cpp */
     record ClaimToBe(String name) implements Authenticator {
         @Override
         public AuthMethod method() {
@@ -10363,7 +10371,7 @@ public final class TokenRequest {
     }
 
     /**
-     * Is nobody. The pool takes requests from nobody only where a rule approves them.
+     * Authenticates without a name. The pool accepts anonymous requests only where an approval rule matches them.
      * condor_io/condor_auth_anonymous.cpp
      */
     record Anonymous() implements Authenticator {
@@ -10376,7 +10384,7 @@ public final class TokenRequest {
         public Authenticated authenticate(CedarStream stream) throws IOException, AuthenticationException {
             MessageReader verdict = stream.receive("answer to ANONYMOUS");
             if (verdict.number() != 1) {
-                throw new AuthenticationException("the pool refused");
+                throw new AuthenticationException("the pool refused anonymous clients");
             }
             verdict.end();
             return new Authenticated(new byte[0], ServerName.unknown(method()));
@@ -10384,34 +10392,37 @@ public final class TokenRequest {
     }
 
     /**
-     * Proves who we are by creating a directory that the server names, on a file system that both see.
-     * condor_io/condor_auth_fs.cpp
+     * Proves the user's identity: the client creates a directory whose name the server chooses, on a file system that
+     * both share. condor_io/condor_auth_fs.cpp
      *
-     * <p>The deed does not say for whom it is done: somebody who has a real server name a directory, and us create it, is
-     * us there. So the name must contain the address of the server that we are connected to.
+     * <p>The directory itself does not say which server it is for. A man in the middle can pass on the name that a real
+     * server chose; once the client creates that directory, the server accepts the attacker as this user. So the name
+     * must contain the address of the server that the client is connected to.
      * <pre>
      * FS_XXXcccccc             servers of 23.x, and others before 24.0.22, 25.0.12 and 25.11.1: no address
-     * FS_ip_port_XXXcccccc     those releases: the server's own view of its address
-     * FS_ip_port_XXXcccccc_    from 24.0.23, 25.0.13 and 25.13.2 on: we append our view, and tell the server
+     * FS_ip_port_XXXcccccc     those releases: the server's address as the server sees it
+     * FS_ip_port_XXXcccccc_    from 24.0.23, 25.0.13 and 25.13.2 on: the client appends the address that it sees,
+     *                          and sends it to the server
      * </pre>
      *
-     * @param parent       the only directory in which we create one, a path
-     * @param peer         the server's end of the connection
-     * @param sharedPortId of the server; empty if it has none, or is of a release that does not expect it (before 25.14)
-     * @param binding      whether an address is demanded
-     * @param user         who we are; empty if unknown
+     * @param parent         path of the only directory in which the client creates one
+     * @param peer           the server's end of the connection
+     * @param sharedPortId   the server's shared port ID; empty without one, or if the server's release does not expect it
+     *                       (before 25.14)
+     * @param channelBinding whether the name must contain the server's address
+     * @param user           the user who runs this program; empty if unknown
      */
-    record FileSystemAccess(String parent, InetSocketAddress peer, Optional<String> sharedPortId, boolean binding,
+    record FileSystemAccess(String parent, InetSocketAddress peer, Optional<String> sharedPortId, boolean channelBinding,
                             Optional<UserPrincipal> user) implements Authenticator {
         private static final Pattern NAME = Pattern.compile(
             "FS_(?:XXX[A-Za-z0-9]{6}|([0-9A-Fa-f:.]+)_([0-9]{1,5})_XXX[A-Za-z0-9]{6}(_)?)");
-        /** The longest path of Linux and its kin. */
+        /** PATH_MAX of Linux, in bytes. */
         private static final int PATH_MAX = 4096;
-        private static final String RELAYED = ", so somebody could use this login at another server;"
+        private static final String RELAY_HINT = ", so a man in the middle could log in as this user at another server;"
             + " SEC_FS_ENFORCE_CHANNEL_BINDING = false allows it";
 
         FileSystemAccess {
-            parent = plain(parent);
+            parent = collapseSlashes(parent);
             parent = parent.endsWith("/") ? parent.substring(0, parent.length() - 1) : parent;
         }
 
@@ -10421,11 +10432,12 @@ public final class TokenRequest {
         }
 
         /**
-         * What the server asks for.
+         * The directory that the server requests.
          *
-         * @param extension our view of the server's address, as the server is told it; empty if it did not ask
+         * @param extension the server's address as the client sees it, to send to the server; empty if the server does
+         *                  not expect it
          */
-        record Requested(Path directory, Optional<String> extension) { }
+        record RequestedDirectory(Path directory, Optional<String> extension) { }
 
         @Override
         public Authenticated authenticate(CedarStream stream) throws IOException, AuthenticationException {
@@ -10434,27 +10446,27 @@ public final class TokenRequest {
             message.end();
             Optional<String> extension = Optional.empty();
             Optional<TemporaryDirectory> created = Optional.empty();
-            String complaint = "";
+            String failure = "";
             try {
-                Requested requested = requested(path);
+                RequestedDirectory requested = parse(path);
                 extension = requested.extension();
-                complaint = "cannot create the directory " + printable(requested.directory().toString())
-                    + " that the pool asked for: ";
+                failure = "cannot create the directory " + printable(requested.directory().toString())
+                    + ", which the pool requested: ";
                 created = Optional.of(TemporaryDirectory.create(requested.directory(), user));
             } catch (AuthenticationException e) {
-                complaint = e.getMessage();
+                failure = e.getMessage();
             } catch (IOException e) {
-                complaint += reason(e);
+                failure += reason(e);
             }
             try {
                 Message answer = stream.message().number(created.isPresent() ? 0 : -1);
                 extension.ifPresent(answer::string);
                 stream.send(answer);
                 MessageReader verdict = stream.receive("answer to FS");
-                boolean granted = verdict.number() == 0;
+                boolean accepted = verdict.number() == 0;
                 verdict.end();
-                if (created.isEmpty() || !granted) {
-                    throw new AuthenticationException(created.isEmpty() ? complaint
+                if (created.isEmpty() || !accepted) {
+                    throw new AuthenticationException(created.isEmpty() ? failure
                         : "the pool did not accept the directory "
                         + printable(created.get().path().toString()) + "; FS works only if the pool runs on this machine and"
                         + " shares " + parent);
@@ -10465,36 +10477,36 @@ public final class TokenRequest {
             }
         }
 
-        /** @throws AuthenticationException if it is not what a server may ask for */
-        Requested requested(String path) throws AuthenticationException {
+        /** Checks the path that the server sent. @throws AuthenticationException if a server must not request this path */
+        RequestedDirectory parse(String path) throws AuthenticationException {
             if (path.isEmpty()) {
-                throw new AuthenticationException("the pool could not name a directory (its log says why)");
+                throw new AuthenticationException("the pool could not choose a directory name (its log says why)");
             }
-            // A server of 23.x whose FS_LOCAL_DIR ends in a slash puts another one behind it.
-            String plain = path.length() > PATH_MAX ? "" : plain(path);
+            // A server of 23.x whose FS_LOCAL_DIR ends in a slash appends a second one.
+            String plain = path.length() > PATH_MAX ? "" : collapseSlashes(path);
             Matcher name = NAME.matcher(plain.startsWith(parent + "/") ? plain.substring(parent.length() + 1) : "");
             boolean fits = plain.startsWith("/") && name.matches();
             boolean addressed = fits && name.group(1) != null;
             Optional<InetSocketAddress> address = addressed ? address(name.group(1), name.group(2)) : Optional.empty();
             if (!fits || addressed != address.isPresent()) {
                 throw new AuthenticationException("the pool named " + printable(path)
-                    + ", which is not of the form that HTCondor uses below " + parent);
+                    + ", which is not a name that HTCondor uses for a directory in " + parent);
             }
-            if (!binding) {
-                return new Requested(Path.of(plain), Optional.empty());
+            if (!channelBinding) {
+                return new RequestedDirectory(Path.of(plain), Optional.empty());
             }
             if (!addressed) {
-                throw new AuthenticationException("the server's directory name does not contain its address" + RELAYED);
+                throw new AuthenticationException("the server's directory name does not contain its address" + RELAY_HINT);
             }
             if (name.group(3) != null) {
                 String extension = endpoint();
-                return new Requested(Path.of(plain + extension), Optional.of(extension));
+                return new RequestedDirectory(Path.of(plain + extension), Optional.of(extension));
             }
             if (!address.get().equals(new InetSocketAddress(peer.getAddress(), peer.getPort()))) {
                 throw new AuthenticationException("the server's directory name contains the address " + Target.text(address.get())
-                    + " and not " + Target.text(peer) + ", to which we are connected" + RELAYED);
+                    + "; this connection is to " + Target.text(peer) + RELAY_HINT);
             }
-            return new Requested(Path.of(plain), Optional.empty());
+            return new RequestedDirectory(Path.of(plain), Optional.empty());
         }
 
         private static Optional<InetSocketAddress> address(String ip, String port) {
@@ -10503,18 +10515,18 @@ public final class TokenRequest {
                 .map(it -> new InetSocketAddress(it, number));
         }
 
-        /** Our view of the server's address: {@code ip:port[?sock=id]}, without the name of an interface of ours. */
+        /** The server's address as the client sees it: {@code ip:port[?sock=id]}, without the name of a local interface. */
         private String endpoint() throws AuthenticationException {
             String ip = Target.text(peer.getAddress()).replaceFirst("%.*", "");
-            // Nothing but one plain name may come of it.
+            // The text becomes part of a file name, so it must not contain a slash.
             if (sharedPortId.filter(id -> !Sinful.isSharedPortId(id)).isPresent()) {
-                throw new AuthenticationException("the pool's address has a sock= that is none");
+                throw new AuthenticationException("the pool's address has an invalid sock=");
             }
             return (ip.contains(":") ? "[" + ip + "]" : ip) + ":" + peer.getPort()
                 + sharedPortId.map(id -> "?sock=" + id).orElse("");
         }
 
-        private static String plain(String path) {
+        private static String collapseSlashes(String path) {
             String plain = path;
             while (plain.contains("//")) {
                 plain = plain.replace("//", "/");
@@ -10524,18 +10536,20 @@ public final class TokenRequest {
     }
 
     /**
-     * An empty directory that exists until it is closed, or a signal ends the program. Nothing else is ever removed: what
-     * bears its name then is looked at without following a link, relative to the parent that was opened, and must be
-     * the directory that was opened when it was made; staying open, that one keeps its number to itself. Where Java, or
-     * the parent's rights, allow nothing relative to it, it goes by name.
+     * An empty directory that exists until {@link #close}, or until a signal ends the program.
+     *
+     * <p>It removes only the directory that it created. Before removal it reads the attributes of the entry of that name,
+     * relative to the opened parent and without following a link, and compares the file key (device and inode) with the
+     * one noted at creation. The directory stays open until then, so the system cannot reuse its inode. If Java or the
+     * parent's permissions do not allow access relative to the parent, it uses the path.
      */
     private static final class TemporaryDirectory implements Closeable {
         private final Path path;
         private final Optional<SecureDirectoryStream<Path>> parent;
-        private final Thread end = new Thread(this::remove, "own-directory");
-        private Optional<SecureDirectoryStream<Path>> opened = Optional.empty();
-        private Optional<Object> number = Optional.empty();
-        private boolean over;
+        private final Thread shutdownHook = new Thread(this::remove, "remove-fs-directory");
+        private Optional<SecureDirectoryStream<Path>> handle = Optional.empty();
+        private Optional<Object> fileKey = Optional.empty();
+        private boolean closed;
 
         private TemporaryDirectory(Path path) throws IOException {
             this.path = path;
@@ -10543,15 +10557,15 @@ public final class TokenRequest {
         }
 
         /**
-         * Creates it, with all rights for its owner and none for others.
+         * Creates the directory with mode 0700.
          *
-         * @param user who must own it then; empty for anybody
+         * @param user the owner that the new directory must have; empty to accept any owner
          */
         static TemporaryDirectory create(Path path, Optional<UserPrincipal> user) throws IOException {
             TemporaryDirectory directory = new TemporaryDirectory(path);
             try {
-                Runtime.getRuntime().addShutdownHook(directory.end);
-                directory.make(user);
+                Runtime.getRuntime().addShutdownHook(directory.shutdownHook);
+                directory.createAndOpen(user);
                 return directory;
             } catch (IOException | IllegalStateException e) {
                 directory.close();
@@ -10563,23 +10577,23 @@ public final class TokenRequest {
             return path;
         }
 
-        private synchronized void make(Optional<UserPrincipal> user) throws IOException {
-            if (over) {
+        private synchronized void createAndOpen(Optional<UserPrincipal> user) throws IOException {
+            if (closed) {
                 throw new IOException("the program is ending");
             }
             Files.createDirectory(path, withMode("rwx------"));
-            number = Optional.ofNullable(look().fileKey());
-            // Through the dot, nothing but a directory can be opened: no pipe that keeps us waiting.
-            opened = parent.isPresent() ? Optional.of(parent.get().newDirectoryStream(
+            fileKey = Optional.ofNullable(attributes().fileKey());
+            // The path "NAME/." opens only a directory; a FIFO in its place could block.
+            handle = parent.isPresent() ? Optional.of(parent.get().newDirectoryStream(
                 path.getFileName().resolve("."))) : open(path.resolve("."));
-            if (opened.isPresent()) {
-                PosixFileAttributeView view = opened.get().getFileAttributeView(PosixFileAttributeView.class);
+            if (handle.isPresent()) {
+                PosixFileAttributeView view = handle.get().getFileAttributeView(PosixFileAttributeView.class);
                 PosixFileAttributes found = view.readAttributes();
-                if (!number.equals(Optional.ofNullable(found.fileKey()))
+                if (!fileKey.equals(Optional.ofNullable(found.fileKey()))
                         || user.filter(owner -> !owner.equals(found.owner())).isPresent()) {
-                    throw new IOException("something else is in its place");
+                    throw new IOException("another file has replaced it");
                 }
-                // Again: below a directory with the setgid bit it has got that bit, too, which the server does not take.
+                // A parent with the setgid bit passes the bit on, and the server refuses it; so the mode is set again.
                 view.setPermissions(PosixFilePermissions.fromString("rwx------"));
             }
         }
@@ -10593,37 +10607,37 @@ public final class TokenRequest {
                 }
                 stream.close();
             } catch (AccessDeniedException e) {
-                return Optional.empty(); // what can be entered need not be readable
+                return Optional.empty(); // a directory can be searchable without being readable
             }
             return Optional.empty();
         }
 
-        /** What bears the name now. */
-        private BasicFileAttributes look() throws IOException {
+        /** The attributes of the entry that has the name now. */
+        private BasicFileAttributes attributes() throws IOException {
             return parent.isPresent() ? parent.get().getFileAttributeView(path.getFileName(), BasicFileAttributeView.class,
                 LinkOption.NOFOLLOW_LINKS).readAttributes()
                 : Files.readAttributes(path, BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS);
         }
 
         private synchronized void remove() {
-            if (over) {
+            if (closed) {
                 return;
             }
-            over = true;
+            closed = true;
             try {
-                if (number.isPresent() && isOurs(look())) {
+                if (fileKey.isPresent() && isCreatedHere(attributes())) {
                     delete();
                 }
             } catch (IOException e) {
-                return; // somebody has taken it away, or put something into it
+                return; // another process has removed it, or has put a file into it
             } finally {
                 parent.ifPresent(TemporaryDirectory::close);
-                opened.ifPresent(TemporaryDirectory::close);
+                handle.ifPresent(TemporaryDirectory::close);
             }
         }
 
-        private boolean isOurs(BasicFileAttributes found) {
-            return found.isDirectory() && number.equals(Optional.ofNullable(found.fileKey()));
+        private boolean isCreatedHere(BasicFileAttributes found) {
+            return found.isDirectory() && fileKey.equals(Optional.ofNullable(found.fileKey()));
         }
 
         private void delete() throws IOException {
@@ -10645,21 +10659,22 @@ public final class TokenRequest {
         @Override
         public void close() {
             try {
-                Runtime.getRuntime().removeShutdownHook(end);
+                Runtime.getRuntime().removeShutdownHook(shutdownHook);
             } catch (IllegalStateException e) {
-                // The hook runs, or is to run; whoever is first removes the directory.
+                // The program is ending and runs the hook too; the first of the two calls removes the directory.
             }
             remove();
         }
     }
 
     /**
-     * TLS inside HTCondor's messages, without a certificate of ours; with a bearer token that passes through it, it is
-     * SCITOKENS. condor_io/condor_auth_ssl.cpp
+     * SSL: TLS inside HTCondor's messages, without a client certificate. SCITOKENS: SSL that then carries a bearer token.
+     * condor_io/condor_auth_ssl.cpp
      *
-     * @param sending called when the bearer token is about to go out
+     * @param bearer        the token for SCITOKENS; empty for SSL
+     * @param beforeSending called immediately before the bearer token is sent
      */
-    record Ssl(ServerTrust trust, String hostName, Optional<BearerToken> bearer, Runnable sending)
+    record Ssl(ServerTrust trust, String hostName, Optional<BearerToken> bearer, Runnable beforeSending)
             implements Authenticator {
         @Override
         public AuthMethod method() {
@@ -10673,16 +10688,16 @@ public final class TokenRequest {
             ready.end();
             stream.send(stream.message().number(Protocol.SSL_OK));
             if (status != Protocol.SSL_OK) {
-                throw new AuthenticationException("the pool is not set up for it (status " + status + "; its log says why)");
+                throw new AuthenticationException("the pool has no SSL configuration (status " + status + "; its log says why)");
             }
             Tunnel tunnel = new Tunnel(stream, trust.engine(hostName,
                 bearer.isPresent() ? ServerTrust.CertificateUse.BEARER_TOKEN : ServerTrust.CertificateUse.LOGIN));
-            tunnel.phase(Turn.OURS, tunnel::handshaken, "TLS handshake");
-            tunnel.phase(Turn.THEIRS, tunnel::keyArrived, "passing of a key through TLS");
+            tunnel.runPhase(Turn.CLIENT, tunnel::handshakeDone, "TLS handshake");
+            tunnel.runPhase(Turn.SERVER, tunnel::keyReceived, "key exchange through TLS");
             if (bearer.isPresent()) {
                 byte[] token = bearer.get().text().reveal().getBytes(US_ASCII);
-                sending.run();
-                tunnel.pass(ByteBuffer.allocate(Integer.BYTES + token.length).putInt(token.length).put(token).flip(),
+                beforeSending.run();
+                tunnel.sendToken(ByteBuffer.allocate(Integer.BYTES + token.length).putInt(token.length).put(token).flip(),
                     "the token in " + bearer.get());
             }
             return new Authenticated(tunnel.key(), bearer.isPresent()
@@ -10690,142 +10705,143 @@ public final class TokenRequest {
                 : new ServerName(method(), "ssl@unmapped", Optional.of(tunnel.certificate())));
         }
 
-        private enum Turn { OURS, THEIRS }
+        private enum Turn { CLIENT, SERVER }
 
         /**
-         * The strict alternation of messages in which each side says how far it is and passes on what its TLS engine
-         * produced. A phase ends when both sides hold.
+         * Exchanges messages in strict alternation. Each message carries the sender's status and the output of its TLS
+         * engine. A phase ends when both sides have sent the status SSL_HOLDING.
          */
         private final class Tunnel {
-            /** More turns than a phase takes, and more steps than TLS takes on what one turn brings. */
-            private static final int TURNS_MAX = 100;
-            private static final int STEPS_MAX = 1000;
+            /** Limits above what a phase needs in messages, and what TLS needs in steps for the data of one message. */
+            private static final int MAX_TURNS = 100;
+            private static final int MAX_STEPS = 1000;
             private final CedarStream stream;
             private final SSLEngine engine;
-            private final ByteBuffer outgoing;
-            private final ByteBuffer clear;
-            private final ByteArrayOutputStream toServer = new ByteArrayOutputStream();
-            private final ByteArrayOutputStream plain = new ByteArrayOutputStream();
-            private ByteBuffer fromServer = ByteBuffer.allocate(0);
-            private Optional<SSLException> broken = Optional.empty();
+            private final ByteBuffer packet;
+            private final ByteBuffer applicationData;
+            private final ByteArrayOutputStream outbound = new ByteArrayOutputStream();
+            private final ByteArrayOutputStream received = new ByteArrayOutputStream();
+            private ByteBuffer inbound = ByteBuffer.allocate(0);
+            private Optional<SSLException> failure = Optional.empty();
 
             Tunnel(CedarStream stream, SSLEngine engine) {
                 this.stream = stream;
                 this.engine = engine;
-                this.outgoing = ByteBuffer.allocate(engine.getSession().getPacketBufferSize());
-                this.clear = ByteBuffer.allocate(engine.getSession().getApplicationBufferSize());
+                this.packet = ByteBuffer.allocate(engine.getSession().getPacketBufferSize());
+                this.applicationData = ByteBuffer.allocate(engine.getSession().getApplicationBufferSize());
             }
 
-            boolean handshaken() {
+            boolean handshakeDone() {
                 return engine.getHandshakeStatus() == HandshakeStatus.NOT_HANDSHAKING
                     && !engine.getSession().getProtocol().equals("NONE");
             }
 
-            boolean keyArrived() {
-                return plain.size() >= Protocol.SSL_KEY_BYTES;
+            boolean keyReceived() {
+                return received.size() >= Protocol.SSL_KEY_BYTES;
             }
 
-            /** The server's own. */
+            /** The server's own certificate. */
             X509Certificate certificate() throws SSLException {
                 return (X509Certificate) engine.getSession().getPeerCertificates()[0];
             }
 
             byte[] key() throws ProtocolViolation {
-                if (plain.size() != Protocol.SSL_KEY_BYTES) {
-                    throw new ProtocolViolation("the server sent " + plain.size() + " bytes of key through TLS, not "
+                if (received.size() != Protocol.SSL_KEY_BYTES) {
+                    throw new ProtocolViolation("the server sent " + received.size() + " key bytes through TLS, not "
                         + Protocol.SSL_KEY_BYTES);
                 }
-                return plain.toByteArray();
+                return received.toByteArray();
             }
 
-            void phase(Turn first, BooleanSupplier done, String what) throws IOException, AuthenticationException {
+            void runPhase(Turn first, BooleanSupplier done, String what) throws IOException, AuthenticationException {
                 Turn turn = first;
-                int ours = Protocol.SSL_RECEIVING;
-                int theirs = Protocol.SSL_RECEIVING;
-                for (int turns = 0; ours != Protocol.SSL_HOLDING || theirs != Protocol.SSL_HOLDING; turns++) {
-                    if (turns == TURNS_MAX) {
-                        throw new ProtocolViolation("the server does not end the " + what);
+                int clientStatus = Protocol.SSL_RECEIVING;
+                int serverStatus = Protocol.SSL_RECEIVING;
+                for (int turns = 0; clientStatus != Protocol.SSL_HOLDING || serverStatus != Protocol.SSL_HOLDING; turns++) {
+                    if (turns == MAX_TURNS) {
+                        throw new ProtocolViolation("the server does not complete the " + what);
                     }
-                    if (ours == Protocol.SSL_RECEIVING) {
+                    if (clientStatus == Protocol.SSL_RECEIVING) {
                         advance();
-                        ours = broken.isPresent() ? Protocol.SSL_QUITTING : done.getAsBoolean() ? Protocol.SSL_HOLDING : ours;
+                        clientStatus = failure.isPresent() ? Protocol.SSL_QUITTING
+                            : done.getAsBoolean() ? Protocol.SSL_HOLDING : clientStatus;
                     }
-                    if (turn == Turn.OURS) {
-                        if (ours == Protocol.SSL_RECEIVING && theirs == Protocol.SSL_HOLDING && toServer.size() == 0) {
+                    if (turn == Turn.CLIENT) {
+                        if (clientStatus == Protocol.SSL_RECEIVING && serverStatus == Protocol.SSL_HOLDING
+                                && outbound.size() == 0) {
                             throw new ProtocolViolation("the server ended the " + what + " before it was complete");
                         }
-                        stream.send(stream.message().number(ours).counted(toServer.toByteArray()));
-                        toServer.reset();
-                        if (ours == Protocol.SSL_QUITTING) {
-                            throw new AuthenticationException(explain(broken.get()));
+                        stream.send(stream.message().number(clientStatus).counted(outbound.toByteArray()));
+                        outbound.reset();
+                        if (clientStatus == Protocol.SSL_QUITTING) {
+                            throw new AuthenticationException(explain(failure.get()));
                         }
-                        turn = Turn.THEIRS;
+                        turn = Turn.SERVER;
                     } else {
-                        theirs = listen(what);
-                        turn = Turn.OURS;
+                        serverStatus = receive(what);
+                        turn = Turn.CLIENT;
                     }
                 }
             }
 
-            /** Sends bytes through TLS, which the server takes or refuses. */
-            void pass(ByteBuffer text, String what) throws IOException, AuthenticationException {
+            /** Sends a token through TLS and reads the server's verdict. */
+            void sendToken(ByteBuffer text, String what) throws IOException, AuthenticationException {
                 try {
                     while (text.hasRemaining()) {
-                        SSLEngineResult result = engine.wrap(text, outgoing);
-                        toServer.write(outgoing.array(), 0, outgoing.position());
-                        outgoing.clear();
+                        SSLEngineResult result = engine.wrap(text, packet);
+                        outbound.write(packet.array(), 0, packet.position());
+                        packet.clear();
                         if (result.bytesConsumed() == 0) {
-                            throw new SSLException("the server has ended it");
+                            throw new SSLException("the server closed the TLS session");
                         }
                     }
                 } catch (SSLException e) {
                     throw new AuthenticationException("TLS failed: " + ServerTrust.reasonOfTls(e));
                 }
-                stream.send(stream.message().number(Protocol.SSL_HOLDING).counted(toServer.toByteArray()));
-                MessageReader verdict = stream.receive("answer to a bearer token");
+                stream.send(stream.message().number(Protocol.SSL_HOLDING).counted(outbound.toByteArray()));
+                MessageReader verdict = stream.receive("answer to the bearer token");
                 if (verdict.number() != Protocol.SSL_HOLDING) {
                     throw new AuthenticationException("the pool does not accept " + what
-                        + " (issuer, audience or mapping; its log says"
-                        + " which)");
+                        + " (because of its issuer, audience or mapping; the pool's log says which)");
                 }
                 verdict.counted();
                 verdict.end();
             }
 
-            private int listen(String what) throws IOException, AuthenticationException {
+            private int receive(String what) throws IOException, AuthenticationException {
                 MessageReader message = stream.receive(what);
                 int status = message.number(Protocol.SSL_ERROR, Protocol.SSL_HOLDING);
                 byte[] bytes = message.counted();
                 message.end();
-                if (fromServer.remaining() + bytes.length > Protocol.BODY_MAX_BYTES) {
-                    throw message.violation("brings more TLS than a handshake has");
+                if (inbound.remaining() + bytes.length > Protocol.BODY_MAX_BYTES) {
+                    throw message.violation("contains more data than a TLS handshake needs");
                 }
-                fromServer = ByteBuffer.wrap(concat(Arrays.copyOfRange(fromServer.array(), fromServer.position(),
-                    fromServer.limit()), bytes));
+                inbound = ByteBuffer.wrap(concat(Arrays.copyOfRange(inbound.array(), inbound.position(),
+                    inbound.limit()), bytes));
                 if (status == Protocol.SSL_QUITTING || status == Protocol.SSL_ERROR) {
                     advance();
-                    throw new AuthenticationException("the pool broke off the " + what + broken.map(e -> " ("
+                    throw new AuthenticationException("the pool aborted the " + what + failure.map(e -> " ("
                         + ServerTrust.reasonOfTls(e) + ")" + ServerTrust.advice(e))
-                        .orElse("; perhaps it wants a client certificate"));
+                        .orElse("; it may require a client certificate"));
                 }
                 return status;
             }
 
-            /** Lets TLS run on what has arrived, until it needs more. */
+            /** Runs the TLS engine on the received data until it needs more. */
             private void advance() throws IOException {
                 try {
                     for (int steps = 0; step(); steps++) {
-                        if (steps == STEPS_MAX) {
-                            throw new ProtocolViolation("the server keeps TLS busy");
+                        if (steps == MAX_STEPS) {
+                            throw new ProtocolViolation("the TLS engine makes no progress with what the server sent");
                         }
                     }
                 } catch (SSLException e) {
-                    broken = Optional.of(e);
-                    farewell();
+                    failure = Optional.of(e);
+                    produceAlert();
                 }
             }
 
-            /** Does what TLS wants next. Returns whether anything came of it: it may want what it cannot have any more. */
+            /** Does the step that the TLS engine needs next. Returns false if it made no progress, so that the caller stops. */
             private boolean step() throws IOException {
                 HandshakeStatus before = engine.getHandshakeStatus();
                 boolean moved = switch (before) {
@@ -10839,35 +10855,35 @@ public final class TokenRequest {
                 return moved || engine.getHandshakeStatus() != before;
             }
 
-            /** Returns whether there was anything for the server. */
+            /** Returns whether the engine produced data for the server. */
             private boolean wrap() throws SSLException {
-                SSLEngineResult result = engine.wrap(ByteBuffer.allocate(0), outgoing);
-                toServer.write(outgoing.array(), 0, outgoing.position());
-                outgoing.clear();
+                SSLEngineResult result = engine.wrap(ByteBuffer.allocate(0), packet);
+                outbound.write(packet.array(), 0, packet.position());
+                packet.clear();
                 return result.bytesProduced() > 0;
             }
 
-            /** Returns whether there was anything of the server's. */
+            /** Returns whether the engine consumed data from the server. */
             private boolean unwrap() throws SSLException, ProtocolViolation {
-                SSLEngineResult result = engine.unwrap(fromServer, clear);
-                plain.write(clear.array(), 0, clear.position());
-                clear.clear();
-                if (plain.size() > Protocol.SSL_KEY_BYTES) {
-                    throw new ProtocolViolation("the server sent more than a key through TLS");
+                SSLEngineResult result = engine.unwrap(inbound, applicationData);
+                received.write(applicationData.array(), 0, applicationData.position());
+                applicationData.clear();
+                if (received.size() > Protocol.SSL_KEY_BYTES) {
+                    throw new ProtocolViolation("the server sent more than the key through TLS");
                 }
                 return result.bytesConsumed() > 0;
             }
 
-            /** The alert that TLS wants to send after an error, as far as it still can. */
-            private void farewell() {
+            /** Collects the alert that the TLS engine sends after an error, if it can still produce one. */
+            private void produceAlert() {
                 try {
                     engine.closeOutbound();
                     int steps = 0;
-                    while (engine.getHandshakeStatus() == HandshakeStatus.NEED_WRAP && wrap() && steps < STEPS_MAX) {
+                    while (engine.getHandshakeStatus() == HandshakeStatus.NEED_WRAP && wrap() && steps < MAX_STEPS) {
                         steps++;
                     }
                 } catch (SSLException e) {
-                    broken.ifPresent(first -> first.addSuppressed(e));
+                    failure.ifPresent(first -> first.addSuppressed(e));
                 }
             }
 
@@ -10878,7 +10894,7 @@ public final class TokenRequest {
     }
 
     /**
-     * AKEP2: both sides prove that they know a key, which itself never travels. condor_io/condor_auth_passwd.cpp
+     * AKEP2: both sides prove that they know a key, and neither sends it. condor_io/condor_auth_passwd.cpp
      *
      * <pre>
      * C>S  status, len(A), A, [T,] 256, RA
@@ -10886,24 +10902,28 @@ public final class TokenRequest {
      * C>S  status, len(A), A, 256, RB, 20, HK
      * </pre>
      *
-     * @param a     our name
-     * @param t     what lets the server find the key, if its name is not enough
-     * @param key   the shared key K
-     * @param title of what we have, for complaints
+     * @param a           the client's name
+     * @param t           the header and payload of a token, from which the server derives the key; empty for a password
+     * @param key         the shared key K
+     * @param description of the credential, for messages
      */
     @SuppressWarnings("ArrayRecordComponent") // never compared
-    record Akep2(String a, Optional<String> t, byte[] key, String title, SecureRandom random) {
+    record Akep2(String a, Optional<String> t, byte[] key, String description, SecureRandom random) {
 
         /**
-         * What the server has proved.
+         * The server, after it has proved that it knows the key.
          *
-         * @param rb   its random bytes
-         * @param name its own
+         * @param rb   the server's random bytes RB
+         * @param name the server's name B
          */
-        record Proved(byte[] rb, String name) { }
+        record VerifiedServer(byte[] rb, String name) { }
 
-        /** Runs the exchange. */
-        Proved run(CedarStream stream) throws IOException, AuthenticationException {
+        /**
+         * Runs the exchange.
+         *
+         * @throws AuthenticationException if the server refuses the key, or cannot prove that it knows it
+         */
+        VerifiedServer run(CedarStream stream) throws IOException, AuthenticationException {
             byte[] ra = new byte[Protocol.AKEP2_RANDOM_BYTES];
             random.nextBytes(ra);
             Message first = stream.message().number(0).number(a.getBytes(UTF_8).length).string(a);
@@ -10924,12 +10944,12 @@ public final class TokenRequest {
             if (!proved) {
                 stream.send(stream.message().number(-1).number(0).string("").number(0).number(0));
                 throw new AuthenticationException(status != 0
-                    ? "the pool does not accept " + title + " (unknown key, expired or revoked)"
-                    : "the pool could not prove that it knows the key of " + title);
+                    ? "the pool does not accept " + description + " (unknown key, expired or revoked)"
+                    : "the pool could not prove that it knows the key of " + description);
             }
             stream.send(stream.message().number(0).number(a.getBytes(UTF_8).length).string(a).counted(rb)
                 .counted(clientProof(key, a, rb)));
-            return new Proved(rb, b);
+            return new VerifiedServer(rb, b);
         }
 
         static byte[] serverProof(byte[] key, String a, String b, byte[] ra, byte[] rb) {
@@ -10941,7 +10961,7 @@ public final class TokenRequest {
         }
     }
 
-    /** IDTOKENS: AKEP2 with a key that follows from the token's signature. condor_io/condor_auth_passwd.cpp */
+    /** IDTOKENS: AKEP2 with a key derived from the token's signature. condor_io/condor_auth_passwd.cpp */
     record IdToken(IssuedToken token, SecureRandom random) implements Authenticator {
         @Override
         public AuthMethod method() {
@@ -10951,9 +10971,9 @@ public final class TokenRequest {
         @Override
         public Authenticated authenticate(CedarStream stream) throws IOException, AuthenticationException {
             String a = token.authenticatesAs();
-            Akep2.Proved server = new Akep2(a, Optional.of(token.signedPart()), sharedKey(token), "the token of " + a, random)
-                .run(stream);
-            // The key that HTCondor derives here follows from RB, which anybody could read; so it protects nothing.
+            Akep2.VerifiedServer server = new Akep2(a, Optional.of(token.signedPart()), sharedKey(token), "the token of " + a,
+                random).run(stream);
+            // HTCondor derives the key of this method from RB, which is sent in the clear; so the key is not secret.
             return new Authenticated(new byte[0], new ServerName(method(), server.name(), Optional.empty()));
         }
 
@@ -10966,7 +10986,7 @@ public final class TokenRequest {
     /**
      * PASSWORD: AKEP2 with the pool password, which only the pool's administrators and daemons can read.
      *
-     * @param name our name, which depends on the server's version
+     * @param name the client's name, which depends on the server's version
      */
     @SuppressWarnings("ArrayRecordComponent") // never compared
     record Password(String name, byte[] password, SecureRandom random) implements Authenticator {
@@ -10979,47 +10999,47 @@ public final class TokenRequest {
 
         @Override
         public Authenticated authenticate(CedarStream stream) throws IOException, AuthenticationException {
-            Akep2.Proved server = new Akep2(name, Optional.empty(), key(Protocol.AKEP2_SEED_A, password), "the pool password",
-                random).run(stream);
+            Akep2.VerifiedServer server = new Akep2(name, Optional.empty(), key(Protocol.AKEP2_SEED_A, password),
+                "the pool password", random).run(stream);
             return new Authenticated(KeyDerivation.hmac("HmacSHA1", key(Protocol.AKEP2_SEED_B, password), server.rb()),
                 new ServerName(method(), server.name(), Optional.empty()));
         }
 
-        /** K or K': the password counts twice. */
+        /** K or K', depending on the seed: an HMAC over the password, repeated twice. */
         static byte[] key(String seed, byte[] password) {
             return KeyDerivation.hmac("HmacSHA1", Base64.getMimeDecoder().decode(seed), concat(password, password));
         }
 
         /**
-         * The pool password, from its file. It ends at a NUL, both as it is scrambled and as it is not
+         * Reads the pool password from its file. It ends at the first NUL, before and after unscrambling
          * (condor_utils/store_cred.cpp, read_password_from_filename).
          */
         static byte[] read(Configuration configuration, InputFiles files) throws AuthenticationException {
             Path file = file(configuration);
             FileOrigin origin = configuration.find("SEC_PASSWORD_FILE").map(Configuration.Setting::origin)
                 .orElse(FileOrigin.DEFAULT);
-            String objection = "";
+            String detail = "";
             try {
-                byte[] password = toNul(KeyDerivation.unscramble(toNul(files.read(file, origin, FilePurpose.SECRET,
+                byte[] password = upToNul(KeyDerivation.unscramble(upToNul(files.read(file, origin, FilePurpose.SECRET,
                     MAX_BYTES).bytes())));
                 if (password.length > 0) {
                     return password;
                 }
             } catch (InputFiles.RefusedFileException e) {
-                objection = ": it " + reason(e);
+                detail = ": it " + reason(e);
             } catch (IOException e) {
-                // most users cannot
+                // only root can usually read it; the message below names the file
             }
-            throw new AuthenticationException("cannot read the pool password in " + file + objection);
+            throw new AuthenticationException("cannot read the pool password file " + file + detail);
         }
 
-        /** Where it is, whether it can be read or not. */
+        /** The path of the pool password file, readable or not. */
         static Path file(Configuration configuration) {
             return configuration.find("SEC_PASSWORD_FILE").map(Configuration.Setting::path)
                 .orElse(Path.of("/etc/condor/passwords.d/POOL"));
         }
 
-        private static byte[] toNul(byte[] bytes) {
+        private static byte[] upToNul(byte[] bytes) {
             int end = 0;
             while (end < bytes.length && bytes[end] != 0) {
                 end++;
@@ -11029,22 +11049,22 @@ public final class TokenRequest {
     }
 
     /**
-     * A bearer token of another issuer, for SCITOKENS. {@link #find} searches where HTCondor and the WLCG do
+     * A bearer token of another issuer, for SCITOKENS. {@link #find} searches in the same places as HTCondor and the WLCG
      * (condor_utils/condor_scitokens.cpp, discover_token).
      *
-     * @param source the variable or file that held it
+     * @param source the environment variable or file that contains the token
      */
     record BearerToken(Secret text, String source) {
         private static final int MAX_BYTES = 256 * 1024;
 
-        /** The reason not to send it; empty if there is none. */
+        /** Why the token must not be sent; empty if it is usable. */
         Optional<String> unusableReason(Instant now) {
             Optional<IssuedToken> token = IssuedToken.read(text.reveal());
-            return token.isEmpty() ? Optional.of("cannot be read") : token.flatMap(IssuedToken::expiration)
+            return token.isEmpty() ? Optional.of("is not a readable JSON web token") : token.flatMap(IssuedToken::expiration)
                 .filter(end -> !end.isAfter(now)).map(end -> "expired at " + end);
         }
 
-        /** Its source and its audience, not its text. */
+        /** The source and the audience, never the token. */
         @Override
         public String toString() {
             return source + IssuedToken.read(text.reveal()).map(IssuedToken::audience).filter(names -> !names.isEmpty())
@@ -11054,38 +11074,38 @@ public final class TokenRequest {
         /**
          * Finds the first bearer token.
          *
-         * @throws AuthenticationException if there is none; its message names the files that were refused
+         * @throws AuthenticationException if it does not find a token; the message names the files that were refused
          */
         static BearerToken find(Configuration configuration, Host host, InputFiles files) throws AuthenticationException {
             List<String> complaints = new ArrayList<>();
             Optional<Configuration.Setting> configured = configuration.find("SCITOKENS_FILE");
             Optional<BearerToken> found = Optional.empty();
             if (configured.isPresent()) {
-                found = inFile(configured.get().value().strip(), configured.get().origin(), files, complaints);
+                found = readFile(configured.get().value().strip(), configured.get().origin(), files, complaints);
             } else {
                 Map<String, String> environment = host.environment();
-                found = Optional.ofNullable(environment.get("BEARER_TOKEN")).flatMap(text -> of(text, "BEARER_TOKEN"));
+                found = Optional.ofNullable(environment.get("BEARER_TOKEN")).flatMap(text -> parse(text, "BEARER_TOKEN"));
                 if (found.isEmpty() && environment.containsKey("BEARER_TOKEN_FILE")) {
-                    found = inFile(environment.get("BEARER_TOKEN_FILE"), FileOrigin.USER, files, complaints);
+                    found = readFile(environment.get("BEARER_TOKEN_FILE"), FileOrigin.USER, files, complaints);
                 }
                 for (String directory : new String[] {environment.getOrDefault("XDG_RUNTIME_DIR", ""), "/tmp"}) {
                     if (found.isEmpty() && !directory.isEmpty() && host.uid().isPresent()) {
-                        found = inFile(directory + "/bt_u" + Integer.toUnsignedString(host.uid().getAsInt()), FileOrigin.FOUND,
+                        found = readFile(directory + "/bt_u" + Integer.toUnsignedString(host.uid().getAsInt()), FileOrigin.FOUND,
                             files, complaints);
                     }
                 }
             }
-            return found.orElseThrow(() -> new AuthenticationException("no bearer token in SCITOKENS_FILE, BEARER_TOKEN,"
-                + " BEARER_TOKEN_FILE, or a file bt_u of this user"
+            return found.orElseThrow(() -> new AuthenticationException("no bearer token found in SCITOKENS_FILE, BEARER_TOKEN,"
+                + " BEARER_TOKEN_FILE, or this user's file bt_uUID"
                 + (complaints.isEmpty() ? "" : " (" + String.join("; ", complaints) + ")")));
         }
 
-        private static Optional<BearerToken> inFile(String file, FileOrigin origin, InputFiles files, List<String> complaints) {
+        private static Optional<BearerToken> readFile(String file, FileOrigin origin, InputFiles files, List<String> complaints) {
             try {
                 return files.read(Path.of(file), origin, FilePurpose.SECRET, MAX_BYTES).lines().findFirst()
-                    .flatMap(line -> of(line, file));
+                    .flatMap(line -> parse(line, file));
             } catch (InputFiles.RefusedFileException e) {
-                complaints.add(printable(file) + " is not used: it " + reason(e));
+                complaints.add("ignoring " + printable(file) + ": it " + reason(e));
                 return Optional.empty();
             } catch (InterruptedIOException e) {
                 complaints.add(reason(e));
@@ -11095,7 +11115,7 @@ public final class TokenRequest {
             }
         }
 
-        private static Optional<BearerToken> of(String text, String source) {
+        private static Optional<BearerToken> parse(String text, String source) {
             return Optional.of(text.strip()).filter(Jwt::hasForm)
                 .map(token -> new BearerToken(new Secret(token), source));
         }
@@ -11105,14 +11125,14 @@ public final class TokenRequest {
      * A token from a file or from the pool: a JSON web token, {@code header.payload.signature}.
      *
      * @param claims     the payload as {@link Json#flat} reads it
-     * @param signedPart header and payload, as in the text
+     * @param signedPart header and payload, as the text contains them
      * @param signature  decoded
      */
     @SuppressWarnings("ArrayRecordComponent") // never compared
     record IssuedToken(Secret text, Optional<String> keyId, Map<String, Object> claims, String signedPart, byte[] signature) {
-        /** The parser of the signature check also compares times with the clock. With this skew every time passes. */
+        /** jjwt's signature check also compares times with the clock. This skew makes every time acceptable. */
         private static final Duration MAX_CLOCK_SKEW = Duration.ofDays(100 * 365);
-        /** Seconds from 1970 to the year 33658, either way. */
+        /** The largest time accepted, in seconds before or after 1970; it lies in the year 33658. */
         private static final double MAX_SECONDS = 1e12;
 
         /** Reads a token without checking its signature; empty if it is not one, or a registered claim has a wrong type. */
@@ -11122,15 +11142,15 @@ public final class TokenRequest {
             }
             String[] parts = text.split("\\.", -1);
             Optional<Map<String, Object>> header = fields(parts[0]);
-            Optional<Map<String, Object>> claims = fields(parts[1]).filter(IssuedToken::haveTheirTypes);
+            Optional<Map<String, Object>> claims = fields(parts[1]).filter(IssuedToken::haveValidTypes);
             Optional<byte[]> signature = decode(parts[2]);
             return header.isEmpty() || claims.isEmpty() || signature.isEmpty() ? Optional.empty()
                 : Optional.of(new IssuedToken(new Secret(text), string(header.get(), "kid"), claims.get(),
                     parts[0] + "." + parts[1], signature.get()));
         }
 
-        /** RFC 7519, section 4.1 */
-        private static boolean haveTheirTypes(Map<String, Object> claims) {
+        /** Whether the registered claims have the types of RFC 7519, section 4.1. */
+        private static boolean haveValidTypes(Map<String, Object> claims) {
             for (String name : new String[] {"iss", "sub", "jti"}) {
                 if (claims.containsKey(name) && string(claims, name).isEmpty()) {
                     return false;
@@ -11144,21 +11164,21 @@ public final class TokenRequest {
             return true;
         }
 
-        /** The name that the server expects with this token: its subject, else its ID; empty if it has neither. */
+        /** The name that the server expects with this token: the subject, or else the ID; empty if the token has neither. */
         String authenticatesAs() {
             return string(claims, "sub").or(() -> string(claims, "jti")).orElse("");
         }
 
         /**
-         * The reason why a pool does not accept this token; empty if none is known.
+         * Why the pool would refuse this token; empty if the token is usable.
          *
-         * @param trustDomain what the pool announces; empty if nothing
-         * @param issuerKeys  IDs of the keys with which the pool checks signatures; an empty list if it does not say
+         * @param trustDomain the pool's trust domain; empty if the pool does not announce one
+         * @param issuerKeys  IDs of the keys with which the pool checks signatures; an empty list if it does not announce them
          */
         Optional<String> unusableReason(Optional<String> trustDomain, List<String> issuerKeys, Instant now) {
             Optional<String> issuer = string(claims, "iss");
             if (trustDomain.isPresent() && !trustDomain.equals(issuer)) {
-                return Optional.of("is of trust domain " + issuer.orElse("(none)"));
+                return Optional.of("belongs to trust domain " + issuer.orElse("(none)"));
             }
             if (!issuerKeys.isEmpty() && keyId.filter(issuerKeys::contains).isEmpty()) {
                 return Optional.of("is signed with key " + keyId.orElse("(none)"));
@@ -11169,9 +11189,9 @@ public final class TokenRequest {
             return authenticatesAs().isEmpty() ? Optional.of("has neither a subject nor an ID") : Optional.empty();
         }
 
-        /** Whom the token identifies, for messages. */
+        /** The identity that the token carries, for messages. */
         String subject() {
-            return string(claims, "sub").orElse("(nobody)");
+            return string(claims, "sub").orElse("(none)");
         }
 
         /** The trust domain of the token, for messages. */
@@ -11185,7 +11205,7 @@ public final class TokenRequest {
                 : strings(claims, "aud").stream().map(TokenRequest::printable).toList();
         }
 
-        /** What the token is limited to, such as {@code condor:/READ}; an empty list if it has no limit. */
+        /** The scopes that limit the token, such as {@code condor:/READ}; an empty list if the token has no limit. */
         List<String> scopes() {
             return scopes(claims);
         }
@@ -11209,7 +11229,7 @@ public final class TokenRequest {
          */
         boolean isSignedWith(byte[] key) {
             try {
-                Jwts.parser().verifyWith(new SecretKeySpec(key, "HmacSHA256")).json(new JsonText())
+                Jwts.parser().verifyWith(new SecretKeySpec(key, "HmacSHA256")).json(new JwtDeserializer())
                     .clockSkewSeconds(MAX_CLOCK_SKEW.toSeconds()).build().parseSignedClaims(text.reveal());
                 return true;
             } catch (JwtException | IllegalArgumentException e) {
@@ -11218,8 +11238,8 @@ public final class TokenRequest {
         }
 
         /**
-         * The JSON field {@code claims} of the {@code issued} event: what the pool's tokens carry; null where a claim is missing
-         * or of a wrong type; times in seconds since 1970. Empty if the token cannot be read. It never throws, since the
+         * The JSON field {@code claims} of the {@code issued} event: the claims that a pool's tokens carry; null where a claim is
+         * missing or of a wrong type; times in seconds since 1970. Empty if the token cannot be read. It never throws, since the
          * token is not written yet.
          */
         static Optional<Map<String, Object>> claims(Secret token) {
@@ -11268,8 +11288,8 @@ public final class TokenRequest {
             return claims.get("scope") instanceof String scope ? Configuration.items(scope) : strings(claims, "scope");
         }
 
-        /** The JSON reader that jjwt takes from outside. */
-        private static final class JsonText extends AbstractDeserializer<Map<String, ?>> {
+        /** The JSON reader for jjwt, which has none of its own without jjwt-jackson. */
+        private static final class JwtDeserializer extends AbstractDeserializer<Map<String, ?>> {
             @Override
             protected Map<String, ?> doDeserialize(Reader reader) throws IOException {
                 return Json.object(reader);
@@ -11277,15 +11297,15 @@ public final class TokenRequest {
         }
     }
 
-
     /**
-     * Where tokens are kept: SEC_TOKEN_DIRECTORY, else the user's own directory, else, for root, the system's.
+     * The directory of the user's tokens: SEC_TOKEN_DIRECTORY, or else the user's own directory, or else, for root, the
+     * system's.
      * condor_utils/token_utils.cpp, condor_io/condor_auth_passwd.cpp
      */
     record TokenDirectory(Path path, Pattern excluded) {
         private static final int MAX_BYTES = 1 << 20;
 
-        /** @throws CommandException CONFIGURATION, if there is no home to keep tokens in */
+        /** @throws CommandException CONFIGURATION if a setting is not a valid path */
         static TokenDirectory of(Configuration configuration, Host host) throws CommandException {
             Path system = Host.path(configuration.text("SEC_TOKEN_SYSTEM_DIRECTORY").map(String::strip)
                 .orElse("/etc/condor/tokens.d"), "SEC_TOKEN_SYSTEM_DIRECTORY");
@@ -11296,10 +11316,10 @@ public final class TokenRequest {
                 configuration.excluded());
         }
 
-        /** Tokens, in the order of their files' names, and why others were passed over. */
+        /** The tokens, in the order of their file names, and the reasons why other files were ignored. */
         record Contents(List<IssuedToken> tokens, List<String> complaints) { }
 
-        /** Reads every token; a file that others can read, or that is another's, is passed over. */
+        /** Reads every token; it ignores a file that others can read, or that belongs to another user. */
         Contents read(InputFiles files) {
             List<IssuedToken> tokens = new ArrayList<>();
             List<String> complaints = new ArrayList<>();
@@ -11319,9 +11339,9 @@ public final class TokenRequest {
             try {
                 files.read(file, FileOrigin.CONFIGURATION, FilePurpose.TOKEN, MAX_BYTES).lines()
                     .forEach(line -> IssuedToken.read(line).ifPresentOrElse(tokens::add,
-                        () -> complaints.add(file + " holds a line that is no token")));
+                        () -> complaints.add("ignoring a line of " + file + ": it is not a token")));
             } catch (InputFiles.RefusedFileException e) {
-                complaints.add(file + " " + reason(e) + ", so it is not used");
+                complaints.add("ignoring " + file + ": it " + reason(e));
             } catch (IOException e) {
                 complaints.add(file + ": " + reason(e));
             }
@@ -11465,7 +11485,8 @@ public final class TokenRequest {
             if (!method.provesServer()) {
                 String preferred = MethodPolicy.joined(methods.configured().stream().filter(AuthMethod::provesServer));
                 return !preferred.isEmpty() ? Optional.of("not used beside " + preferred
-                        + ": it does not authenticate the server; to allow it, remove those methods from " + methods.describeSetting())
+                        + ": it does not authenticate the server; to allow it, remove those methods from "
+                        + methods.describeSetting())
                     : methods.requested().contains(method) ? Optional.empty()
                     : Optional.of("not used: only a template names it; to allow it, name it in " + methods.describeSetting());
             }
@@ -13461,7 +13482,7 @@ public final class TokenRequest {
 
         CommandException timedOut(RequestHandle handle) {
             return new CommandException(ErrorCode.TIMED_OUT, "Request " + handle.requestId() + (waitOptions.timeout().isZero()
-                ? " is not approved yet." : " was not approved within " + waitOptions.timeout().toSeconds() + " seconds."),
+                ? " is not approved yet." : " was not approved within " + seconds(waitOptions.timeout()) + "."),
                 "");
         }
     }
@@ -14452,7 +14473,7 @@ public final class TokenRequest {
                     return whole(path, directory, name, permissions);
                 }
                 if (!permissions.isDefault()) {
-                    throw new IOException("-owner and -mode need a regular file, which it is not");
+                    throw new IOException("it is not a regular file, so -owner and -mode cannot be set");
                 }
                 return stream.get();
             } catch (IOException e) {
@@ -14669,17 +14690,17 @@ public final class TokenRequest {
          */
         SavedRequest readSaved(String source, InputFiles files) throws CommandException {
             try {
-                InputFiles.Input story = source.equals("-") ? files.stdin(MAX_LOG_BYTES)
+                InputFiles.Input log = source.equals("-") ? files.stdin(MAX_LOG_BYTES)
                     : files.read(Path.of(source), FileOrigin.USER, FilePurpose.SECRET, MAX_LOG_BYTES);
                 Optional<SavedRequest> last = Optional.empty();
-                for (String line : new String(story.bytes(), UTF_8).lines().filter(line -> !line.isBlank()).toList()) {
+                for (String line : new String(log.bytes(), UTF_8).lines().filter(line -> !line.isBlank()).toList()) {
                     Json.Fields event = new Json.Fields(Json.object(new StringReader(line)));
                     if (event.string("event").equals(Optional.of("enqueued"))) {
                         last = Optional.of(new SavedRequest(PendingRequest.of(event), line + "\n", Optional.empty()));
                     }
                 }
                 SavedRequest saved = last.orElseThrow(() -> unreadable(source, "it does not contain an \"enqueued\" event"));
-                Optional<String> reason = source.equals("-") ? Optional.empty() : untrustedReason(source, story);
+                Optional<String> reason = source.equals("-") ? Optional.empty() : untrustedReason(source, log);
                 return reason.isEmpty() ? saved : asUntrusted(saved, reason);
             } catch (JsonProcessingException e) {
                 throw unreadable(source, "it is not JSON with one object per line");
@@ -14688,16 +14709,16 @@ public final class TokenRequest {
             } catch (InputFiles.RefusedFileException e) {
                 throw unreadable(source, "it " + reason(e));
             } catch (IllegalArgumentException e) {
-                throw unreadable(source, "its \"enqueued\" event lacks a proper " + printable(e.getMessage()));
+                throw unreadable(source, "its \"enqueued\" event has no valid " + printable(e.getMessage()));
             } catch (IOException e) {
                 throw unreadable(source, withErrno(reason(e)));
             }
         }
 
         /** Why other users could have written a file; empty if only this user can write to it. */
-        private static Optional<String> untrustedReason(String source, InputFiles.Input story) {
-            return story.weakness().map(Object::toString)
-                .or(() -> Optional.of(source + " does not belong to this user").filter(words -> !story.isOurs()));
+        private static Optional<String> untrustedReason(String source, InputFiles.Input log) {
+            return log.weakness().map(Object::toString)
+                .or(() -> Optional.of(source + " does not belong to this user").filter(words -> !log.isOurs()));
         }
 
         /** A copy marked as written by others, also in its JSON line, which is saved again in a file of this user. */
@@ -14846,7 +14867,7 @@ public final class TokenRequest {
             }
         }
 
-        /** What to send to the administrator. It holds nothing secret: of the client ID, only the name in front. */
+        /** The text for the administrator. It contains no secret: of the client ID, only the name in front. */
         private static List<String> approvalRequest(Event.Enqueued event) {
             PendingRequest pending = event.pending();
             String id = pending.handle().requestId();

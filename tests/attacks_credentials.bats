@@ -59,7 +59,7 @@ configured() {
 
 # ---- Only on request ----
 
-@test "a bearer token that lies around goes to nobody" {
+@test "the client does not send a bearer token that it merely finds" {
   pool_of SCITOKENS,SSL
   keeps 'bearer token'
   assert_status 0 # by SSL
@@ -78,7 +78,7 @@ configured() {
   says 'SCITOKENS: not used: only the built-in list names it'
 }
 
-@test "a list repeats no wish that nobody had" {
+@test "a method from a template or the built-in list does not become the user's choice by being repeated" {
   local lines
   pool_of SCITOKENS
   for lines in \
@@ -110,7 +110,7 @@ configured() {
 
 # ---- Only to a name of ours ----
 
-@test "a credential does not go where an ad says" {
+@test "the client does not send a credential to a name from a collector's ad" {
   local evil kind
   start_pool "$PWD/evil" --methods SCITOKENS,PASSWORD --token "$TOKEN" --auto-approve --certificate-name evil.test
   cp "$LOOPBACK_CA" cas.pem
@@ -133,7 +133,7 @@ configured() {
   done
 }
 
-@test "for a password an address will do as a name, for a bearer token it will not" {
+@test "PASSWORD accepts an address as the server's name, SCITOKENS does not" {
   pool_of PASSWORD,SCITOKENS
   authenticate_by PASSWORD
   sends 'pool password' -pool "127.0.0.1:$LOOPBACK_PORT"
@@ -168,10 +168,10 @@ bearer_token() { BEARER_TOKEN=$(handmade_token "$1"); }
   # What cannot be read may have expired.
   bearer_token '{"exp":"soon"}'
   keeps 'bearer token'
-  says 'SCITOKENS: the bearer token in BEARER_TOKEN (without an audience) cannot be read'
+  says 'SCITOKENS: the bearer token in BEARER_TOKEN (without an audience) is not a readable JSON web token'
 }
 
-@test "the pool that refuses a bearer token is not told of in vain: the message has the audience" {
+@test "if the pool refuses a bearer token, the message shows the audience" {
   pool_of SCITOKENS --reject-bearer-token
   authenticate_by SCITOKENS
   bearer_token $'{"aud":"https://cm\\u001b[2J.test"}'
@@ -221,7 +221,7 @@ saved() {
   chmod 600 request.json
 }
 
-@test "a credential goes out for a saved request that is ours, or that comes from stdin" {
+@test "the client sends a credential for this user's saved request, or for one from stdin" {
   local kind
   for kind in 'bearer token:SCITOKENS' 'pool password:PASSWORD'; do
     saved
@@ -234,7 +234,7 @@ saved() {
   done
 }
 
-@test "no credential goes out for a saved request that others can write" {
+@test "the client does not send a credential for a saved request that others can write" {
   local kind mode
   for kind in 'bearer token:SCITOKENS' 'pool password:PASSWORD'; do
     for mode in 660 606; do
@@ -252,7 +252,7 @@ saved() {
   done
 }
 
-@test "a saved request that is somebody else's is refused" {
+@test "the client refuses a saved request that belongs to another user" {
   ((EUID == 0)) || skip 'needs root, for the file of another user'
   local kind
   for kind in 'bearer token:SCITOKENS' 'pool password:PASSWORD'; do
@@ -267,7 +267,7 @@ saved() {
   done
 }
 
-@test "what is kept of such a request does not become ours by that" {
+@test "saving such a request again does not make it trusted" {
   local kept
   saved
   pool_with --methods SCITOKENS,SSL --token "$TOKEN" --approve-on "$PWD/approved" --pretends
@@ -291,7 +291,7 @@ saved() {
   sends 'bearer token' -resume request.json
 }
 
-@test "a saved request does not make an ad's word ours" {
+@test "a saved request does not make a name from an ad trusted" {
   local port
   start_pool "$PWD/schedd" --methods SCITOKENS,PASSWORD,SSL --token "$TOKEN" --approve-after 0 --certificate-name node.test
   cp "$LOOPBACK_CA" cas.pem
@@ -359,7 +359,7 @@ far_pool() {
   [[ $(field issued '[.method, .session] | join(" ")') == 'PASSWORD bound' ]]
 }
 
-@test "to a pool that is not on this machine FS is not offered, and other methods go as they do here" {
+@test "the client does not offer FS to a pool on another machine; other methods work there as here" {
   far_pool --methods FS,SSL --auto-approve --certificate-name cm.test
   asked -pool "<${HERE}?alias=cm.test>"
   assert_status 0

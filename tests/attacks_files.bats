@@ -175,7 +175,7 @@ used_over_links() {
 
 @test "a bearer token that is found is none if it is a link, whoever made that" {
   run ! used_over_links found-bearer-token "$(name_of found-bearer-token)"
-  grep -qF "(${COMMON}/a/bt_u0 is not used: it is a symbolic link)" "$BATS_TEST_TMPDIR/stderr"
+  grep -qF "(ignoring ${COMMON}/a/bt_u0: it is a symbolic link)" "$BATS_TEST_TMPDIR/stderr"
 }
 
 # ---- Pipes, and what is endless ----
@@ -546,7 +546,7 @@ not_used() {
   assert_status 4
   ((SECONDS < 10))
   [[ $(events ^bearer-token) == "$before" ]]
-  grep -qF "(/tmp/bt_u$VICTIM is not used: it $1)" "$BATS_TEST_TMPDIR/stderr"
+  grep -qF "(ignoring /tmp/bt_u$VICTIM: it $1)" "$BATS_TEST_TMPDIR/stderr"
 }
 
 @test "/tmp/bt_u is used if it is the user's, and not if it is a stranger's, a pipe, a link, or huge" {
@@ -604,5 +604,5 @@ not_used() {
   request -pool "$HERE" -identity alice@own.test
   settings=()
   assert_status 4
-  grep -qF "$bundle (not used: it belongs to" "$BATS_TEST_TMPDIR/stderr"
+  grep -qF "$bundle (ignored: it belongs to" "$BATS_TEST_TMPDIR/stderr"
 }

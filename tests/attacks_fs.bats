@@ -152,7 +152,7 @@ asked_at() {
 
 WAYS=(-pool -name 'address file' ad -resume)
 
-@test "another user's server cannot make us delete a file through the sock= of its address" {
+@test "another user's server cannot make the client delete a file through the sock= of its address" {
   local way
   rogue --fs-then "link:$OPEN/ours"
   for way in "${WAYS[@]}"; do
@@ -180,7 +180,7 @@ WAYS=(-pool -name 'address file' ad -resume)
   held
 }
 
-@test "a sock= as HTCondor has them is part of the directory's name, wherever the address is from" {
+@test "a valid sock= is part of the directory's name, wherever the address comes from" {
   local way
   rogue
   for way in "${WAYS[@]}"; do
@@ -193,7 +193,7 @@ WAYS=(-pool -name 'address file' ad -resume)
 
 # ---- What is in the directory's place in the end ----
 
-@test "what somebody puts in place of the directory is not removed, whatever it is" {
+@test "the client does not remove a file, link or directory that replaced its own directory" {
   local thing left
   echo secret >"$OPEN/ours/secret"
   for thing in file directory "link:$OPEN/ours/secret" "link:$OPEN/ours" "link:$OPEN/ours/nothing"; do
@@ -245,7 +245,7 @@ PYTHON
   done
 }
 
-@test "the rights of what somebody puts there at once are not changed, and a pipe does not keep us waiting" {
+@test "the client does not change the mode of a replacement, and does not block on a FIFO" {
   local target try
   install -d -m 750 "$OPEN/ours/directory"
   install -m 640 /dev/null "$OPEN/ours/file"
@@ -266,7 +266,7 @@ PYTHON
   held
 }
 
-@test "the directory itself is removed, whether the server takes it or not" {
+@test "the client removes its directory, whether the server accepts it or not" {
   rogue
   request -pool "$THERE" -identity alice@own.test
   got_token
@@ -310,7 +310,7 @@ PYTHON
 # What he does between us and a pool: he passes on the name of the directory, and has keys of his own with both sides.
 # He has our login if he can read what the pool tells us about it.
 
-@test "who relays a login to a server is not us there, whatever the form of the name" {
+@test "a man in the middle who relays a login does not become this user, whatever the form of the name" {
   local names
   for names in plain address extension shared-port; do
     genuine --fs-names "$names"
@@ -325,7 +325,7 @@ PYTHON
   held
 }
 
-@test "nor if he tampers with the address that we tell the server" {
+@test "a man in the middle does not become this user by changing the address that the client sends" {
   local attack
   genuine
   for attack in swap-keys-forge-extension swap-keys-drop-extension; do
@@ -345,7 +345,7 @@ PYTHON
   held
 }
 
-@test "without the binding he is, as the setting's name says, and without him all names lead to a token" {
+@test "without channel binding the relay succeeds; without a man in the middle every form of name does" {
   local names
   for names in plain address extension shared-port; do
     genuine --fs-names "$names"
@@ -369,12 +369,12 @@ PYTHON
   genuine --fs-names plain
   request -pool "$HERE" -identity alice@own.test
   nothing_got
-  says "FS: the server's directory name does not contain its address, so somebody could use this login at another server;" \
+  says "FS: the server's directory name does not contain its address, so a man in the middle could log in as this user at another server;" \
     'SEC_FS_ENFORCE_CHANNEL_BINDING = false allows it'
   genuine --fs-names address
   relay --attack none
   request -pool "$THERE" -identity alice@own.test
   nothing_got
-  says "FS: the server's directory name contains the address <127.0.0.1:$LOOPBACK_PORT> and not <127.0.0.1:$MIDDLEMAN_PORT>" \
+  says "FS: the server's directory name contains the address <127.0.0.1:$LOOPBACK_PORT>; this connection is to <127.0.0.1:$MIDDLEMAN_PORT>" \
     'SEC_FS_ENFORCE_CHANNEL_BINDING = false allows it'
 }

@@ -253,7 +253,7 @@ by() { field "$1" '[.certificate_name, .certificate_name_from] | map(. // "none"
     jq -c "$edit" request.json >edited.json
     asked -resume edited.json
     assert_status 2
-    says 'its "enqueued" event lacks a proper certificate_name'
+    says 'its "enqueued" event has no valid certificate_name'
   done
   # One of an earlier version does not say.
   jq -c 'del(.certificate_name, .certificate_name_from, .credentials)' request.json >edited.json

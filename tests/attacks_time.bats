@@ -295,7 +295,7 @@ secured() { authenticate_by SSL && pool_here --methods SSL --token "$TOKEN" --au
   until_shown "Please type 'yes', 'no' or the fingerprint:"
   at_its_end
   [[ $status == 4 ]]
-  grep -q 'nobody answered the question' shown
+  grep -q 'the question was not answered' shown
   grep -q -e '-fingerprint [0-9a-f:]*, or -cafile FILE' shown
   # The control: it is answered.
   at_terminal -pool "$HERE" -timeout 60
@@ -330,5 +330,5 @@ answered_after() {
   [[ $status == 4 ]]
   answer=none answered_after 601 -pool "$HERE" -timeout 600
   [[ $status == 4 ]]
-  grep -q 'nobody answered the question within the 600 seconds of -timeout' shown
+  grep -q 'the question was not answered within the 600 seconds of -timeout' shown
 }

@@ -37,16 +37,16 @@ asked_of() { with "_CONDOR_COLLECTOR_HOST=$1" -- -identity alice@own.test "${@:2
 
 # ---- Collectors ----
 
-@test "a collector behind the one that is used is not reported as passed over" {
+@test "a collector behind the one that is used is not reported as skipped" {
   asked_of "$HERE, nowhere.invalid"
   assert_status 0
-  lacks "$BATS_TEST_TMPDIR/stderr" 'Passed over' nowhere.invalid
+  lacks "$BATS_TEST_TMPDIR/stderr" 'Skipped' nowhere.invalid
   asked_of "nowhere.invalid, $HERE"
   assert_status 0
-  grep -Fx 'Passed over: unknown host nowhere.invalid' "$BATS_TEST_TMPDIR/stderr"
+  grep -Fx 'Skipped: unknown host nowhere.invalid' "$BATS_TEST_TMPDIR/stderr"
   asked_of '127.0.0.1:1, nowhere.invalid'
   assert_status 3
-  grep -F 'Passed over: unknown host nowhere.invalid' "$BATS_TEST_TMPDIR/stderr"
+  grep -F 'Skipped: unknown host nowhere.invalid' "$BATS_TEST_TMPDIR/stderr"
 }
 
 @test "of a list of collectors the first that can be used is asked, and the others are named" {
@@ -63,7 +63,7 @@ asked_of() { with "_CONDOR_COLLECTOR_HOST=$1" -- -identity alice@own.test "${@:2
   assert_transcript first-usable
 }
 
-@test "with -quiet, those that are passed over are not named" {
+@test "-quiet hides skipped collectors" {
   asked_of "127.0.0.1:1, nowhere.invalid, $HERE" -quiet
   assert_status 0
   [[ ! -s $BATS_TEST_TMPDIR/stderr ]]
@@ -101,7 +101,7 @@ asked_of() { with "_CONDOR_COLLECTOR_HOST=$1" -- -identity alice@own.test "${@:2
   assert_status 0
   asked_of "127.0.0.1:1" -type schedd -name s1@cm.test
   assert_status 3
-  # One that does not know it is passed over, too.
+  # One that does not know it is skipped, too.
   other_pool --methods CLAIMTOBE
   asked_of "$THERE,$HERE" -type schedd -name s1@cm.test
   assert_status 0

@@ -196,7 +196,7 @@ odd_directories() {
   export _CONDOR_FS_LOCAL_DIR=$OPEN/other
   request -nowait -pool "$HERE" "${PENDING[@]}"
   assert_status 4
-  grep -qF 'which is not of the form that HTCondor uses below' "$BATS_TEST_TMPDIR/stderr"
+  grep -qF 'which is not a name that HTCondor uses for a directory in' "$BATS_TEST_TMPDIR/stderr"
 }
 
 @test "stable: a slash at the end of FS_LOCAL_DIR, and a setgid directory, are no hindrance" { odd_directories stable false; }

@@ -540,14 +540,14 @@ public final class Vectors {
             equal(Optional.ofNullable(vector.required("create").textValue()), requested(method, vector)
                 .map(wanted -> wanted.directory().toString()), vector.toString());
             equal(Optional.ofNullable(vector.required("send").path(1).textValue()), requested(method, vector)
-                .flatMap(TokenRequest.FileSystemAccess.Requested::extension), vector.toString());
+                .flatMap(TokenRequest.FileSystemAccess.RequestedDirectory::extension), vector.toString());
         }
     }
 
-    private static Optional<TokenRequest.FileSystemAccess.Requested> requested(TokenRequest.FileSystemAccess method,
+    private static Optional<TokenRequest.FileSystemAccess.RequestedDirectory> requested(TokenRequest.FileSystemAccess method,
             JsonNode vector) {
         try {
-            return Optional.of(method.requested(vector.required("name").textValue()));
+            return Optional.of(method.parse(vector.required("name").textValue()));
         } catch (TokenRequest.AuthenticationException e) {
             return Optional.empty();
         }
