@@ -38,7 +38,7 @@ verdict() {
   said=$("$@" 2>&1 </dev/null) || :
   if grep -qE '^eyJ|did not provide a valid request ID' <<<"$said"; then
     echo yes
-  elif grep -qF 'The settings do not accept the server' <<<"$said"; then
+  elif grep -qE 'The settings do not accept the server|SECMAN:2009:DENIED' <<<"$said"; then
     echo no
   else
     printf '?%s\n' "$said"

@@ -145,7 +145,7 @@ list() {
   at "$1"
   export _CONDOR_COLLECTOR_HOST="$POOL_HOST:1, nowhere.invalid, $HERE"
   from collector
-  grep -Fx 'Skipped unknown host nowhere.invalid' "$BATS_TEST_TMPDIR/stderr"
+  grep -Fx 'Skipped: unknown host nowhere.invalid' "$BATS_TEST_TMPDIR/stderr"
   grep -E '^Skipped <127\.0\.0\.1:1\?alias=[^>]+>: Cannot connect to ' "$BATS_TEST_TMPDIR/stderr"
   from schedd -type schedd -name "$POOL_HOST"
   grep -E '^Skipped <127\.0\.0\.1:1\?alias=[^>]+>: ' "$BATS_TEST_TMPDIR/stderr"

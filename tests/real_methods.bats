@@ -71,14 +71,14 @@ approved_by_rule() {
 
   request -pool "$HERE" "${AUTO_APPROVED[@]}" -token mine
   assert_status 0
-  [[ ! -s $out && ! -s $err && $(stat -c %a "$HOME/made/tokens.d/mine") == 600 ]]
+  [[ ! -s $out && $(<"$err") == 'Token for '*' written to '* && $(stat -c %a "$HOME/made/tokens.d/mine") == 600 ]]
   made_directory
   assert_is_token "$HOME/made/tokens.d/mine"
   assert_auto_approved_claims "$HOME/made/tokens.d/mine"
 
   request -pool "$HERE" "${AUTO_APPROVED[@]}" -file here
   assert_status 0
-  [[ ! -s $out && ! -s $err && $(stat -c %a here) == 600 ]]
+  [[ ! -s $out && $(<"$err") == 'Token for '*' written to '* && $(stat -c %a here) == 600 ]]
   assert_is_token here
   assert_auto_approved_claims here
 }
