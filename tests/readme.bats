@@ -50,7 +50,7 @@ jbang_of_own() {
   grep -q 'HTCondor' "$screen"
   grep -q 'JDK (17 or newer) and \[JBang\]' "$screen"
   grep -q '^jbang trust add ' "$screen"
-  grep -q '^SHA-256: ' "$screen"
+  grep -q '^ *SHA-256: ' "$screen"
   grep -q 'condor_token_request_approve -reqid 6108900' "$screen"
   [[ $(block run start | wc -l) == 3 ]]
 }

@@ -85,11 +85,11 @@ behind_firewall() {
     [[ $address == '<[2001:db8::2]:9618?CCBID='* && $(told enqueued '[.daemon.type, .session] | join(" ")') == "$type bound" ]]
     [[ $(told verified '[.identity, .method] | join(" ")') == 'alice@pool.test IDTOKENS' ]]
   done
-  # The wait is gone on with by another process; and a firewall of our own has some ports open.
+  # Another process resumes the wait; and a firewall of our own has some ports open.
   export _CONDOR_LOWPORT=41000 _CONDOR_HIGHPORT=41005
   request -json -nowait -pool "$HERE" -type startd "${PENDING[@]}" -debug:D_NETWORK
   assert_status 0
-  grep -E 'to have it connect to <\[2001:db8::3\]:4100[0-5]>' "$BATS_TEST_TMPDIR/stderr"
+  grep -E 'for a connection to <\[2001:db8::3\]:4100[0-5]>' "$BATS_TEST_TMPDIR/stderr"
   approve_as_told
   mv "$BATS_TEST_TMPDIR/stdout" output
   request -json -resume output

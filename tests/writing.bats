@@ -158,8 +158,7 @@ only() { diff <(printf '%s\n' "$@") <(ls -A); }
   [[ -c /dev/null ]]
   request -pool "$HERE" -identity alice@own.test -file >(cat >came)
   assert_status 0
-  grep -qx 'Token for alice@own.test written to /dev/fd/[0-9]*\. It does not expire\.' "$BATS_TEST_TMPDIR/stderr"
-  [[ ! -s $BATS_TEST_TMPDIR/stdout ]]
+  [[ ! -s $BATS_TEST_TMPDIR/stdout && ! -s $BATS_TEST_TMPDIR/stderr ]]
   await_event . came
   printf '%s\n' "$TOKEN" | cmp - came
 }
