@@ -11459,7 +11459,8 @@ public final class TokenRequest {
             if (!method.provesServer()) {
                 String preferred = MethodPolicy.joined(methods.configured().stream().filter(AuthMethod::provesServer));
                 return !preferred.isEmpty() ? Optional.of("not used beside " + preferred
-                        + ": it does not authenticate the server; to allow it, remove those methods from " + methods.describeSetting())
+                        + ": it does not authenticate the server; to allow it, remove those methods from "
+                        + methods.describeSetting())
                     : methods.requested().contains(method) ? Optional.empty()
                     : Optional.of("not used: only a template names it; to allow it, name it in " + methods.describeSetting());
             }
