@@ -250,7 +250,7 @@ secured() { authenticate_by SSL && pool_here --methods SSL --token "$TOKEN" --au
   settings[3]=15
   request -pool "$HERE"
   gave_up 4
-  grep -q 'does not end the' "$BATS_TEST_TMPDIR/stderr"
+  grep -q 'does not complete the' "$BATS_TEST_TMPDIR/stderr"
 }
 
 @test "TLS that closes or renegotiates after the key exchange does not make the program spin" {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # Every way to end badly: what the user reads, and the exit status. Nothing of the machine's shows through, no trace of
 # Java's, and nothing hangs. (What can be wrong with arguments, destinations and waiting is in the other files.)
-# shellcheck disable=SC2153 # TOKEN is set by loopback.bash
+# shellcheck disable=SC2030,SC2031,SC2153 # TOKEN is set by loopback.bash
 load loopback
 
 # asked_of OPTION...: a request to a pool with these options
