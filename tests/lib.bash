@@ -141,7 +141,7 @@ normalise() {
     "s|$BATS_TEST_TMPDIR|<TMP>|g"                               # bats takes a new folder for every run
     "s|$WORK\b|<TMP>/work|g"                                    # as if it were in there
     # The system picks a port, of four or five digits; 9618 stays.
-    's/(127\.0\.0\.1|localhost|\[::1\]):([0-9]{5}|[1-8][0-9]{3}|9[0-57-9][0-9]{2}|96[02-9][0-9]|961[0-79])\b/\1:<PORT>/g'
+    's/(127\.0\.0\.1|localhost|cm\.pool\.test|\[::1\]):([0-9]{5}|[1-8][0-9]{3}|9[0-57-9][0-9]{2}|96[02-9][0-9]|961[0-79])\b/\1:<PORT>/g'
     's/(\brequest |request_id"?[:=] ?"?)[0-9]{7}\b/\1<ID>/g'    # a pool draws request IDs at random
     "s/^(    Client ID: |.*\"client_id\":\")$(id -un)@/\1<USER>@/" # who runs the tests,
     "s/^(    Client ID: .*@)$(own_host)-/\1<HOST>-/"            # and where

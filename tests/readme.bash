@@ -95,7 +95,8 @@ public() {
     "s/\b([0-9a-f]{2}:){31}[0-9a-f]{2}\b/$SHORT_FINGERPRINT/g"
     's|[^ ]+@[^ ]+-[0-9a-f]{32}\b|alice@laptop-4f1d9c02b3aa4c0f8d5e67718c1e90d4|g' # the client's own name
     's|(pending-token-request-[^ ]*-[0-9]{7}-)[0-9a-f]{12}|\19ca4f2e01b77|g'
-    's|\b[0-9-]{10}([T ])[0-9]{2}:[0-9]{2}(:[0-9]{2})?(\.[0-9]+)?|2026-01-02\109:00\2|g'
+    's|\b[0-9-]{10}([T ])[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?|2026-01-02\109:00:49|g'
+    's|\b[0-9-]{10}([T ])[0-9]{2}:[0-9]{2}|2026-01-02\109:00|g'
     's|tokens\.d/personal\b|tokens.d/cm.example.org|g'
     's|\bnosuchhost\.invalid\b|cm.exmaple.org|g' # mistyped
     's|\bcm\.test\b|example.org|g'

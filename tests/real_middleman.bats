@@ -76,6 +76,8 @@ against() {
   request -pool "$POOL_HOST:$MIDDLEMAN_PORT" "$@"
   rules=(
     's/ -pool [^ ]+/ -pool <HOST>:<PORT>/'
+    "s/\b$POOL_HOST:[0-9]+\b/<HOST>:<PORT>/g"
+    's/-reqid [0-9]{7}\b/-reqid <ID>/'
     's/<(127\.0\.0\.1|\[::1\]):<PORT>\?[^ >]*>/<POOL>/g'
     's/^Request [0-9]{7} /Request <ID> /'
     's/^(  The pool offers: ).*/\1<WHAT HE LETS PASS>/' # the releases have different methods left
