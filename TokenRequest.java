@@ -89,6 +89,7 @@ import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.PosixFileAttributeView;
 import java.nio.file.attribute.PosixFileAttributes;
+import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.nio.file.attribute.UserPrincipal;
 import java.nio.file.attribute.UserPrincipalLookupService;
@@ -283,7 +284,8 @@ public final class TokenRequest {
      *   20. Poller: waits for approval
      *   21. TokenInspector: compares the token with the request
      *   22. TokenWriter: the token file, its lock, the saved request
-     *   23. ConsoleWriter: stdout and stderr, as text and as JSON
+     *   23. TokenEnsurer: whether the token file is current
+     *   24. ConsoleWriter: stdout and stderr, as text and as JSON
      */
 
     // ==== 1. Program: from arguments to an exit status ====
@@ -322,10 +324,15 @@ public final class TokenRequest {
                 configuration.warnings().forEach(console::line);
                 return configured(configuration, configured, console);
             } else {
-                Options options = ((Action.Request) action).options();
+                Options options = action instanceof Action.Pending pending ? pending.options()
+                    : ((Action.Request) action).options();
                 console.configure(options.json(), options.detail());
                 options.warnings().forEach(console::warn);
                 host.requireHome();
+                if (action instanceof Action.Pending) {
+                    pending(options, host, console);
+                    return 0;
+                }
                 try (RequestCommand command = new RequestCommand(options, host, guard, console)) {
                     command.run();
                 }
@@ -365,10 +372,31 @@ public final class TokenRequest {
         return undefined.isEmpty() ? 0 : ErrorCode.INTERNAL.exitStatus;
     }
 
+    /** Lists the saved requests of this user. */
+    private static void pending(Options options, Host host, ConsoleWriter console) throws CommandException {
+        Configuration configuration = Configuration.read(host, new Deadline(host.clock(), Duration.ZERO));
+        List<Path> directories = new ArrayList<>();
+        directories.add(TokenDirectory.of(configuration, host).path());
+        if (options.output() instanceof Output.File file) {
+            directories.add(Host.path(file.path(), "-file").toAbsolutePath().getParent());
+        }
+        List<StateStore.Found> found = new StateStore(options.state(), Optional.empty(), new Destination.Stdout(), directories,
+            host).find();
+        for (StateStore.Found one : found) {
+            console.pending(one, host.invocation() + " -resume " + quoted(one.file().toString()) + one.pending().order()
+                .map(order -> " -file " + quoted(order.file())).orElse(""));
+        }
+        if (found.isEmpty()) {
+            console.notice("No saved requests.");
+        }
+    }
+
     /** One run of the command: checks the destination, submits a request or resumes one, waits, delivers the token. */
     private static final class RequestCommand implements Closeable {
         private static final Set<String> PATH_OPTIONS = Set.of("-cafile", "-file", "-state");
         private static final String APPROVE = "condor_token_request_approve -reqid ";
+        /** Between two attempts to lock a destination that another run uses. */
+        private static final Duration LOCK_PAUSE = Duration.ofMillis(500);
         private final Options options;
         private final Host host;
         private final ShutdownGuard guard;
@@ -378,7 +406,10 @@ public final class TokenRequest {
         private final TokenWriter writer;
         private final Destination destination;
         private final StateStore states;
-        private final Optional<SavedRequest> resumed;
+        private final Optional<TokenOrder> order;
+        /** Why {@code -ensure} needs a request: a predicate about the token file. */
+        private String dueReason = "";
+        private Optional<SavedRequest> resumed;
         private final Location location;
         private final Instant deadline;
 
@@ -400,14 +431,60 @@ public final class TokenRequest {
                 ? Optional.of(writer.readSaved(options.resume().get(), context.files())) : Optional.empty();
             guard.enter(); // so that a signal leaves no test file behind
             try {
-                this.destination = writer.prepare(options.output(), TokenDirectory.of(configuration, host));
+                this.destination = options.ensure().isPresent() ? prepareToEnsure(options.ensure().get(), answer)
+                    : writer.prepare(options.output(), TokenDirectory.of(configuration, host));
             } finally {
                 guard.leave();
             }
+            this.order = options.ensure().isPresent() ? Optional.of(TokenOrder.of(destination.path().orElseThrow(),
+                options.query(), configuration.text("COLLECTOR_HOST").map(String::strip), options.spec())) : Optional.empty();
             this.states = new StateStore(options.state(), options.resume(), destination, host);
             guard.lastResort(this::saveUndelivered);
             this.location = new Location(context);
             this.deadline = answer.lastPoll();
+        }
+
+        /**
+         * Opens the token file of {@code -ensure}. Waits until no other run uses it, as long as {@code -timeout} allows.
+         *
+         * @throws CommandException DESTINATION, DESTINATION_BUSY; NOT_CURRENT for {@code -check} without the file's directory
+         */
+        private Destination prepareToEnsure(EnsureOptions ensure, Deadline answer) throws CommandException {
+            Instant end = host.clock().instant().plus(options.waitOptions().timeout());
+            while (true) {
+                try {
+                    Destination opened = writer.prepare(options.output(), TokenDirectory.of(configuration, host),
+                        ensure.checkOnly() ? TokenWriter.Preparation.LOOK : TokenWriter.Preparation.LOCK);
+                    if (!(opened instanceof Destination.RegularFile)) {
+                        opened.close();
+                        throw new CommandException(ErrorCode.USAGE, ArgumentParser.PROGRAM + ": -ensure needs a regular file.",
+                            "");
+                    }
+                    answer.renew();
+                    return opened;
+                } catch (CommandException failure) {
+                    if (ensure.checkOnly() && failure.getCause() instanceof NoSuchFileException) {
+                        throw notCurrent("does not exist");
+                    }
+                    if (failure.reason != ErrorCode.DESTINATION_BUSY || !host.clock().instant().isBefore(end)) {
+                        throw failure;
+                    }
+                }
+                guard.leave(); // a signal may end the wait
+                try {
+                    host.sleeper().sleep(LOCK_PAUSE);
+                } catch (InterruptedException e) {
+                    Thread.currentThread().interrupt();
+                    throw new CommandException(ErrorCode.INTERNAL, "Interrupted.", "");
+                } finally {
+                    guard.enter();
+                }
+            }
+        }
+
+        private static CommandException notCurrent(String reason) {
+            return new CommandException(ErrorCode.NOT_CURRENT, "The token is not current: its file " + reason + ".",
+                "The same command without -check requests a token.");
         }
 
         /** Saves a token that was not delivered, then unlocks the destination. */
@@ -433,6 +510,27 @@ public final class TokenRequest {
         }
 
         void run() throws CommandException {
+            if (options.ensure().isPresent()) {
+                if (isCurrent(options.ensure().get())) {
+                    return;
+                }
+                Optional<StateStore.Found> saved = states.find(order.orElseThrow());
+                if (options.ensure().get().checkOnly()) {
+                    throw saved.isEmpty() ? notCurrent(dueReason) : new CommandException(ErrorCode.PENDING, "Request "
+                        + saved.get().pending().handle().requestId() + " is pending since " + Json.time(saved.get().since())
+                        + "; the token file " + dueReason + ".", "The same command without -check waits for it.");
+                }
+                console.notice(tokenFile() + " " + dueReason + ".");
+                if (saved.isPresent()) {
+                    resumed = Optional.of(writer.readSaved(saved.get().file().toString(), context.files()));
+                }
+                guard.enter();
+                try {
+                    writer.probe((Destination.RegularFile) destination);
+                } finally {
+                    guard.leave();
+                }
+            }
             if (!isHandedOver() || options.state().isPresent()) {
                 guard.enter();
                 try {
@@ -457,6 +555,84 @@ public final class TokenRequest {
                     return new SubmittedRequest(request, request.start());
                 });
                 submitted.request().run(submitted.result());
+            }
+        }
+
+        /** Whether the token file is current, so that no request is needed; otherwise {@link #dueReason} says why not. */
+        private boolean isCurrent(EnsureOptions ensure) throws CommandException {
+            TokenEnsurer ensurer = ensurer(ensure);
+            TokenEnsurer.TokenState state = ensurer.look();
+            Optional<String> trustDomain = Optional.empty();
+            if (state instanceof TokenEnsurer.TokenState.Undecided undecided) {
+                if (!ensure.checkOnly()) {
+                    trustDomain = firstOf(daemons(), daemon -> new Request(daemon).pool.trustDomain());
+                    context.deadline().renew();
+                }
+                state = ensurer.decide(undecided.present(), trustDomain);
+            }
+            if (state instanceof TokenEnsurer.TokenState.Foreign foreign) {
+                dueReason = foreign.reason();
+                if (!ensure.force()) {
+                    throw new CommandException(ErrorCode.DESTINATION, tokenFile() + " " + foreign.reason()
+                        + ", so -ensure does not replace it.", "Choose another file, or replace this one with -force.");
+                }
+                return false;
+            } else if (state instanceof TokenEnsurer.TokenState.Due due) {
+                dueReason = due.reason();
+                return false;
+            }
+            TokenEnsurer.TokenState.Current current = (TokenEnsurer.TokenState.Current) state;
+            TokenEnsurer.Present present = current.present();
+            Optional<String> wrong = ensurer.wrongPermissions(present);
+            if (wrong.isPresent() && ensure.checkOnly()) {
+                dueReason = "has " + wrong.get();
+                return false;
+            }
+            if (options.verify() && !isAccepted(present.token())) {
+                return false;
+            }
+            if (wrong.isPresent()) {
+                ensurer.setPermissions(present);
+                String line = tokenFile() + " had " + wrong.get() + "; owner and mode are set.";
+                if (TokenEnsurer.wasReadable(present)) {
+                    console.warn(line + " Other users could read the token.");
+                } else {
+                    console.notice(line);
+                }
+            }
+            if (!current.recorded() && !ensure.checkOnly()) {
+                ensurer.remember(present.token(), present.token().subject(), Optional.of(present.token().issuer()));
+            }
+            console.current(destination.path().orElseThrow(), present.token());
+            return true;
+        }
+
+        private Path tokenFile() {
+            return destination.path().orElseThrow().toAbsolutePath();
+        }
+
+        private TokenEnsurer ensurer(EnsureOptions ensure) {
+            return new TokenEnsurer(order.orElseThrow(), ensure, options.strict(),
+                configuration.set("UID_DOMAIN").map(setting -> setting.value().strip()),
+                (Destination.RegularFile) destination, host, console::warn);
+        }
+
+        /** Whether the pool accepts the token. */
+        private boolean isAccepted(IssuedToken token) throws CommandException {
+            try {
+                firstOf(daemons(), daemon -> {
+                    Request request = new Request(daemon);
+                    console.verified(Optional.empty(), daemon.target(), request.pool.verify(token.text(), "is current"));
+                    return request;
+                });
+                return true;
+            } catch (CommandException failure) {
+                if (failure.reason != ErrorCode.TOKEN_REJECTED) {
+                    throw failure;
+                }
+                dueReason = "contains a token that the pool rejects: " + failure.summary();
+                context.deadline().renew();
+                return false;
             }
         }
 
@@ -575,7 +751,7 @@ public final class TokenRequest {
             /** Saves the request, then prints what the administrator needs, before a signal can end the program. */
             private PendingRequest announce(SubmitResult result, Optional<String> replaces) throws CommandException {
                 PendingRequest pending = new PendingRequest(((TokenReply.Enqueued) result.reply()).handle(), daemon.query(),
-                    result.address(), target.expected(), result.spec(), result.auth(), deadline);
+                    result.address(), target.expected(), result.spec(), result.auth(), deadline, order);
                 Event.Enqueued event = new Event.Enqueued(host.clock().instant(), pending, approveWith(pending),
                     approveOnCentralManager(pending),
                     options.approvalUrl().map(url -> url.replace("{request_id}", pending.handle().requestId())), replaces);
@@ -633,7 +809,8 @@ public final class TokenRequest {
              */
             private boolean save(PendingRequest pending, String line) {
                 Optional<Path> file = states.save(pending, line);
-                console.waitingFor(pending.handle().requestId(), file.map(path -> Stream.concat(
+                console.waitingFor(pending.handle().requestId(), order.isPresent() && file.isPresent()
+                    ? Optional.of("run the same command again.") : file.map(path -> Stream.concat(
                     Stream.of("-resume", absolute(path.toString())), carriedOver().stream()).map(TokenRequest::quoted)
                     .collect(Collectors.joining(" ", host.invocation() + " ", ""))));
                 return file.isPresent();
@@ -697,12 +874,19 @@ public final class TokenRequest {
                         states.delete(pending);
                         console.waitingForNothing();
                     }
-                    if (failure.reason == ErrorCode.REQUEST_UNKNOWN && options.waitOptions().resubmit()) {
+                    boolean again = options.waitOptions().resubmit() && failure.reason == ErrorCode.REQUEST_UNKNOWN;
+                    if (again || isLeftover(pending, failure.reason)) {
                         console.notice(failure.getMessage() + " Submitting the request again.");
                         return Optional.empty();
                     }
                     throw failure;
                 }
+            }
+
+            /** Whether it is a request of an earlier {@code -ensure} that the pool forgot or that expired. */
+            private boolean isLeftover(PendingRequest pending, ErrorCode reason) {
+                return order.isPresent() && resumed.isPresent() && resumed.get().pending().handle().equals(pending.handle())
+                    && (reason == ErrorCode.REQUEST_UNKNOWN || reason == ErrorCode.REQUEST_EXPIRED);
             }
 
             /** Writes the token before anything else happens to it. */
@@ -728,6 +912,8 @@ public final class TokenRequest {
                 console.issued(issued.in(delivery.file()), inspection, delivery.problem());
                 if (delivery.problem().isEmpty() && destination instanceof Destination.RegularFile file) {
                     console.delivered(file.file(), inspection);
+                    options.ensure().flatMap(ensure -> inspection.token()).ifPresent(it ->
+                        ensurer(options.ensure().get()).remember(it, spec.identity().orElseThrow(), auth.trustDomain()));
                 }
                 guard.leave();
                 List<String> objections = new ArrayList<>(inspection.warnings());
@@ -748,7 +934,7 @@ public final class TokenRequest {
                 }
                 if (options.verify()) {
                     context.deadline().renew();
-                    console.verified(issued.requestId(), target, pool.verify(token));
+                    console.verified(issued.requestId(), target, pool.verify(token, "was delivered"));
                 }
             }
         }
@@ -1572,6 +1758,8 @@ public final class TokenRequest {
         REQUEST_UNKNOWN(5, "request_unknown"),
         REQUEST_EXPIRED(5, "request_expired"),
         REQUEST_FAILED(5, "request_failed"),
+        NOT_CURRENT(5, "not_current"),
+        PENDING(6, "pending"),
         TIMED_OUT(6, "timed_out"),
         DESTINATION_BUSY(6, "destination_busy"),
         NOT_WRITTEN(7, "not_written"),
@@ -1589,7 +1777,8 @@ public final class TokenRequest {
         /** Whether the same command may succeed if it is repeated later without any change. */
         boolean isRetryable() {
             return switch (this) {
-                case BUSY, UNREACHABLE, REQUEST_UNKNOWN, REQUEST_EXPIRED, TIMED_OUT, DESTINATION_BUSY, INTERRUPTED -> true;
+                case BUSY, UNREACHABLE, REQUEST_UNKNOWN, REQUEST_EXPIRED, NOT_CURRENT, PENDING, TIMED_OUT, DESTINATION_BUSY,
+                    INTERRUPTED -> true;
                 default -> false;
             };
         }
@@ -1696,7 +1885,10 @@ public final class TokenRequest {
          */
         record Configured(List<String> names, boolean json) implements Action { }
 
-        /** Request a token, or resume a request. */
+        /** List the requests that are saved on this machine. */
+        record Pending(Options options) implements Action { }
+
+        /** Request a token, resume a request, or ensure that a token file is current. */
         record Request(Options options) implements Action { }
     }
 
@@ -1708,7 +1900,8 @@ public final class TokenRequest {
      * @param json        whether stdout carries JSON Lines
      * @param approvalUrl URL of an approval page, with the placeholder {@code {request_id}}
      * @param strict      whether a token that differs from the request is an error
-     * @param verify      whether to authenticate once with the new token
+     * @param verify      whether to authenticate once with the token
+     * @param ensure      with {@code -ensure}, what that takes for a current token
      * @param repeated    the arguments that the printed resume command repeats
      * @param debug       empty without {@code -debug}; otherwise the text after {@code -debug:}, possibly blank
      * @param warnings    about options that are accepted, but probably not meant
@@ -1716,7 +1909,7 @@ public final class TokenRequest {
     record Options(TokenSpec spec, DaemonQuery query, TrustOptions trustOptions, Optional<String> resume,
                    Optional<String> state, Output output,
                    WaitOptions waitOptions, boolean json, Verbosity detail, Optional<String> approvalUrl, boolean strict,
-                   boolean verify,
+                   boolean verify, Optional<EnsureOptions> ensure,
                    List<String> repeated, Optional<String> debug, List<String> warnings) { }
 
     /**
@@ -1830,6 +2023,65 @@ public final class TokenRequest {
      * @param resubmit whether to submit the request again if the pool lost it
      */
     record WaitOptions(Duration timeout, Optional<Duration> interval, boolean nowait, boolean resubmit) { }
+
+    /**
+     * The options of {@code -ensure}.
+     *
+     * @param renewBefore how long before its end a token is renewed; empty for a third of its lifetime
+     * @param force       whether to replace a token of another identity or another pool
+     * @param checkOnly   whether to report only
+     */
+    record EnsureOptions(Optional<Duration> renewBefore, boolean force, boolean checkOnly) { }
+
+    /**
+     * What the user ordered with {@code -ensure}. It is saved beside the token and with the pending request, so that the next
+     * run of the same command recognizes both.
+     *
+     * @param file  absolute path of the token file
+     * @param query as typed; its pool as typed or configured
+     * @param spec  as typed; its authorizations in upper case and in order, since their order has no meaning
+     */
+    record TokenOrder(String file, DaemonQuery query, TokenSpec spec) {
+        /** The order of a command line. */
+        static TokenOrder of(Path file, DaemonQuery query, Optional<String> configuredPool, TokenSpec spec) {
+            return new TokenOrder(file.toAbsolutePath().normalize().toString(),
+                new DaemonQuery(query.type(), query.name(), query.pool().or(() -> configuredPool)),
+                new TokenSpec(spec.identity(), levels(spec.authorizations()), spec.lifetimeSeconds()));
+        }
+
+        /** Authorization levels in one spelling and one order. HTCondor compares them without regard to case. */
+        static List<String> levels(List<String> authorizations) {
+            Set<String> levels = new TreeSet<>();
+            for (String level : authorizations) {
+                levels.add(level.toUpperCase(Locale.ROOT));
+            }
+            return List.copyOf(levels);
+        }
+
+        /** The JSON fields. */
+        Map<String, Object> fields() {
+            Map<String, Object> fields = new LinkedHashMap<>();
+            fields.put("file", file);
+            fields.put("pool", query.pool());
+            fields.put("type", query.type().word());
+            fields.put("name", query.name());
+            fields.put("identity", spec.identity());
+            fields.put("authz", spec.authorizations());
+            fields.put("lifetime", spec.lifetimeSeconds().isPresent() ? spec.lifetimeSeconds().getAsInt() : null);
+            return fields;
+        }
+
+        /**
+         * Reads the JSON fields that {@link #fields} writes.
+         *
+         * @throws IllegalArgumentException if one is missing or has a wrong value; the message is the field's name
+         */
+        static TokenOrder of(Json.Fields fields) {
+            return new TokenOrder(fields.required("file"), new DaemonQuery(fields.string("type").flatMap(DaemonType::named)
+                .orElseThrow(() -> new IllegalArgumentException("type")), fields.string("name"), fields.string("pool")),
+                new TokenSpec(fields.string("identity"), fields.strings("authz"), fields.positiveInt("lifetime")));
+        }
+    }
 
     /** Amount of output on stderr. */
     enum Verbosity { QUIET, NORMAL, VERBOSE }
@@ -1980,9 +2232,10 @@ public final class TokenRequest {
      * @param query   the daemon that has it; for a collector the pool, without a name
      * @param address of that daemon, a sinful string
      * @param server  expected at that address
+     * @param order   the order that it fulfils; empty without {@code -ensure}
      */
     record PendingRequest(RequestHandle handle, DaemonQuery query, String address, ExpectedServer server, TokenSpec spec,
-                          AuthResult auth, Instant deadline) {
+                          AuthResult auth, Instant deadline, Optional<TokenOrder> order) {
 
         /** The JSON fields of the {@code enqueued} event and of the saved request, in this order. */
         Map<String, Object> fields() {
@@ -2005,6 +2258,7 @@ public final class TokenRequest {
             fields.put("server_version", auth.serverVersion());
             fields.put("trust_domain", auth.trustDomain());
             fields.put("deadline", Json.time(deadline));
+            order.ifPresent(it -> fields.put("ensure", it.fields()));
             return fields;
         }
 
@@ -2037,12 +2291,13 @@ public final class TokenRequest {
                 new TokenSpec(Optional.of(fields.required("identity")), fields.strings("authz"), fields.positiveInt("lifetime")),
                 new AuthResult(fields.required("method"), kind, "", fields.string("server_version").orElse(""),
                     fields.string("trust_domain"), List.of()),
-                fields.time("deadline"));
+                fields.time("deadline"), fields.has("ensure") ? Optional.of(TokenOrder.of(fields.object("ensure")))
+                : Optional.empty());
         }
 
         /** A copy whose server's name has another source. */
         PendingRequest from(NameSource origin) {
-            return new PendingRequest(handle, query, address, server.from(origin), spec, auth, deadline);
+            return new PendingRequest(handle, query, address, server.from(origin), spec, auth, deadline, order);
         }
 
         private static Supplier<IllegalArgumentException> invalid(String field) {
@@ -2110,9 +2365,17 @@ public final class TokenRequest {
         /**
          * Authenticates with a token and with no other method.
          *
+         * @param state what already happened to the token, for messages, such as "was delivered"
          * @throws CommandException TOKEN_REJECTED, UNREACHABLE
          */
-        AuthResult verify(Secret token) throws CommandException;
+        AuthResult verify(Secret token, String state) throws CommandException;
+
+        /**
+         * Authenticates as for a request, but requests nothing: to learn the pool's trust domain.
+         *
+         * @return the trust domain; empty if the pool does not announce one
+         */
+        Optional<String> trustDomain() throws CommandException;
     }
 
     /**
@@ -2942,6 +3205,10 @@ public final class TokenRequest {
          */
         record Fields(Map<?, ?> values) {
 
+            boolean has(String name) {
+                return values.get(name) != null;
+            }
+
             /** An object; an empty one if it is missing. */
             Fields object(String name) {
                 return new Fields(value(name, Map.class).map(map -> (Map<?, ?>) map).orElse(Map.of()));
@@ -3043,8 +3310,8 @@ public final class TokenRequest {
 
         /** Sections of the help. */
         private enum HelpSection {
-            TOKEN("Token:"), DAEMON("Daemon:"), TRUST("Trust:"), OUTPUT("Output file:"), WAITING("Waiting:"),
-            LOGGING("Logging:"), HELP("Help:");
+            TOKEN("Token:"), DAEMON("Daemon:"), TRUST("Trust:"), OUTPUT("Output file:"),
+            RENEWAL("Renewal:"), WAITING("Waiting:"), LOGGING("Logging:"), HELP("Help:");
 
             private final String heading;
 
@@ -3089,6 +3356,15 @@ public final class TokenRequest {
                     + "could have read the token. Default: warn."),
             VERIFY(HelpSection.OUTPUT, "", "", "",
                 "Test the token: authenticate with it to the daemon that issued it."),
+            ENSURE(HelpSection.RENEWAL, "", "", "",
+                "Do nothing if the token file is current; else resume the pending request for it, or submit one. For cron and "
+                    + "Ansible: status 0 only with a current token."),
+            RENEW_BEFORE(HelpSection.RENEWAL, "", "SECONDS", "an integer in seconds.",
+                "How long before its end a token is renewed. Default: a third of its lifetime, at most 30 days."),
+            FORCE(HelpSection.RENEWAL, "", "", "",
+                "Replace a token file also if it holds something else, such as another identity's token."),
+            CHECK(HelpSection.RENEWAL, "", "", "",
+                "Only report: 0 current, 6 request pending, 5 neither. Without a connection."),
             TIMEOUT(HelpSection.WAITING, "", "SECONDS", "an integer in seconds.",
                 "Maximum wait in seconds; 0 checks once. Default: 3600."),
             POLL(HelpSection.WAITING, "", "SECONDS", "an integer in seconds.",
@@ -3102,6 +3378,8 @@ public final class TokenRequest {
                     + "the working directory."),
             RESUBMIT(HelpSection.WAITING, "", "", "",
                 "Submit the request again if the pool lost it (for example after a restart)."),
+            PENDING(HelpSection.WAITING, "", "", "",
+                "List the saved requests and how to resume them. Without a connection."),
             JSON(HelpSection.LOGGING, "", "", "",
                 "Print JSON Lines, and nothing else, on stdout."),
             APPROVAL_URL(HelpSection.LOGGING, "", "URL", "a URL with {request_id} in it.",
@@ -3182,6 +3460,7 @@ public final class TokenRequest {
                     case POOL -> "the saved request already names the pool.";
                     case NAME, TYPE -> "the saved request already names the daemon.";
                     case NOWAIT -> "the saved request has already been submitted.";
+                    case ENSURE -> "it finds the saved request by itself.";
                     default -> "";
                 };
             }
@@ -3214,6 +3493,7 @@ public final class TokenRequest {
             private DaemonType type = DaemonType.COLLECTOR;
             private Duration timeout = DEFAULT_TIMEOUT;
             private Optional<Duration> interval = Optional.empty();
+            private Optional<Duration> renewBefore = Optional.empty();
             private Option outputOption = Option.FILE;
             private FilePermissions permissions = FilePermissions.OWN;
 
@@ -3243,6 +3523,8 @@ public final class TokenRequest {
                     case OWNER -> permissions = parseOwner(value);
                     case MODE -> permissions = new FilePermissions(permissions.owner(), permissions.group(), parseMode(value));
                     case TIMEOUT -> timeout = Duration.ofSeconds(parseSeconds(option, value, 0, 365 * 86_400));
+                    case RENEW_BEFORE -> renewBefore = Optional.of(Duration.ofSeconds(parseSeconds(option, value, 0,
+                        999_999_999)));
                     case POLL -> interval = Optional.of(Duration.ofSeconds(parseSeconds(option, value, 1, 3600)));
                     case APPROVAL_URL -> require(value.contains("{request_id}"), option, value,
                         "URL must contain {request_id}; the request ID replaces it.");
@@ -3379,12 +3661,22 @@ public final class TokenRequest {
                     throw new CommandException(ErrorCode.USAGE, PROGRAM + ": -quiet cannot be combined with -verbose.",
                         "Use one of the two.");
                 }
+                requireOthers(Option.RENEW_BEFORE, Option.ENSURE);
+                requireOthers(Option.FORCE, Option.ENSURE);
+                requireOthers(Option.CHECK, Option.ENSURE);
+                forbid(Option.CHECK, "a check changes nothing and asks nothing.", Option.FORCE, Option.VERIFY, Option.NOWAIT);
+                forbid(Option.PENDING, "it only lists.", Option.ENSURE, Option.RESUME, Option.NOWAIT, Option.VERIFY);
                 for (Option option : given) {
                     if (takesFile(option) && isRelative(values.get(option))) {
                         Host.requireWorkingDirectory();
                     }
                 }
                 Output output = output();
+                boolean ensuring = given.contains(Option.ENSURE);
+                if (output instanceof Output.Stdout && ensuring) {
+                    throw new CommandException(ErrorCode.USAGE, PROGRAM + ": -ensure needs a token file.",
+                        "Add -token NAME or -file PATH.");
+                }
                 if (output instanceof Output.Stdout && (given.contains(Option.OWNER) || given.contains(Option.MODE))) {
                     throw new CommandException(ErrorCode.USAGE, PROGRAM + ": -owner and -mode need a token file.",
                         "Add -token NAME or -file PATH.");
@@ -3395,10 +3687,29 @@ public final class TokenRequest {
                     new DaemonQuery(type, value(Option.NAME), value(Option.POOL)), new TrustOptions(value(Option.CAFILE),
                         Collections.unmodifiableSet(fingerprints)),
                     Optional.ofNullable(values.get(Option.RESUME)), value(Option.STATE), output,
-                    new WaitOptions(timeout, interval, given.contains(Option.NOWAIT), given.contains(Option.RESUBMIT)),
+                    new WaitOptions(ensuring && given.contains(Option.NOWAIT) ? Duration.ZERO : timeout, interval,
+                        !ensuring && given.contains(Option.NOWAIT), given.contains(Option.RESUBMIT)),
                     given.contains(Option.JSON), verbosity, value(Option.APPROVAL_URL), given.contains(Option.STRICT),
-                    given.contains(Option.VERIFY), List.copyOf(carriedOver), Optional.ofNullable(values.get(Option.DEBUG)),
+                    given.contains(Option.VERIFY), ensuring ? Optional.of(new EnsureOptions(renewBefore,
+                        given.contains(Option.FORCE), given.contains(Option.CHECK))) : Optional.empty(),
+                    List.copyOf(carriedOver), Optional.ofNullable(values.get(Option.DEBUG)),
                     List.copyOf(warnings));
+            }
+
+            private void requireOthers(Option option, Option needed) throws CommandException {
+                if (given.contains(option) && !given.contains(needed)) {
+                    throw new CommandException(ErrorCode.USAGE, PROGRAM + ": " + option.fullName() + " needs "
+                        + needed.fullName() + ".", "");
+                }
+            }
+
+            private void forbid(Option option, String reason, Option... others) throws CommandException {
+                for (Option other : others) {
+                    if (given.contains(option) && given.contains(other)) {
+                        throw new CommandException(ErrorCode.USAGE, PROGRAM + ": " + option.fullName()
+                            + " cannot be combined with " + other.fullName() + ": " + reason, "");
+                    }
+                }
             }
 
             /** Whether a file name depends on the working directory; "-" is stdin. */
@@ -3466,6 +3777,7 @@ public final class TokenRequest {
                     "fish".equals(builder.values.get(Option.COMPLETION)) ? fishCompletion() : bashCompletion())
                 : builder.given.contains(Option.CONFIG) ? new Action.Configured(List.copyOf(builder.settingNames),
                     builder.given.contains(Option.JSON))
+                : builder.given.contains(Option.PENDING) ? new Action.Pending(builder.build())
                 : new Action.Request(builder.build());
         }
 
@@ -3652,6 +3964,7 @@ public final class TokenRequest {
             appendCommand(help, "Usage: ", PROGRAM + " [-identity USER@DOMAIN] [-authz LEVEL]... [-lifetime SECONDS] [-pool HOST]"
                 + " [-name NAME] [-type TYPE] [-token NAME | -file PATH] [-json] [OPTION]...", "");
             appendCommand(help, "       ", PROGRAM + " -resume FILE [-token NAME | -file PATH] [-json] [OPTION]...", "");
+            appendCommand(help, "       ", PROGRAM + " -ensure (-token NAME | -file PATH) [-json] [OPTION]...", "");
             appendText(help, "Requests a token from an HTCondor pool, waits until an administrator approves it, and prints it "
                 + "to stdout. Everything else goes to stderr.");
             for (HelpSection section : HelpSection.values()) {
@@ -3675,7 +3988,8 @@ public final class TokenRequest {
                 "-pool cm.example.org -type schedd -name submit.example.org -file schedd.token",
                 "-pool '<192.0.2.7:9618?alias=cm.example.org&sock=collector>' -debug",
                 "-pool cm.example.org -json -nowait >request.json",
-                "-resume request.json -token my-token"}) {
+                "-resume request.json -token my-token",
+                "-ensure -pool cm.example.org -token my-token -timeout 0"}) {
                 appendCommand(help, "  ", PROGRAM + " " + example, " \\");
             }
             TextTable statuses = table(12);
@@ -3684,7 +3998,7 @@ public final class TokenRequest {
             statuses.addRowValues("2", "invalid command line, setting or destination; no request was sent");
             statuses.addRowValues("3", "pool or daemon not found or not reachable");
             statuses.addRowValues("4", "authentication or trust failed");
-            statuses.addRowValues("5", "the request expired, failed or is unknown to the pool");
+            statuses.addRowValues("5", "the request expired, failed or is unknown to the pool; -check: the token is not current");
             statuses.addRowValues("6", "the request is still pending, or another run uses the destination");
             statuses.addRowValues("7", "the token is not where it should be; stderr says where it is");
             statuses.addRowValues("130, 143", "interrupted; the request is still pending");
@@ -13106,7 +13420,7 @@ public final class TokenRequest {
         @Override
         public SubmitResult start(TokenSpec spec) throws CommandException {
             Secret clientId = newClientId();
-            try (SecureChannel channel = open()) {
+            try (SecureChannel channel = open(Protocol.DC_START_TOKEN_REQUEST)) {
                 authenticated = true;
                 AuthResult auth = channel.session().auth();
                 TokenSpec complete = spec.as(identity(spec, auth));
@@ -13149,9 +13463,9 @@ public final class TokenRequest {
             return word.isEmpty() ? "unknown" : word.toString();
         }
 
-        private SecureChannel open() throws ProtocolViolation, CommandException {
+        private SecureChannel open(int command) throws ProtocolViolation, CommandException {
             try {
-                return security.open(Protocol.DC_START_TOKEN_REQUEST);
+                return security.open(command);
             } catch (ProtocolViolation e) {
                 throw e;
             } catch (ConnectException e) {
@@ -13304,15 +13618,11 @@ public final class TokenRequest {
         }
 
         @Override
-        public AuthResult verify(Secret token) throws CommandException {
+        public AuthResult verify(Secret token, String state) throws CommandException {
             IssuedToken issued = IssuedToken.read(token.reveal()).orElseThrow(() -> new CommandException(ErrorCode.TOKEN_REJECTED,
-                "-verify cannot try the token: its claims are unreadable.", "The token was delivered nevertheless."));
+                "-verify cannot try the token: its claims are unreadable.", "The token " + state + " nevertheless."));
             try (SecureChannel channel = security.withToken(issued).open(Protocol.DC_SEC_QUERY)) {
-                MessageReader reply = channel.stream().receive("answer to the trial of the token");
-                ClassAd answer = reply.ad();
-                reply.end();
-                trace.log(DebugLog.SECURITY, () -> "The pool on the token: " + answer.shown());
-                if (answer.isFalse("AuthorizationSucceeded")) {
+                if (querySession(channel).isFalse("AuthorizationSucceeded")) {
                     throw new CommandException(ErrorCode.REFUSED, "", "");
                 }
                 return channel.session().auth();
@@ -13320,14 +13630,34 @@ public final class TokenRequest {
                 List<String> details = failure.reason == ErrorCode.REFUSED
                     ? List.of("It knows the token, but authorizes it for nothing.")
                     : failure.details();
-                throw new CommandException(ErrorCode.TOKEN_REJECTED, "The token was delivered, but " + target
-                    + " rejects it.",
+                throw new CommandException(ErrorCode.TOKEN_REJECTED, "The token " + state + ", but " + target + " rejects it.",
                     details, "");
             } catch (IOException e) {
                 ErrorCode reason = e instanceof ProtocolViolation ? ErrorCode.VIOLATION : ErrorCode.UNREACHABLE;
-                throw new CommandException(reason, "The token was delivered, but -verify could not try it: " + e.getMessage()
+                throw new CommandException(reason, "The token " + state + ", but -verify could not try it: " + e.getMessage()
                     + ".", "");
             }
+        }
+
+        @Override
+        public Optional<String> trustDomain() throws CommandException {
+            try (SecureChannel channel = open(Protocol.DC_SEC_QUERY)) {
+                querySession(channel);
+                return channel.session().auth().trustDomain();
+            } catch (ProtocolViolation e) {
+                throw failedToStart(ErrorCode.VIOLATION, e.getMessage(), NO_DAEMON);
+            } catch (IOException e) {
+                throw failedToStart(ErrorCode.UNREACHABLE, e.getMessage(), "");
+            }
+        }
+
+        /** The server's view of the session: DC_SEC_QUERY. */
+        private ClassAd querySession(SecureChannel channel) throws IOException {
+            MessageReader reply = channel.stream().receive("answer to the query of the session");
+            ClassAd answer = reply.ad();
+            reply.end();
+            trace.log(DebugLog.SECURITY, () -> "The pool on this session: " + answer.shown());
+            return answer;
         }
 
         private CommandException refusal(ClassAd answer) {
@@ -13628,6 +13958,8 @@ public final class TokenRequest {
         private static final Path DESCRIPTORS = Path.of("/proc/self/fd");
         /** Most directory entries that are searched for leftovers of a killed run. */
         private static final int MAX_ENTRIES = 100_000;
+        /** How often a file is read that another process replaces meanwhile. */
+        private static final int READ_ATTEMPTS = 3;
         private final Path path;
         private final Object key;
         private final DirectoryStream<Path> stream;
@@ -13798,6 +14130,72 @@ public final class TokenRequest {
             all.add(LinkOption.NOFOLLOW_LINKS);
             return secure.isPresent() ? (FileChannel) secure.get().newByteChannel(Path.of(name), all, withMode("rw-------"))
                 : FileChannel.open(path.resolve(name), all, withMode("rw-------"));
+        }
+
+        /**
+         * A regular file as it was opened.
+         *
+         * @param attributes its owner and mode; empty where files have none
+         */
+        @SuppressWarnings("ArrayRecordComponent") // never compared
+        record Content(byte[] bytes, Optional<PosixFileAttributes> attributes) { }
+
+        /**
+         * Reads a regular file without following a link.
+         *
+         * @return empty if it does not exist
+         * @throws IOException if it is something else or longer than that
+         */
+        Optional<Content> read(String name, int maxBytes) throws IOException {
+            for (int i = 0; i < READ_ATTEMPTS; i++) {
+                Optional<BasicFileAttributes> entry = look(name);
+                if (entry.isEmpty()) {
+                    return Optional.empty();
+                } else if (!entry.get().isRegularFile()) {
+                    throw new IOException("it is not a regular file");
+                }
+                Optional<Content> content = readRegular(name, maxBytes);
+                if (content.isPresent()) {
+                    return content;
+                }
+            }
+            throw new IOException("it changes while it is read");
+        }
+
+        /** Reads a regular file; empty if another process removes or replaces it meanwhile. */
+        private Optional<Content> readRegular(String name, int maxBytes) throws IOException {
+            try (FileChannel file = open(name, StandardOpenOption.READ)) {
+                if (file.size() > maxBytes) {
+                    throw new IOException("it is larger than " + maxBytes + " bytes");
+                }
+                ByteBuffer bytes = ByteBuffer.allocate((int) file.size());
+                while (bytes.hasRemaining() && file.read(bytes) >= 0) { }
+                PosixFileAttributeView view = Files.getFileAttributeView(opened(name), PosixFileAttributeView.class);
+                return Optional.of(new Content(Arrays.copyOf(bytes.array(), bytes.position()),
+                    view == null ? Optional.empty() : Optional.of(view.readAttributes())));
+            } catch (NoSuchFileException e) {
+                return Optional.empty();
+            }
+        }
+
+        /** The names of the entries that match a pattern, sorted. */
+        List<String> names(Pattern pattern) throws IOException {
+            Set<String> found = new TreeSet<>();
+            int entries = 0;
+            try (DirectoryStream<Path> names = secure.isPresent() ? secure.get().newDirectoryStream(Path.of("."))
+                    : Files.newDirectoryStream(path)) {
+                for (Path entry : names) {
+                    String name = entry.getFileName().toString();
+                    if (pattern.matcher(name).matches()) {
+                        found.add(name);
+                    } else if (++entries > MAX_ENTRIES) {
+                        break;
+                    }
+                }
+            } catch (DirectoryIteratorException e) {
+                throw e.getCause();
+            }
+            return List.copyOf(found);
         }
 
         /**
@@ -13986,18 +14384,11 @@ public final class TokenRequest {
 
         /** Removes unlocked temporary files of killed runs, by the pattern of their names. */
         void sweep(Pattern temporaries) {
-            int entries = 0;
-            try (DirectoryStream<Path> names = secure.isPresent() ? secure.get().newDirectoryStream(Path.of("."))
-                    : Files.newDirectoryStream(path)) {
-                for (Path entry : names) {
-                    String name = entry.getFileName().toString();
-                    if (name.startsWith(".") && temporaries.matcher(name).matches()) {
-                        removeLeftover(name);
-                    } else if (++entries > MAX_ENTRIES) {
-                        return;
-                    }
+            try {
+                for (String name : names(temporaries)) {
+                    removeLeftover(name);
                 }
-            } catch (IOException | DirectoryIteratorException e) {
+            } catch (IOException e) {
                 return; // leftovers are harmless
             }
         }
@@ -14166,6 +14557,9 @@ public final class TokenRequest {
     static final class StateStore {
         private static final String REQUEST = "pending-token-request-";
         private static final String TOKEN = "rescued-token-";
+        private static final Pattern SAVED = Pattern.compile("\\.?" + REQUEST + ".+\\.json");
+        /** The age at which a saved request is deleted. The pool keeps a request for an hour, and an approved one for another. */
+        private static final Duration STALE = Duration.ofDays(1);
         private static final Pattern TEMPORARY = Pattern.compile("\\.(" + REQUEST + "|" + TOKEN + ").*\\.[0-9a-f]{16}\\.tmp");
         /** Larger than a saved request or a token. */
         private static final int PROBE_BYTES = 8192;
@@ -14206,6 +14600,11 @@ public final class TokenRequest {
          * @param source    file of the resumed request
          */
         StateStore(Optional<String> directory, Optional<String> source, Destination destination, Host host) {
+            this(directory, source, destination, List.of(), host);
+        }
+
+        /** @param others more directories in which a saved request can be found */
+        StateStore(Optional<String> directory, Optional<String> source, Destination destination, List<Path> others, Host host) {
             this.host = host;
             this.source = source;
             if (directory.isPresent()) {
@@ -14218,6 +14617,9 @@ public final class TokenRequest {
                 candidates.add(new Candidate(whole.folder().path().toString(), false, false, Optional.of(whole.folder()), "."));
             }
             candidates.add(new Candidate("", false, false, Optional.empty(), ""));
+            for (Path other : others) {
+                candidates.add(new Candidate(other.toString(), false, false, Optional.empty(), "."));
+            }
         }
 
         /**
@@ -14239,6 +14641,7 @@ public final class TokenRequest {
                             Files.delete(folder.path());
                         } else {
                             folder.sweep(TEMPORARY);
+                            deleteStale(folder);
                         }
                         return;
                     } finally {
@@ -14294,6 +14697,80 @@ public final class TokenRequest {
             unsynced = file;
             return file.isEmpty() && source.isPresent() && Files.isRegularFile(Path.of(source.get()))
                 ? source.map(Path::of) : file;
+        }
+
+        /**
+         * A saved request that was found.
+         *
+         * @param line  the JSON line that it was read from
+         * @param since when the pool took it
+         */
+        record Found(Path file, PendingRequest pending, String line, Instant since) { }
+
+        /** The saved requests in all directories, the oldest first. Stale ones are deleted. */
+        List<Found> find() {
+            Map<String, Found> found = new LinkedHashMap<>();
+            for (Candidate candidate : candidates) {
+                try {
+                    OpenDirectory folder = candidate.open(host);
+                    try {
+                        for (String name : folder.names(SAVED)) {
+                            read(folder, name).ifPresent(one -> found.putIfAbsent(one.file().toString(), one));
+                        }
+                    } finally {
+                        candidate.close(folder);
+                    }
+                } catch (IOException | InvalidPathException e) {
+                    continue; // nothing is saved there
+                }
+            }
+            return found.values().stream().sorted(Comparator.comparing(Found::since)).toList();
+        }
+
+        /** The newest saved request that fulfils an order. */
+        Optional<Found> find(TokenOrder order) {
+            return find().stream().filter(one -> one.pending().order().equals(Optional.of(order))).reduce((older, newer) ->
+                newer);
+        }
+
+        /** Reads a saved request of this user; empty if it is stale, which deletes it, or not a saved request. */
+        private Optional<Found> read(OpenDirectory folder, String name) {
+            try {
+                Optional<OpenDirectory.Content> content = folder.read(name, MAX_BYTES);
+                if (content.isEmpty() || !isOwn(content.get())) {
+                    return Optional.empty();
+                }
+                String line = new String(content.get().bytes(), UTF_8);
+                Json.Fields fields = new Json.Fields(Json.object(new StringReader(line)));
+                Found found = new Found(folder.file(name), PendingRequest.of(fields), line, fields.time("time"));
+                // A wait can be longer than a day, so its deadline counts, too.
+                Instant end = found.since().isAfter(found.pending().deadline()) ? found.since() : found.pending().deadline();
+                if (host.clock().instant().isAfter(found.since().plus(STALE)) && host.clock().instant().isAfter(end)) {
+                    folder.remove(name);
+                    return Optional.empty();
+                }
+                return Optional.of(found);
+            } catch (IOException | IllegalArgumentException e) {
+                return Optional.empty();
+            }
+        }
+
+        /** Whether a file belongs to this user, and no other user can write to it. */
+        private boolean isOwn(OpenDirectory.Content content) {
+            return content.attributes().isEmpty() || (host.user().equals(content.attributes().map(PosixFileAttributes::owner))
+                && !content.attributes().get().permissions().contains(PosixFilePermission.GROUP_WRITE)
+                && !content.attributes().get().permissions().contains(PosixFilePermission.OTHERS_WRITE));
+        }
+
+        /** Deletes the stale requests of a directory. */
+        private void deleteStale(OpenDirectory folder) throws IOException {
+            for (String name : folder.names(SAVED)) {
+                Optional<BasicFileAttributes> entry = folder.look(name);
+                if (entry.isPresent()
+                    && entry.get().lastModifiedTime().toInstant().plus(STALE).isBefore(host.clock().instant())) {
+                    read(folder, name);
+                }
+            }
         }
 
         /** Forces the saved request to the disk (fsync). */
@@ -14379,14 +14856,9 @@ public final class TokenRequest {
 
         /** Whether a file contains this request, and not another one with the same ID. */
         private static boolean holds(OpenDirectory folder, String name, PendingRequest pending) throws IOException {
-            if (folder.look(name).filter(BasicFileAttributes::isRegularFile).isEmpty()) {
-                return false;
-            }
-            try (FileChannel file = folder.open(name, StandardOpenOption.READ)) {
-                ByteBuffer bytes = ByteBuffer.allocate(MAX_BYTES);
-                while (bytes.hasRemaining() && file.read(bytes) >= 0) { }
-                return new String(bytes.array(), 0, bytes.position(), UTF_8).contains(pending.handle().clientId().reveal());
-            }
+            return folder.look(name).filter(BasicFileAttributes::isRegularFile).isPresent() && folder.read(name, MAX_BYTES)
+                .filter(content ->
+                new String(content.bytes(), UTF_8).contains(pending.handle().clientId().reveal())).isPresent();
         }
 
         /**
@@ -14428,6 +14900,25 @@ public final class TokenRequest {
          * @throws CommandException DESTINATION, DESTINATION_BUSY
          */
         Destination prepare(Output output, TokenDirectory tokens) throws CommandException {
+            return prepare(output, tokens, Preparation.FULL);
+        }
+
+        /** What happens to a destination before the request. */
+        enum Preparation {
+            /** Test that it is writable, and lock it. */
+            FULL,
+            /** Lock it only: its file may be current. {@link #probe} follows if it is not. */
+            LOCK,
+            /** Open it only, to look at it. */
+            LOOK
+        }
+
+        /**
+         * Opens the destination.
+         *
+         * @throws CommandException DESTINATION, DESTINATION_BUSY
+         */
+        Destination prepare(Output output, TokenDirectory tokens, Preparation preparation) throws CommandException {
             if (output instanceof Output.Token token) {
                 if (token.name().isEmpty() || token.name().indexOf('/') >= 0 || token.name().indexOf(0) >= 0
                         || token.name().equals(".") || token.name().equals("..")) {
@@ -14435,9 +14926,10 @@ public final class TokenRequest {
                         + printable(token.name()) + "' must be a file name in " + tokens.path()
                         + "; for another directory use -file PATH.");
                 }
-                return checkToken(makeDirectory(tokens.path()).resolve(Host.path(token.name(), "-token")), token.permissions());
+                return checkToken((preparation == Preparation.LOOK ? tokens.path() : makeDirectory(tokens.path()))
+                    .resolve(Host.path(token.name(), "-token")), token.permissions(), preparation);
             }
-            return output instanceof Output.File file ? check(Host.path(file.path(), "-file"), file.permissions())
+            return output instanceof Output.File file ? check(Host.path(file.path(), "-file"), file.permissions(), preparation)
                 : new Destination.Stdout();
         }
 
@@ -14453,15 +14945,16 @@ public final class TokenRequest {
         }
 
         /** Checks a file in the token directory. Without permission to write there, the user can choose another place. */
-        private Destination checkToken(Path path, FilePermissions permissions) throws CommandException {
+        private Destination checkToken(Path path, FilePermissions permissions, Preparation preparation)
+                throws CommandException {
             try {
-                return check(path, permissions);
+                return check(path, permissions, preparation);
             } catch (CommandException failure) {
                 throw failure.getCause() instanceof AccessDeniedException ? failure.withHint(OTHER_DIRECTORY) : failure;
             }
         }
 
-        private Destination check(Path path, FilePermissions permissions) throws CommandException {
+        private Destination check(Path path, FilePermissions permissions, Preparation preparation) throws CommandException {
             try {
                 Path directory = Objects.requireNonNullElse(path.getParent(), Path.of(""));
                 if (path.getFileName() == null) {
@@ -14470,7 +14963,7 @@ public final class TokenRequest {
                 String name = path.getFileName().toString();
                 Optional<Destination> stream = stream(path, directory.toRealPath(), name);
                 if (stream.isEmpty()) {
-                    return whole(path, directory, name, permissions);
+                    return whole(path, directory, name, permissions, preparation);
                 }
                 if (!permissions.isDefault()) {
                     throw new IOException("it is not a regular file, so -owner and -mode cannot be set");
@@ -14530,8 +15023,8 @@ public final class TokenRequest {
                 FileChannel.open(path, StandardOpenOption.WRITE)));
         }
 
-        private Destination whole(Path path, Path directory, String name, FilePermissions permissions) throws IOException,
-            CommandException {
+        private Destination whole(Path path, Path directory, String name, FilePermissions permissions,
+                Preparation preparation) throws IOException, CommandException {
             Optional<UserPrincipal> owner = Optional.empty();
             if (permissions.owner().isPresent()) {
                 owner = Optional.of(OpenDirectory.user(permissions.owner().get()));
@@ -14542,8 +15035,11 @@ public final class TokenRequest {
                 if (there.isPresent()) {
                     checkReplaceable(folder, name, there.get());
                 }
-                folder.probe(name, PROBE_BYTES, permissions);
-                Optional<DestinationLock> lock = DestinationLock.take(folder, name, path, host, warnings);
+                if (preparation == Preparation.FULL) {
+                    folder.probe(name, PROBE_BYTES, permissions);
+                }
+                Optional<DestinationLock> lock = preparation == Preparation.LOOK ? Optional.empty()
+                    : DestinationLock.take(folder, name, path, host, warnings);
                 if (lock.isPresent()) {
                     folder.sweep(name);
                 }
@@ -14551,6 +15047,19 @@ public final class TokenRequest {
             } catch (IOException | CommandException | RuntimeException e) {
                 folder.close();
                 throw e;
+            }
+        }
+
+        /**
+         * Tests that a file is writable.
+         *
+         * @throws CommandException DESTINATION
+         */
+        void probe(Destination.RegularFile file) throws CommandException {
+            try {
+                file.folder().probe(file.name(), PROBE_BYTES, file.permissions());
+            } catch (IOException e) {
+                throw unwritable(file.file().toString(), e);
             }
         }
 
@@ -14736,7 +15245,288 @@ public final class TokenRequest {
         }
     }
 
-    // ==== 23. ConsoleWriter: stdout and stderr, as text and as JSON ====
+    // ==== 23. TokenEnsurer: whether the token file is current ====
+
+    /**
+     * What {@code -ensure} knows about a token that it delivered: the file {@code .NAME.record} beside the token, without
+     * which the claims decide. HTCondor does not read it, since its name starts with a dot.
+     *
+     * @param order       what the user ordered
+     * @param identity    as sent, with its domain
+     * @param trustDomain of the pool
+     * @param tokenHash   SHA-256 of the token, hex; the record is about this token only
+     */
+    record TokenRecord(TokenOrder order, String identity, Optional<String> trustDomain, String tokenHash) {
+        private static final int MAX_BYTES = 64 * 1024;
+
+        /** The record of a token file; empty if there is none that this version can read. */
+        static Optional<TokenRecord> read(OpenDirectory folder, String name) {
+            try {
+                Optional<OpenDirectory.Content> content = folder.read(file(name), MAX_BYTES);
+                if (content.isEmpty()) {
+                    return Optional.empty();
+                }
+                Json.Fields fields = new Json.Fields(Json.object(new StringReader(new String(content.get().bytes(), UTF_8))));
+                return Optional.of(new TokenRecord(TokenOrder.of(fields.object("ordered")), fields.required("identity"),
+                    fields.string("trust_domain"), fields.required("token_sha256")));
+            } catch (IOException | IllegalArgumentException e) {
+                return Optional.empty();
+            }
+        }
+
+        /** Writes the record, with the token's claims for people. */
+        void write(OpenDirectory folder, String name, IssuedToken token) throws IOException {
+            Map<String, Object> fields = new LinkedHashMap<>();
+            fields.put("ordered", order.fields());
+            fields.put("identity", identity);
+            fields.put("trust_domain", trustDomain);
+            fields.put("token_sha256", tokenHash);
+            fields.put("claims", IssuedToken.claims(token.text()));
+            folder.replace(file(name), Json.line(fields).getBytes(UTF_8), FilePermissions.OWN);
+        }
+
+        private static String file(String name) {
+            return "." + name + ".record";
+        }
+
+        static String hash(Secret token) {
+            return HexFormat.of().formatHex(KeyDerivation.sha256().digest(token.reveal().getBytes(UTF_8)));
+        }
+    }
+
+    /**
+     * Decides for {@code -ensure} whether the token in the destination is the one that the user ordered, and lasts long enough.
+     * Without a connection, as far as the record beside the token allows.
+     */
+    static final class TokenEnsurer {
+        /** How far this machine's clock may be from the pool's. */
+        private static final Duration SKEW = Duration.ofMinutes(5);
+        private static final Duration LONGEST_RENEWAL = Duration.ofDays(30);
+        private static final int MAX_BYTES = 1 << 20;
+        private static final String SCOPE = "condor:/";
+        private final TokenOrder order;
+        private final EnsureOptions options;
+        private final boolean strict;
+        private final Optional<String> identityDomain;
+        private final Destination.RegularFile file;
+        private final Host host;
+        private final Consumer<String> warnings;
+
+        /**
+         * @param strict         whether a token that the pool granted otherwise than ordered is replaced
+         * @param identityDomain of an identity without a domain; empty for the pool's trust domain
+         */
+        TokenEnsurer(TokenOrder order, EnsureOptions options, boolean strict, Optional<String> identityDomain,
+                     Destination.RegularFile file, Host host, Consumer<String> warnings) {
+            this.order = order;
+            this.options = options;
+            this.strict = strict;
+            this.identityDomain = identityDomain;
+            this.file = file;
+            this.host = host;
+            this.warnings = warnings;
+        }
+
+        /** The state of the token file. Reasons are predicates about the file, such as "expired at ...". */
+        sealed interface TokenState {
+            /**
+             * The token is current.
+             *
+             * @param recorded whether the record says so, too
+             */
+            record Current(Present present, boolean recorded) implements TokenState { }
+
+            /** The file has no token, or one that must be renewed. */
+            record Due(String reason) implements TokenState { }
+
+            /** The file has something that nobody ordered to replace: another identity's token, or no token at all. */
+            record Foreign(String reason) implements TokenState { }
+
+            /** The pool's trust domain decides, and it is not known here. */
+            record Undecided(Present present) implements TokenState { }
+        }
+
+        /** A token file, as it was opened. */
+        record Present(IssuedToken token, OpenDirectory.Content content, Optional<TokenRecord> record) { }
+
+        /** Reads the token file, and decides what its record and claims allow. */
+        TokenState look() throws CommandException {
+            Optional<OpenDirectory.Content> content;
+            try {
+                content = file.folder().read(file.name(), MAX_BYTES);
+            } catch (IOException e) {
+                return new TokenState.Foreign("cannot be read: " + reason(e));
+            }
+            if (content.isEmpty()) {
+                return new TokenState.Due("does not exist");
+            }
+            List<String> lines = new InputFiles.Input(content.get().bytes(), Optional.empty(), true).lines().toList();
+            Optional<IssuedToken> token = lines.size() == 1 ? IssuedToken.read(lines.get(0)) : Optional.empty();
+            Optional<TokenRecord> record = TokenRecord.read(file.folder(), file.name());
+            if (token.isEmpty()) {
+                return content.get().bytes().length == 0 ? new TokenState.Due("is empty")
+                    : record.isPresent() ? new TokenState.Due("is damaged")
+                    : new TokenState.Foreign(lines.size() > 1 ? "contains " + lines.size() + " lines, not one token"
+                        : "does not contain a token");
+            }
+            String hash = TokenRecord.hash(token.get().text());
+            Present present = new Present(token.get(), content.get(), record.filter(it -> it.tokenHash().equals(hash)));
+            return present.record().filter(it -> it.order().query().equals(order.query())).isPresent()
+                ? decide(present, Optional.of(token.get().issuer())) : new TokenState.Undecided(present);
+        }
+
+        /**
+         * Decides about a token.
+         *
+         * @param trustDomain of the pool; empty if it is unknown, then the issuer counts as right
+         */
+        TokenState decide(Present present, Optional<String> trustDomain) {
+            IssuedToken token = present.token();
+            if (!trustDomain.orElse(token.issuer()).equals(token.issuer())) {
+                return new TokenState.Foreign("contains a token of the pool " + printable(token.issuer()) + ", not of "
+                    + printable(trustDomain.get()));
+            }
+            Optional<TokenSpec> ordered = present.record().map(it -> it.order().spec());
+            if (!ordered.map(TokenSpec::identity).equals(Optional.of(order.spec().identity())) && !isFor(token, trustDomain)) {
+                return new TokenState.Foreign("contains a token for " + printable(token.subject()) + ", not for "
+                    + printable(order.spec().identity().orElse("condor")));
+            }
+            // What the pool granted less than ordered counts as granted; otherwise every run would ask again.
+            boolean granted = !strict && ordered.isPresent()
+                && ordered.get().authorizations().equals(order.spec().authorizations())
+                && ordered.get().lifetimeSeconds().equals(order.spec().lifetimeSeconds());
+            Optional<String> due = granted ? Optional.empty() : difference(token);
+            due = due.isPresent() ? due : end(token);
+            return due.isPresent() ? new TokenState.Due(due.get())
+                : new TokenState.Current(present, present.record().filter(it -> it.order().equals(order)).isPresent());
+        }
+
+        /** Whether the token is for the ordered identity. Without a known domain, the name in front of it decides. */
+        private boolean isFor(IssuedToken token, Optional<String> trustDomain) {
+            String name = order.spec().identity().orElse("condor");
+            Optional<String> domain = identityDomain.or(() -> trustDomain);
+            return name.contains("@") ? name.equals(token.subject())
+                : domain.isPresent() ? (name + "@" + domain.get()).equals(token.subject())
+                : token.subject().startsWith(name + "@");
+        }
+
+        /** How the token's limits differ from the order. */
+        private Optional<String> difference(IssuedToken token) {
+            List<String> granted = TokenOrder.levels(token.scopes().stream()
+                .map(scope -> scope.startsWith(SCOPE) ? scope.substring(SCOPE.length()) : scope).toList());
+            if (!granted.equals(order.spec().authorizations())) {
+                return Optional.of("contains a token with " + limits(granted) + ", not " + limits(order.spec().authorizations()));
+            }
+            OptionalInt ordered = order.spec().lifetimeSeconds();
+            Optional<Duration> lifetime = lifetime(token);
+            if (ordered.isPresent() && (token.expiration().isEmpty()
+                    || lifetime.filter(it -> strict ? it.toSeconds() != ordered.getAsInt()
+                        : it.toSeconds() > ordered.getAsInt()).isPresent())) {
+                return Optional.of("contains a token that " + lifetime.map(it -> "lives " + it.toSeconds() + " seconds")
+                    .orElse("does not expire") + "; ordered are " + ordered.getAsInt() + " seconds");
+            }
+            return Optional.empty();
+        }
+
+        private static String limits(List<String> levels) {
+            return levels.isEmpty() ? "no limit" : "the limit " + printable(String.join(", ", levels));
+        }
+
+        private static Optional<Duration> lifetime(IssuedToken token) {
+            return token.issuedAt().flatMap(from -> token.expiration().map(end -> Duration.between(from, end)))
+                .filter(lifetime -> !lifetime.isNegative());
+        }
+
+        /** Whether the token ended, or ends soon. */
+        private Optional<String> end(IssuedToken token) {
+            Instant now = host.clock().instant();
+            // A token proves that its pool's clock has reached the time at which it was issued.
+            Instant issued = token.issuedAt().orElse(now);
+            if (issued.isAfter(now.plus(SKEW))) {
+                warnings.accept("the token was issued at " + issued + ", but this machine's clock says " + Json.time(now)
+                    + ". Check the clock.");
+            }
+            Instant poolNow = issued.isAfter(now) ? issued : now;
+            Optional<Instant> end = token.expiration();
+            if (end.isEmpty()) {
+                return Optional.empty();
+            } else if (!end.get().isAfter(poolNow)) {
+                return Optional.of("contains a token that expired at " + end.get());
+            }
+            return poolNow.plus(renewBefore(token)).isBefore(end.get()) ? Optional.empty()
+                : Optional.of("contains a token that expires at " + end.get() + ", so it is renewed");
+        }
+
+        private Duration renewBefore(IssuedToken token) {
+            Optional<Duration> lifetime = lifetime(token);
+            if (lifetime.isEmpty()) {
+                return options.renewBefore().orElse(SKEW);
+            }
+            Duration half = lifetime.get().dividedBy(2);
+            Duration third = lifetime.get().dividedBy(3);
+            Duration wanted = options.renewBefore().orElse(third.compareTo(LONGEST_RENEWAL) < 0 ? third : LONGEST_RENEWAL);
+            if (options.renewBefore().isPresent() && wanted.compareTo(half) > 0) {
+                warnings.accept("-renew-before " + wanted.toSeconds() + " is more than half of the token's lifetime of "
+                    + lifetime.get().toSeconds() + " seconds; the half counts.");
+            }
+            Duration margin = wanted.compareTo(SKEW) > 0 ? wanted : SKEW;
+            return margin.compareTo(half) < 0 ? margin : half;
+        }
+
+        /** What is wrong with the file's owner or mode; empty if they are as ordered. */
+        Optional<String> wrongPermissions(Present present) throws CommandException {
+            Optional<PosixFileAttributes> attributes = present.content().attributes();
+            if (attributes.isEmpty()) {
+                return Optional.empty();
+            }
+            FilePermissions ordered = file.permissions();
+            String mode = PosixFilePermissions.toString(attributes.get().permissions());
+            try {
+                Optional<UserPrincipal> owner = ordered.owner().isPresent()
+                    ? Optional.of(OpenDirectory.user(ordered.owner().get())) : host.user();
+                if (owner.isPresent() && !owner.get().equals(attributes.get().owner())) {
+                    return Optional.of("the owner " + printable(attributes.get().owner().getName()));
+                }
+            } catch (IOException e) {
+                throw new CommandException(ErrorCode.DESTINATION, "Cannot set the owner of " + file.file() + ": " + reason(e)
+                    + ".",
+                    "");
+            }
+            if (ordered.group().filter(group -> !group.equals(attributes.get().group().getName())).isPresent()) {
+                return Optional.of("the group " + printable(attributes.get().group().getName()));
+            }
+            return mode.equals(ordered.mode()) ? Optional.empty() : Optional.of("the mode " + mode);
+        }
+
+        /** Gives the file its owner and mode. It is written anew, since others may have the old one open. */
+        void setPermissions(Present present) throws CommandException {
+            try {
+                file.folder().replace(file.name(), present.content().bytes(), file.permissions());
+            } catch (IOException e) {
+                throw new CommandException(ErrorCode.DESTINATION, "Cannot set owner and mode of " + file.file() + ": "
+                    + withErrno(reason(e)) + ".", "");
+            }
+        }
+
+        /** Whether users other than its owner could read the file. */
+        static boolean wasReadable(Present present) {
+            return present.content().attributes().filter(it -> it.permissions().contains(PosixFilePermission.GROUP_READ)
+                || it.permissions().contains(PosixFilePermission.OTHERS_READ)).isPresent();
+        }
+
+        /** Writes the record of a token. Without it, the next run needs a connection. */
+        void remember(IssuedToken token, String identity, Optional<String> trustDomain) {
+            try {
+                new TokenRecord(order, identity, trustDomain, TokenRecord.hash(token.text()))
+                    .write(file.folder(), file.name(), token);
+            } catch (IOException e) {
+                warnings.accept("cannot write the record of the token beside " + file.file() + ": " + withErrno(reason(e))
+                    + "; the next -ensure asks the pool for its trust domain.");
+            }
+        }
+    }
+
+    // ==== 24. ConsoleWriter: stdout and stderr, as text and as JSON ====
 
     /**
      * Writes messages for people to stderr and, with {@code -json}, events for programs to stdout: one object a line, with
@@ -15022,6 +15812,40 @@ public final class TokenRequest {
             String place = " written to " + file.toAbsolutePath() + ".";
             notice(inspection.token().map(token -> "Token for " + printable(token.subject()) + place + token.expiration()
                 .map(end -> " It is valid until " + end + ".").orElse(" It does not expire.")).orElse("Token" + place));
+        }
+
+        /** Reports a token that needs no request. */
+        synchronized void current(Path file, IssuedToken token) {
+            notice("Token for " + printable(token.subject()) + " in " + file.toAbsolutePath() + " is current."
+                + token.expiration()
+                .map(end -> " It is valid until " + end + ".").orElse(" It does not expire."));
+            Map<String, Object> fields = Json.event("current", host.clock().instant());
+            fields.put("file", file.toString());
+            fields.put("claims", IssuedToken.claims(token.text()));
+            fields.put("expires", token.expiration().map(Json::time));
+            fields.put("warnings", warned.stream().map(TokenRequest::printable).toList());
+            emit(fields);
+        }
+
+        /** Prints a saved request to stdout, without its secret client ID. */
+        synchronized void pending(StateStore.Found found, String resumeWith) {
+            PendingRequest request = found.pending();
+            Map<String, Object> fields = Json.event("pending", host.clock().instant());
+            fields.put("request_id", request.handle().requestId());
+            fields.put("since", Json.time(found.since()));
+            fields.put("pool", request.query().pool());
+            fields.put("address", request.address());
+            fields.put("identity", request.spec().identity());
+            fields.put("authz", request.spec().authorizations());
+            fields.put("lifetime", request.spec().lifetimeSeconds().isPresent() ? request.spec().lifetimeSeconds().getAsInt()
+                : null);
+            fields.put("token_file", request.order().map(TokenOrder::file));
+            fields.put("state_file", found.file().toString());
+            fields.put("resume_with", resumeWith);
+            show(json ? Json.line(fields) : "Request " + request.handle().requestId() + " at "
+                + printable(request.query().pool().orElse(request.address())) + " for "
+                + printable(request.spec().identity().orElse("condor")) + " since " + Json.time(found.since()) + "\n  "
+                + resumeWith + "\n");
         }
 
         /** The JSON fields that are known before the token is delivered. */
