@@ -13724,7 +13724,7 @@ public final class TokenRequest {
          * The token, once it is approved.
          *
          * @param first    the pause before the first poll; zero for none
-         * @param deadline the time of the last poll
+         * @param deadline the time of the last poll; of the last but two, if the pool does not know the request
          * @throws CommandException REQUEST_UNKNOWN, TIMED_OUT, or the pool's error
          */
         TokenReply.Issued await(RequestHandle handle, Duration first, Instant deadline) throws CommandException {
@@ -13748,12 +13748,15 @@ public final class TokenRequest {
                 if (outcome.state() == PollState.UNKNOWN && inARow == UNKNOWN_LIMIT) {
                     throw unknown(handle, replyLost);
                 }
-                if (!clock.instant().isBefore(deadline)) {
+                // "Not known" right at the deadline is asked again: a script that retries while a request is pending must learn
+                // that it no longer is.
+                boolean over = !clock.instant().isBefore(deadline);
+                if (over && outcome.state() != PollState.UNKNOWN) {
                     throw timedOut(handle);
                 }
                 int failures = outcome.state() == PollState.PENDING ? 0 : inARow;
                 Duration interval = interval(Duration.between(start, clock.instant()), waitOptions.interval(), failures);
-                pause(handle, outcome, repeated, jittered(interval), deadline);
+                pause(handle, outcome, repeated, jittered(interval), over ? Instant.MAX : deadline);
                 last = Optional.of(outcome.state());
             }
         }
