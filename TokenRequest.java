@@ -3964,7 +3964,7 @@ public final class TokenRequest {
             appendCommand(help, "Usage: ", PROGRAM + " [-identity USER@DOMAIN] [-authz LEVEL]... [-lifetime SECONDS] [-pool HOST]"
                 + " [-name NAME] [-type TYPE] [-token NAME | -file PATH] [-json] [OPTION]...", "");
             appendCommand(help, "       ", PROGRAM + " -resume FILE [-token NAME | -file PATH] [-json] [OPTION]...", "");
-            appendCommand(help, "       ", PROGRAM + " -ensure (-token NAME | -file PATH) [-json] [OPTION]...", "");
+            appendCommand(help, "       ", PROGRAM + " -ensure -token NAME|-file PATH [-json] [OPTION]...", "");
             appendText(help, "Requests a token from an HTCondor pool, waits until an administrator approves it, and prints it "
                 + "to stdout. Everything else goes to stderr.");
             for (HelpSection section : HelpSection.values()) {
@@ -3998,7 +3998,7 @@ public final class TokenRequest {
             statuses.addRowValues("2", "invalid command line, setting or destination; no request was sent");
             statuses.addRowValues("3", "pool or daemon not found or not reachable");
             statuses.addRowValues("4", "authentication or trust failed");
-            statuses.addRowValues("5", "the request expired, failed or is unknown to the pool; -check: the token is not current");
+            statuses.addRowValues("5", "the request expired, failed or is unknown to the pool; the token is not current (-check)");
             statuses.addRowValues("6", "the request is still pending, or another run uses the destination");
             statuses.addRowValues("7", "the token is not where it should be; stderr says where it is");
             statuses.addRowValues("130, 143", "interrupted; the request is still pending");
