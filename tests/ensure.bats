@@ -388,12 +388,12 @@ record_of() { jq -S "$@" .token.record; }
   assert_status 0
   [[ $(grep -c '^Request' "$BATS_TEST_TMPDIR/stdout") == 2 ]]
   local files
-  files=$(state_files)
+  mapfile -t files < <(state_files)
   request -pending -json -state "$PWD/state"
   "$TESTS_DIR/validate" "$BATS_TEST_TMPDIR/stdout"
-  lacks "$BATS_TEST_TMPDIR/stdout" "$(jq -r .client_id $files)"
+  lacks "$BATS_TEST_TMPDIR/stdout" "$(jq -r .client_id "${files[@]}")"
   local file
-  for file in $files; do
+  for file in "${files[@]}"; do
     jq -c '.time = "2020-01-01T00:00:00.000Z" | .deadline = "2020-01-01T01:00:00.000Z"' "$file" >old
     cat old >"$file"
   done

@@ -28,6 +28,7 @@ ps          procps                procps-ng
 awk         mawk                  gawk
 diff        diffutils             diffutils
 python3:jsonschema  python3-jsonschema  python3-jsonschema
+python3:yaml  python3-yaml  python3-pyyaml
 '
 
 # Oldest JDK that will do.

@@ -152,40 +152,14 @@ jbang_of_own() {
   [[ $(events '^start .* identity=condor@pool\.test authz=ADVERTISE_STARTD,ADVERTISE_MASTER ') == 1 ]]
 }
 
-@test "README.md, a CI job: the command has the token, which is gone afterwards" {
+@test "README.md, a check: it reports without a connection" {
   site
-  cp "$TESTS_DIR/examples/ci-job.sh" .
-  # shellcheck disable=SC2016 # for the shell of the stand-in
-  put_on_path condor_status <<<$'#!/bin/sh\ncp "$TOKEN_FILE" used && echo "$TOKEN_FILE" >path'
-  run_block ci
+  run_block check
   assert_ended 0
-  assert_token used
-  [[ ! -e $(<path) ]]
-  lacks "$BATS_TEST_TMPDIR/stdout" "$(<used)"
-  [[ $(events '^start .* identity=ci@pool\.test ') == 1 ]]
+  [[ $(events ^connection) == 0 && $(<"$BATS_TEST_TMPDIR/stdout") == 'status 5' ]]
 }
 
-@test "README.md, two steps with Ansible: the tasks fetch the token as soon as it is approved" {
-  local commands settings approved=$PWD/approved
-  site --approve-on "$approved"
-  mkdir -p etc/condor
-  cp pool-ca.pem etc/condor
-  cp "$TESTS_DIR/examples/two-step.sh" .
-  block tasks ansible | here >tasks.yaml
-  mapfile -t commands < <(sed -nE 's/^- ansible\.builtin\.command: (.*)$/\1/p' tasks.yaml)
-  mapfile -t settings < <(sed -nE 's/^  environment: \{([A-Z_a-z]+): (.*)\}$/\1=\2/p' tasks.yaml)
-  [[ ${#commands[@]} == 2 && ${#settings[@]} == 2 ]]
-  env "${settings[0]}" bash -c "${commands[0]}"
-  status=0
-  env "${settings[1]}" bash -c "${commands[1]}" || status=$?
-  # As the task's `until` says, that is to be repeated.
-  [[ $status == 6 && $(grep -c 'until: taken.rc != 6' tasks.yaml) == 1 ]]
-  touch "$approved"
-  env "${settings[1]}" bash -c "${commands[1]}"
-  assert_token token
-}
-
-@test "README.md, two steps without a script" {
+@test "README.md, two steps" {
   site
   run_block two-step
   assert_ended 0

@@ -402,53 +402,54 @@ await_output() {
   done
 }
 
-ci_job() {
+ensured() {
+  local order first id
   at "$1"
-  put_command_on_path
-  # shellcheck disable=SC2016 # for the job's shell
-  POOL=$HERE IDENTITY=alice@pool.test background_script ci-job.sh sh -c \
-    'cp "$TOKEN_FILE" used && ls "$_CONDOR_SEC_TOKEN_DIRECTORY" && echo "the job is done"'
-  await_output 'type:  condor_token_request_approve'
-  type_as_administrator "${line#*type:  }"
-  await_end
-  assert_status 0
-  grep -qx 'the job is done' "$BATS_TEST_TMPDIR/stdout"
-  assert_is_token used
-  pool ping used WRITE | grep -Eq 'Remote Mapping: +alice@pool\.test$'
-  [[ ! -s $BATS_TEST_TMPDIR/stderr ]]
-}
-
-@test "stable: the CI job says how to approve it, and has its token while it runs" { ci_job stable; }
-@test "testing: the CI job says how to approve it, and has its token while it runs" { ci_job testing; }
-
-two_step() {
-  local command
-  at "$1"
-  put_command_on_path
-  run_script two-step.sh ask request token -pool "$HERE" "${PENDING[@]}"
-  assert_status 0
-  command=$(<"$BATS_TEST_TMPDIR/stdout")
-  run_script two-step.sh take request token
+  order=(-ensure -pool "$HERE" "${PENDING[@]}" -file token -timeout 0)
+  request "${order[@]}"
   assert_status 6
-  run_script two-step.sh ask request token -pool "$HERE" "${PENDING[@]}" # again: the same request
-  [[ $(<"$BATS_TEST_TMPDIR/stdout") == "$command" ]]
-  type_as_administrator "$command"
-  run_script two-step.sh take request token
+  id=$(sed -nE 's/.*please approve request ([0-9]{7})\.$/\1/p' "$BATS_TEST_TMPDIR/stderr")
+  request "${order[@]}"
+  assert_status 6
+  [[ $(pool list | jq length) == 1 ]]
+  pool approve "$id" >/dev/null 2>&1
+  request "${order[@]}"
   assert_status 0
   assert_is_token token
   assert_pending_claims token
-  [[ $(ls -A -I '.*.lock') == token && $(stat -c %a token) == 600 ]]
-  # A request that the pool has forgotten is made anew.
-  rm token
-  run_script two-step.sh ask request token -pool "$HERE" "${PENDING[@]}"
-  pool auto-approve off
-  run_script two-step.sh take request token
-  assert_status 5
-  [[ -z $(ls -A -I '.*.lock') ]]
+  first=$(<token)
+  # Where no network is, not even loopback, a connection would fail.
+  settings=(unshare --net)
+  request "${order[@]}"
+  assert_status 0
+  request "${order[@]}" -check
+  assert_status 0
+  settings=()
+  [[ $(<token) == "$first" ]]
+  # Near its end: 500 of its 600 seconds before. The old one stays until the new one is there.
+  request "${order[@]}" -renew-before 300 -json
+  [[ $(jq -r .event "$BATS_TEST_TMPDIR/stdout") == current ]]
+  rm .token.record # then one connection learns the trust domain
+  request "${order[@]}"
+  assert_status 0
+  [[ $(jq -r .trust_domain .token.record) == pool.test ]]
+  jq -c '.ordered.authz = ["WRITE"]' .token.record >record && cat record >.token.record
+  request "${order[@]}" -strict -authz WRITE
+  assert_status 6
+  [[ $(<token) == "$first" ]]
+  id=$(sed -nE 's/.*please approve request ([0-9]{7})\.$/\1/p' "$BATS_TEST_TMPDIR/stderr")
+  pool approve "$id" >/dev/null 2>&1
+  request "${order[@]}" -authz WRITE -verify
+  assert_status 0
+  [[ $(<token) != "$first" ]]
+  request "${order[@]}" -authz WRITE -verify
+  assert_status 0
+  grep -q '^Verified: ' "$BATS_TEST_TMPDIR/stderr"
+  nothing_pending
 }
 
-@test "stable: the two steps ask for a token and take it, each as often as one likes" { two_step stable; }
-@test "testing: the two steps ask for a token and take it, each as often as one likes" { two_step testing; }
+@test "stable: -ensure asks once, delivers, makes no connection for a current token, and renews it" { ensured stable; }
+@test "testing: -ensure asks once, delivers, makes no connection for a current token, and renews it" { ensured testing; }
 
 # pool_tool: the beginning of a script that runs a tool in the pool
 pool_tool() { printf '#!/usr/bin/env bash\nRELEASE=%q\n%s\nin_pool ' "$RELEASE" "$(declare -f pool in_pool)"; }

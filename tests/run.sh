@@ -34,7 +34,7 @@ main() {
   local options=() files=() filter=
   parse_arguments "$@"
   [[ -n ${JAVA_HOME-} ]] || require_commands java javac
-  require_commands git bats jq shellcheck openssl awk diff ps mvn flock script setpriv zsh python3:jsonschema
+  require_commands git bats jq shellcheck openssl awk diff ps mvn flock script setpriv zsh python3:jsonschema python3:yaml
 
   work=$(mktemp -d)
   lanes=()
