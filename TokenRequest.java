@@ -516,6 +516,7 @@ public final class TokenRequest {
                 }
                 Optional<StateStore.Found> saved = states.find(order.orElseThrow());
                 if (options.ensure().get().checkOnly()) {
+                    saved.ifPresent(it -> console.waitingFor(it.pending().handle().requestId(), Optional.empty()));
                     throw saved.isEmpty() ? notCurrent(dueReason) : new CommandException(ErrorCode.PENDING, "Request "
                         + saved.get().pending().handle().requestId() + " is pending since " + Json.time(saved.get().since())
                         + "; the token file " + dueReason + ".", "The same command without -check waits for it.");
@@ -601,6 +602,8 @@ public final class TokenRequest {
                 }
             }
             if (!current.recorded() && !ensure.checkOnly()) {
+                // A run that was killed after it wrote the token wrote no record, and did not delete its request.
+                states.find(order.orElseThrow()).ifPresent(saved -> states.delete(saved.pending()));
                 ensurer.remember(present.token(), present.token().subject(), Optional.of(present.token().issuer()));
             }
             console.current(destination.path().orElseThrow(), present.token());
@@ -3998,7 +4001,8 @@ public final class TokenRequest {
             statuses.addRowValues("2", "invalid command line, setting or destination; no request was sent");
             statuses.addRowValues("3", "pool or daemon not found or not reachable");
             statuses.addRowValues("4", "authentication or trust failed");
-            statuses.addRowValues("5", "the request expired, failed or is unknown to the pool; the token is not current (-check)");
+            statuses.addRowValues("5",
+                "the request expired, failed or is unknown to the pool; the token is not current (-check)");
             statuses.addRowValues("6", "the request is still pending, or another run uses the destination");
             statuses.addRowValues("7", "the token is not where it should be; stderr says where it is");
             statuses.addRowValues("130, 143", "interrupted; the request is still pending");
@@ -15288,7 +15292,8 @@ public final class TokenRequest {
             folder.replace(file(name), Json.line(fields).getBytes(UTF_8), FilePermissions.OWN);
         }
 
-        private static String file(String name) {
+        /** The name of the record's file. */
+        static String file(String name) {
             return "." + name + ".record";
         }
 
@@ -15354,6 +15359,9 @@ public final class TokenRequest {
 
         /** Reads the token file, and decides what its record and claims allow. */
         TokenState look() throws CommandException {
+            if (file.lock().isPresent()) {
+                file.folder().sweep(TokenRecord.file(file.name()));
+            }
             Optional<OpenDirectory.Content> content;
             try {
                 content = file.folder().read(file.name(), MAX_BYTES);

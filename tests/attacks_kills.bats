@@ -99,3 +99,43 @@ killed_once() {
     printf '%5d  %s\n' "${counts[$name]}" "$name"
   done | sort -k 2 | tee "${KILLS_COUNTS:-$BATS_TEST_TMPDIR/counts}"
 }
+
+# ensured_after_kill MILLISECONDS: an -ensure that is killed so long after its start, and the next ones
+ensured_after_kill() {
+  local order=(-ensure -pool "$HERE" -identity alice@own.test -file token) starts
+  find "$HOME" "$WORK" -mindepth 1 -delete
+  rm -f "$BATS_TEST_TMPDIR/process"
+  pool_with --methods CLAIMTOBE --approve-after 5
+  order[2]=$HERE
+  REQUEST_MAIN=Harness launch "${order[@]}"
+  until [[ -s $BATS_TEST_TMPDIR/process ]]; do sleep 0.002; done
+  sleep "$(printf '0.%03d' "$1")"
+  send KILL 2>/dev/null || count 'ended before'
+  await_end
+  # An ID that was shown is resumed; a token that the pool sent and that is not here is requested again.
+  REQUEST_MAIN=Harness request "${order[@]}"
+  assert_status 0
+  [[ $(grep -Ecx '[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+' token) == 1 ]]
+  starts=$(events '^start')
+  ((starts <= 2)) || { echo "$starts requests" && return 1; }
+  count "$starts requests"
+  REQUEST_MAIN=Harness request "${order[@]}"
+  assert_status 0
+  [[ $(events '^start') == "$starts" && -z $(leftovers) && -z $(state_files) ]]
+}
+
+@test "killed at random moments, -ensure leaves a state from which the next run ends well" {
+  local run name
+  local begun=${EPOCHREALTIME/./}
+  pool_with --methods CLAIMTOBE --approve-after 5
+  AS_PROCESS=1 REQUEST_MAIN=Harness run_tool -ensure -pool "$HERE" -identity alice@own.test -file token
+  assert_status 0
+  local most=$(((${EPOCHREALTIME/./} - begun) / 1000))
+  ((most < 990)) || most=990
+  for ((run = 0; run < KILLS / 2; run++)); do
+    ensured_after_kill $((100 + (RANDOM * 32768 + RANDOM) % (most - 90)))
+  done
+  for name in "${!counts[@]}"; do
+    printf '%5d  %s\n' "${counts[$name]}" "-ensure: $name"
+  done | sort -k 2 | tee -a "${KILLS_COUNTS:-$BATS_TEST_TMPDIR/counts}"
+}
