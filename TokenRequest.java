@@ -328,6 +328,7 @@ public final class TokenRequest {
                     : ((Action.Request) action).options();
                 console.configure(options.json(), options.detail());
                 options.warnings().forEach(console::warn);
+                Host.requireModules();
                 host.requireHome();
                 if (action instanceof Action.Pending) {
                     pending(options, host, console);
@@ -1028,6 +1029,25 @@ public final class TokenRequest {
                     : "The locale's encoding lacks one of its characters. Set LC_ALL=C.UTF-8 and run the command again.");
         }
 
+        /**
+         * Refuses a Java runtime, such as one that jlink made, without a module that a request needs. Later the missing class
+         * would look like a bug, perhaps after the request was sent.
+         *
+         * @throws CommandException CONFIGURATION
+         */
+        static void requireModules() throws CommandException {
+            // From Java 22 on, elliptic curves are in java.base.
+            for (String module : Runtime.version().feature() < 22
+                    ? new String[] {"java.naming", "jdk.security.auth", "jdk.crypto.ec"}
+                    : new String[] {"java.naming", "jdk.security.auth"}) {
+                if (ModuleLayer.boot().findModule(module).isEmpty()) {
+                    throw new CommandException(ErrorCode.CONFIGURATION, "This Java runtime lacks the module " + module + ".",
+                        "Use another one, or: jlink --add-modules java.base,java.naming,jdk.crypto.ec,jdk.security.auth"
+                        + " --output DIR");
+                }
+            }
+        }
+
         /** Whether the user is root (uid 0, whatever the name). HTCondor gives root the system's token directory. */
         boolean isRoot() {
             return uid.equals(OptionalInt.of(PathTrust.ROOT));
@@ -1654,7 +1674,7 @@ public final class TokenRequest {
             end--;
         }
         int more = text.length() - end;
-        return more <= 0 ? text : text.substring(0, end) + "… and " + (more < 1000 ? more + " B"
+        return more <= 0 ? text : text.substring(0, end) + "\u2026 and " + (more < 1000 ? more + " B"
             : more < 999_500 ? Math.round(more / 1000.0) + " KB" : Math.round(more / 100_000.0) / 10.0 + " MB") + " more";
     }
 
@@ -1685,7 +1705,7 @@ public final class TokenRequest {
     static List<String> printable(List<String> items) {
         Stream<String> first = items.stream().limit(MAX_SHOWN_ITEMS).map(TokenRequest::printable);
         int more = items.size() - MAX_SHOWN_ITEMS;
-        return (more <= 0 ? first : Stream.concat(first, Stream.of("… and " + more + " more"))).toList();
+        return (more <= 0 ? first : Stream.concat(first, Stream.of("\u2026 and " + more + " more"))).toList();
     }
 
     /** Attributes that create a file or directory with this mode; none on a file system without POSIX modes. */
@@ -1827,7 +1847,7 @@ public final class TokenRequest {
             this.originalStack = originalStack;
             int more = details.size() - DETAILS_MAX;
             this.details = more <= 0 ? List.copyOf(details) : Stream.concat(details.stream().limit(DETAILS_MAX),
-                Stream.of("… and " + more + " more lines")).toList();
+                Stream.of("\u2026 and " + more + " more lines")).toList();
             this.hint = hint;
         }
 
@@ -8513,7 +8533,7 @@ public final class TokenRequest {
             List<String> all = assignments();
             Stream<String> first = all.stream().limit(SHOWN_ATTRIBUTES).map(TokenRequest::printable);
             return (all.size() <= SHOWN_ATTRIBUTES ? first
-                : Stream.concat(first, Stream.of("… and " + (all.size() - SHOWN_ATTRIBUTES) + " more"))).toList();
+                : Stream.concat(first, Stream.of("\u2026 and " + (all.size() - SHOWN_ATTRIBUTES) + " more"))).toList();
         }
 
         /** The attributes as wire strings, in order. */
@@ -15273,8 +15293,16 @@ public final class TokenRequest {
                 if (content.isEmpty()) {
                     return Optional.empty();
                 }
-                Json.Fields fields = new Json.Fields(Json.object(new StringReader(new String(content.get().bytes(), UTF_8))));
-                return Optional.of(new TokenRecord(TokenOrder.of(fields.object("ordered")), fields.required("identity"),
+                // Without Jackson, which takes longer to load than all the rest of a run that finds a current token.
+                Optional<Map<String, Object>> values = Json.flat(new String(content.get().bytes(), UTF_8));
+                if (values.isEmpty()) {
+                    return Optional.empty();
+                }
+                if (values.get().get("lifetime") instanceof Double seconds) {
+                    values.get().put("lifetime", seconds.intValue());
+                }
+                Json.Fields fields = new Json.Fields(values.get());
+                return Optional.of(new TokenRecord(TokenOrder.of(fields), fields.required("sent_identity"),
                     fields.string("trust_domain"), fields.required("token_sha256")));
             } catch (IOException | IllegalArgumentException e) {
                 return Optional.empty();
@@ -15283,9 +15311,8 @@ public final class TokenRequest {
 
         /** Writes the record, with the token's claims for people. */
         void write(OpenDirectory folder, String name, IssuedToken token) throws IOException {
-            Map<String, Object> fields = new LinkedHashMap<>();
-            fields.put("ordered", order.fields());
-            fields.put("identity", identity);
+            Map<String, Object> fields = order.fields();
+            fields.put("sent_identity", identity);
             fields.put("trust_domain", trustDomain);
             fields.put("token_sha256", tokenHash);
             fields.put("claims", IssuedToken.claims(token.text()));

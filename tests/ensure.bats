@@ -231,7 +231,7 @@ record_of() { jq -S "$@" .token.record; }
   order=(-ensure -pool "$HERE" -identity alice -file token)
   with _CONDOR_UID_DOMAIN= -- "${order[@]}"
   assert_status 0
-  [[ $(record_of -r .identity) == alice@pool.test ]]
+  [[ $(record_of -r .sent_identity) == alice@pool.test ]]
   with _CONDOR_UID_DOMAIN= -- "${order[@]}"
   assert_status 0
   [[ $(starts) == 1 ]]

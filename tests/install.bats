@@ -54,3 +54,50 @@ used() {
   rm -r TokenRequest.java "$JBANG_DIR"
   JBANG_REPO=/none used java -jar request.jar
 }
+
+@test "jbang compiles and runs the file without a locale" {
+  LC_ALL=C LANG='' jbang --fresh TokenRequest.java -version | grep -Ex 'TokenRequest [0-9.]+'
+}
+
+# released DIRECTORY SETTING...: the checksum of a release that is built from a copy of the checkout there
+released() {
+  git clone -q "$TESTS_DIR/.." "$1"
+  cp "$TESTS_DIR/../TokenRequest.java" "$1"
+  cp "$TESTS_DIR/release.sh" "$1/tests"
+  env "${@:2}" "$1/tests/release.sh" "$(version)" >&2
+  cat "$1"/release/*.sha256
+}
+version() { sed -nE 's/^ *static final String VERSION = "([0-9.]+)";$/\1/p' TokenRequest.java; }
+
+@test "a release has the same bytes wherever it is built, and lists its libraries with their checksums" {
+  local first second list
+  first=$(released "$PWD/here" TZ=UTC)
+  (umask 077 && second=$(released "$PWD/there" TZ=Asia/Tokyo LC_ALL=C.UTF-8) && [[ $first == "$second" ]])
+  [[ $first == *"  token-request-$(version).jar" ]]
+  list=here/release/token-request-$(version).cdx.json
+  cmp "$list" "there/release/${list##*/}"
+  jq -e '[.components[].name] | contains(["picocli", "jackson-databind", "jjwt-api", "jjwt-impl"])' "$list"
+  jq -e '.components | length >= 6 and all(.hashes[0].content | test("^[0-9a-f]{64}$"))' "$list"
+  [[ $first == "$(jq -r '.metadata.component.hashes[0].content' "$list") "* ]]
+  used java -jar "here/release/token-request-$(version).jar"
+  # Java's own defaults do: the manifest carries no options.
+  status=0
+  here/tests/release.sh 0.0.0 2>"$BATS_TEST_TMPDIR/stderr" || status=$?
+  [[ $status == 2 ]]
+}
+
+@test "a Java runtime of four modules is enough, and one without them says what it lacks" {
+  local module small
+  type -P jlink >/dev/null && [[ -d $(dirname "$(readlink -f "$(type -P jlink)")")/../jmods ]] || skip "this JDK has no jmods"
+  link() { jlink --add-modules "$1" --strip-debug --no-header-files --no-man-pages --output "$2"; }
+  link java.base,java.naming,jdk.crypto.ec,jdk.security.auth runtime
+  used runtime/bin/java -cp "$TOKEN_REQUEST_CLASSPATH" tokenrequest.TokenRequest
+  for small in java.base:java.naming java.base,java.naming,jdk.crypto.ec:jdk.security.auth; do
+    module=${small#*:}
+    link "${small%:*}" "without-$module"
+    status=0
+    "without-$module/bin/java" -cp "$TOKEN_REQUEST_CLASSPATH" tokenrequest.TokenRequest -pool localhost:1 2>"$BATS_TEST_TMPDIR/stderr" || status=$?
+    [[ $status == 2 ]]
+    grep -x "This Java runtime lacks the module $module\." "$BATS_TEST_TMPDIR/stderr"
+  done
+}

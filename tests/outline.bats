@@ -64,6 +64,11 @@ statuses() { help | sed -nE 's/^  ([0-9, ]*[0-9]) {2,}(.*)/\1 \2/p'; }
   ((status == 1))
 }
 
+@test "the source is ASCII, so that it compiles in every locale" {
+  LC_ALL=C run grep -nP '[^\x00-\x7F]' "$SOURCE"
+  ((status == 1))
+}
+
 @test "no line is longer than 130 columns" {
   run grep -nE '^.{131,}' "$SOURCE" tests/support/*.java
   ((status == 1))

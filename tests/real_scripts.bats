@@ -433,7 +433,7 @@ ensured() {
   request "${order[@]}"
   assert_status 0
   [[ $(jq -r .trust_domain .token.record) == pool.test ]]
-  jq -c '.ordered.authz = ["WRITE"]' .token.record >record && cat record >.token.record
+  jq -c '.authz = ["WRITE"]' .token.record >record && cat record >.token.record
   request "${order[@]}" -strict -authz WRITE
   assert_status 6
   [[ $(<token) == "$first" ]]
