@@ -91,7 +91,10 @@ version() { sed -nE 's/^ *static final String VERSION = "([0-9.]+)";$/\1/p' Toke
   type -P jlink >/dev/null && [[ -d $(dirname "$(readlink -f "$(type -P jlink)")")/../jmods ]] || skip "this JDK has no jmods"
   link() { jlink --add-modules "$1" --strip-debug --no-header-files --no-man-pages --output "$2"; }
   link java.base,java.naming,jdk.crypto.ec,jdk.security.auth runtime
-  used runtime/bin/java -cp "$TOKEN_REQUEST_CLASSPATH" tokenrequest.TokenRequest
+  pool_with
+  runtime/bin/java -cp "$TOKEN_REQUEST_CLASSPATH" tokenrequest.TokenRequest -pool "$HERE" -identity alice@pool.test -json \
+    >"$BATS_TEST_TMPDIR/stdout"
+  [[ $(jq -rs 'last.event' "$BATS_TEST_TMPDIR/stdout") == issued ]]
   for small in java.base:java.naming java.base,java.naming,jdk.crypto.ec:jdk.security.auth; do
     module=${small#*:}
     link "${small%:*}" "without-$module"
