@@ -395,6 +395,8 @@ public final class TokenRequest {
             this.context = new Context(configuration, host, DebugLog.of(options.debug(), configuration,
                 console::line, host.clock()), options.trustOptions(), answer,
                 new InputFiles(host, answer, console::warn), console);
+            MethodPolicy.warnings(configuration).forEach(console::line);
+            context.trace().logSettings(configuration);
             this.writer = new TokenWriter(host, answer, console::warn);
             this.resumed = options.resume().isPresent()
                 ? Optional.of(writer.readSaved(options.resume().get(), context.files())) : Optional.empty();
@@ -852,6 +854,15 @@ public final class TokenRequest {
             return uids;
         }
 
+        /** The lines of the machine's own list of users, passwd(5); no lines if there is no such list. */
+        List<String> users() {
+            try {
+                return Files.readAllLines(Path.of("/etc/passwd"), ISO_8859_1);
+            } catch (IOException e) {
+                return List.of();
+            }
+        }
+
         /** Cryptographically random bytes as lower-case hex. */
         String randomHex(int bytes) {
             byte[] value = new byte[bytes];
@@ -1157,6 +1168,8 @@ public final class TokenRequest {
         static final String NETWORK = "D_NETWORK";
         static final String SECURITY = "D_SECURITY";
         static final String COMMAND = "D_COMMAND";
+        /** Enables all other categories, too. No other word enables this one. */
+        static final String FULLDEBUG = "D_FULLDEBUG";
         /** Discards everything. */
         static final DebugLog OFF = new DebugLog(category -> false, line -> { }, InstantSource.system());
 
@@ -1186,10 +1199,44 @@ public final class TokenRequest {
             String words = flags.filter(text -> !text.isBlank())
                 .or(() -> configuration.text("TOOL_DEBUG")).or(() -> configuration.text("DEFAULT_DEBUG"))
                 .orElse("D_ALL").toUpperCase(Locale.ROOT);
-            Set<String> categories = Arrays.stream(words.split("[,|\\s]+"))
-                .map(word -> word.replaceFirst(":[0-9]$", "")).collect(Collectors.toSet());
-            boolean all = !Collections.disjoint(categories, Set.of("D_ALL", "D_ANY", "D_FULLDEBUG"));
-            return new DebugLog(category -> all || categories.contains(category), lines, clock);
+            Set<String> on = new HashSet<>();
+            Set<String> off = new HashSet<>();
+            for (StringTokenizer list = new StringTokenizer(words, ",| \t\r\n"); list.hasMoreTokens(); ) {
+                select(list.nextToken(), on, off);
+            }
+            boolean all = !Collections.disjoint(on, Set.of("D_ALL", "D_ANY", FULLDEBUG));
+            return new DebugLog(category -> !off.contains(category)
+                && ((all && !category.equals(FULLDEBUG)) || on.contains(category)), lines, clock);
+        }
+
+        /**
+         * Selects by one word: {@code D_X}, {@code D_X:LEVEL} (level 0 is off) or {@code -D_X}. Scripts also join categories by
+         * colons, as in {@code -debug:D_FULLDEBUG:D_SECURITY}; the original then takes only the first. Unknown categories have
+         * no effect, as in condor_utils/dprintf_config.cpp, _condor_parse_merge_debug_flags.
+         */
+        private static void select(String word, Set<String> on, Set<String> off) {
+            boolean isOff = word.startsWith("-");
+            String last = "";
+            for (StringTokenizer parts = new StringTokenizer(isOff ? word.substring(1) : word, ":"); parts.hasMoreTokens(); ) {
+                String part = parts.nextToken();
+                boolean isLevel = NumericAddress.isNumber(part, 9);
+                last = isLevel ? last : part;
+                boolean add = !isOff && !part.equals("0");
+                (add ? on : off).add(last);
+                (add ? off : on).remove(last);
+            }
+        }
+
+        /** With D_FULLDEBUG: the settings in force that a file or the environment sets. They contain no secrets. */
+        void logSettings(Configuration configuration) throws CommandException {
+            if (isEnabled.test(FULLDEBUG)) {
+                for (Configuration.Parameter one : configuration.shown(List.of())) {
+                    if (!List.of(Configuration.DEFAULT, Configuration.DETECTED).contains(one.source())) {
+                        log(FULLDEBUG, () -> one.name() + " = " + printable(one.value().orElse("")) + " (" + one.source()
+                            + ")");
+                    }
+                }
+            }
         }
 
         /** Logs one line if the category is enabled. The text is computed only then. */
@@ -2385,6 +2432,8 @@ public final class TokenRequest {
         LISTED,
         /** Credentials: owned by root or the user. If others can change the file, only the user may name it. */
         SECRET,
+        /** Such a credential that the original also refuses unless the file is the user's and nobody else's (0600). */
+        OWN_SECRET,
         /** The user's own token: readable by no other user. */
         TOKEN
     }
@@ -2558,6 +2607,12 @@ public final class TokenRequest {
                 throw new RefusedFileException(file, thing.get().reason() + ", not to root or this user"
                     + (content == FilePurpose.LISTED ? "" : ": copy it if you trust it"));
             } else {
+                if (content == FilePurpose.OWN_SECRET && stat.type() == PathTrust.Type.REGULAR
+                        && (!isOurs(stat) || (stat.mode() & 0077) != 0)) {
+                    throw new RefusedFileException(file, !isOurs(stat) ? "belongs to " + PathTrust.owner(trust.path())
+                        : String.format(Locale.ROOT, "must be readable by its owner only (chmod 600); its mode is %04o",
+                            stat.mode() & 07777));
+                }
                 // The user cannot repair the path to a default file, nor to one that a directory's owner keeps.
                 warn(file, origin == FileOrigin.DEFAULT || content == FilePurpose.LISTED || trust.onPath().isEmpty() ? thing
                     : trust.onPath(), origin, content);
@@ -2566,7 +2621,8 @@ public final class TokenRequest {
 
         private void warn(Path file, Optional<PathTrust.Weakness> weakness, FileOrigin origin, FilePurpose content)
             throws RefusedFileException {
-            if (weakness.isPresent() && content == FilePurpose.SECRET && origin != FileOrigin.USER) {
+            boolean isSecret = content == FilePurpose.SECRET || content == FilePurpose.OWN_SECRET;
+            if (weakness.isPresent() && isSecret && origin != FileOrigin.USER) {
                 throw new RefusedFileException(file, "can be changed by others (" + weakness.get() + ")");
             } else if (weakness.isPresent() && warned.add(file)) {
                 warnings.accept(printable(file.toString()) + " is used although others can change it: " + weakness.get() + ".");
@@ -7444,12 +7500,13 @@ public final class TokenRequest {
     }
 
     /** The enabled IP versions and their order. condor_io/ipv6_hostname.cpp, condor_utils/condor_sinful.cpp */
-    record AddressFamilyPreference(boolean ipv4, boolean ipv6, boolean ipv4First, boolean asNamed) {
+    record AddressFamilyPreference(boolean ipv4, boolean ipv6, boolean ipv4First, boolean asNamed, boolean asListed) {
         static AddressFamilyPreference of(Configuration configuration) throws CommandException {
             boolean ipv4First = configuration.flag("PREFER_OUTBOUND_IPV4", true);
             AddressFamilyPreference familyPreference = new AddressFamilyPreference(isOn(configuration, "ENABLE_IPV4"),
                 isOn(configuration, "ENABLE_IPV6"), ipv4First,
-                !configuration.flag("IGNORE_DNS_PROTOCOL_PREFERENCE", true));
+                !configuration.flag("IGNORE_DNS_PROTOCOL_PREFERENCE", true),
+                !configuration.flag("IGNORE_TARGET_PROTOCOL_PREFERENCE", true));
             if (!familyPreference.ipv4() && !familyPreference.ipv6()) {
                 throw Configuration.invalid(configuration.find("ENABLE_IPV6").orElseThrow(),
                     "true, since ENABLE_IPV4 is false, too");
@@ -7467,13 +7524,31 @@ public final class TokenRequest {
         }
 
         /** The preferred IP version first. */
-        Comparator<InetAddress> byFamily() {
+        private Comparator<InetAddress> byFamily() {
             return Comparator.comparing(address -> address instanceof Inet6Address == ipv4First);
         }
 
         /** The order of a name's addresses: DNS order if IGNORE_DNS_PROTOCOL_PREFERENCE is false. */
         Comparator<InetAddress> orderOfNames() {
             return asNamed ? Comparator.comparingInt(unused -> 0) : byFamily();
+        }
+
+        /**
+         * The order of a sinful string's {@code addrs}: the widest reach first, since a daemon also lists addresses that lead
+         * elsewhere from here, such as loopback; then the preferred IP version, unless IGNORE_TARGET_PROTOCOL_PREFERENCE is
+         * false. condor_io/sock.cpp, chooseAddrFromAddrs
+         */
+        Comparator<InetAddress> orderOfListed() {
+            Comparator<InetAddress> byReach = Comparator.comparing(AddressFamilyPreference::reach, Comparator.reverseOrder());
+            return asListed ? byReach : byReach.thenComparing(byFamily());
+        }
+
+        /** How far an address reaches, from 1 to 5. condor_utils/condor_sockaddr.cpp, desirability */
+        private static int reach(InetAddress address) {
+            byte first = address.getAddress()[0];
+            boolean isPrivate = address instanceof Inet6Address ? (first & 0xFE) == 0xFC : address.isSiteLocalAddress();
+            return address.isLinkLocalAddress() ? address instanceof Inet6Address ? 1 : 3
+                : address.isLoopbackAddress() ? 2 : isPrivate ? 4 : 5;
         }
     }
 
@@ -7485,6 +7560,8 @@ public final class TokenRequest {
         /** Settings that name the collectors; the first with a value counts. */
         private static final List<String> COLLECTORS =
             List.of("COLLECTOR_HOST", "COLLECTOR_IP_ADDR", "CM_IP_ADDR", "CONDOR_HOST");
+        /** The same for {@code -type view_collector}; without them it is the collector. */
+        private static final List<String> VIEW_COLLECTORS = List.of("CONDOR_VIEW_HOST", "CONDOR_VIEW_IP_ADDR", "CM_IP_ADDR");
         /** A line of an address file: the address alone, or as an attribute of the daemon's ad. */
         private static final Pattern ADDRESS = Pattern.compile("(?:MyAddress\\s*+=\\s*+\")?(<[^\">]*+>)\"?");
         /** Most addresses, and most brokers, of one daemon. More cannot be tried within a minute. */
@@ -7558,8 +7635,23 @@ public final class TokenRequest {
                 }
             }
             Optional<Configuration.Setting> view = query.type() == DaemonType.VIEW_COLLECTOR && query.pool().isEmpty()
-                ? configuration.find("CONDOR_VIEW_HOST") : Optional.empty();
-            return view.isPresent() ? collectors(view.get()) : pool(query.pool());
+                ? firstSet(VIEW_COLLECTORS) : Optional.empty();
+            if (view.isEmpty()) {
+                return pool(query.pool());
+            }
+            try {
+                return collectors(view.get(), "CONDOR_VIEW_");
+            } catch (CommandException failure) {
+                if (failure.reason != ErrorCode.NOT_FOUND) {
+                    throw failure;
+                }
+                skippedReports(failure.details()).forEach(ui::notice);
+                return pool(Optional.empty());
+            }
+        }
+
+        private Optional<Configuration.Setting> firstSet(List<String> settings) {
+            return settings.stream().map(configuration::find).flatMap(Optional::stream).findFirst();
         }
 
         /**
@@ -7571,11 +7663,7 @@ public final class TokenRequest {
             if (pool.isPresent()) {
                 return List.of(collector(pool.get(), "-pool", NameSource.COMMAND_LINE));
             }
-            return collectors(configuredPool().orElseThrow(this::noPool));
-        }
-
-        private Optional<Configuration.Setting> configuredPool() {
-            return COLLECTORS.stream().map(configuration::find).flatMap(Optional::stream).findFirst();
+            return collectors(firstSet(COLLECTORS).orElseThrow(this::noPool), "COLLECTOR_");
         }
 
         /**
@@ -7585,7 +7673,7 @@ public final class TokenRequest {
          * @param origin source of the pool's name
          */
         Optional<Target> collectorAt(Target address, Optional<String> pool, NameSource origin) {
-            List<String> names = pool.map(List::of).or(() -> configuredPool()
+            List<String> names = pool.map(List::of).or(() -> firstSet(COLLECTORS)
                 .map(setting -> Configuration.items(setting.value()))).orElse(List.of());
             for (String name : names) {
                 try {
@@ -7611,8 +7699,12 @@ public final class TokenRequest {
                 : notLocated(Optional.empty(), ErrorCode.USAGE, "No pool is configured: " + remedy);
         }
 
-        /** The collectors of a list whose names are found, with reports of those that are not. */
-        private List<LocatedDaemon> collectors(Configuration.Setting setting) throws CommandException {
+        /**
+         * The collectors of a list whose names are found, with reports of those that are not.
+         *
+         * @param prefix of the setting with their address file
+         */
+        private List<LocatedDaemon> collectors(Configuration.Setting setting, String prefix) throws CommandException {
             List<LocatedDaemon> found = new ArrayList<>();
             List<String> complaints = new ArrayList<>();
             List<String> names = Configuration.items(setting.value());
@@ -7622,7 +7714,7 @@ public final class TokenRequest {
                 try {
                     // One share for each name that is not looked up yet, and one for the request.
                     LocatedDaemon collector = deadline.share(names.size() - i + 1,
-                        () -> collector(name, setting.name() + ", " + setting.source(), NameSource.CONFIGURATION));
+                        () -> collector(name, setting.name() + ", " + setting.source(), NameSource.CONFIGURATION, prefix));
                     found.add(new LocatedDaemon(collector.target(), collector.query(),
                         skippedReports(complaints.subList(reported, complaints.size())), List.of()));
                     reported = complaints.size();
@@ -7647,10 +7739,14 @@ public final class TokenRequest {
         }
 
         private LocatedDaemon collector(String text, String source, NameSource origin) throws CommandException {
+            return collector(text, source, origin, "COLLECTOR_");
+        }
+
+        private LocatedDaemon collector(String text, String source, NameSource origin, String prefix) throws CommandException {
             String name = text.strip();
             DaemonQuery query = new DaemonQuery(DaemonType.COLLECTOR, Optional.empty(), Optional.of(name));
             // Port 0: only the collector knows its port, and writes it to its address file on this machine.
-            Optional<LocatedDaemon> own = name.endsWith(":0") ? own(query, configuration.text("FULL_HOSTNAME"),
+            Optional<LocatedDaemon> own = name.endsWith(":0") ? own(query, prefix, configuration.text("FULL_HOSTNAME"),
                 Optional.of(name.substring(0, name.length() - 2)).filter(host -> !NumericAddress.isIpv4(host))
                     .filter(NumericAddress::isHostName).map(host -> new ExpectedServer(Optional.of(host), origin)))
                     : Optional.empty();
@@ -7676,7 +7772,7 @@ public final class TokenRequest {
             Optional<String> own = query.pool().isPresent() || (name.isEmpty() && query.type() == DaemonType.NEGOTIATOR)
                 ? Optional.empty() : Optional.of(ownName(prefix));
             Optional<LocatedDaemon> here = own.isPresent() && own.get().equalsIgnoreCase(name.orElse(own.get()))
-                ? own(new DaemonQuery(query.type(), own, query.pool()), own, server) : Optional.empty();
+                ? own(new DaemonQuery(query.type(), own, query.pool()), prefix, own, server) : Optional.empty();
             return here.isPresent() ? new LocateResult.Resolved(List.of(here.get()))
                 : new LocateResult.NeedsCollector(pool(query.pool()), query.type(), name, own,
                     typed.isPresent() ? server : server(own.filter(this::isConfigured), NameSource.CONFIGURATION));
@@ -7749,11 +7845,11 @@ public final class TokenRequest {
         /**
          * The daemon of this machine, by its address file.
          *
+         * @param prefix of the setting that names the file
          * @param server as typed; empty without a typed name
          */
-        private Optional<LocatedDaemon> own(DaemonQuery query, Optional<String> name, Optional<ExpectedServer> server)
-            throws CommandException {
-            String prefix = query.type().name() + "_";
+        private Optional<LocatedDaemon> own(DaemonQuery query, String prefix, Optional<String> name,
+            Optional<ExpectedServer> server) throws CommandException {
             boolean superPort = host.isRoot() || configuration.flag("USE_SUPER_PORT", false);
             for (String kind : List.of("SUPER_ADDRESS_FILE", "DAEMON_AD_FILE", "ADDRESS_FILE")) {
                 Optional<Configuration.Setting> file = configuration.find(prefix + kind)
@@ -7866,7 +7962,7 @@ public final class TokenRequest {
             List<InetSocketAddress> all = !listed.isEmpty() ? listed : lookUp(sinful, source);
             List<InetSocketAddress> usable = all.stream().filter(address -> familyPreference.includes(address.getAddress()))
                 .sorted(Comparator.comparing(InetSocketAddress::getAddress,
-                    listed.isEmpty() ? familyPreference.orderOfNames() : familyPreference.byFamily())).toList();
+                    listed.isEmpty() ? familyPreference.orderOfNames() : familyPreference.orderOfListed())).toList();
             if (usable.isEmpty()) {
                 throw new CommandException(ErrorCode.UNREACHABLE, "ERROR: " + printable(text) + " (" + source + ") has only IPv"
                     + (familyPreference.ipv4() ? 6 : 4) + " addresses.", "ENABLE_IPV" + (familyPreference.ipv4() ? 6 : 4)
@@ -7928,6 +8024,11 @@ public final class TokenRequest {
         }
 
         private static CommandException unreadable(String text, String source) {
+            if (Sinful.parse(text).filter(sinful -> sinful.port() == 0 && sinful.parameter("sock").isPresent()).isPresent()) {
+                return new CommandException(ErrorCode.USAGE, "ERROR: " + printable(text) + " (" + printable(source)
+                    + ") has no port.", "The daemon is reachable only through a socket in DAEMON_SOCKET_DIR, to which a Java"
+                    + " program cannot pass a connection. Ask another daemon of the pool, such as its collector: -pool HOST.");
+            }
             return new CommandException(ErrorCode.USAGE, "ERROR: COLLECTOR address or hostname not specified in config file",
                 "'" + printable(text) + "' (" + source + ") is not the address of a pool. Give HOST, HOST:PORT, an IP"
                 + " address, or a sinful string such as '<192.0.2.7:9618?alias=HOST>'" + (text.contains("sock=")
@@ -7957,6 +8058,8 @@ public final class TokenRequest {
         static final int CCB_REVERSE_CONNECT = 69;
         static final int QUERY_GENERIC_ADS = 74;
         static final int SHARED_PORT_CONNECT = 75;
+        /** The endpoint that is the shared port daemon itself. condor_daemon_core.V6/shared_port_server.cpp */
+        static final String SHARED_PORT_ITSELF = "self";
         static final int DC_AUTHENTICATE = 60010;
         static final int DC_NOP = 60011;
         /** Queries whether another command would be allowed. */
@@ -8372,33 +8475,41 @@ public final class TokenRequest {
         private final PushbackInputStream incoming;
         private final InstantSource clock;
         private final Instant deadline;
+        /** The message that the daemon received before the first stream; empty if there was none. */
+        private final Optional<Message> before;
 
-        private Connection(Socket socket, PushbackInputStream incoming, InstantSource clock, Instant deadline) {
+        private Connection(Socket socket, PushbackInputStream incoming, InstantSource clock, Instant deadline,
+                Optional<Message> before) {
             this.socket = socket;
             this.incoming = incoming;
             this.clock = clock;
             this.deadline = deadline;
+            this.before = before;
         }
 
         /** Connects to the address, or to the first of several that accepts. */
-        static Connection open(List<InetSocketAddress> addresses, InstantSource clock, Deadline deadline) throws IOException {
-            Socket socket = addresses.size() == 1 ? open(addresses.get(0), deadline.within(Deadline.CONNECTION), clock)
-                : new HappyEyeballs(addresses, clock, deadline).run();
+        static Connection open(List<InetSocketAddress> addresses, LocalEnd localEnd, InstantSource clock, Deadline deadline)
+                throws IOException {
+            Socket socket = addresses.size() == 1
+                ? open(addresses.get(0), localEnd, deadline.within(Deadline.CONNECTION), clock)
+                : new HappyEyeballs(addresses, localEnd, clock, deadline).run();
             return accepted(socket, clock, deadline.expiry());
         }
 
-        private static Socket open(InetSocketAddress address, Instant end, InstantSource clock) throws IOException {
+        private static Socket open(InetSocketAddress address, LocalEnd localEnd, Instant end, InstantSource clock)
+                throws IOException {
             Socket socket = new Socket();
-            connect(socket, address, (int) Duration.between(clock.instant(), end).toMillis());
+            connect(socket, address, localEnd, (int) Duration.between(clock.instant(), end).toMillis());
             return socket;
         }
 
         /** Connects, or closes the socket and throws an exception that names the address. */
-        static void connect(Socket socket, InetSocketAddress address, int millis) throws IOException {
+        static void connect(Socket socket, InetSocketAddress address, LocalEnd localEnd, int millis) throws IOException {
             try {
                 if (millis <= 0) {
                     throw new SocketTimeoutException("out of time"); // in Java, 0 means no limit
                 }
+                localEnd.bind(socket, address.getAddress());
                 socket.connect(address, millis);
             } catch (IOException e) {
                 socket.close();
@@ -8410,16 +8521,33 @@ public final class TokenRequest {
         /** A connection over a socket that is connected already. */
         static Connection accepted(Socket socket, InstantSource clock, Instant deadline) throws IOException {
             socket.setTcpNoDelay(true);
-            return new Connection(socket, new PushbackInputStream(socket.getInputStream()), clock, deadline);
+            return new Connection(socket, new PushbackInputStream(socket.getInputStream()), clock, deadline, Optional.empty());
         }
 
         /** The same connection with another deadline. */
         Connection until(Instant later) {
-            return new Connection(socket, incoming, clock, later);
+            return new Connection(socket, incoming, clock, later, before);
+        }
+
+        /** The same connection, on which the daemon has received a message outside of any stream. */
+        Connection after(Message message) {
+            return new Connection(socket, incoming, clock, deadline, Optional.of(message));
+        }
+
+        /** A new stream on this connection. */
+        CedarStream stream(SecureRandom random, DebugLog trace) throws IOException {
+            CedarStream stream = new CedarStream(input(), output(), random, trace);
+            before.ifPresent(stream::countAsSent);
+            return stream;
         }
 
         InetSocketAddress peer() {
             return (InetSocketAddress) socket.getRemoteSocketAddress();
+        }
+
+        /** The local address and port, for the log. */
+        String localEnd() {
+            return Target.text(new InetSocketAddress(socket.getLocalAddress(), socket.getLocalPort()));
         }
 
         /** The local address on the network that leads to the peer. */
@@ -8497,12 +8625,92 @@ public final class TokenRequest {
     }
 
     /**
+     * A range of ports that a firewall leaves open. condor_utils/get_port_range.cpp
+     *
+     * @param prefix of the settings that name it
+     * @param low    1 or more
+     * @param high   at least {@code low}
+     */
+    record PortRange(String prefix, int low, int high) {
+        /**
+         * The range for one direction; empty for any port, also if only one end is set or the ends are reversed, as in the
+         * original.
+         *
+         * @param prefix {@code IN_} or {@code OUT_}; LOWPORT and HIGHPORT count if the lower end with the prefix is not set
+         * @throws CommandException CONFIGURATION
+         */
+        static Optional<PortRange> of(Configuration configuration, String prefix) throws CommandException {
+            String of = configuration.number(prefix + "LOWPORT", 0, 0, 65535) > 0 ? prefix : "";
+            int low = configuration.number(of + "LOWPORT", 0, 0, 65535);
+            int high = low == 0 ? 0 : configuration.number(of + "HIGHPORT", 0, 0, 65535);
+            return low == 0 || high < low ? Optional.empty() : Optional.of(new PortRange(of, low, high));
+        }
+
+        @Override
+        public String toString() {
+            return prefix + "LOWPORT " + low + " to " + prefix + "HIGHPORT " + high;
+        }
+    }
+
+    /**
+     * The local end of our connections: a port for firewalls, and an address with BIND_ALL_INTERFACES = false. Most sites
+     * need neither. condor_io/sock.cpp, Sock::bind
+     *
+     * @param addresses by which the machine connects, of either IP version; empty for the system's choice
+     */
+    record LocalEnd(Optional<PortRange> ports, Optional<List<InetAddress>> addresses, RandomGenerator random) {
+        static LocalEnd of(Configuration configuration, RandomGenerator random) throws CommandException {
+            return new LocalEnd(PortRange.of(configuration, "OUT_"), configuration.flag("BIND_ALL_INTERFACES", true)
+                ? Optional.empty() : Optional.of(Stream.of("IPV4_ADDRESS", "IPV6_ADDRESS").map(configuration::text)
+                .flatMap(Optional::stream).map(NumericAddress::address).flatMap(Optional::stream).toList()), random);
+        }
+
+        /** Binds a socket that will connect to the peer. */
+        void bind(Socket socket, InetAddress peer) throws IOException {
+            if (ports.isEmpty() && addresses.isEmpty()) {
+                return;
+            }
+            InetAddress local = addresses.isEmpty() ? new InetSocketAddress(0).getAddress()
+                : addresses.get().stream().filter(address -> address.getClass() == peer.getClass()).findFirst()
+                .orElseThrow(() -> new BindException("BIND_ALL_INTERFACES is false, and NETWORK_INTERFACE has no IPv"
+                    + (peer instanceof Inet6Address ? 6 : 4) + " address"));
+            if (ports.isEmpty()) {
+                socket.bind(new InetSocketAddress(local, 0));
+                return;
+            }
+            // Our last connections keep their ports for a minute; a port in that state is the second choice.
+            if (!bindWithin(ports.get(), socket, local)) {
+                socket.setReuseAddress(true);
+                if (!bindWithin(ports.get(), socket, local)) {
+                    throw new BindException("no free local port, from " + ports.get());
+                }
+            }
+        }
+
+        /** Tries all ports, the first at random. Returns whether one was free. */
+        private boolean bindWithin(PortRange range, Socket socket, InetAddress local) throws IOException {
+            int count = range.high() - range.low() + 1;
+            int start = random.nextInt(count);
+            for (int i = 0; i < count; i++) {
+                try {
+                    socket.bind(new InetSocketAddress(local, range.low() + (start + i) % count));
+                    return true;
+                } catch (BindException e) {
+                    continue; // taken, or reserved for root
+                }
+            }
+            return false;
+        }
+    }
+
+    /**
      * Connects to several addresses of one daemon, as in RFC 8305: the next attempt starts 250 ms after the last one, or as
      * soon as one fails. The first that succeeds wins; the others are closed.
      */
     private static final class HappyEyeballs {
         private static final int PAUSE_MILLIS = 250;
         private final List<InetSocketAddress> addresses;
+        private final LocalEnd localEnd;
         private final InstantSource clock;
         private final Deadline deadline;
         private final BlockingQueue<Attempt> ended = new LinkedBlockingQueue<>();
@@ -8510,8 +8718,9 @@ public final class TokenRequest {
         /** An attempt that has ended, with the error if it failed. */
         private record Attempt(Socket socket, Optional<String> error) { }
 
-        HappyEyeballs(List<InetSocketAddress> addresses, InstantSource clock, Deadline deadline) {
+        HappyEyeballs(List<InetSocketAddress> addresses, LocalEnd localEnd, InstantSource clock, Deadline deadline) {
             this.addresses = addresses;
+            this.localEnd = localEnd;
             this.clock = clock;
             this.deadline = deadline;
         }
@@ -8551,15 +8760,15 @@ public final class TokenRequest {
         private Socket start(InetSocketAddress address) {
             Socket socket = new Socket();
             int millis = (int) Duration.between(clock.instant(), deadline.within(Deadline.CONNECTION)).toMillis();
-            Thread attempt = new Thread(() -> ended.add(attempt(socket, address, millis)), "connect");
+            Thread attempt = new Thread(() -> ended.add(attempt(socket, address, localEnd, millis)), "connect");
             attempt.setDaemon(true);
             attempt.start();
             return socket;
         }
 
-        private static Attempt attempt(Socket socket, InetSocketAddress address, int millis) {
+        private static Attempt attempt(Socket socket, InetSocketAddress address, LocalEnd localEnd, int millis) {
             try {
-                Connection.connect(socket, address, millis);
+                Connection.connect(socket, address, localEnd, millis);
                 return new Attempt(socket, Optional.empty());
             } catch (IOException | RuntimeException | Error e) {
                 return new Attempt(socket, Optional.of(String.valueOf(e.getMessage()))); // this thread has no other way to report
@@ -8640,7 +8849,7 @@ public final class TokenRequest {
             if (length > Protocol.BODY_MAX_BYTES) {
                 throw new ProtocolViolation("a message of " + length + " bytes is longer than HTCondor accepts");
             }
-            byte[] header = ByteBuffer.allocate(Protocol.HEADER_BYTES).put((byte) end).putInt(length).array();
+            byte[] header = header(length, end);
             byte[] body = encryption.isPresent() ? encryption.get().encrypt(header, plain) : plain;
             byte[] packet = concat(header, body);
             if (encryption.isEmpty()) {
@@ -8649,6 +8858,16 @@ public final class TokenRequest {
             out.write(packet);
             out.flush();
             trace.log(DebugLog.NETWORK, () -> ">> " + plain.length + " bytes" + (encrypted() ? ", encrypted" : ""));
+        }
+
+        private static byte[] header(int length, int end) {
+            return ByteBuffer.allocate(Protocol.HEADER_BYTES).put((byte) end).putInt(length).array();
+        }
+
+        /** Adds a message that was sent in the clear before this stream to the digest of what was sent. */
+        void countAsSent(Message message) {
+            byte[] plain = message.toBytes();
+            sent.add(concat(header(plain.length, 1), plain));
         }
 
         /**
@@ -8729,7 +8948,8 @@ public final class TokenRequest {
 
         /**
          * Asks a shared port daemon to pass the connection on, if the target is behind one: endpoint, our name, no deadline,
-         * no further arguments. There is no reply, and the target never sees this message, so it has a stream of its own.
+         * no further arguments. There is no reply, and the target never sees this message, so it has a stream of its own. Only
+         * if the target is the shared port daemon itself, the message belongs to its stream (seen on 23.9.6 and 25.14.1).
          * condor_io/shared_port_client.cpp
          */
         static Connection throughSharedPort(Connection connection, Target target, Context context) throws IOException {
@@ -8738,8 +8958,12 @@ public final class TokenRequest {
                 try {
                     CedarStream stream = new CedarStream(connection.input(), connection.output(),
                         context.host().random(), context.trace());
-                    stream.send(stream.message().number(Protocol.SHARED_PORT_CONNECT).string(endpoint.get())
-                        .string("TokenRequest").number(-1).number(0));
+                    Message request = stream.message().number(Protocol.SHARED_PORT_CONNECT).string(endpoint.get())
+                        .string("TokenRequest").number(-1).number(0);
+                    stream.send(request);
+                    if (endpoint.get().equals(Protocol.SHARED_PORT_ITSELF)) {
+                        return connection.after(request);
+                    }
                 } catch (IOException e) {
                     connection.close();
                     throw e;
@@ -8753,22 +8977,26 @@ public final class TokenRequest {
     static final class DirectConnector implements Connector {
         private final Target target;
         private final Context context;
+        private final LocalEnd localEnd;
         private List<InetSocketAddress> addresses;
 
-        DirectConnector(Target target, Context context) {
+        /** @throws CommandException CONFIGURATION */
+        DirectConnector(Target target, Context context) throws CommandException {
             this.target = target;
             this.context = context;
+            this.localEnd = LocalEnd.of(context.configuration(), context.host().random());
             this.addresses = target.addresses();
         }
 
         @Override
         public Connection connect() throws IOException {
             try {
-                Connection connection = Connection.open(addresses, context.host().clock(), context.deadline());
+                Connection connection = Connection.open(addresses, localEnd, context.host().clock(), context.deadline());
                 if (addresses.size() > 1) {
                     addresses = Stream.concat(Stream.of(connection.peer()), addresses.stream()).distinct().toList();
                 }
-                context.trace().log(DebugLog.NETWORK, () -> "Connected to " + Target.text(connection.peer()) + ".");
+                context.trace().log(DebugLog.NETWORK, () -> "Connected to " + Target.text(connection.peer()) + " from "
+                    + connection.localEnd() + ".");
                 return Connector.throughSharedPort(connection, target, context);
             } catch (ConnectException e) {
                 throw new ConnectException("cannot connect to " + e.getMessage());
@@ -9939,12 +10167,18 @@ public final class TokenRequest {
 
         private Optional<CertificatePath> bySystemCas(PresentedCertificates presented, String keyType)
                 throws CertificateException {
-            Optional<String> named = Optional.ofNullable(environment.get("SSL_CERT_FILE"));
-            Optional<Path> bundle = Stream.concat(named.stream(), SYSTEM_BUNDLES.stream()).map(Path::of)
-                .filter(Files::isReadable).findFirst();
-            List<X509Certificate> cas = bundle.map(file -> read(file,
-                named.filter(file.toString()::equals).isPresent() ? FileOrigin.USER : FileOrigin.DEFAULT)).orElse(List.of());
-            if (!cas.isEmpty()) {
+            // OpenSSL looks into its default file and, by hashed names, into its default directories. The system's bundle
+            // stands for both: Debian has the directory, Fedora the file.
+            List<X509Certificate> cas = new ArrayList<>();
+            variable("SSL_CERT_FILE").ifPresent(file -> cas.addAll(read(Path.of(file), FileOrigin.USER)));
+            Optional<String> directories = variable("SSL_CERT_DIR");
+            for (StringTokenizer list = new StringTokenizer(directories.orElse(""), ":"); list.hasMoreTokens(); ) {
+                cas.addAll(readDirectory(Path.of(list.nextToken()), FileOrigin.USER));
+            }
+            Optional<Path> bundle = directories.isPresent() ? Optional.empty()
+                : SYSTEM_BUNDLES.stream().map(Path::of).filter(Files::isReadable).findFirst();
+            bundle.ifPresent(file -> cas.addAll(read(file, FileOrigin.DEFAULT)));
+            if (!cas.isEmpty() || directories.isPresent()) {
                 return presented.pathTo(new LinkedHashSet<>(cas));
             }
             sources.add("Java's own CAs");
@@ -9954,6 +10188,11 @@ public final class TokenRequest {
                 java.checkServerTrusted(presented.all().toArray(X509Certificate[]::new), keyType);
             }
             return path;
+        }
+
+        /** An environment variable; OpenSSL treats a blank one as not set. */
+        private Optional<String> variable(String name) {
+            return Optional.ofNullable(environment.get(name)).filter(value -> !value.isEmpty());
         }
 
         private static X509TrustManager javasOwn() throws CertificateException {
@@ -10096,17 +10335,17 @@ public final class TokenRequest {
             for (int i = names.size() - 1; i >= 0 && cas.isEmpty(); i--) {
                 cas.addAll(read(Path.of(names.get(i).strip()), setting.get().origin()));
             }
-            configuration.find("AUTH_SSL_CLIENT_CADIR").ifPresent(directory -> cas.addAll(readDirectory(directory)));
+            configuration.find("AUTH_SSL_CLIENT_CADIR")
+                .ifPresent(directory -> cas.addAll(readDirectory(directory.path(), FileOrigin.CONFIGURATION)));
             return cas;
         }
 
-        private List<X509Certificate> readDirectory(Configuration.Setting setting) {
-            Path directory = setting.path();
+        private List<X509Certificate> readDirectory(Path directory, FileOrigin origin) {
             List<X509Certificate> cas = new ArrayList<>();
             try (Stream<Path> entries = Files.list(directory)) {
                 for (Path entry : entries.filter(entry -> HASHED.matcher(entry.getFileName().toString()).matches()).sorted()
                         .toList()) {
-                    cas.addAll(read(entry, FileOrigin.CONFIGURATION, FilePurpose.LISTED).orElse(List.of()));
+                    cas.addAll(read(entry, origin, FilePurpose.LISTED).orElse(List.of()));
                 }
                 sources.add(directory + " (" + cas.size() + ")");
             } catch (IOException e) {
@@ -10351,8 +10590,76 @@ public final class TokenRequest {
         }
     }
 
+    /**
+     * The account as which HTCondor's programs act when root runs them: CONDOR_IDS, else the user condor.
+     * condor_utils/uids.cpp, init_condor_ids
+     *
+     * @param name empty if the machine's list of users does not have the number of CONDOR_IDS
+     */
+    record CondorAccount(int uid, Optional<String> name) {
+        private static final String IDS = "CONDOR_IDS";
+
+        /**
+         * Reads CONDOR_IDS, {@code UID.GID}, from the environment, else from the configuration.
+         *
+         * @return empty if the user is not root, or if there is no such account: then root acts as root
+         * @throws CommandException CONFIGURATION, if CONDOR_IDS has another form
+         */
+        static Optional<CondorAccount> of(Configuration configuration, Host host) throws CommandException {
+            if (!host.isRoot()) {
+                return Optional.empty();
+            }
+            Optional<String> variable = Optional.ofNullable(host.environment().get(IDS));
+            Optional<Configuration.Setting> setting = variable.isPresent() ? Optional.empty() : configuration.find(IDS);
+            Optional<String> ids = variable.or(() -> setting.map(Configuration.Setting::value)).map(String::strip);
+            if (ids.isEmpty()) {
+                return user(host, fields -> fields[0].equals("condor"));
+            }
+            int dot = ids.get().indexOf('.');
+            String uid = ids.get().substring(0, Math.max(0, dot));
+            if (!NumericAddress.isNumber(uid, 9) || dot + 1 == ids.get().length()
+                    || !NumericAddress.isNumber(ids.get().substring(dot + 1, dot + 2), 1)) { // more can follow, as in sscanf
+                throw new CommandException(ErrorCode.CONFIGURATION, "ERROR: badly formed value in " + IDS + " "
+                    + (variable.isPresent() ? "environment" : "config file") + " variable (" + printable(ids.get()) + ").",
+                    "Set " + IDS + " to the user and group number that HTCondor uses, such as 1000.1000"
+                    + setting.map(one -> " (" + one.source() + ")").orElse("") + ".");
+            }
+            return user(host, fields -> fields[2].equals(uid))
+                .or(() -> Optional.of(new CondorAccount(Integer.parseInt(uid), Optional.empty())));
+        }
+
+        /** The first user in the machine's own list of users that fits. */
+        private static Optional<CondorAccount> user(Host host, Predicate<String[]> fits) {
+            for (String line : host.users()) {
+                String[] fields = line.split(":", 4);
+                if (fields.length == 4 && fits.test(fields) && NumericAddress.isNumber(fields[2], 9)) {
+                    return Optional.of(new CondorAccount(Integer.parseInt(fields[2]), Optional.of(fields[0])));
+                }
+            }
+            return Optional.empty();
+        }
+    }
+
     /** Sends a name without a proof, for pools that trust their network. condor_io/condor_auth_claim.cpp */
     record ClaimToBe(String name) implements Authenticator {
+        /**
+         * The user's name, as HTCondor's programs claim it.
+         *
+         * @param account as which root acts
+         * @param domain  with its @; empty to claim the bare name
+         * @throws AuthenticationException if the user has no name
+         */
+        static ClaimToBe of(Configuration configuration, Host host, Optional<CondorAccount> account, String domain)
+                throws AuthenticationException {
+            Optional<String> name = configuration.text("SEC_CLAIMTOBE_USER").map(String::strip)
+                .or(() -> account.isPresent() ? account.get().name() : host.user().map(UserPrincipal::getName)
+                    .filter(user -> !NumericAddress.isNumber(user, 10))); // Java's name for a user without one
+            if (name.isEmpty()) {
+                throw new AuthenticationException("this user has no name in the list of users; set SEC_CLAIMTOBE_USER");
+            }
+            return new ClaimToBe(name.get() + domain);
+        }
+
         @Override
         public AuthMethod method() {
             return AuthMethod.CLAIMTOBE;
@@ -10411,9 +10718,10 @@ public final class TokenRequest {
      *                       (before 25.14)
      * @param channelBinding whether the name must contain the server's address
      * @param user           the user who runs this program; empty if unknown
+     * @param account        the owner that the directory gets, if root runs this program
      */
     record FileSystemAccess(String parent, InetSocketAddress peer, Optional<String> sharedPortId, boolean channelBinding,
-                            Optional<UserPrincipal> user) implements Authenticator {
+                            Optional<UserPrincipal> user, Optional<CondorAccount> account) implements Authenticator {
         private static final Pattern NAME = Pattern.compile(
             "FS_(?:XXX[A-Za-z0-9]{6}|([0-9A-Fa-f:.]+)_([0-9]{1,5})_XXX[A-Za-z0-9]{6}(_)?)");
         /** PATH_MAX of Linux, in bytes. */
@@ -10452,7 +10760,8 @@ public final class TokenRequest {
                 extension = requested.extension();
                 failure = "cannot create the directory " + printable(requested.directory().toString())
                     + ", which the pool requested: ";
-                created = Optional.of(TemporaryDirectory.create(requested.directory(), user));
+                created = Optional.of(TemporaryDirectory.create(requested.directory(), user,
+                    account.map(CondorAccount::uid)));
             } catch (AuthenticationException e) {
                 failure = e.getMessage();
             } catch (IOException e) {
@@ -10559,13 +10868,14 @@ public final class TokenRequest {
         /**
          * Creates the directory with mode 0700.
          *
-         * @param user the owner that the new directory must have; empty to accept any owner
+         * @param user  the owner that the new directory must have; empty to accept any owner
+         * @param owner the number of the user that it then gets as its owner; empty to leave it as it is
          */
-        static TemporaryDirectory create(Path path, Optional<UserPrincipal> user) throws IOException {
+        static TemporaryDirectory create(Path path, Optional<UserPrincipal> user, Optional<Integer> owner) throws IOException {
             TemporaryDirectory directory = new TemporaryDirectory(path);
             try {
                 Runtime.getRuntime().addShutdownHook(directory.shutdownHook);
-                directory.createAndOpen(user);
+                directory.createAndOpen(user, owner);
                 return directory;
             } catch (IOException | IllegalStateException e) {
                 directory.close();
@@ -10577,7 +10887,7 @@ public final class TokenRequest {
             return path;
         }
 
-        private synchronized void createAndOpen(Optional<UserPrincipal> user) throws IOException {
+        private synchronized void createAndOpen(Optional<UserPrincipal> user, Optional<Integer> newOwner) throws IOException {
             if (closed) {
                 throw new IOException("the program is ending");
             }
@@ -10595,6 +10905,10 @@ public final class TokenRequest {
                 }
                 // A parent with the setgid bit passes the bit on, and the server refuses it; so the mode is set again.
                 view.setPermissions(PosixFilePermissions.fromString("rwx------"));
+                if (newOwner.isPresent()) {
+                    view.setOwner(path.getFileSystem().getUserPrincipalLookupService()
+                        .lookupPrincipalByName(Integer.toString(newOwner.get())));
+                }
             }
         }
 
@@ -11020,7 +11334,7 @@ public final class TokenRequest {
                 .orElse(FileOrigin.DEFAULT);
             String detail = "";
             try {
-                byte[] password = upToNul(KeyDerivation.unscramble(upToNul(files.read(file, origin, FilePurpose.SECRET,
+                byte[] password = upToNul(KeyDerivation.unscramble(upToNul(files.read(file, origin, FilePurpose.OWN_SECRET,
                     MAX_BYTES).bytes())));
                 if (password.length > 0) {
                     return password;
@@ -11077,47 +11391,65 @@ public final class TokenRequest {
          * @throws AuthenticationException if it does not find a token; the message names the files that were refused
          */
         static BearerToken find(Configuration configuration, Host host, InputFiles files) throws AuthenticationException {
-            List<String> complaints = new ArrayList<>();
             Optional<Configuration.Setting> configured = configuration.find("SCITOKENS_FILE");
             Optional<BearerToken> found = Optional.empty();
             if (configured.isPresent()) {
-                found = readFile(configured.get().value().strip(), configured.get().origin(), files, complaints);
+                found = readFile(configured.get().value().strip(), configured.get().origin(), files);
             } else {
                 Map<String, String> environment = host.environment();
-                found = Optional.ofNullable(environment.get("BEARER_TOKEN")).flatMap(text -> parse(text, "BEARER_TOKEN"));
+                found = parse(environment.getOrDefault("BEARER_TOKEN", ""), "BEARER_TOKEN");
                 if (found.isEmpty() && environment.containsKey("BEARER_TOKEN_FILE")) {
-                    found = readFile(environment.get("BEARER_TOKEN_FILE"), FileOrigin.USER, files, complaints);
+                    found = readFile(environment.get("BEARER_TOKEN_FILE"), FileOrigin.USER, files);
                 }
                 for (String directory : new String[] {environment.getOrDefault("XDG_RUNTIME_DIR", ""), "/tmp"}) {
                     if (found.isEmpty() && !directory.isEmpty() && host.uid().isPresent()) {
                         found = readFile(directory + "/bt_u" + Integer.toUnsignedString(host.uid().getAsInt()), FileOrigin.FOUND,
-                            files, complaints);
+                            files);
                     }
                 }
             }
-            return found.orElseThrow(() -> new AuthenticationException("no bearer token found in SCITOKENS_FILE, BEARER_TOKEN,"
-                + " BEARER_TOKEN_FILE, or this user's file bt_uUID"
-                + (complaints.isEmpty() ? "" : " (" + String.join("; ", complaints) + ")")));
+            return found.orElseThrow(() -> notFound(""));
         }
 
-        private static Optional<BearerToken> readFile(String file, FileOrigin origin, InputFiles files, List<String> complaints) {
+        private static AuthenticationException notFound(String complaint) {
+            return new AuthenticationException("no bearer token found in SCITOKENS_FILE, BEARER_TOKEN,"
+                + " BEARER_TOKEN_FILE, or this user's file bt_uUID" + (complaint.isEmpty() ? "" : " (" + complaint + ")"));
+        }
+
+        /**
+         * The token of a file; empty if the file does not exist or is blank.
+         *
+         * @throws AuthenticationException if it cannot be read or has another content. This ends the search, as in the
+         *                                 original, so that the user does not log in with another identity than that of the file
+         */
+        private static Optional<BearerToken> readFile(String file, FileOrigin origin, InputFiles files)
+                throws AuthenticationException {
+            if (file.isEmpty()) {
+                return Optional.empty();
+            }
             try {
-                return files.read(Path.of(file), origin, FilePurpose.SECRET, MAX_BYTES).lines().findFirst()
-                    .flatMap(line -> parse(line, file));
+                Optional<String> line = files.read(Path.of(file), origin, FilePurpose.SECRET, MAX_BYTES).lines().findFirst();
+                return line.isPresent() ? parse(line.get(), file) : Optional.empty();
+            } catch (NoSuchFileException e) {
+                return Optional.empty();
             } catch (InputFiles.RefusedFileException e) {
-                complaints.add("ignoring " + printable(file) + ": it " + reason(e));
-                return Optional.empty();
+                throw notFound("ignoring " + printable(file) + ": it " + reason(e));
             } catch (InterruptedIOException e) {
-                complaints.add(reason(e));
-                return Optional.empty();
-            } catch (IOException | InvalidPathException e) {
-                return Optional.empty();
+                throw notFound(reason(e));
+            } catch (IOException e) {
+                throw notFound("cannot read " + printable(file) + ": " + reason(e));
+            } catch (InvalidPathException e) {
+                throw notFound(printable(file) + " is not a file name");
             }
         }
 
-        private static Optional<BearerToken> parse(String text, String source) {
-            return Optional.of(text.strip()).filter(Jwt::hasForm)
-                .map(token -> new BearerToken(new Secret(token), source));
+        private static Optional<BearerToken> parse(String text, String source) throws AuthenticationException {
+            if (text.isBlank()) {
+                return Optional.empty();
+            } else if (!Jwt.hasForm(text.strip())) {
+                throw notFound(printable(source) + " does not contain a JSON web token");
+            }
+            return Optional.of(new BearerToken(new Secret(text.strip()), source));
         }
     }
 
@@ -11303,6 +11635,8 @@ public final class TokenRequest {
      * condor_utils/token_utils.cpp, condor_io/condor_auth_passwd.cpp
      */
     record TokenDirectory(Path path, Pattern excluded) {
+        /** A file of this name, in upper or lower case, goes first. condor_io/condor_auth_passwd.cpp, findTokens */
+        private static final String PREFERRED = "TOOL_auto_generated_token";
         private static final int MAX_BYTES = 1 << 20;
 
         /** @throws CommandException CONFIGURATION if a setting is not a valid path */
@@ -11316,7 +11650,7 @@ public final class TokenRequest {
                 configuration.excluded());
         }
 
-        /** The tokens, in the order of their file names, and the reasons why other files were ignored. */
+        /** The tokens, the preferred file's first, then in the order of the file names, and the reasons why other files were ignored. */
         record Contents(List<IssuedToken> tokens, List<String> complaints) { }
 
         /** Reads every token; it ignores a file that others can read, or that belongs to another user. */
@@ -11324,7 +11658,9 @@ public final class TokenRequest {
             List<IssuedToken> tokens = new ArrayList<>();
             List<String> complaints = new ArrayList<>();
             try (Stream<Path> entries = Files.list(path)) {
-                for (Path file : entries.sorted().toList()) {
+                for (Path file : entries.sorted(Comparator.<Path, Boolean>comparing(
+                        entry -> !entry.getFileName().toString().equalsIgnoreCase(PREFERRED))
+                        .thenComparing(Comparator.naturalOrder())).toList()) {
                     if (!excluded.matcher(file.getFileName().toString()).find() && !Files.isDirectory(file)) {
                         read(file, files, tokens, complaints);
                     }
@@ -11373,6 +11709,20 @@ public final class TokenRequest {
                     "a list of authentication methods, such as SSL, IDTOKENS, FS");
             }
             return new MethodPolicy(configured, Set.copyOf(named(configuration.securityWish("AUTHENTICATION_METHODS"))), setting);
+        }
+
+        /** The original's warning about GSI, which HTCondor dropped. condor_utils/globus_utils.cpp, warn_on_gsi_config */
+        static List<String> warnings(Configuration configuration) throws CommandException {
+            return configuration.security("AUTHENTICATION_METHODS").filter(list -> list.value().contains("GSI")).isEmpty()
+                || !configuration.flag("WARN_ON_GSI_CONFIGURATION", true) ? List.of() : List.of(
+                "WARNING: GSI authentication is enabled by your security configuration! GSI is no longer supported.",
+                "For details, see https://htcondor.org/news/plan-to-replace-gst-in-htcss/");
+        }
+
+        /** The words of the list that name no method of HTCondor. */
+        static List<String> unknown(Configuration configuration) {
+            return Configuration.items(configuration.security("AUTHENTICATION_METHODS").map(Configuration.Setting::value)
+                .orElse("")).stream().filter(word -> AuthMethod.named(word).isEmpty()).toList();
         }
 
         private static List<AuthMethod> named(String list) {
@@ -12056,6 +12406,9 @@ public final class TokenRequest {
         private final Path tokenDirectory;
         private final ServerTrust trust;
         private final AuthenticationPlan plan;
+        private final Optional<CondorAccount> account;
+        /** The domain for CLAIMTOBE, with its @. */
+        private final String claimedDomain;
         private Optional<Session> session = Optional.empty();
         private Assurance minimumAssurance = Assurance.NONE;
         private boolean authenticatedBefore;
@@ -12073,11 +12426,18 @@ public final class TokenRequest {
             this.tokens = () -> directory.read(context.files());
             this.tokenDirectory = directory.path();
             this.trust = new ServerTrust(context);
+            this.account = CondorAccount.of(configuration, host);
+            this.claimedDomain = configuration.flag("SEC_CLAIMTOBE_INCLUDE_DOMAIN", true)
+                ? "@" + configuration.text("UID_DOMAIN").map(String::strip).orElse("") : "";
             for (String feature : List.of("AUTHENTICATION", "ENCRYPTION", "INTEGRITY", "NEGOTIATION")) {
                 checkLevel(feature);
             }
             this.plan = AuthenticationPlan.of(MethodPolicy.of(configuration), target, context.trustOptions(),
                 method -> unusableReason(method).isEmpty());
+            for (String word : MethodPolicy.unknown(configuration)) {
+                trace.log(DebugLog.SECURITY, () -> "Ignored the authentication method " + printable(word)
+                    + ": HTCondor does not know or no longer supports it.");
+            }
             trace.log(DebugLog.SECURITY, () -> "Methods for " + target + ": " + plan);
         }
 
@@ -12092,6 +12452,8 @@ public final class TokenRequest {
             this.tokens = () -> new TokenDirectory.Contents(List.of(token), List.of());
             this.tokenDirectory = other.tokenDirectory;
             this.trust = other.trust;
+            this.account = other.account;
+            this.claimedDomain = other.claimedDomain;
             this.plan = new AuthenticationPlan(List.of(new ConnectionAttempt(ChannelBinding.UNBOUND,
                 List.of(AuthMethod.TOKEN))), Map.of());
         }
@@ -12394,7 +12756,9 @@ public final class TokenRequest {
         /** The reason why this machine cannot use a method now; empty if it can. */
         private Optional<String> unusableReason(AuthMethod method) {
             try {
-                if (method == AuthMethod.PASSWORD) {
+                if (method == AuthMethod.CLAIMTOBE) {
+                    ClaimToBe.of(configuration, host, account, claimedDomain);
+                } else if (method == AuthMethod.PASSWORD) {
                     Password.read(configuration, context.files());
                 } else if (method == AuthMethod.SCITOKENS) {
                     BearerToken token = BearerToken.find(configuration, host, context.files());
@@ -12423,7 +12787,7 @@ public final class TokenRequest {
         }
 
         private CedarStream stream(Connection connection) throws IOException {
-            return new CedarStream(connection.input(), connection.output(), host.random(), trace);
+            return connection.stream(host.random(), trace);
         }
 
         /** Resumes a session; empty if the server no longer has it. */
@@ -12555,9 +12919,8 @@ public final class TokenRequest {
                     // Servers before 25.14 do not expect the shared port ID.
                     case FS -> new FileSystemAccess(configuration.text("FS_LOCAL_DIR").map(String::strip).orElse("/tmp"),
                         connection.peer(), reply.isBefore(25, 14) ? Optional.empty() : target.sharedPortId(),
-                        configuration.flag("SEC_FS_ENFORCE_CHANNEL_BINDING", true), host.user());
-                    case CLAIMTOBE -> new ClaimToBe(host.user().map(UserPrincipal::getName).orElse("nobody")
-                        + reply.trustDomain().map(domain -> "@" + domain).orElse(""));
+                        configuration.flag("SEC_FS_ENFORCE_CHANNEL_BINDING", true), host.user(), account);
+                    case CLAIMTOBE -> ClaimToBe.of(configuration, host, account, claimedDomain);
                     case ANONYMOUS -> new Anonymous();
                     default -> throw new AssertionError(method + " is not offered");
                 };
@@ -12728,7 +13091,8 @@ public final class TokenRequest {
                 }
                 complaints.add("CCB server " + printable(contact) + " is itself reachable only through CCB.");
             } catch (CommandException failure) {
-                complaints.add("CCB server " + printable(contact) + ": " + failure.hint().orElse(failure.getMessage()));
+                complaints.add("CCB server " + printable(contact) + ": " + (failure.reason == ErrorCode.USAGE
+                    ? "this contact is not an address" : failure.getMessage().replaceFirst("^ERROR: ", "")));
             }
             return Optional.empty();
         }
@@ -12801,11 +13165,10 @@ public final class TokenRequest {
             }
         }
 
-        /** Listens on a port from LOWPORT to HIGHPORT, the range that a firewall leaves open, or on any port without them. */
+        /** Listens on a port that the firewall leaves open for connections to this machine, or on any port. */
         private ServerSocket listen(InetAddress here) throws IOException, CommandException {
-            int low = port("LOWPORT");
-            int high = low == 0 ? 0 : port("HIGHPORT");
-            for (int port = low; port < high; port++) {
+            Optional<PortRange> range = PortRange.of(context.configuration(), "IN_");
+            for (int port = range.map(PortRange::low).orElse(0); port < range.map(PortRange::high).orElse(0); port++) {
                 try {
                     return new ServerSocket(port, 1, here);
                 } catch (BindException e) {
@@ -12814,18 +13177,11 @@ public final class TokenRequest {
                 }
             }
             try {
-                return new ServerSocket(high, 1, here);
+                return new ServerSocket(range.map(PortRange::high).orElse(0), 1, here);
             } catch (BindException e) {
                 throw new BindException("no free port for the connection from the daemon"
-                    + (high == 0 ? "" : ", from LOWPORT " + low + " to HIGHPORT " + high) + " (" + e.getMessage() + ")");
+                    + range.map(ports -> ", from " + ports).orElse("") + " (" + e.getMessage() + ")");
             }
-        }
-
-        /** One end of the port range for inbound connections; 0 if not set. */
-        private int port(String end) throws CommandException {
-            Configuration configuration = context.configuration();
-            int inward = configuration.number("IN_" + end, 0, 0, 65535);
-            return inward > 0 ? inward : configuration.number(end, 0, 0, 65535);
         }
 
         /** Waits for the daemon, which can connect before the CCB server answers. */
