@@ -637,8 +637,23 @@ public final class TokenRequest {
                 Optional<Path> file = states.save(pending, line);
                 console.waitingFor(pending.handle().requestId(), file.map(path -> Stream.concat(
                     Stream.of("-resume", absolute(path.toString())), carriedOver().stream()).map(TokenRequest::quoted)
-                    .collect(Collectors.joining(" ", host.invocation() + " ", ""))));
+                    .collect(Collectors.joining(" ", host.invocation() + " ", timeout()))));
                 return file.isPresent();
+            }
+
+            /**
+             * The user's -timeout, for the end of the command that resumes the wait: it says how long one run waits, so the
+             * resumed one waits as long again. Blank for 0 and for the default.
+             */
+            private String timeout() {
+                Duration timeout = options.waitOptions().timeout();
+                return timeout.isZero() || timeout.equals(ArgumentParser.DEFAULT_TIMEOUT) ? ""
+                    : " " + ArgumentParser.TIMEOUT + " " + timeout.toSeconds();
+            }
+
+            /** The command without a -timeout that proved too short. */
+            private String withoutTimeout(String command) {
+                return command.endsWith(timeout()) ? command.substring(0, command.length() - timeout().length()) : command;
             }
 
             /** The options that the resumed wait takes over, in a form that works from every directory. */
@@ -693,7 +708,7 @@ public final class TokenRequest {
                     return Optional.of(poller.await(pending.handle(), pause, deadline));
                 } catch (CommandException failure) {
                     if (failure.reason == ErrorCode.TIMED_OUT) {
-                        throw failure.withHint(console.wayToResume().orElse(""));
+                        throw failure.withHint(console.wayToResume().map(this::withoutTimeout).orElse(""));
                     }
                     if (failure.reason.endsRequest()) {
                         states.delete(pending);
@@ -775,6 +790,9 @@ public final class TokenRequest {
     record Host(InstantSource clock, SecureRandom random, Sleeper sleeper, Map<String, String> environment, String name,
                 Optional<Path> home, Optional<UserPrincipal> user, OptionalInt uid, String invocation, InputStream in,
                 PrintStream out, PrintStream err, IntPredicate terminal) {
+
+        /** Above the size of this program's source. */
+        private static final int SOURCE_MAX_BYTES = 1 << 23;
 
         /** The real machine: system clock, streams and environment of this process. */
         static Host real() {
@@ -881,9 +899,22 @@ public final class TokenRequest {
             File jbang = new File(Optional.ofNullable(System.getenv("JBANG_DIR"))
                 .orElse(System.getProperty("user.home") + "/.jbang"));
             File source = new File("TokenRequest.java").getAbsoluteFile();
-            return source.exists() ? "jbang " + quoted(source.toString())
+            return isOurs(source) ? "jbang " + quoted(source.toString())
                 : new File(jbang, "bin/" + ArgumentParser.PROGRAM).exists() ? ArgumentParser.PROGRAM
                 : "java -cp " + quoted(System.getProperty("java.class.path")) + " " + command;
+        }
+
+        /** Whether it is the source of this program: JBang puts the SHA-256 of the file that it compiled into the class path. */
+        private static boolean isOurs(File source) {
+            if (!source.isFile() || source.length() > SOURCE_MAX_BYTES) {
+                return false;
+            }
+            try (InputStream in = new FileInputStream(source)) {
+                String hash = HexFormat.of().formatHex(KeyDerivation.sha256().digest(in.readNBytes(SOURCE_MAX_BYTES)));
+                return System.getProperty("java.class.path").contains("." + hash + File.separator);
+            } catch (IOException e) {
+                return false;
+            }
         }
 
         /**
@@ -2702,10 +2733,12 @@ public final class TokenRequest {
          *
          * @param reason   the result of the last poll
          * @param detail   an explanation for people
-         * @param repeated whether the poll before it had the same result
+         * @param repeated  whether the poll before it had the same result
+         * @param uncertain whether the request may have ended: it was resumed, or a reply was lost, perhaps with the token,
+         *                  and since then the pool has not said that it is pending
          */
-        record Waiting(String requestId, PollState reason, Optional<String> detail, boolean repeated, Duration nextPoll)
-            implements Event { }
+        record Waiting(String requestId, PollState reason, Optional<String> detail, boolean repeated, boolean uncertain,
+                       Duration nextPoll) implements Event { }
 
         /** The token, from this server in the session of this authentication, and the file that contains it, if any. */
         record Issued(Optional<String> requestId, Secret token, Optional<Path> file, AuthResult auth, ExpectedServer server)
@@ -3079,6 +3112,7 @@ public final class TokenRequest {
         /** Text between {@code -debug} and its flags. */
         private static final String FLAGS_SEPARATOR = ":";
         private static final Duration DEFAULT_TIMEOUT = Duration.ofHours(1);
+        private static final String TIMEOUT = "-timeout";
         /** Java's decoder replaces bytes that are not text in the locale's encoding with this character. */
         private static final char UNDECODABLE = '\uFFFD';
         /** Authorization levels of HTCondor that a token can carry. condor_perms.h, DCpermission */
@@ -3464,6 +3498,12 @@ public final class TokenRequest {
 
             /** Where the token goes: the last of -token and -file decides, as in the original. */
             private Output output() {
+                boolean isDropped = given.contains(Option.TOKEN) && given.contains(Option.FILE) && value(outputOption).isEmpty();
+                Option other = outputOption == Option.FILE ? Option.TOKEN : Option.FILE;
+                if (isDropped && value(other).isPresent()) {
+                    warnings.add("the empty " + outputOption.fullName() + " overrides " + other.fullName()
+                        + ": the token goes to stdout.");
+                }
                 if (value(Option.TOKEN).isPresent() && value(Option.FILE).isPresent()) {
                     warnings.add((outputOption == Option.FILE ? "-file overrides -token" : "-token overrides -file")
                         + ": the token goes only to " + printable(values.get(outputOption)) + ".");
@@ -9332,13 +9372,18 @@ public final class TokenRequest {
         /** Every certificate has one issuer, but several candidates can have the issuer's name. */
         private static final int MAX_SIGNATURES = 2 * MAX_CERTIFICATES;
         private static final String SHORTEN = "The pool's administrator must shorten the chain in AUTH_SSL_SERVER_CERTFILE.";
+        private final Optional<String> host;
         private final List<X509Certificate> certificates;
         /** Pairs of issuer and certificate: whether the issuer signed the certificate. */
         private final Map<List<X509Certificate>, Boolean> signatures = new HashMap<>();
         private int checked;
 
-        /** @param chain at least one, the server's own first */
-        PresentedCertificates(X509Certificate... chain) throws CertificateException {
+        /**
+         * @param host  which the certificate must be for; empty for any
+         * @param chain at least one, the server's own first
+         */
+        PresentedCertificates(Optional<String> host, X509Certificate... chain) throws CertificateException {
+            this.host = host.map(name -> name.toLowerCase(Locale.ROOT));
             this.certificates = List.of(chain);
             if (chain.length > MAX_CERTIFICATES) {
                 throw new InvalidCertificatePath(certificates.subList(0, 1), "the server sent " + chain.length
@@ -9388,7 +9433,7 @@ public final class TokenRequest {
                 if (trusted.contains(last) && issuers.stream().noneMatch(one -> trusted.contains(one) && !path.contains(one))) {
                     try {
                         CertificatePath complete = new CertificatePath(path, isSelfSigned(last));
-                        complete.check();
+                        complete.check(host);
                         return Optional.of(complete);
                     } catch (InvalidCertificatePath e) {
                         problem = problem.or(() -> Optional.of(e));
@@ -9484,6 +9529,7 @@ public final class TokenRequest {
         private static final int PERMITTED = 0xA0;
         private static final byte[] COMMON_NAME = {0x55, 0x04, 0x03};
         private static final String MALFORMED = "has a malformed extension";
+        private static final String NOT_ALLOWED = "the name constraints of its CAs do not allow its names";
         /** Limits for messages: number of names, and length of a subject. */
         private static final int MAX_SHOWN = 5;
         private static final int MAX_NAME_LENGTH = 200;
@@ -9524,8 +9570,13 @@ public final class TokenRequest {
             }
         }
 
-        /** @throws InvalidCertificatePath for the first violation, from the server's own certificate upwards */
-        void check() throws InvalidCertificatePath {
+        /**
+         * Checks everything but the host name itself.
+         *
+         * @param host in lower case; empty for any
+         * @throws InvalidCertificatePath for the first violation, from the server's own certificate upwards
+         */
+        void check(Optional<String> host) throws InvalidCertificatePath {
             int top = certificates.size() - 1;
             int cas = 0;
             for (int i = 0; i <= top; i++) {
@@ -9541,6 +9592,9 @@ public final class TokenRequest {
                     }
                     if (i > 0 && !(isRoot && certificate.getVersion() < 3)) { // version 1 has no extension for this
                         checkAuthority(i, cas);
+                    }
+                    if (i > 0 && host.isPresent() && address(host.get()).isEmpty() && isFor(host.get())) {
+                        checkConstraints(i, host.get());
                     }
                 } catch (CertificateParsingException e) {
                     throw invalid(i, MALFORMED, InvalidCertificatePath.REPLACE);
@@ -9711,7 +9765,7 @@ public final class TokenRequest {
                     parameters);
             } catch (CertPathValidatorException e) {
                 throw new InvalidCertificatePath(certificates,
-                    e.getReason() == PKIXReason.INVALID_NAME ? "the name constraints of its CAs do not allow its names"
+                    e.getReason() == PKIXReason.INVALID_NAME ? NOT_ALLOWED
                     : e.getReason() == PKIXReason.INVALID_POLICY ? "its CAs require a policy that it does not have"
                     : "its chain is not valid: " + e.getMessage(), InvalidCertificatePath.REPLACE);
             } catch (GeneralSecurityException | RuntimeException e) { // RuntimeException: an empty name in constraints
@@ -9726,7 +9780,7 @@ public final class TokenRequest {
          * Checks that the certificate is for this host. An IP address must equal an IP entry; a name must match a DNS entry,
          * or the common name if there are no DNS entries.
          *
-         * @throws CertificateException if the certificate has other names, or a CA's name constraints exclude this one
+         * @throws CertificateException if the certificate has other names
          */
         void checkName(String host) throws CertificateException {
             String expected = host.toLowerCase(Locale.ROOT);
@@ -9761,20 +9815,28 @@ public final class TokenRequest {
                     + (isCommonName ? "; the CN does not count if there are DNS entries" : "")
                     + (names.toString().contains("*") ? "; * matches only one whole label, the first" : ""));
             }
-            for (int i = 1; i < certificates.size() && address.isEmpty(); i++) {
-                checkConstraints(certificates.get(i), expected);
+        }
+
+        private boolean isFor(String host) throws CertificateParsingException {
+            try {
+                checkName(host);
+                return true;
+            } catch (CertificateParsingException e) {
+                throw e;
+            } catch (CertificateException e) {
+                return false;
             }
         }
 
         /**
-         * Applies the constraints for DNS names to the host name itself. Java applies them only to the entries of the
-         * certificate: neither to the common name, nor to the names that a wildcard matches.
+         * Applies a CA's constraints for DNS names to the host name itself. Java's releases differ: some apply them neither to
+         * the common name nor to the names that a wildcard matches, and some cannot read an empty one.
          */
-        private static void checkConstraints(X509Certificate ca, String host) throws CertificateException {
+        private void checkConstraints(int at, String host) throws CertificateParsingException, InvalidCertificatePath {
             boolean isLimited = false;
             boolean isPermitted = false;
             boolean isExcluded = false;
-            for (Der constraints : extension(ca, NAME_CONSTRAINTS)) {
+            for (Der constraints : extension(certificates.get(at), NAME_CONSTRAINTS)) {
                 for (Der subtrees : constraints.parts()) {
                     for (Der subtree : subtrees.parts()) {
                         for (Der base : subtree.parts()) {
@@ -9788,8 +9850,7 @@ public final class TokenRequest {
                 }
             }
             if (isExcluded || (isLimited && !isPermitted)) {
-                throw new CertificateException("its CA " + subject(ca)
-                    + " must not sign for that name (name constraints)");
+                throw new InvalidCertificatePath(certificates, NOT_ALLOWED, InvalidCertificatePath.REPLACE);
             }
         }
 
@@ -10076,7 +10137,8 @@ public final class TokenRequest {
                 throws CertificateException {
             List<X509Certificate> path = List.of(chain[0]);
             try {
-                PresentedCertificates presented = new PresentedCertificates(chain);
+                PresentedCertificates presented = new PresentedCertificates(needsName(use) ? Optional.of(hostName)
+                    : Optional.empty(), chain);
                 path = presented.path();
                 TrustDecision decision = decide(presented, path, keyType);
                 checkName(decision.path());
@@ -11650,7 +11712,7 @@ public final class TokenRequest {
                 configuration.excluded());
         }
 
-        /** The tokens, the preferred file's first, then in the order of the file names, and the reasons why other files were ignored. */
+        /** The tokens: the preferred file's, then in the order of the file names; and why other files were ignored. */
         record Contents(List<IssuedToken> tokens, List<String> complaints) { }
 
         /** Reads every token; it ignores a file that others can read, or that belongs to another user. */
@@ -13757,9 +13819,10 @@ public final class TokenRequest {
             Instant start = clock.instant();
             Optional<PollState> last = Optional.empty();
             int inARow = 0;
-            boolean replyLost = false;
+            boolean replyLost = false; // at any poll
+            boolean isUncertain = first.isZero(); // the pool has not said yet that the request is pending
             if (!first.isZero()) {
-                pause(handle, Outcome.PENDING, false, jittered(waitOptions.interval().orElse(first)), deadline);
+                pause(handle, Outcome.PENDING, false, false, jittered(waitOptions.interval().orElse(first)), deadline);
                 last = Optional.of(PollState.PENDING);
             }
             while (true) {
@@ -13771,6 +13834,7 @@ public final class TokenRequest {
                 boolean repeated = last.equals(Optional.of(outcome.state()));
                 inARow = repeated ? inARow + 1 : 1;
                 replyLost |= outcome.replyLost();
+                isUncertain = outcome.replyLost() || (isUncertain && outcome.state() != PollState.PENDING);
                 if (outcome.state() == PollState.UNKNOWN && inARow == UNKNOWN_LIMIT) {
                     throw unknown(handle, replyLost);
                 }
@@ -13779,7 +13843,7 @@ public final class TokenRequest {
                 }
                 int failures = outcome.state() == PollState.PENDING ? 0 : inARow;
                 Duration interval = interval(Duration.between(start, clock.instant()), waitOptions.interval(), failures);
-                pause(handle, outcome, repeated, jittered(interval), deadline);
+                pause(handle, outcome, repeated, isUncertain, jittered(interval), deadline);
                 last = Optional.of(outcome.state());
             }
         }
@@ -13814,11 +13878,12 @@ public final class TokenRequest {
                 : Duration.ofMillis(Math.round(pause.toMillis() * (1 + JITTER * (2 * random.nextDouble() - 1))));
         }
 
-        private void pause(RequestHandle handle, Outcome outcome, boolean repeated, Duration wanted, Instant deadline)
-                throws CommandException {
+        private void pause(RequestHandle handle, Outcome outcome, boolean repeated, boolean isUncertain, Duration wanted,
+                Instant deadline) throws CommandException {
             Duration most = Duration.between(clock.instant(), deadline);
             Duration pause = most.isNegative() ? Duration.ZERO : wanted.compareTo(most) < 0 ? wanted : most;
-            ui.accept(new Event.Waiting(handle.requestId(), outcome.state(), outcome.detail(), repeated, pause));
+            ui.accept(new Event.Waiting(handle.requestId(), outcome.state(), outcome.detail(), repeated, isUncertain,
+                pause));
             try {
                 sleeper.sleep(pause);
             } catch (InterruptedException e) {
@@ -15327,8 +15392,9 @@ public final class TokenRequest {
                 fields.put("next_poll_s", seconds);
                 emit(fields);
             } else if (event.reason() == PollState.UNREACHABLE && !event.repeated()) {
-                notice("Cannot reach the pool (" + withoutStop(event.detail().orElse("")) + "). Retrying; request "
-                    + event.requestId() + " is still pending there.");
+                notice("Cannot reach the pool (" + withoutStop(event.detail().orElse("")) + "). Retrying" + (event.uncertain()
+                    ? " for request " + event.requestId() + "." : "; request " + event.requestId()
+                    + " is still pending there."));
             } else if (isBack) {
                 notice("The pool is reachable again. Waiting for approval of request " + event.requestId() + ".");
             }
