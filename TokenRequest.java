@@ -708,7 +708,8 @@ public final class TokenRequest {
                     return Optional.of(poller.await(pending.handle(), pause, deadline));
                 } catch (CommandException failure) {
                     if (failure.reason == ErrorCode.TIMED_OUT) {
-                        throw failure.withHint(console.wayToResume().map(this::withoutTimeout).orElse(""));
+                        console.waitingFor(pending.handle().requestId(), console.wayToResume().map(this::withoutTimeout));
+                        throw failure.withHint(console.wayToResume().orElse(""));
                     }
                     if (failure.reason.endsRequest()) {
                         states.delete(pending);
@@ -1201,6 +1202,14 @@ public final class TokenRequest {
         static final String COMMAND = "D_COMMAND";
         /** Enables all other categories, too. No other word enables this one. */
         static final String FULLDEBUG = "D_FULLDEBUG";
+        /** Enabled by every word, as in HTCondor. */
+        static final String ALWAYS = "D_ALWAYS";
+        /** Settings that the original's client reads and this program does not; README.md has the reasons. */
+        private static final List<String> IGNORED = List.of("SEC_CLIENT_SESSION_DURATION", "SEC_DEFAULT_SESSION_DURATION",
+            "SEC_CLIENT_SESSION_LEASE", "SEC_DEFAULT_SESSION_LEASE", "SEC_TOOL_CLIENT_SESSION_DURATION",
+            "SEC_CLIENT_AUTHENTICATION_TIMEOUT", "SEC_DEFAULT_AUTHENTICATION_TIMEOUT", "SEC_TCP_SESSION_TIMEOUT",
+            "SEC_TCP_SESSION_DEADLINE", "QUERY_TIMEOUT", "AUTH_SSL_CIPHERLIST", "FIPS", "NO_DNS", "USE_COLLECTOR_HOST_CNAME",
+            "HAD_USE_PRIMARY", "DEAD_COLLECTOR_MAX_AVOIDANCE_TIME", "OUTBOUND_CCB_ADDRESS");
         /** Discards everything. */
         static final DebugLog OFF = new DebugLog(category -> false, line -> { }, InstantSource.system());
 
@@ -1236,8 +1245,8 @@ public final class TokenRequest {
                 select(list.nextToken(), on, off);
             }
             boolean all = !Collections.disjoint(on, Set.of("D_ALL", "D_ANY", FULLDEBUG));
-            return new DebugLog(category -> !off.contains(category)
-                && ((all && !category.equals(FULLDEBUG)) || on.contains(category)), lines, clock);
+            return new DebugLog(category -> category.equals(ALWAYS) || (!off.contains(category)
+                && ((all && !category.equals(FULLDEBUG)) || on.contains(category))), lines, clock);
         }
 
         /**
@@ -1258,8 +1267,17 @@ public final class TokenRequest {
             }
         }
 
-        /** With D_FULLDEBUG: the settings in force that a file or the environment sets. They contain no secrets. */
+        /**
+         * Names the settings that have no effect here; with D_FULLDEBUG also those in force that a file or the environment
+         * sets. They contain no secrets.
+         */
         void logSettings(Configuration configuration) throws CommandException {
+            if (isEnabled.test(ALWAYS)) {
+                for (String name : IGNORED) {
+                    configuration.find(name).filter(Configuration.Setting::isSet).ifPresent(one -> log(ALWAYS,
+                        () -> "This program ignores " + name + " (" + one.source() + ")."));
+                }
+            }
             if (isEnabled.test(FULLDEBUG)) {
                 for (Configuration.Parameter one : configuration.shown(List.of())) {
                     if (!List.of(Configuration.DEFAULT, Configuration.DETECTED).contains(one.source())) {

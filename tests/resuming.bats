@@ -421,6 +421,45 @@ refused_unasked() {
   [[ $(awk '{ all += $1 } END { print (all > 7199.99 && all < 7200.01) }' "$HARNESS_SLEEPS") == 1 ]]
 }
 
+@test "the command that resumes repeats -timeout, unless that is over, 0 or the default" {
+  local seconds
+  approving_pool
+  asking
+  begin_process "${asking[@]}" -timeout 900
+  await_event ^poll
+  send INT
+  finish
+  assert_status 130
+  [[ $(printed_command) == *'.json -timeout 900' ]]
+  ask "${asking[@]}" -nowait -quiet -file token -timeout 86400
+  [[ $(printed_command) == *".json -quiet -file $PWD/token -timeout 86400" ]]
+  for seconds in 0 3600; do
+    ask "${asking[@]}" -nowait -timeout "$seconds"
+    [[ $(printed_command) == *.json ]]
+  done
+  harness
+  ask "${asking[@]}" -timeout 5
+  assert_status 6
+  [[ $(printed_command) == *.json ]]
+}
+
+@test "a saved request with half a surrogate pair in a field is refused by the field's name" {
+  local field
+  pool_of
+  enqueue -authz READ
+  cp request.json good.json
+  for field in request_id client_id pool address identity trust_domain certificate_name server_version; do
+    sed -E "s/\"$field\":\"[^\"]*\"/\"$field\":\"a\\\\ud800b\"/" good.json >request.json
+    ! cmp -s good.json request.json || { echo "no field $field" && return 1; }
+    refused_unasked -resume request.json
+    grep -F "$field" "$BATS_TEST_TMPDIR/stderr" || { cat "$BATS_TEST_TMPDIR/stderr" && return 1; }
+  done
+  # A field of somebody else's is not read.
+  sed 's/^{/{"other":"\\ud800",/' good.json >request.json
+  ask -resume request.json
+  assert_status 0
+}
+
 @test "-poll asks at one interval" {
   harness
   pool_of --approve-after 9
