@@ -8736,12 +8736,12 @@ public final class TokenRequest {
                 socket.bind(new InetSocketAddress(local, 0));
                 return;
             }
-            // Our last connections keep their ports for a minute; a port in that state is the second choice.
-            if (!bindWithin(ports.get(), socket, local)) {
-                socket.setReuseAddress(true);
-                if (!bindWithin(ports.get(), socket, local)) {
-                    throw new BindException("no free local port, from " + ports.get());
-                }
+            // Our last connections keep their ports for a minute (TIME_WAIT). Such a port is the second choice, and is free
+            // only if its last socket could be reused, too; so all can.
+            boolean isBound = bindWithin(ports.get(), socket, local);
+            socket.setReuseAddress(true);
+            if (!isBound && !bindWithin(ports.get(), socket, local)) {
+                throw new BindException("no free local port, from " + ports.get());
             }
         }
 

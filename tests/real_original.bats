@@ -52,8 +52,11 @@ same_name() {
 names() {
   on "$1"
   allow_fs
-  same_name CLAIMTOBE nobody@pool.test CONDOR_IDS=65534.65534
-  same_name CLAIMTOBE carol@pool.test _CONDOR_SEC_CLAIMTOBE_USER=carol
+  # Without this setting the original of 23.9.6 claims a name without a domain.
+  local domain=_CONDOR_SEC_CLAIMTOBE_INCLUDE_DOMAIN
+  same_name CLAIMTOBE nobody@pool.test $domain=true CONDOR_IDS=65534.65534
+  same_name CLAIMTOBE carol@pool.test $domain=true _CONDOR_SEC_CLAIMTOBE_USER=carol
+  same_name CLAIMTOBE carol $domain=false _CONDOR_SEC_CLAIMTOBE_USER=carol
   same_name FS nobody@pool.test CONDOR_IDS=65534.65534
 }
 @test "stable: root's name in CLAIMTOBE and FS is the original's" { names stable; }
