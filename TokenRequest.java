@@ -8754,7 +8754,7 @@ public final class TokenRequest {
                     socket.bind(new InetSocketAddress(local, range.low() + (start + i) % count));
                     return true;
                 } catch (BindException e) {
-                    continue; // taken, or reserved for root
+                    // taken, or reserved for root
                 }
             }
             return false;
