@@ -427,6 +427,8 @@ public final class TokenRequest {
             this.context = new Context(configuration, host, DebugLog.of(options.debug(), configuration,
                 console::line, host.clock()), options.trustOptions(), answer,
                 new InputFiles(host, answer, console::warn), console);
+            MethodPolicy.warnings(configuration).forEach(console::line);
+            context.trace().logSettings(configuration);
             this.writer = new TokenWriter(host, answer, console::warn);
             this.resumed = options.resume().isPresent()
                 ? Optional.of(writer.readSaved(options.resume().get(), context.files())) : Optional.empty();
@@ -814,10 +816,25 @@ public final class TokenRequest {
             private boolean save(PendingRequest pending, String line) {
                 Optional<Path> file = states.save(pending, line);
                 console.waitingFor(pending.handle().requestId(), order.isPresent() && file.isPresent()
-                    ? Optional.of("run the same command again.") : file.map(path -> Stream.concat(
+                    ? Optional.of("run the same command again") : file.map(path -> Stream.concat(
                     Stream.of("-resume", absolute(path.toString())), carriedOver().stream()).map(TokenRequest::quoted)
-                    .collect(Collectors.joining(" ", host.invocation() + " ", ""))));
+                    .collect(Collectors.joining(" ", host.invocation() + " ", timeout()))));
                 return file.isPresent();
+            }
+
+            /**
+             * The user's -timeout, for the end of the command that resumes the wait: it says how long one run waits, so the
+             * resumed one waits as long again. Blank for 0 and for the default.
+             */
+            private String timeout() {
+                Duration timeout = options.waitOptions().timeout();
+                return timeout.isZero() || timeout.equals(ArgumentParser.DEFAULT_TIMEOUT) ? ""
+                    : " " + ArgumentParser.TIMEOUT + " " + timeout.toSeconds();
+            }
+
+            /** The command without a -timeout that proved too short. */
+            private String withoutTimeout(String command) {
+                return command.endsWith(timeout()) ? command.substring(0, command.length() - timeout().length()) : command;
             }
 
             /** The options that the resumed wait takes over, in a form that works from every directory. */
@@ -872,6 +889,7 @@ public final class TokenRequest {
                     return Optional.of(poller.await(pending.handle(), pause, deadline));
                 } catch (CommandException failure) {
                     if (failure.reason == ErrorCode.TIMED_OUT) {
+                        console.waitingFor(pending.handle().requestId(), console.wayToResume().map(this::withoutTimeout));
                         throw failure.withHint(console.wayToResume().orElse(""));
                     }
                     if (failure.reason.endsRequest()) {
@@ -963,6 +981,9 @@ public final class TokenRequest {
     record Host(InstantSource clock, SecureRandom random, Sleeper sleeper, Map<String, String> environment, String name,
                 Optional<Path> home, Optional<UserPrincipal> user, OptionalInt uid, String invocation, InputStream in,
                 PrintStream out, PrintStream err, IntPredicate terminal) {
+
+        /** Above the size of this program's source. */
+        private static final int SOURCE_MAX_BYTES = 1 << 23;
 
         /** The real machine: system clock, streams and environment of this process. */
         static Host real() {
@@ -1061,6 +1082,15 @@ public final class TokenRequest {
             return uids;
         }
 
+        /** The lines of the machine's own list of users, passwd(5); no lines if there is no such list. */
+        List<String> users() {
+            try {
+                return Files.readAllLines(Path.of("/etc/passwd"), ISO_8859_1);
+            } catch (IOException e) {
+                return List.of();
+            }
+        }
+
         /** Cryptographically random bytes as lower-case hex. */
         String randomHex(int bytes) {
             byte[] value = new byte[bytes];
@@ -1079,9 +1109,22 @@ public final class TokenRequest {
             File jbang = new File(Optional.ofNullable(System.getenv("JBANG_DIR"))
                 .orElse(System.getProperty("user.home") + "/.jbang"));
             File source = new File("TokenRequest.java").getAbsoluteFile();
-            return source.exists() ? "jbang " + quoted(source.toString())
+            return isOurs(source) ? "jbang " + quoted(source.toString())
                 : new File(jbang, "bin/" + ArgumentParser.PROGRAM).exists() ? ArgumentParser.PROGRAM
                 : "java -cp " + quoted(System.getProperty("java.class.path")) + " " + command;
+        }
+
+        /** Whether it is the source of this program: JBang puts the SHA-256 of the file that it compiled into the class path. */
+        private static boolean isOurs(File source) {
+            if (!source.isFile() || source.length() > SOURCE_MAX_BYTES) {
+                return false;
+            }
+            try (InputStream in = new FileInputStream(source)) {
+                String hash = HexFormat.of().formatHex(KeyDerivation.sha256().digest(in.readNBytes(SOURCE_MAX_BYTES)));
+                return System.getProperty("java.class.path").contains("." + hash + File.separator);
+            } catch (IOException e) {
+                return false;
+            }
         }
 
         /**
@@ -1366,6 +1409,16 @@ public final class TokenRequest {
         static final String NETWORK = "D_NETWORK";
         static final String SECURITY = "D_SECURITY";
         static final String COMMAND = "D_COMMAND";
+        /** Enables all other categories, too. No other word enables this one. */
+        static final String FULLDEBUG = "D_FULLDEBUG";
+        /** Enabled by every word, as in HTCondor. */
+        static final String ALWAYS = "D_ALWAYS";
+        /** Settings that the original's client reads and this program does not; README.md has the reasons. */
+        private static final List<String> IGNORED = List.of("SEC_CLIENT_SESSION_DURATION", "SEC_DEFAULT_SESSION_DURATION",
+            "SEC_CLIENT_SESSION_LEASE", "SEC_DEFAULT_SESSION_LEASE", "SEC_TOOL_CLIENT_SESSION_DURATION",
+            "SEC_CLIENT_AUTHENTICATION_TIMEOUT", "SEC_DEFAULT_AUTHENTICATION_TIMEOUT", "SEC_TCP_SESSION_TIMEOUT",
+            "SEC_TCP_SESSION_DEADLINE", "QUERY_TIMEOUT", "AUTH_SSL_CIPHERLIST", "FIPS", "NO_DNS", "USE_COLLECTOR_HOST_CNAME",
+            "HAD_USE_PRIMARY", "DEAD_COLLECTOR_MAX_AVOIDANCE_TIME", "OUTBOUND_CCB_ADDRESS");
         /** Discards everything. */
         static final DebugLog OFF = new DebugLog(category -> false, line -> { }, InstantSource.system());
 
@@ -1395,10 +1448,53 @@ public final class TokenRequest {
             String words = flags.filter(text -> !text.isBlank())
                 .or(() -> configuration.text("TOOL_DEBUG")).or(() -> configuration.text("DEFAULT_DEBUG"))
                 .orElse("D_ALL").toUpperCase(Locale.ROOT);
-            Set<String> categories = Arrays.stream(words.split("[,|\\s]+"))
-                .map(word -> word.replaceFirst(":[0-9]$", "")).collect(Collectors.toSet());
-            boolean all = !Collections.disjoint(categories, Set.of("D_ALL", "D_ANY", "D_FULLDEBUG"));
-            return new DebugLog(category -> all || categories.contains(category), lines, clock);
+            Set<String> on = new HashSet<>();
+            Set<String> off = new HashSet<>();
+            for (StringTokenizer list = new StringTokenizer(words, ",| \t\r\n"); list.hasMoreTokens(); ) {
+                select(list.nextToken(), on, off);
+            }
+            boolean all = !Collections.disjoint(on, Set.of("D_ALL", "D_ANY", FULLDEBUG));
+            return new DebugLog(category -> category.equals(ALWAYS) || (!off.contains(category)
+                && ((all && !category.equals(FULLDEBUG)) || on.contains(category))), lines, clock);
+        }
+
+        /**
+         * Selects by one word: {@code D_X}, {@code D_X:LEVEL} (level 0 is off) or {@code -D_X}. Scripts also join categories by
+         * colons, as in {@code -debug:D_FULLDEBUG:D_SECURITY}; the original then takes only the first. Unknown categories have
+         * no effect, as in condor_utils/dprintf_config.cpp, _condor_parse_merge_debug_flags.
+         */
+        private static void select(String word, Set<String> on, Set<String> off) {
+            boolean isOff = word.startsWith("-");
+            String last = "";
+            for (StringTokenizer parts = new StringTokenizer(isOff ? word.substring(1) : word, ":"); parts.hasMoreTokens(); ) {
+                String part = parts.nextToken();
+                boolean isLevel = NumericAddress.isNumber(part, 9);
+                last = isLevel ? last : part;
+                boolean add = !isOff && !part.equals("0");
+                (add ? on : off).add(last);
+                (add ? off : on).remove(last);
+            }
+        }
+
+        /**
+         * Names the settings that have no effect here; with D_FULLDEBUG also those in force that a file or the environment
+         * sets. They contain no secrets.
+         */
+        void logSettings(Configuration configuration) throws CommandException {
+            if (isEnabled.test(ALWAYS)) {
+                for (String name : IGNORED) {
+                    configuration.find(name).filter(Configuration.Setting::isSet).ifPresent(one -> log(ALWAYS,
+                        () -> "This program ignores " + name + " (" + one.source() + ")."));
+                }
+            }
+            if (isEnabled.test(FULLDEBUG)) {
+                for (Configuration.Parameter one : configuration.shown(List.of())) {
+                    if (!List.of(Configuration.DEFAULT, Configuration.DETECTED).contains(one.source())) {
+                        log(FULLDEBUG, () -> one.name() + " = " + printable(one.value().orElse("")) + " (" + one.source()
+                            + ")");
+                    }
+                }
+            }
         }
 
         /** Logs one line if the category is enabled. The text is computed only then. */
@@ -2671,6 +2767,8 @@ public final class TokenRequest {
         LISTED,
         /** Credentials: owned by root or the user. If others can change the file, only the user may name it. */
         SECRET,
+        /** Such a credential that the original also refuses unless the file is the user's and nobody else's (0600). */
+        OWN_SECRET,
         /** The user's own token: readable by no other user. */
         TOKEN
     }
@@ -2844,6 +2942,12 @@ public final class TokenRequest {
                 throw new RefusedFileException(file, thing.get().reason() + ", not to root or this user"
                     + (content == FilePurpose.LISTED ? "" : ": copy it if you trust it"));
             } else {
+                if (content == FilePurpose.OWN_SECRET && stat.type() == PathTrust.Type.REGULAR
+                        && (!isOurs(stat) || (stat.mode() & 0077) != 0)) {
+                    throw new RefusedFileException(file, !isOurs(stat) ? "belongs to " + PathTrust.owner(trust.path())
+                        : String.format(Locale.ROOT, "must be readable by its owner only (chmod 600); its mode is %04o",
+                            stat.mode() & 07777));
+                }
                 // The user cannot repair the path to a default file, nor to one that a directory's owner keeps.
                 warn(file, origin == FileOrigin.DEFAULT || content == FilePurpose.LISTED || trust.onPath().isEmpty() ? thing
                     : trust.onPath(), origin, content);
@@ -2852,7 +2956,8 @@ public final class TokenRequest {
 
         private void warn(Path file, Optional<PathTrust.Weakness> weakness, FileOrigin origin, FilePurpose content)
             throws RefusedFileException {
-            if (weakness.isPresent() && content == FilePurpose.SECRET && origin != FileOrigin.USER) {
+            boolean isSecret = content == FilePurpose.SECRET || content == FilePurpose.OWN_SECRET;
+            if (weakness.isPresent() && isSecret && origin != FileOrigin.USER) {
                 throw new RefusedFileException(file, "can be changed by others (" + weakness.get() + ")");
             } else if (weakness.isPresent() && warned.add(file)) {
                 warnings.accept(printable(file.toString()) + " is used although others can change it: " + weakness.get() + ".");
@@ -2932,10 +3037,12 @@ public final class TokenRequest {
          *
          * @param reason   the result of the last poll
          * @param detail   an explanation for people
-         * @param repeated whether the poll before it had the same result
+         * @param repeated  whether the poll before it had the same result
+         * @param uncertain whether the request may have ended: it was resumed, or a reply was lost, perhaps with the token,
+         *                  and since then the pool has not said that it is pending
          */
-        record Waiting(String requestId, PollState reason, Optional<String> detail, boolean repeated, Duration nextPoll)
-            implements Event { }
+        record Waiting(String requestId, PollState reason, Optional<String> detail, boolean repeated, boolean uncertain,
+                       Duration nextPoll) implements Event { }
 
         /** The token, from this server in the session of this authentication, and the file that contains it, if any. */
         record Issued(Optional<String> requestId, Secret token, Optional<Path> file, AuthResult auth, ExpectedServer server)
@@ -3313,6 +3420,7 @@ public final class TokenRequest {
         /** Text between {@code -debug} and its flags. */
         private static final String FLAGS_SEPARATOR = ":";
         private static final Duration DEFAULT_TIMEOUT = Duration.ofHours(1);
+        private static final String TIMEOUT = "-timeout";
         /** Java's decoder replaces bytes that are not text in the locale's encoding with this character. */
         private static final char UNDECODABLE = '\uFFFD';
         /** Authorization levels of HTCondor that a token can carry. condor_perms.h, DCpermission */
@@ -3742,6 +3850,12 @@ public final class TokenRequest {
 
             /** Where the token goes: the last of -token and -file decides, as in the original. */
             private Output output() {
+                boolean isDropped = given.contains(Option.TOKEN) && given.contains(Option.FILE) && value(outputOption).isEmpty();
+                Option other = outputOption == Option.FILE ? Option.TOKEN : Option.FILE;
+                if (isDropped && value(other).isPresent()) {
+                    warnings.add("the empty " + outputOption.fullName() + " overrides " + other.fullName()
+                        + ": the token goes to stdout.");
+                }
                 if (value(Option.TOKEN).isPresent() && value(Option.FILE).isPresent()) {
                     warnings.add((outputOption == Option.FILE ? "-file overrides -token" : "-token overrides -file")
                         + ": the token goes only to " + printable(values.get(outputOption)) + ".");
@@ -7782,12 +7896,13 @@ public final class TokenRequest {
     }
 
     /** The enabled IP versions and their order. condor_io/ipv6_hostname.cpp, condor_utils/condor_sinful.cpp */
-    record AddressFamilyPreference(boolean ipv4, boolean ipv6, boolean ipv4First, boolean asNamed) {
+    record AddressFamilyPreference(boolean ipv4, boolean ipv6, boolean ipv4First, boolean asNamed, boolean asListed) {
         static AddressFamilyPreference of(Configuration configuration) throws CommandException {
             boolean ipv4First = configuration.flag("PREFER_OUTBOUND_IPV4", true);
             AddressFamilyPreference familyPreference = new AddressFamilyPreference(isOn(configuration, "ENABLE_IPV4"),
                 isOn(configuration, "ENABLE_IPV6"), ipv4First,
-                !configuration.flag("IGNORE_DNS_PROTOCOL_PREFERENCE", true));
+                !configuration.flag("IGNORE_DNS_PROTOCOL_PREFERENCE", true),
+                !configuration.flag("IGNORE_TARGET_PROTOCOL_PREFERENCE", true));
             if (!familyPreference.ipv4() && !familyPreference.ipv6()) {
                 throw Configuration.invalid(configuration.find("ENABLE_IPV6").orElseThrow(),
                     "true, since ENABLE_IPV4 is false, too");
@@ -7805,13 +7920,31 @@ public final class TokenRequest {
         }
 
         /** The preferred IP version first. */
-        Comparator<InetAddress> byFamily() {
+        private Comparator<InetAddress> byFamily() {
             return Comparator.comparing(address -> address instanceof Inet6Address == ipv4First);
         }
 
         /** The order of a name's addresses: DNS order if IGNORE_DNS_PROTOCOL_PREFERENCE is false. */
         Comparator<InetAddress> orderOfNames() {
             return asNamed ? Comparator.comparingInt(unused -> 0) : byFamily();
+        }
+
+        /**
+         * The order of a sinful string's {@code addrs}: the widest reach first, since a daemon also lists addresses that lead
+         * elsewhere from here, such as loopback; then the preferred IP version, unless IGNORE_TARGET_PROTOCOL_PREFERENCE is
+         * false. condor_io/sock.cpp, chooseAddrFromAddrs
+         */
+        Comparator<InetAddress> orderOfListed() {
+            Comparator<InetAddress> byReach = Comparator.comparing(AddressFamilyPreference::reach, Comparator.reverseOrder());
+            return asListed ? byReach : byReach.thenComparing(byFamily());
+        }
+
+        /** How far an address reaches, from 1 to 5. condor_utils/condor_sockaddr.cpp, desirability */
+        private static int reach(InetAddress address) {
+            byte first = address.getAddress()[0];
+            boolean isPrivate = address instanceof Inet6Address ? (first & 0xFE) == 0xFC : address.isSiteLocalAddress();
+            return address.isLinkLocalAddress() ? address instanceof Inet6Address ? 1 : 3
+                : address.isLoopbackAddress() ? 2 : isPrivate ? 4 : 5;
         }
     }
 
@@ -7823,6 +7956,8 @@ public final class TokenRequest {
         /** Settings that name the collectors; the first with a value counts. */
         private static final List<String> COLLECTORS =
             List.of("COLLECTOR_HOST", "COLLECTOR_IP_ADDR", "CM_IP_ADDR", "CONDOR_HOST");
+        /** The same for {@code -type view_collector}; without them it is the collector. */
+        private static final List<String> VIEW_COLLECTORS = List.of("CONDOR_VIEW_HOST", "CONDOR_VIEW_IP_ADDR", "CM_IP_ADDR");
         /** A line of an address file: the address alone, or as an attribute of the daemon's ad. */
         private static final Pattern ADDRESS = Pattern.compile("(?:MyAddress\\s*+=\\s*+\")?(<[^\">]*+>)\"?");
         /** Most addresses, and most brokers, of one daemon. More cannot be tried within a minute. */
@@ -7896,8 +8031,23 @@ public final class TokenRequest {
                 }
             }
             Optional<Configuration.Setting> view = query.type() == DaemonType.VIEW_COLLECTOR && query.pool().isEmpty()
-                ? configuration.find("CONDOR_VIEW_HOST") : Optional.empty();
-            return view.isPresent() ? collectors(view.get()) : pool(query.pool());
+                ? firstSet(VIEW_COLLECTORS) : Optional.empty();
+            if (view.isEmpty()) {
+                return pool(query.pool());
+            }
+            try {
+                return collectors(view.get(), "CONDOR_VIEW_");
+            } catch (CommandException failure) {
+                if (failure.reason != ErrorCode.NOT_FOUND) {
+                    throw failure;
+                }
+                skippedReports(failure.details()).forEach(ui::notice);
+                return pool(Optional.empty());
+            }
+        }
+
+        private Optional<Configuration.Setting> firstSet(List<String> settings) {
+            return settings.stream().map(configuration::find).flatMap(Optional::stream).findFirst();
         }
 
         /**
@@ -7909,11 +8059,7 @@ public final class TokenRequest {
             if (pool.isPresent()) {
                 return List.of(collector(pool.get(), "-pool", NameSource.COMMAND_LINE));
             }
-            return collectors(configuredPool().orElseThrow(this::noPool));
-        }
-
-        private Optional<Configuration.Setting> configuredPool() {
-            return COLLECTORS.stream().map(configuration::find).flatMap(Optional::stream).findFirst();
+            return collectors(firstSet(COLLECTORS).orElseThrow(this::noPool), "COLLECTOR_");
         }
 
         /**
@@ -7923,7 +8069,7 @@ public final class TokenRequest {
          * @param origin source of the pool's name
          */
         Optional<Target> collectorAt(Target address, Optional<String> pool, NameSource origin) {
-            List<String> names = pool.map(List::of).or(() -> configuredPool()
+            List<String> names = pool.map(List::of).or(() -> firstSet(COLLECTORS)
                 .map(setting -> Configuration.items(setting.value()))).orElse(List.of());
             for (String name : names) {
                 try {
@@ -7949,8 +8095,12 @@ public final class TokenRequest {
                 : notLocated(Optional.empty(), ErrorCode.USAGE, "No pool is configured: " + remedy);
         }
 
-        /** The collectors of a list whose names are found, with reports of those that are not. */
-        private List<LocatedDaemon> collectors(Configuration.Setting setting) throws CommandException {
+        /**
+         * The collectors of a list whose names are found, with reports of those that are not.
+         *
+         * @param prefix of the setting with their address file
+         */
+        private List<LocatedDaemon> collectors(Configuration.Setting setting, String prefix) throws CommandException {
             List<LocatedDaemon> found = new ArrayList<>();
             List<String> complaints = new ArrayList<>();
             List<String> names = Configuration.items(setting.value());
@@ -7960,7 +8110,7 @@ public final class TokenRequest {
                 try {
                     // One share for each name that is not looked up yet, and one for the request.
                     LocatedDaemon collector = deadline.share(names.size() - i + 1,
-                        () -> collector(name, setting.name() + ", " + setting.source(), NameSource.CONFIGURATION));
+                        () -> collector(name, setting.name() + ", " + setting.source(), NameSource.CONFIGURATION, prefix));
                     found.add(new LocatedDaemon(collector.target(), collector.query(),
                         skippedReports(complaints.subList(reported, complaints.size())), List.of()));
                     reported = complaints.size();
@@ -7985,10 +8135,14 @@ public final class TokenRequest {
         }
 
         private LocatedDaemon collector(String text, String source, NameSource origin) throws CommandException {
+            return collector(text, source, origin, "COLLECTOR_");
+        }
+
+        private LocatedDaemon collector(String text, String source, NameSource origin, String prefix) throws CommandException {
             String name = text.strip();
             DaemonQuery query = new DaemonQuery(DaemonType.COLLECTOR, Optional.empty(), Optional.of(name));
             // Port 0: only the collector knows its port, and writes it to its address file on this machine.
-            Optional<LocatedDaemon> own = name.endsWith(":0") ? own(query, configuration.text("FULL_HOSTNAME"),
+            Optional<LocatedDaemon> own = name.endsWith(":0") ? own(query, prefix, configuration.text("FULL_HOSTNAME"),
                 Optional.of(name.substring(0, name.length() - 2)).filter(host -> !NumericAddress.isIpv4(host))
                     .filter(NumericAddress::isHostName).map(host -> new ExpectedServer(Optional.of(host), origin)))
                     : Optional.empty();
@@ -8014,7 +8168,7 @@ public final class TokenRequest {
             Optional<String> own = query.pool().isPresent() || (name.isEmpty() && query.type() == DaemonType.NEGOTIATOR)
                 ? Optional.empty() : Optional.of(ownName(prefix));
             Optional<LocatedDaemon> here = own.isPresent() && own.get().equalsIgnoreCase(name.orElse(own.get()))
-                ? own(new DaemonQuery(query.type(), own, query.pool()), own, server) : Optional.empty();
+                ? own(new DaemonQuery(query.type(), own, query.pool()), prefix, own, server) : Optional.empty();
             return here.isPresent() ? new LocateResult.Resolved(List.of(here.get()))
                 : new LocateResult.NeedsCollector(pool(query.pool()), query.type(), name, own,
                     typed.isPresent() ? server : server(own.filter(this::isConfigured), NameSource.CONFIGURATION));
@@ -8087,11 +8241,11 @@ public final class TokenRequest {
         /**
          * The daemon of this machine, by its address file.
          *
+         * @param prefix of the setting that names the file
          * @param server as typed; empty without a typed name
          */
-        private Optional<LocatedDaemon> own(DaemonQuery query, Optional<String> name, Optional<ExpectedServer> server)
-            throws CommandException {
-            String prefix = query.type().name() + "_";
+        private Optional<LocatedDaemon> own(DaemonQuery query, String prefix, Optional<String> name,
+            Optional<ExpectedServer> server) throws CommandException {
             boolean superPort = host.isRoot() || configuration.flag("USE_SUPER_PORT", false);
             for (String kind : List.of("SUPER_ADDRESS_FILE", "DAEMON_AD_FILE", "ADDRESS_FILE")) {
                 Optional<Configuration.Setting> file = configuration.find(prefix + kind)
@@ -8204,7 +8358,7 @@ public final class TokenRequest {
             List<InetSocketAddress> all = !listed.isEmpty() ? listed : lookUp(sinful, source);
             List<InetSocketAddress> usable = all.stream().filter(address -> familyPreference.includes(address.getAddress()))
                 .sorted(Comparator.comparing(InetSocketAddress::getAddress,
-                    listed.isEmpty() ? familyPreference.orderOfNames() : familyPreference.byFamily())).toList();
+                    listed.isEmpty() ? familyPreference.orderOfNames() : familyPreference.orderOfListed())).toList();
             if (usable.isEmpty()) {
                 throw new CommandException(ErrorCode.UNREACHABLE, "ERROR: " + printable(text) + " (" + source + ") has only IPv"
                     + (familyPreference.ipv4() ? 6 : 4) + " addresses.", "ENABLE_IPV" + (familyPreference.ipv4() ? 6 : 4)
@@ -8266,6 +8420,11 @@ public final class TokenRequest {
         }
 
         private static CommandException unreadable(String text, String source) {
+            if (Sinful.parse(text).filter(sinful -> sinful.port() == 0 && sinful.parameter("sock").isPresent()).isPresent()) {
+                return new CommandException(ErrorCode.USAGE, "ERROR: " + printable(text) + " (" + printable(source)
+                    + ") has no port.", "The daemon is reachable only through a socket in DAEMON_SOCKET_DIR, to which a Java"
+                    + " program cannot pass a connection. Ask another daemon of the pool, such as its collector: -pool HOST.");
+            }
             return new CommandException(ErrorCode.USAGE, "ERROR: COLLECTOR address or hostname not specified in config file",
                 "'" + printable(text) + "' (" + source + ") is not the address of a pool. Give HOST, HOST:PORT, an IP"
                 + " address, or a sinful string such as '<192.0.2.7:9618?alias=HOST>'" + (text.contains("sock=")
@@ -8295,6 +8454,8 @@ public final class TokenRequest {
         static final int CCB_REVERSE_CONNECT = 69;
         static final int QUERY_GENERIC_ADS = 74;
         static final int SHARED_PORT_CONNECT = 75;
+        /** The endpoint that is the shared port daemon itself. condor_daemon_core.V6/shared_port_server.cpp */
+        static final String SHARED_PORT_ITSELF = "self";
         static final int DC_AUTHENTICATE = 60010;
         static final int DC_NOP = 60011;
         /** Queries whether another command would be allowed. */
@@ -8710,33 +8871,41 @@ public final class TokenRequest {
         private final PushbackInputStream incoming;
         private final InstantSource clock;
         private final Instant deadline;
+        /** The message that the daemon received before the first stream; empty if there was none. */
+        private final Optional<Message> before;
 
-        private Connection(Socket socket, PushbackInputStream incoming, InstantSource clock, Instant deadline) {
+        private Connection(Socket socket, PushbackInputStream incoming, InstantSource clock, Instant deadline,
+                Optional<Message> before) {
             this.socket = socket;
             this.incoming = incoming;
             this.clock = clock;
             this.deadline = deadline;
+            this.before = before;
         }
 
         /** Connects to the address, or to the first of several that accepts. */
-        static Connection open(List<InetSocketAddress> addresses, InstantSource clock, Deadline deadline) throws IOException {
-            Socket socket = addresses.size() == 1 ? open(addresses.get(0), deadline.within(Deadline.CONNECTION), clock)
-                : new HappyEyeballs(addresses, clock, deadline).run();
+        static Connection open(List<InetSocketAddress> addresses, LocalEnd localEnd, InstantSource clock, Deadline deadline)
+                throws IOException {
+            Socket socket = addresses.size() == 1
+                ? open(addresses.get(0), localEnd, deadline.within(Deadline.CONNECTION), clock)
+                : new HappyEyeballs(addresses, localEnd, clock, deadline).run();
             return accepted(socket, clock, deadline.expiry());
         }
 
-        private static Socket open(InetSocketAddress address, Instant end, InstantSource clock) throws IOException {
+        private static Socket open(InetSocketAddress address, LocalEnd localEnd, Instant end, InstantSource clock)
+                throws IOException {
             Socket socket = new Socket();
-            connect(socket, address, (int) Duration.between(clock.instant(), end).toMillis());
+            connect(socket, address, localEnd, (int) Duration.between(clock.instant(), end).toMillis());
             return socket;
         }
 
         /** Connects, or closes the socket and throws an exception that names the address. */
-        static void connect(Socket socket, InetSocketAddress address, int millis) throws IOException {
+        static void connect(Socket socket, InetSocketAddress address, LocalEnd localEnd, int millis) throws IOException {
             try {
                 if (millis <= 0) {
                     throw new SocketTimeoutException("out of time"); // in Java, 0 means no limit
                 }
+                localEnd.bind(socket, address.getAddress());
                 socket.connect(address, millis);
             } catch (IOException e) {
                 socket.close();
@@ -8748,16 +8917,33 @@ public final class TokenRequest {
         /** A connection over a socket that is connected already. */
         static Connection accepted(Socket socket, InstantSource clock, Instant deadline) throws IOException {
             socket.setTcpNoDelay(true);
-            return new Connection(socket, new PushbackInputStream(socket.getInputStream()), clock, deadline);
+            return new Connection(socket, new PushbackInputStream(socket.getInputStream()), clock, deadline, Optional.empty());
         }
 
         /** The same connection with another deadline. */
         Connection until(Instant later) {
-            return new Connection(socket, incoming, clock, later);
+            return new Connection(socket, incoming, clock, later, before);
+        }
+
+        /** The same connection, on which the daemon has received a message outside of any stream. */
+        Connection after(Message message) {
+            return new Connection(socket, incoming, clock, deadline, Optional.of(message));
+        }
+
+        /** A new stream on this connection. */
+        CedarStream stream(SecureRandom random, DebugLog trace) throws IOException {
+            CedarStream stream = new CedarStream(input(), output(), random, trace);
+            before.ifPresent(stream::countAsSent);
+            return stream;
         }
 
         InetSocketAddress peer() {
             return (InetSocketAddress) socket.getRemoteSocketAddress();
+        }
+
+        /** The local address and port, for the log. */
+        String localEnd() {
+            return Target.text(new InetSocketAddress(socket.getLocalAddress(), socket.getLocalPort()));
         }
 
         /** The local address on the network that leads to the peer. */
@@ -8835,12 +9021,92 @@ public final class TokenRequest {
     }
 
     /**
+     * A range of ports that a firewall leaves open. condor_utils/get_port_range.cpp
+     *
+     * @param prefix of the settings that name it
+     * @param low    1 or more
+     * @param high   at least {@code low}
+     */
+    record PortRange(String prefix, int low, int high) {
+        /**
+         * The range for one direction; empty for any port, also if only one end is set or the ends are reversed, as in the
+         * original.
+         *
+         * @param prefix {@code IN_} or {@code OUT_}; LOWPORT and HIGHPORT count if the lower end with the prefix is not set
+         * @throws CommandException CONFIGURATION
+         */
+        static Optional<PortRange> of(Configuration configuration, String prefix) throws CommandException {
+            String of = configuration.number(prefix + "LOWPORT", 0, 0, 65535) > 0 ? prefix : "";
+            int low = configuration.number(of + "LOWPORT", 0, 0, 65535);
+            int high = low == 0 ? 0 : configuration.number(of + "HIGHPORT", 0, 0, 65535);
+            return low == 0 || high < low ? Optional.empty() : Optional.of(new PortRange(of, low, high));
+        }
+
+        @Override
+        public String toString() {
+            return prefix + "LOWPORT " + low + " to " + prefix + "HIGHPORT " + high;
+        }
+    }
+
+    /**
+     * The local end of our connections: a port for firewalls, and an address with BIND_ALL_INTERFACES = false. Most sites
+     * need neither. condor_io/sock.cpp, Sock::bind
+     *
+     * @param addresses by which the machine connects, of either IP version; empty for the system's choice
+     */
+    record LocalEnd(Optional<PortRange> ports, Optional<List<InetAddress>> addresses, RandomGenerator random) {
+        static LocalEnd of(Configuration configuration, RandomGenerator random) throws CommandException {
+            return new LocalEnd(PortRange.of(configuration, "OUT_"), configuration.flag("BIND_ALL_INTERFACES", true)
+                ? Optional.empty() : Optional.of(Stream.of("IPV4_ADDRESS", "IPV6_ADDRESS").map(configuration::text)
+                .flatMap(Optional::stream).map(NumericAddress::address).flatMap(Optional::stream).toList()), random);
+        }
+
+        /** Binds a socket that will connect to the peer. */
+        void bind(Socket socket, InetAddress peer) throws IOException {
+            if (ports.isEmpty() && addresses.isEmpty()) {
+                return;
+            }
+            InetAddress local = addresses.isEmpty() ? new InetSocketAddress(0).getAddress()
+                : addresses.get().stream().filter(address -> address.getClass() == peer.getClass()).findFirst()
+                .orElseThrow(() -> new BindException("BIND_ALL_INTERFACES is false, and NETWORK_INTERFACE has no IPv"
+                    + (peer instanceof Inet6Address ? 6 : 4) + " address"));
+            if (ports.isEmpty()) {
+                socket.bind(new InetSocketAddress(local, 0));
+                return;
+            }
+            // Our last connections keep their ports for a minute (TIME_WAIT). Such a port is the second choice, and is free
+            // only if its last socket could be reused, too; so all can.
+            boolean isBound = bindWithin(ports.get(), socket, local);
+            socket.setReuseAddress(true);
+            if (!isBound && !bindWithin(ports.get(), socket, local)) {
+                throw new BindException("no free local port, from " + ports.get());
+            }
+        }
+
+        /** Tries all ports, the first at random. Returns whether one was free. */
+        private boolean bindWithin(PortRange range, Socket socket, InetAddress local) throws IOException {
+            int count = range.high() - range.low() + 1;
+            int start = random.nextInt(count);
+            for (int i = 0; i < count; i++) {
+                try {
+                    socket.bind(new InetSocketAddress(local, range.low() + (start + i) % count));
+                    return true;
+                } catch (BindException e) {
+                    // taken, or reserved for root
+                }
+            }
+            return false;
+        }
+    }
+
+    /**
      * Connects to several addresses of one daemon, as in RFC 8305: the next attempt starts 250 ms after the last one, or as
      * soon as one fails. The first that succeeds wins; the others are closed.
      */
     private static final class HappyEyeballs {
         private static final int PAUSE_MILLIS = 250;
         private final List<InetSocketAddress> addresses;
+        private final LocalEnd localEnd;
         private final InstantSource clock;
         private final Deadline deadline;
         private final BlockingQueue<Attempt> ended = new LinkedBlockingQueue<>();
@@ -8848,8 +9114,9 @@ public final class TokenRequest {
         /** An attempt that has ended, with the error if it failed. */
         private record Attempt(Socket socket, Optional<String> error) { }
 
-        HappyEyeballs(List<InetSocketAddress> addresses, InstantSource clock, Deadline deadline) {
+        HappyEyeballs(List<InetSocketAddress> addresses, LocalEnd localEnd, InstantSource clock, Deadline deadline) {
             this.addresses = addresses;
+            this.localEnd = localEnd;
             this.clock = clock;
             this.deadline = deadline;
         }
@@ -8889,15 +9156,15 @@ public final class TokenRequest {
         private Socket start(InetSocketAddress address) {
             Socket socket = new Socket();
             int millis = (int) Duration.between(clock.instant(), deadline.within(Deadline.CONNECTION)).toMillis();
-            Thread attempt = new Thread(() -> ended.add(attempt(socket, address, millis)), "connect");
+            Thread attempt = new Thread(() -> ended.add(attempt(socket, address, localEnd, millis)), "connect");
             attempt.setDaemon(true);
             attempt.start();
             return socket;
         }
 
-        private static Attempt attempt(Socket socket, InetSocketAddress address, int millis) {
+        private static Attempt attempt(Socket socket, InetSocketAddress address, LocalEnd localEnd, int millis) {
             try {
-                Connection.connect(socket, address, millis);
+                Connection.connect(socket, address, localEnd, millis);
                 return new Attempt(socket, Optional.empty());
             } catch (IOException | RuntimeException | Error e) {
                 return new Attempt(socket, Optional.of(String.valueOf(e.getMessage()))); // this thread has no other way to report
@@ -8978,7 +9245,7 @@ public final class TokenRequest {
             if (length > Protocol.BODY_MAX_BYTES) {
                 throw new ProtocolViolation("a message of " + length + " bytes is longer than HTCondor accepts");
             }
-            byte[] header = ByteBuffer.allocate(Protocol.HEADER_BYTES).put((byte) end).putInt(length).array();
+            byte[] header = header(length, end);
             byte[] body = encryption.isPresent() ? encryption.get().encrypt(header, plain) : plain;
             byte[] packet = concat(header, body);
             if (encryption.isEmpty()) {
@@ -8987,6 +9254,16 @@ public final class TokenRequest {
             out.write(packet);
             out.flush();
             trace.log(DebugLog.NETWORK, () -> ">> " + plain.length + " bytes" + (encrypted() ? ", encrypted" : ""));
+        }
+
+        private static byte[] header(int length, int end) {
+            return ByteBuffer.allocate(Protocol.HEADER_BYTES).put((byte) end).putInt(length).array();
+        }
+
+        /** Adds a message that was sent in the clear before this stream to the digest of what was sent. */
+        void countAsSent(Message message) {
+            byte[] plain = message.toBytes();
+            sent.add(concat(header(plain.length, 1), plain));
         }
 
         /**
@@ -9067,7 +9344,8 @@ public final class TokenRequest {
 
         /**
          * Asks a shared port daemon to pass the connection on, if the target is behind one: endpoint, our name, no deadline,
-         * no further arguments. There is no reply, and the target never sees this message, so it has a stream of its own.
+         * no further arguments. There is no reply, and the target never sees this message, so it has a stream of its own. Only
+         * if the target is the shared port daemon itself, the message belongs to its stream (seen on 23.9.6 and 25.14.1).
          * condor_io/shared_port_client.cpp
          */
         static Connection throughSharedPort(Connection connection, Target target, Context context) throws IOException {
@@ -9076,8 +9354,12 @@ public final class TokenRequest {
                 try {
                     CedarStream stream = new CedarStream(connection.input(), connection.output(),
                         context.host().random(), context.trace());
-                    stream.send(stream.message().number(Protocol.SHARED_PORT_CONNECT).string(endpoint.get())
-                        .string("TokenRequest").number(-1).number(0));
+                    Message request = stream.message().number(Protocol.SHARED_PORT_CONNECT).string(endpoint.get())
+                        .string("TokenRequest").number(-1).number(0);
+                    stream.send(request);
+                    if (endpoint.get().equals(Protocol.SHARED_PORT_ITSELF)) {
+                        return connection.after(request);
+                    }
                 } catch (IOException e) {
                     connection.close();
                     throw e;
@@ -9091,22 +9373,26 @@ public final class TokenRequest {
     static final class DirectConnector implements Connector {
         private final Target target;
         private final Context context;
+        private final LocalEnd localEnd;
         private List<InetSocketAddress> addresses;
 
-        DirectConnector(Target target, Context context) {
+        /** @throws CommandException CONFIGURATION */
+        DirectConnector(Target target, Context context) throws CommandException {
             this.target = target;
             this.context = context;
+            this.localEnd = LocalEnd.of(context.configuration(), context.host().random());
             this.addresses = target.addresses();
         }
 
         @Override
         public Connection connect() throws IOException {
             try {
-                Connection connection = Connection.open(addresses, context.host().clock(), context.deadline());
+                Connection connection = Connection.open(addresses, localEnd, context.host().clock(), context.deadline());
                 if (addresses.size() > 1) {
                     addresses = Stream.concat(Stream.of(connection.peer()), addresses.stream()).distinct().toList();
                 }
-                context.trace().log(DebugLog.NETWORK, () -> "Connected to " + Target.text(connection.peer()) + ".");
+                context.trace().log(DebugLog.NETWORK, () -> "Connected to " + Target.text(connection.peer()) + " from "
+                    + connection.localEnd() + ".");
                 return Connector.throughSharedPort(connection, target, context);
             } catch (ConnectException e) {
                 throw new ConnectException("cannot connect to " + e.getMessage());
@@ -9442,13 +9728,18 @@ public final class TokenRequest {
         /** Every certificate has one issuer, but several candidates can have the issuer's name. */
         private static final int MAX_SIGNATURES = 2 * MAX_CERTIFICATES;
         private static final String SHORTEN = "The pool's administrator must shorten the chain in AUTH_SSL_SERVER_CERTFILE.";
+        private final Optional<String> host;
         private final List<X509Certificate> certificates;
         /** Pairs of issuer and certificate: whether the issuer signed the certificate. */
         private final Map<List<X509Certificate>, Boolean> signatures = new HashMap<>();
         private int checked;
 
-        /** @param chain at least one, the server's own first */
-        PresentedCertificates(X509Certificate... chain) throws CertificateException {
+        /**
+         * @param host  which the certificate must be for; empty for any
+         * @param chain at least one, the server's own first
+         */
+        PresentedCertificates(Optional<String> host, X509Certificate... chain) throws CertificateException {
+            this.host = host.map(name -> name.toLowerCase(Locale.ROOT));
             this.certificates = List.of(chain);
             if (chain.length > MAX_CERTIFICATES) {
                 throw new InvalidCertificatePath(certificates.subList(0, 1), "the server sent " + chain.length
@@ -9498,7 +9789,7 @@ public final class TokenRequest {
                 if (trusted.contains(last) && issuers.stream().noneMatch(one -> trusted.contains(one) && !path.contains(one))) {
                     try {
                         CertificatePath complete = new CertificatePath(path, isSelfSigned(last));
-                        complete.check();
+                        complete.check(host);
                         return Optional.of(complete);
                     } catch (InvalidCertificatePath e) {
                         problem = problem.or(() -> Optional.of(e));
@@ -9594,6 +9885,7 @@ public final class TokenRequest {
         private static final int PERMITTED = 0xA0;
         private static final byte[] COMMON_NAME = {0x55, 0x04, 0x03};
         private static final String MALFORMED = "has a malformed extension";
+        private static final String NOT_ALLOWED = "the name constraints of its CAs do not allow its names";
         /** Limits for messages: number of names, and length of a subject. */
         private static final int MAX_SHOWN = 5;
         private static final int MAX_NAME_LENGTH = 200;
@@ -9634,8 +9926,13 @@ public final class TokenRequest {
             }
         }
 
-        /** @throws InvalidCertificatePath for the first violation, from the server's own certificate upwards */
-        void check() throws InvalidCertificatePath {
+        /**
+         * Checks everything but the host name itself.
+         *
+         * @param host in lower case; empty for any
+         * @throws InvalidCertificatePath for the first violation, from the server's own certificate upwards
+         */
+        void check(Optional<String> host) throws InvalidCertificatePath {
             int top = certificates.size() - 1;
             int cas = 0;
             for (int i = 0; i <= top; i++) {
@@ -9651,6 +9948,9 @@ public final class TokenRequest {
                     }
                     if (i > 0 && !(isRoot && certificate.getVersion() < 3)) { // version 1 has no extension for this
                         checkAuthority(i, cas);
+                    }
+                    if (i > 0 && host.isPresent() && address(host.get()).isEmpty() && isFor(host.get())) {
+                        checkConstraints(i, host.get());
                     }
                 } catch (CertificateParsingException e) {
                     throw invalid(i, MALFORMED, InvalidCertificatePath.REPLACE);
@@ -9821,7 +10121,7 @@ public final class TokenRequest {
                     parameters);
             } catch (CertPathValidatorException e) {
                 throw new InvalidCertificatePath(certificates,
-                    e.getReason() == PKIXReason.INVALID_NAME ? "the name constraints of its CAs do not allow its names"
+                    e.getReason() == PKIXReason.INVALID_NAME ? NOT_ALLOWED
                     : e.getReason() == PKIXReason.INVALID_POLICY ? "its CAs require a policy that it does not have"
                     : "its chain is not valid: " + e.getMessage(), InvalidCertificatePath.REPLACE);
             } catch (GeneralSecurityException | RuntimeException e) { // RuntimeException: an empty name in constraints
@@ -9836,7 +10136,7 @@ public final class TokenRequest {
          * Checks that the certificate is for this host. An IP address must equal an IP entry; a name must match a DNS entry,
          * or the common name if there are no DNS entries.
          *
-         * @throws CertificateException if the certificate has other names, or a CA's name constraints exclude this one
+         * @throws CertificateException if the certificate has other names
          */
         void checkName(String host) throws CertificateException {
             String expected = host.toLowerCase(Locale.ROOT);
@@ -9871,20 +10171,28 @@ public final class TokenRequest {
                     + (isCommonName ? "; the CN does not count if there are DNS entries" : "")
                     + (names.toString().contains("*") ? "; * matches only one whole label, the first" : ""));
             }
-            for (int i = 1; i < certificates.size() && address.isEmpty(); i++) {
-                checkConstraints(certificates.get(i), expected);
+        }
+
+        private boolean isFor(String host) throws CertificateParsingException {
+            try {
+                checkName(host);
+                return true;
+            } catch (CertificateParsingException e) {
+                throw e;
+            } catch (CertificateException e) {
+                return false;
             }
         }
 
         /**
-         * Applies the constraints for DNS names to the host name itself. Java applies them only to the entries of the
-         * certificate: neither to the common name, nor to the names that a wildcard matches.
+         * Applies a CA's constraints for DNS names to the host name itself. Java's releases differ: some apply them neither to
+         * the common name nor to the names that a wildcard matches, and some cannot read an empty one.
          */
-        private static void checkConstraints(X509Certificate ca, String host) throws CertificateException {
+        private void checkConstraints(int at, String host) throws CertificateParsingException, InvalidCertificatePath {
             boolean isLimited = false;
             boolean isPermitted = false;
             boolean isExcluded = false;
-            for (Der constraints : extension(ca, NAME_CONSTRAINTS)) {
+            for (Der constraints : extension(certificates.get(at), NAME_CONSTRAINTS)) {
                 for (Der subtrees : constraints.parts()) {
                     for (Der subtree : subtrees.parts()) {
                         for (Der base : subtree.parts()) {
@@ -9898,8 +10206,7 @@ public final class TokenRequest {
                 }
             }
             if (isExcluded || (isLimited && !isPermitted)) {
-                throw new CertificateException("its CA " + subject(ca)
-                    + " must not sign for that name (name constraints)");
+                throw new InvalidCertificatePath(certificates, NOT_ALLOWED, InvalidCertificatePath.REPLACE);
             }
         }
 
@@ -10186,7 +10493,8 @@ public final class TokenRequest {
                 throws CertificateException {
             List<X509Certificate> path = List.of(chain[0]);
             try {
-                PresentedCertificates presented = new PresentedCertificates(chain);
+                PresentedCertificates presented = new PresentedCertificates(needsName(use) ? Optional.of(hostName)
+                    : Optional.empty(), chain);
                 path = presented.path();
                 TrustDecision decision = decide(presented, path, keyType);
                 checkName(decision.path());
@@ -10277,12 +10585,18 @@ public final class TokenRequest {
 
         private Optional<CertificatePath> bySystemCas(PresentedCertificates presented, String keyType)
                 throws CertificateException {
-            Optional<String> named = Optional.ofNullable(environment.get("SSL_CERT_FILE"));
-            Optional<Path> bundle = Stream.concat(named.stream(), SYSTEM_BUNDLES.stream()).map(Path::of)
-                .filter(Files::isReadable).findFirst();
-            List<X509Certificate> cas = bundle.map(file -> read(file,
-                named.filter(file.toString()::equals).isPresent() ? FileOrigin.USER : FileOrigin.DEFAULT)).orElse(List.of());
-            if (!cas.isEmpty()) {
+            // OpenSSL looks into its default file and, by hashed names, into its default directories. The system's bundle
+            // stands for both: Debian has the directory, Fedora the file.
+            List<X509Certificate> cas = new ArrayList<>();
+            variable("SSL_CERT_FILE").ifPresent(file -> cas.addAll(read(Path.of(file), FileOrigin.USER)));
+            Optional<String> directories = variable("SSL_CERT_DIR");
+            for (StringTokenizer list = new StringTokenizer(directories.orElse(""), ":"); list.hasMoreTokens(); ) {
+                cas.addAll(readDirectory(Path.of(list.nextToken()), FileOrigin.USER));
+            }
+            Optional<Path> bundle = directories.isPresent() ? Optional.empty()
+                : SYSTEM_BUNDLES.stream().map(Path::of).filter(Files::isReadable).findFirst();
+            bundle.ifPresent(file -> cas.addAll(read(file, FileOrigin.DEFAULT)));
+            if (!cas.isEmpty() || directories.isPresent()) {
                 return presented.pathTo(new LinkedHashSet<>(cas));
             }
             sources.add("Java's own CAs");
@@ -10292,6 +10606,11 @@ public final class TokenRequest {
                 java.checkServerTrusted(presented.all().toArray(X509Certificate[]::new), keyType);
             }
             return path;
+        }
+
+        /** An environment variable; OpenSSL treats a blank one as not set. */
+        private Optional<String> variable(String name) {
+            return Optional.ofNullable(environment.get(name)).filter(value -> !value.isEmpty());
         }
 
         private static X509TrustManager javasOwn() throws CertificateException {
@@ -10434,17 +10753,17 @@ public final class TokenRequest {
             for (int i = names.size() - 1; i >= 0 && cas.isEmpty(); i--) {
                 cas.addAll(read(Path.of(names.get(i).strip()), setting.get().origin()));
             }
-            configuration.find("AUTH_SSL_CLIENT_CADIR").ifPresent(directory -> cas.addAll(readDirectory(directory)));
+            configuration.find("AUTH_SSL_CLIENT_CADIR")
+                .ifPresent(directory -> cas.addAll(readDirectory(directory.path(), FileOrigin.CONFIGURATION)));
             return cas;
         }
 
-        private List<X509Certificate> readDirectory(Configuration.Setting setting) {
-            Path directory = setting.path();
+        private List<X509Certificate> readDirectory(Path directory, FileOrigin origin) {
             List<X509Certificate> cas = new ArrayList<>();
             try (Stream<Path> entries = Files.list(directory)) {
                 for (Path entry : entries.filter(entry -> HASHED.matcher(entry.getFileName().toString()).matches()).sorted()
                         .toList()) {
-                    cas.addAll(read(entry, FileOrigin.CONFIGURATION, FilePurpose.LISTED).orElse(List.of()));
+                    cas.addAll(read(entry, origin, FilePurpose.LISTED).orElse(List.of()));
                 }
                 sources.add(directory + " (" + cas.size() + ")");
             } catch (IOException e) {
@@ -10689,8 +11008,76 @@ public final class TokenRequest {
         }
     }
 
+    /**
+     * The account as which HTCondor's programs act when root runs them: CONDOR_IDS, else the user condor.
+     * condor_utils/uids.cpp, init_condor_ids
+     *
+     * @param name empty if the machine's list of users does not have the number of CONDOR_IDS
+     */
+    record CondorAccount(int uid, Optional<String> name) {
+        private static final String IDS = "CONDOR_IDS";
+
+        /**
+         * Reads CONDOR_IDS, {@code UID.GID}, from the environment, else from the configuration.
+         *
+         * @return empty if the user is not root, or if there is no such account: then root acts as root
+         * @throws CommandException CONFIGURATION, if CONDOR_IDS has another form
+         */
+        static Optional<CondorAccount> of(Configuration configuration, Host host) throws CommandException {
+            if (!host.isRoot()) {
+                return Optional.empty();
+            }
+            Optional<String> variable = Optional.ofNullable(host.environment().get(IDS));
+            Optional<Configuration.Setting> setting = variable.isPresent() ? Optional.empty() : configuration.find(IDS);
+            Optional<String> ids = variable.or(() -> setting.map(Configuration.Setting::value)).map(String::strip);
+            if (ids.isEmpty()) {
+                return user(host, fields -> fields[0].equals("condor"));
+            }
+            int dot = ids.get().indexOf('.');
+            String uid = ids.get().substring(0, Math.max(0, dot));
+            if (!NumericAddress.isNumber(uid, 9) || dot + 1 == ids.get().length()
+                    || !NumericAddress.isNumber(ids.get().substring(dot + 1, dot + 2), 1)) { // more can follow, as in sscanf
+                throw new CommandException(ErrorCode.CONFIGURATION, "ERROR: badly formed value in " + IDS + " "
+                    + (variable.isPresent() ? "environment" : "config file") + " variable (" + printable(ids.get()) + ").",
+                    "Set " + IDS + " to the user and group number that HTCondor uses, such as 1000.1000"
+                    + setting.map(one -> " (" + one.source() + ")").orElse("") + ".");
+            }
+            return user(host, fields -> fields[2].equals(uid))
+                .or(() -> Optional.of(new CondorAccount(Integer.parseInt(uid), Optional.empty())));
+        }
+
+        /** The first user in the machine's own list of users that fits. */
+        private static Optional<CondorAccount> user(Host host, Predicate<String[]> fits) {
+            for (String line : host.users()) {
+                String[] fields = line.split(":", 4);
+                if (fields.length == 4 && fits.test(fields) && NumericAddress.isNumber(fields[2], 9)) {
+                    return Optional.of(new CondorAccount(Integer.parseInt(fields[2]), Optional.of(fields[0])));
+                }
+            }
+            return Optional.empty();
+        }
+    }
+
     /** Sends a name without a proof, for pools that trust their network. condor_io/condor_auth_claim.cpp */
     record ClaimToBe(String name) implements Authenticator {
+        /**
+         * The user's name, as HTCondor's programs claim it.
+         *
+         * @param account as which root acts
+         * @param domain  with its @; empty to claim the bare name
+         * @throws AuthenticationException if the user has no name
+         */
+        static ClaimToBe of(Configuration configuration, Host host, Optional<CondorAccount> account, String domain)
+                throws AuthenticationException {
+            Optional<String> name = configuration.text("SEC_CLAIMTOBE_USER").map(String::strip)
+                .or(() -> account.isPresent() ? account.get().name() : host.user().map(UserPrincipal::getName)
+                    .filter(user -> !NumericAddress.isNumber(user, 10))); // Java's name for a user without one
+            if (name.isEmpty()) {
+                throw new AuthenticationException("this user has no name in the list of users; set SEC_CLAIMTOBE_USER");
+            }
+            return new ClaimToBe(name.get() + domain);
+        }
+
         @Override
         public AuthMethod method() {
             return AuthMethod.CLAIMTOBE;
@@ -10749,9 +11136,10 @@ public final class TokenRequest {
      *                       (before 25.14)
      * @param channelBinding whether the name must contain the server's address
      * @param user           the user who runs this program; empty if unknown
+     * @param account        the owner that the directory gets, if root runs this program
      */
     record FileSystemAccess(String parent, InetSocketAddress peer, Optional<String> sharedPortId, boolean channelBinding,
-                            Optional<UserPrincipal> user) implements Authenticator {
+                            Optional<UserPrincipal> user, Optional<CondorAccount> account) implements Authenticator {
         private static final Pattern NAME = Pattern.compile(
             "FS_(?:XXX[A-Za-z0-9]{6}|([0-9A-Fa-f:.]+)_([0-9]{1,5})_XXX[A-Za-z0-9]{6}(_)?)");
         /** PATH_MAX of Linux, in bytes. */
@@ -10790,7 +11178,8 @@ public final class TokenRequest {
                 extension = requested.extension();
                 failure = "cannot create the directory " + printable(requested.directory().toString())
                     + ", which the pool requested: ";
-                created = Optional.of(TemporaryDirectory.create(requested.directory(), user));
+                created = Optional.of(TemporaryDirectory.create(requested.directory(), user,
+                    account.map(CondorAccount::uid)));
             } catch (AuthenticationException e) {
                 failure = e.getMessage();
             } catch (IOException e) {
@@ -10897,13 +11286,14 @@ public final class TokenRequest {
         /**
          * Creates the directory with mode 0700.
          *
-         * @param user the owner that the new directory must have; empty to accept any owner
+         * @param user  the owner that the new directory must have; empty to accept any owner
+         * @param owner the number of the user that it then gets as its owner; empty to leave it as it is
          */
-        static TemporaryDirectory create(Path path, Optional<UserPrincipal> user) throws IOException {
+        static TemporaryDirectory create(Path path, Optional<UserPrincipal> user, Optional<Integer> owner) throws IOException {
             TemporaryDirectory directory = new TemporaryDirectory(path);
             try {
                 Runtime.getRuntime().addShutdownHook(directory.shutdownHook);
-                directory.createAndOpen(user);
+                directory.createAndOpen(user, owner);
                 return directory;
             } catch (IOException | IllegalStateException e) {
                 directory.close();
@@ -10915,7 +11305,7 @@ public final class TokenRequest {
             return path;
         }
 
-        private synchronized void createAndOpen(Optional<UserPrincipal> user) throws IOException {
+        private synchronized void createAndOpen(Optional<UserPrincipal> user, Optional<Integer> newOwner) throws IOException {
             if (closed) {
                 throw new IOException("the program is ending");
             }
@@ -10933,6 +11323,10 @@ public final class TokenRequest {
                 }
                 // A parent with the setgid bit passes the bit on, and the server refuses it; so the mode is set again.
                 view.setPermissions(PosixFilePermissions.fromString("rwx------"));
+                if (newOwner.isPresent()) {
+                    view.setOwner(path.getFileSystem().getUserPrincipalLookupService()
+                        .lookupPrincipalByName(Integer.toString(newOwner.get())));
+                }
             }
         }
 
@@ -11358,7 +11752,7 @@ public final class TokenRequest {
                 .orElse(FileOrigin.DEFAULT);
             String detail = "";
             try {
-                byte[] password = upToNul(KeyDerivation.unscramble(upToNul(files.read(file, origin, FilePurpose.SECRET,
+                byte[] password = upToNul(KeyDerivation.unscramble(upToNul(files.read(file, origin, FilePurpose.OWN_SECRET,
                     MAX_BYTES).bytes())));
                 if (password.length > 0) {
                     return password;
@@ -11415,47 +11809,65 @@ public final class TokenRequest {
          * @throws AuthenticationException if it does not find a token; the message names the files that were refused
          */
         static BearerToken find(Configuration configuration, Host host, InputFiles files) throws AuthenticationException {
-            List<String> complaints = new ArrayList<>();
             Optional<Configuration.Setting> configured = configuration.find("SCITOKENS_FILE");
             Optional<BearerToken> found = Optional.empty();
             if (configured.isPresent()) {
-                found = readFile(configured.get().value().strip(), configured.get().origin(), files, complaints);
+                found = readFile(configured.get().value().strip(), configured.get().origin(), files);
             } else {
                 Map<String, String> environment = host.environment();
-                found = Optional.ofNullable(environment.get("BEARER_TOKEN")).flatMap(text -> parse(text, "BEARER_TOKEN"));
+                found = parse(environment.getOrDefault("BEARER_TOKEN", ""), "BEARER_TOKEN");
                 if (found.isEmpty() && environment.containsKey("BEARER_TOKEN_FILE")) {
-                    found = readFile(environment.get("BEARER_TOKEN_FILE"), FileOrigin.USER, files, complaints);
+                    found = readFile(environment.get("BEARER_TOKEN_FILE"), FileOrigin.USER, files);
                 }
                 for (String directory : new String[] {environment.getOrDefault("XDG_RUNTIME_DIR", ""), "/tmp"}) {
                     if (found.isEmpty() && !directory.isEmpty() && host.uid().isPresent()) {
                         found = readFile(directory + "/bt_u" + Integer.toUnsignedString(host.uid().getAsInt()), FileOrigin.FOUND,
-                            files, complaints);
+                            files);
                     }
                 }
             }
-            return found.orElseThrow(() -> new AuthenticationException("no bearer token found in SCITOKENS_FILE, BEARER_TOKEN,"
-                + " BEARER_TOKEN_FILE, or this user's file bt_uUID"
-                + (complaints.isEmpty() ? "" : " (" + String.join("; ", complaints) + ")")));
+            return found.orElseThrow(() -> notFound(""));
         }
 
-        private static Optional<BearerToken> readFile(String file, FileOrigin origin, InputFiles files, List<String> complaints) {
+        private static AuthenticationException notFound(String complaint) {
+            return new AuthenticationException("no bearer token found in SCITOKENS_FILE, BEARER_TOKEN,"
+                + " BEARER_TOKEN_FILE, or this user's file bt_uUID" + (complaint.isEmpty() ? "" : " (" + complaint + ")"));
+        }
+
+        /**
+         * The token of a file; empty if the file does not exist or is blank.
+         *
+         * @throws AuthenticationException if it cannot be read or has another content. This ends the search, as in the
+         *                                 original, so that the user does not log in with another identity than that of the file
+         */
+        private static Optional<BearerToken> readFile(String file, FileOrigin origin, InputFiles files)
+                throws AuthenticationException {
+            if (file.isEmpty()) {
+                return Optional.empty();
+            }
             try {
-                return files.read(Path.of(file), origin, FilePurpose.SECRET, MAX_BYTES).lines().findFirst()
-                    .flatMap(line -> parse(line, file));
+                Optional<String> line = files.read(Path.of(file), origin, FilePurpose.SECRET, MAX_BYTES).lines().findFirst();
+                return line.isPresent() ? parse(line.get(), file) : Optional.empty();
+            } catch (NoSuchFileException e) {
+                return Optional.empty();
             } catch (InputFiles.RefusedFileException e) {
-                complaints.add("ignoring " + printable(file) + ": it " + reason(e));
-                return Optional.empty();
+                throw notFound("ignoring " + printable(file) + ": it " + reason(e));
             } catch (InterruptedIOException e) {
-                complaints.add(reason(e));
-                return Optional.empty();
-            } catch (IOException | InvalidPathException e) {
-                return Optional.empty();
+                throw notFound(reason(e));
+            } catch (IOException e) {
+                throw notFound("cannot read " + printable(file) + ": " + reason(e));
+            } catch (InvalidPathException e) {
+                throw notFound(printable(file) + " is not a file name");
             }
         }
 
-        private static Optional<BearerToken> parse(String text, String source) {
-            return Optional.of(text.strip()).filter(Jwt::hasForm)
-                .map(token -> new BearerToken(new Secret(token), source));
+        private static Optional<BearerToken> parse(String text, String source) throws AuthenticationException {
+            if (text.isBlank()) {
+                return Optional.empty();
+            } else if (!Jwt.hasForm(text.strip())) {
+                throw notFound(printable(source) + " does not contain a JSON web token");
+            }
+            return Optional.of(new BearerToken(new Secret(text.strip()), source));
         }
     }
 
@@ -11641,6 +12053,8 @@ public final class TokenRequest {
      * condor_utils/token_utils.cpp, condor_io/condor_auth_passwd.cpp
      */
     record TokenDirectory(Path path, Pattern excluded) {
+        /** A file of this name, in upper or lower case, goes first. condor_io/condor_auth_passwd.cpp, findTokens */
+        private static final String PREFERRED = "TOOL_auto_generated_token";
         private static final int MAX_BYTES = 1 << 20;
 
         /** @throws CommandException CONFIGURATION if a setting is not a valid path */
@@ -11654,7 +12068,7 @@ public final class TokenRequest {
                 configuration.excluded());
         }
 
-        /** The tokens, in the order of their file names, and the reasons why other files were ignored. */
+        /** The tokens: the preferred file's, then in the order of the file names; and why other files were ignored. */
         record Contents(List<IssuedToken> tokens, List<String> complaints) { }
 
         /** Reads every token; it ignores a file that others can read, or that belongs to another user. */
@@ -11662,7 +12076,9 @@ public final class TokenRequest {
             List<IssuedToken> tokens = new ArrayList<>();
             List<String> complaints = new ArrayList<>();
             try (Stream<Path> entries = Files.list(path)) {
-                for (Path file : entries.sorted().toList()) {
+                for (Path file : entries.sorted(Comparator.<Path, Boolean>comparing(
+                        entry -> !entry.getFileName().toString().equalsIgnoreCase(PREFERRED))
+                        .thenComparing(Comparator.naturalOrder())).toList()) {
                     if (!excluded.matcher(file.getFileName().toString()).find() && !Files.isDirectory(file)) {
                         read(file, files, tokens, complaints);
                     }
@@ -11711,6 +12127,20 @@ public final class TokenRequest {
                     "a list of authentication methods, such as SSL, IDTOKENS, FS");
             }
             return new MethodPolicy(configured, Set.copyOf(named(configuration.securityWish("AUTHENTICATION_METHODS"))), setting);
+        }
+
+        /** The original's warning about GSI, which HTCondor dropped. condor_utils/globus_utils.cpp, warn_on_gsi_config */
+        static List<String> warnings(Configuration configuration) throws CommandException {
+            return configuration.security("AUTHENTICATION_METHODS").filter(list -> list.value().contains("GSI")).isEmpty()
+                || !configuration.flag("WARN_ON_GSI_CONFIGURATION", true) ? List.of() : List.of(
+                "WARNING: GSI authentication is enabled by your security configuration! GSI is no longer supported.",
+                "For details, see https://htcondor.org/news/plan-to-replace-gst-in-htcss/");
+        }
+
+        /** The words of the list that name no method of HTCondor. */
+        static List<String> unknown(Configuration configuration) {
+            return Configuration.items(configuration.security("AUTHENTICATION_METHODS").map(Configuration.Setting::value)
+                .orElse("")).stream().filter(word -> AuthMethod.named(word).isEmpty()).toList();
         }
 
         private static List<AuthMethod> named(String list) {
@@ -12394,6 +12824,9 @@ public final class TokenRequest {
         private final Path tokenDirectory;
         private final ServerTrust trust;
         private final AuthenticationPlan plan;
+        private final Optional<CondorAccount> account;
+        /** The domain for CLAIMTOBE, with its @. */
+        private final String claimedDomain;
         private Optional<Session> session = Optional.empty();
         private Assurance minimumAssurance = Assurance.NONE;
         private boolean authenticatedBefore;
@@ -12411,11 +12844,18 @@ public final class TokenRequest {
             this.tokens = () -> directory.read(context.files());
             this.tokenDirectory = directory.path();
             this.trust = new ServerTrust(context);
+            this.account = CondorAccount.of(configuration, host);
+            this.claimedDomain = configuration.flag("SEC_CLAIMTOBE_INCLUDE_DOMAIN", true)
+                ? "@" + configuration.text("UID_DOMAIN").map(String::strip).orElse("") : "";
             for (String feature : List.of("AUTHENTICATION", "ENCRYPTION", "INTEGRITY", "NEGOTIATION")) {
                 checkLevel(feature);
             }
             this.plan = AuthenticationPlan.of(MethodPolicy.of(configuration), target, context.trustOptions(),
                 method -> unusableReason(method).isEmpty());
+            for (String word : MethodPolicy.unknown(configuration)) {
+                trace.log(DebugLog.SECURITY, () -> "Ignored the authentication method " + printable(word)
+                    + ": HTCondor does not know or no longer supports it.");
+            }
             trace.log(DebugLog.SECURITY, () -> "Methods for " + target + ": " + plan);
         }
 
@@ -12430,6 +12870,8 @@ public final class TokenRequest {
             this.tokens = () -> new TokenDirectory.Contents(List.of(token), List.of());
             this.tokenDirectory = other.tokenDirectory;
             this.trust = other.trust;
+            this.account = other.account;
+            this.claimedDomain = other.claimedDomain;
             this.plan = new AuthenticationPlan(List.of(new ConnectionAttempt(ChannelBinding.UNBOUND,
                 List.of(AuthMethod.TOKEN))), Map.of());
         }
@@ -12732,7 +13174,9 @@ public final class TokenRequest {
         /** The reason why this machine cannot use a method now; empty if it can. */
         private Optional<String> unusableReason(AuthMethod method) {
             try {
-                if (method == AuthMethod.PASSWORD) {
+                if (method == AuthMethod.CLAIMTOBE) {
+                    ClaimToBe.of(configuration, host, account, claimedDomain);
+                } else if (method == AuthMethod.PASSWORD) {
                     Password.read(configuration, context.files());
                 } else if (method == AuthMethod.SCITOKENS) {
                     BearerToken token = BearerToken.find(configuration, host, context.files());
@@ -12761,7 +13205,7 @@ public final class TokenRequest {
         }
 
         private CedarStream stream(Connection connection) throws IOException {
-            return new CedarStream(connection.input(), connection.output(), host.random(), trace);
+            return connection.stream(host.random(), trace);
         }
 
         /** Resumes a session; empty if the server no longer has it. */
@@ -12893,9 +13337,8 @@ public final class TokenRequest {
                     // Servers before 25.14 do not expect the shared port ID.
                     case FS -> new FileSystemAccess(configuration.text("FS_LOCAL_DIR").map(String::strip).orElse("/tmp"),
                         connection.peer(), reply.isBefore(25, 14) ? Optional.empty() : target.sharedPortId(),
-                        configuration.flag("SEC_FS_ENFORCE_CHANNEL_BINDING", true), host.user());
-                    case CLAIMTOBE -> new ClaimToBe(host.user().map(UserPrincipal::getName).orElse("nobody")
-                        + reply.trustDomain().map(domain -> "@" + domain).orElse(""));
+                        configuration.flag("SEC_FS_ENFORCE_CHANNEL_BINDING", true), host.user(), account);
+                    case CLAIMTOBE -> ClaimToBe.of(configuration, host, account, claimedDomain);
                     case ANONYMOUS -> new Anonymous();
                     default -> throw new AssertionError(method + " is not offered");
                 };
@@ -13066,7 +13509,8 @@ public final class TokenRequest {
                 }
                 complaints.add("CCB server " + printable(contact) + " is itself reachable only through CCB.");
             } catch (CommandException failure) {
-                complaints.add("CCB server " + printable(contact) + ": " + failure.hint().orElse(failure.getMessage()));
+                complaints.add("CCB server " + printable(contact) + ": " + (failure.reason == ErrorCode.USAGE
+                    ? "this contact is not an address" : failure.getMessage().replaceFirst("^ERROR: ", "")));
             }
             return Optional.empty();
         }
@@ -13139,11 +13583,10 @@ public final class TokenRequest {
             }
         }
 
-        /** Listens on a port from LOWPORT to HIGHPORT, the range that a firewall leaves open, or on any port without them. */
+        /** Listens on a port that the firewall leaves open for connections to this machine, or on any port. */
         private ServerSocket listen(InetAddress here) throws IOException, CommandException {
-            int low = port("LOWPORT");
-            int high = low == 0 ? 0 : port("HIGHPORT");
-            for (int port = low; port < high; port++) {
+            Optional<PortRange> range = PortRange.of(context.configuration(), "IN_");
+            for (int port = range.map(PortRange::low).orElse(0); port < range.map(PortRange::high).orElse(0); port++) {
                 try {
                     return new ServerSocket(port, 1, here);
                 } catch (BindException e) {
@@ -13152,18 +13595,11 @@ public final class TokenRequest {
                 }
             }
             try {
-                return new ServerSocket(high, 1, here);
+                return new ServerSocket(range.map(PortRange::high).orElse(0), 1, here);
             } catch (BindException e) {
                 throw new BindException("no free port for the connection from the daemon"
-                    + (high == 0 ? "" : ", from LOWPORT " + low + " to HIGHPORT " + high) + " (" + e.getMessage() + ")");
+                    + range.map(ports -> ", from " + ports).orElse("") + " (" + e.getMessage() + ")");
             }
-        }
-
-        /** One end of the port range for inbound connections; 0 if not set. */
-        private int port(String end) throws CommandException {
-            Configuration configuration = context.configuration();
-            int inward = configuration.number("IN_" + end, 0, 0, 65535);
-            return inward > 0 ? inward : configuration.number(end, 0, 0, 65535);
         }
 
         /** Waits for the daemon, which can connect before the CCB server answers. */
@@ -13755,9 +14191,10 @@ public final class TokenRequest {
             Instant start = clock.instant();
             Optional<PollState> last = Optional.empty();
             int inARow = 0;
-            boolean replyLost = false;
+            boolean replyLost = false; // at any poll
+            boolean isUncertain = first.isZero(); // the pool has not said yet that the request is pending
             if (!first.isZero()) {
-                pause(handle, Outcome.PENDING, false, jittered(waitOptions.interval().orElse(first)), deadline);
+                pause(handle, Outcome.PENDING, false, false, jittered(waitOptions.interval().orElse(first)), deadline);
                 last = Optional.of(PollState.PENDING);
             }
             while (true) {
@@ -13769,6 +14206,7 @@ public final class TokenRequest {
                 boolean repeated = last.equals(Optional.of(outcome.state()));
                 inARow = repeated ? inARow + 1 : 1;
                 replyLost |= outcome.replyLost();
+                isUncertain = outcome.replyLost() || (isUncertain && outcome.state() != PollState.PENDING);
                 if (outcome.state() == PollState.UNKNOWN && inARow == UNKNOWN_LIMIT) {
                     throw unknown(handle, replyLost);
                 }
@@ -13780,7 +14218,8 @@ public final class TokenRequest {
                 }
                 int failures = outcome.state() == PollState.PENDING ? 0 : inARow;
                 Duration interval = interval(Duration.between(start, clock.instant()), waitOptions.interval(), failures);
-                pause(handle, outcome, repeated, jittered(interval), over ? Instant.MAX : deadline);
+                pause(handle, outcome, repeated, isUncertain, jittered(interval),
+                    over ? Instant.MAX : deadline);
                 last = Optional.of(outcome.state());
             }
         }
@@ -13815,11 +14254,12 @@ public final class TokenRequest {
                 : Duration.ofMillis(Math.round(pause.toMillis() * (1 + JITTER * (2 * random.nextDouble() - 1))));
         }
 
-        private void pause(RequestHandle handle, Outcome outcome, boolean repeated, Duration wanted, Instant deadline)
-                throws CommandException {
+        private void pause(RequestHandle handle, Outcome outcome, boolean repeated, boolean isUncertain, Duration wanted,
+                Instant deadline) throws CommandException {
             Duration most = Duration.between(clock.instant(), deadline);
             Duration pause = most.isNegative() ? Duration.ZERO : wanted.compareTo(most) < 0 ? wanted : most;
-            ui.accept(new Event.Waiting(handle.requestId(), outcome.state(), outcome.detail(), repeated, pause));
+            ui.accept(new Event.Waiting(handle.requestId(), outcome.state(), outcome.detail(), repeated, isUncertain,
+                pause));
             try {
                 sleeper.sleep(pause);
             } catch (InterruptedException e) {
@@ -15799,8 +16239,9 @@ public final class TokenRequest {
                 fields.put("next_poll_s", seconds);
                 emit(fields);
             } else if (event.reason() == PollState.UNREACHABLE && !event.repeated()) {
-                notice("Cannot reach the pool (" + withoutStop(event.detail().orElse("")) + "). Retrying; request "
-                    + event.requestId() + " is still pending there.");
+                notice("Cannot reach the pool (" + withoutStop(event.detail().orElse("")) + "). Retrying" + (event.uncertain()
+                    ? " for request " + event.requestId() + "." : "; request " + event.requestId()
+                    + " is still pending there."));
             } else if (isBack) {
                 notice("The pool is reachable again. Waiting for approval of request " + event.requestId() + ".");
             }

@@ -153,7 +153,7 @@ used_if_it_is_ours() {
   used "$1" "$2" && ! grep -q WARNING "$BATS_TEST_TMPDIR/stderr"
 }
 
-@test "what root has put there is used, whatever it is" {
+@test "a file, link or pipe of root is used" {
   places=("${PLACES[@]}")
   each used_if_it_is_ours
 }
@@ -168,12 +168,12 @@ used_over_links() {
   used "$1" "$2"
 }
 
-@test "what is mounted as Kubernetes mounts secrets, over links in a directory for everybody, is used" {
+@test "a secret is used that Kubernetes mounts by links in a directory that everybody can write to" {
   places=("${PLACES[@]:1}") # all that are named
   each used_over_links
 }
 
-@test "a bearer token that is found is none if it is a link, whoever made that" {
+@test "a bearer token file that the program finds is not used if it is a link, whoever made it" {
   run ! used_over_links found-bearer-token "$(name_of found-bearer-token)"
   grep -qF "(ignoring ${COMMON}/a/bt_u0: it is a symbolic link)" "$BATS_TEST_TMPDIR/stderr"
 }
@@ -186,7 +186,7 @@ held_as_pipe() {
   run ! used "$1" "$2" && ((status != 255)) && grep -qE 'pipe|did not end in time|signature|alice@own.test' "$BATS_TEST_TMPDIR"/std{err,out}
 }
 
-@test "a pipe that nobody writes to keeps nobody waiting where a file is expected" {
+@test "a pipe without a writer in place of a file does not block the command" {
   local place
   places=()
   for place in "${PLACES[@]}"; do [[ $NAMED_BY_USER == *" $place "* ]] || places+=("$place"); done
@@ -200,7 +200,7 @@ held_as_silent_pipe() {
   run ! used "$1" "$2" -timeout 1 && ((status != 255)) && grep -q 'did not end in time' "$BATS_TEST_TMPDIR/stderr"
 }
 
-@test "a pipe that the user names is waited for until the end of -timeout" {
+@test "the command waits for a pipe that the user names until -timeout ends" {
   read -ra places <<<"$NAMED_BY_USER"
   each held_as_silent_pipe
 }
@@ -210,7 +210,7 @@ held_as_strangers_pipe() {
   run ! used "$1" "$2" && ((status != 255))
 }
 
-@test "a stranger's pipe is not waited for, though the user names it" {
+@test "the command does not wait for another user's pipe, even if the user names it" {
   read -ra places <<<"$NAMED_BY_USER"
   SECONDS=0
   each held_as_strangers_pipe
@@ -227,7 +227,7 @@ held_as_huge() {
   each held_as_huge
 }
 
-@test "a device without an end is read no further than a file may be long" {
+@test "of a device without an end the command reads no more than the size limit" {
   local place
   for place in ca-option resumed known-hosts; do
     run ! used "$place" /dev/zero
@@ -255,12 +255,12 @@ held_as_link_by_stranger() {
   run ! used "$1" "$2"
 }
 
-@test "a link that a stranger has put into a directory that he can write leads nowhere, even to a file of ours" {
+@test "a link that another user made in a directory that he can write to is not followed, even to the user's own file" {
   places=("${PLACES[@]}")
   each held_as_link_by_stranger
 }
 
-@test "the same in a sticky directory, and on the way" {
+@test "nor is such a link in a sticky directory, or within the path" {
   content ca-option >"$COMMON/elsewhere"
   chmod 1777 "$COMMON/a"
   "${as_other[@]}" ln -s "$COMMON" "$COMMON/a/way"
@@ -281,7 +281,7 @@ held_if_writable() {
   esac
 }
 
-@test "of a file that others can write a warning says so, and no secret in it is used unless the user names it" {
+@test "a file that others can write to gets a warning, and a secret in it is used only if the user names it" {
   places=("${PLACES[@]}")
   each held_if_writable
 }
@@ -299,12 +299,12 @@ held_if_directory_writable() {
   esac
 }
 
-@test "the same holds for a directory that others can write, since they can put another file there" {
+@test "the same holds for a directory that others can write to, since they can replace the file" {
   places=("${PLACES[@]}")
   each held_if_directory_writable
 }
 
-@test "a second name of a file of ours, which a stranger may have given it, is no bearer token that is found" {
+@test "a bearer token file with a second name, which another user may have made, is not used when the program finds it" {
   content found-bearer-token >"$COMMON/elsewhere" && chmod 0600 "$COMMON/elsewhere"
   ln "$COMMON/elsewhere" "$COMMON/a/bt_u0"
   run ! used found-bearer-token "$COMMON/a/bt_u0"
@@ -312,7 +312,7 @@ held_if_directory_writable() {
   used found-bearer-token "$COMMON/a/bt_u0"
 }
 
-@test "an address file is its directory's owner's, as HTCondor's are; CAs in a directory, too" {
+@test "an address file, or a CA in a directory, may belong to the owner of its directory, as HTCondor's do" {
   local place
   chown "$OTHER" "$COMMON/a"
   for place in address ca-directory; do
@@ -324,7 +324,7 @@ held_if_directory_writable() {
   done
 }
 
-@test "where everybody can make a directory, its owner is nobody's word" {
+@test "where everybody can create a directory, its owner is not trusted" {
   local place file
   for place in address ca-directory; do
     mkdir "$COMMON/a/made"
@@ -392,7 +392,7 @@ used_while_replaced() {
   ((taken > 0))
 }
 
-@test "a file that is replaced between the look and the use is not a stranger's" {
+@test "another user cannot have his file used by putting it in place between check and use" {
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$COMMON/decoy.key" -out "$COMMON/decoy.pem" -subj /CN=decoy 2>/dev/null
   places=(found-bearer-token token ca-setting ca-directory known-hosts address bearer-token-file ca-option ca-variable resumed)
   each held_while_replaced
@@ -437,7 +437,7 @@ read_until() {
 }
 
 # A file system gives the number of a deleted file to the next one.
-@test "a new file with the number of the one that was looked at is not that file" {
+@test "a new file with the inode number of the checked file is not used in its place" {
   chmod 0777 "$COMMON/a"
   "${as_other[@]}" timeout 60 python3 -c 'import os, sys
 while True:
@@ -473,14 +473,14 @@ held_while_replaced_by_pipe() {
   swapper=
 }
 
-@test "a file in whose place a pipe is put between the look and the opening keeps nobody longer than the deadline" {
+@test "a pipe that replaces a file between check and use does not block beyond the deadline" {
   places=(ca-option bearer-token-file resumed known-hosts)
   each held_while_replaced_by_pipe
 }
 
 # ---- What the user hands over ----
 
-@test "a pipe that the user hands over is read, once" {
+@test "a pipe that the user passes as a descriptor is read once" {
   configured SEC_CLIENT_AUTHENTICATION_METHODS=SCITOKENS "AUTH_SSL_CLIENT_CAFILE=$COMMON/ca.pem"
   local there=(-pool "$HERE" -identity alice@own.test)
   BEARER_TOKEN_FILE=<(content bearer-token) AS_PROCESS=1 request "${there[@]}"
@@ -500,14 +500,14 @@ held_while_replaced_by_pipe() {
   assert_status 0
 }
 
-@test "what a stranger wrote into a pipe that root is handed as stdin counts as root's word" {
+@test "what another user wrote into the pipe that root has as stdin counts as root's input" {
   configured
   chmod 0644 "$COMMON/ca.pem"
   input=<("${as_other[@]}" cat "$COMMON/ca.pem") AS_PROCESS=1 request -pool "$HERE" -identity alice@own.test -cafile /dev/stdin
   assert_status 0
 }
 
-@test "a configuration that the user hands over is read; a pipe that a file includes is not" {
+@test "a configuration that the user passes as a descriptor is read; a pipe that a file includes is not" {
   CONDOR_CONFIG=<(echo 'A = 1') AS_PROCESS=1 request -config A
   grep -qx 'A = 1' "$BATS_TEST_TMPDIR/stdout"
   mkfifo pipe
@@ -517,7 +517,7 @@ held_while_replaced_by_pipe() {
   grep -q "can't open file $PWD/pipe: is a pipe, not a regular file" "$BATS_TEST_TMPDIR/stderr"
 }
 
-@test "/dev/null is an empty file to those who want none" {
+@test "/dev/null counts as an empty file" {
   configured SEC_KNOWN_HOSTS=/dev/null "AUTH_SSL_CLIENT_CAFILE=$COMMON/ca.pem"
   request -pool "$HERE" -identity alice@own.test
   assert_status 0
@@ -549,7 +549,7 @@ not_used() {
   grep -qF "(ignoring /tmp/bt_u$VICTIM: it $1)" "$BATS_TEST_TMPDIR/stderr"
 }
 
-@test "/tmp/bt_u is used if it is the user's, and not if it is a stranger's, a pipe, a link, or huge" {
+@test "/tmp/bt_u is used if it is the user's, and not if it is another user's, a pipe, a link, or huge" {
   local file=/tmp/bt_u$VICTIM before
   [[ ! -e $file && ! -L $file ]] || skip "somebody has $file"
   before=$(events ^bearer-token)
@@ -592,7 +592,7 @@ not_used() {
 
 # ---- The system's CAs ----
 
-@test "the system's own CAs are root's, or are not the system's" {
+@test "the system's CAs count only in a file of root" {
   type -P unshare && unshare -m true 2>/dev/null || skip "no mount namespaces"
   local bundle=/etc/ssl/certs/ca-certificates.crt
   [[ -e $bundle ]] || skip "no $bundle here"

@@ -131,6 +131,7 @@ hide_ports() { sed -i -E 's/^(broker [0-9]+ <[^:]+):[0-9]+>/\1:<LISTENING>>/' "$
 }
 
 @test "if a broker denies access, the message names it and its reply" {
+  export _CONDOR_UID_DOMAIN=pool.test
   pool_of --denied 68
   asked_behind "127.0.0.1:$LOOPBACK_PORT#7"
   assert_status 1
@@ -168,7 +169,7 @@ listened() { sed -nE 's/^broker .*:([0-9]+)>$/\1/p' "$LOOPBACK_LOG" | tail -n 1;
   asked_behind "127.0.0.1:$LOOPBACK_PORT#7"
   assert_status 0
   (($(listened) > low && $(listened) <= high))
-  export _CONDOR_LOWPORT=1 _CONDOR_HIGHPORT=2 _CONDOR_IN_LOWPORT=$low _CONDOR_IN_HIGHPORT=$high
+  export _CONDOR_LOWPORT=$((high + 1)) _CONDOR_HIGHPORT=$((high + 50)) _CONDOR_IN_LOWPORT=$low _CONDOR_IN_HIGHPORT=$high
   asked_behind "127.0.0.1:$LOOPBACK_PORT#7"
   assert_status 0
   (($(listened) > low && $(listened) <= high))
@@ -176,9 +177,9 @@ listened() { sed -nE 's/^broker .*:([0-9]+)>$/\1/p' "$LOOPBACK_LOG" | tail -n 1;
 
 @test "if all these ports are in use, the message says so" {
   pool_of
-  with "_CONDOR_LOWPORT=$LOOPBACK_PORT" "_CONDOR_HIGHPORT=$LOOPBACK_PORT" -- -pool "$(behind "127.0.0.1:$LOOPBACK_PORT#7")"
+  with "_CONDOR_IN_LOWPORT=$LOOPBACK_PORT" "_CONDOR_IN_HIGHPORT=$LOOPBACK_PORT" -- -pool "$(behind "127.0.0.1:$LOOPBACK_PORT#7")"
   assert_status 3
-  with "_CONDOR_LOWPORT=70000" -- -pool "$(behind "127.0.0.1:$LOOPBACK_PORT#7")"
+  with "_CONDOR_IN_LOWPORT=70000" -- -pool "$(behind "127.0.0.1:$LOOPBACK_PORT#7")"
   assert_status 2
   assert_transcript no-port
 }

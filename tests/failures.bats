@@ -13,6 +13,7 @@ asked_of() {
 
 # claimed OPTION...: the same by CLAIMTOBE, so unbound; secured OPTION...: by SSL, so bound
 claimed() {
+  export _CONDOR_UID_DOMAIN=pool.test # of the name that the client claims
   authenticate_by CLAIMTOBE
   asked_of --methods CLAIMTOBE "$@"
 }

@@ -47,6 +47,21 @@ used() {
   used condor_token_request
 }
 
+@test "a foreign TokenRequest.java in the working directory is not in the command that resumes" {
+  local err=$BATS_TEST_TMPDIR/stderr
+  jbang app install --name condor_token_request TokenRequest.java
+  mkdir elsewhere
+  cd elsewhere
+  echo 'class TokenRequest { public static void main(String... a) { System.out.println("foreign"); } }' >TokenRequest.java
+  pool_with
+  "$JBANG_DIR/bin/condor_token_request" -nowait -pool "$HERE" -identity alice@pool.test 2>"$err"
+  grep '^The request is still pending. To resume: condor_token_request -resume ' "$err"
+  # The control: the same file as this program's.
+  cp ../TokenRequest.java .
+  "$JBANG_DIR/bin/condor_token_request" -nowait -pool "$HERE" -identity alice@pool.test 2>"$err"
+  grep -F "To resume: jbang $PWD/TokenRequest.java -resume " "$err"
+}
+
 @test "jbang runs the file" { used jbang TokenRequest.java; }
 
 @test "jbang export fatjar makes it a jar that needs nothing but Java" {

@@ -514,3 +514,11 @@ deviations=(
   [[ $(field enqueued .approve_with) == "condor_token_request_approve -reqid 6108900 -pool $HERE" ]]
   [[ $(field enqueued .approve_on_central_manager) == 'condor_token_request_approve -reqid 6108900' ]]
 }
+
+@test "half a surrogate pair in a token's claims comes through exactly" {
+  pool_with --methods CLAIMTOBE --auto-approve --token "$(handmade_token '{"iss":"pool.test","sub":"a\ud800b@pool.test"}')"
+  request -json -pool "$HERE" -identity alice@own.test
+  assert_status 0
+  grep -Fi '"sub":"a\ud800b@pool.test"' "$BATS_TEST_TMPDIR/stdout"
+  grep -F "the token's identity is a?b@pool.test" "$BATS_TEST_TMPDIR/stderr"
+}

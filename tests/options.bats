@@ -47,7 +47,7 @@ refused_unasked() {
   [[ $(stat -c %a token) == 640 ]]
 }
 
-@test "the original's prefixes are still its own" {
+@test "the original's prefixes still mean the original's options" {
   pool_of
   local prefix
   # Where a new option begins with the same letters, the old one has them.
@@ -65,7 +65,7 @@ refused_unasked() {
   assert_status 0
 }
 
-@test "a new option without its value says what is missing" {
+@test "a new option without its value is refused, and the message names the value" {
   local option
   for option in -name -type -resume -timeout -poll -approval-url -owner -mode --resume; do
     ask "$option"
@@ -220,7 +220,7 @@ proposes_in_fish() {
 
 # ---- -approval-url ----
 
-@test "-approval-url gives the ready link to whoever approves" {
+@test "-approval-url prints the link with the request ID for the administrator" {
   local template
   pool_of --request-id 0000042
   for template in 'https://approve.example/requests/{request_id}' 'x:{request_id}?id={request_id}&{other}=%20' '{request_id}'; do
@@ -245,7 +245,7 @@ proposes_in_fish() {
 
 # ---- -verify ----
 
-@test "-verify says whom the pool takes the bearer of the token for" {
+@test "-verify prints the identity that the pool sees with the token" {
   pool_with --methods CLAIMTOBE,IDTOKENS --issued-at "$START" --approve-after 1
   asked -verify
   assert_status 0
@@ -258,7 +258,7 @@ proposes_in_fish() {
   assert_transcript verified
 }
 
-@test "-verify fails with a token that the pool does not take, which is delivered all the same" {
+@test "-verify fails if the pool rejects the token, which is delivered nevertheless" {
   local pool
   # 60040 is the command with which a token is tried, a query whether it is good for anything.
   for pool in '--methods CLAIMTOBE,IDTOKENS --reject-issued' '--methods CLAIMTOBE,IDTOKENS --denied 60040' \
@@ -275,7 +275,7 @@ proposes_in_fish() {
   assert_transcript rejected
 }
 
-@test "-verify does not offer the pool another way in" {
+@test "-verify offers the pool no other method" {
   authenticate_by SSL CLAIMTOBE IDTOKENS
   pool_with --methods SSL,CLAIMTOBE --issued-at "$START" --auto-approve
   asked -verify
@@ -283,7 +283,7 @@ proposes_in_fish() {
   [[ $(events ^authenticated) == 1 ]]
 }
 
-@test "a token that the pool takes may still be another one than was asked for" {
+@test "a token that the pool accepts can still differ from the request" {
   pool_with --methods CLAIMTOBE,IDTOKENS --issued-at "$START" --auto-approve --issue-subject bob@own.test
   asked -verify
   assert_status 0
@@ -295,7 +295,7 @@ proposes_in_fish() {
 
 # ---- -owner and -mode ----
 
-@test "-mode gives the file its rights, whatever the umask" {
+@test "-mode sets the file's mode, whatever the umask" {
   local mode mask
   pool_of --auto-approve
   for mask in 000 077; do
@@ -313,7 +313,7 @@ proposes_in_fish() {
 640 $_CONDOR_SEC_TOKEN_DIRECTORY/name"
 }
 
-@test "-mode refuses other texts, and modes that let others read" {
+@test "-mode refuses anything but three octal digits, and modes that let others read" {
   local mode
   pool_of --auto-approve
   for mode in 644 602 601 4600 '' abc 68 -600 u=rw; do
@@ -323,7 +323,7 @@ proposes_in_fish() {
   [[ -z $(ls -A) ]]
 }
 
-@test "-owner gives the file to others" {
+@test "-owner sets the file's owner and group" {
   ((EUID == 0)) || skip "needs root"
   local owner
   pool_of --auto-approve
@@ -345,7 +345,7 @@ daemon:root 600 old
 daemon:daemon 640 tokens.d/name'
 }
 
-@test "an -owner who does not exist is refused before anything is asked" {
+@test "an unknown -owner is refused before the first connection" {
   local owner
   pool_of --auto-approve
   for owner in nobody-of-that-name daemon:no-group-of-that-name '' : daemon: :daemon a:b:c -1 99999999999; do
@@ -355,7 +355,7 @@ daemon:daemon 640 tokens.d/name'
   [[ -z $(ls -A) ]]
 }
 
-@test "an ordinary user who cannot give files away is told before anything is asked" {
+@test "-owner by an ordinary user who cannot change owners is refused before the first connection" {
   local home=$HOME jars classes=$TOKEN_REQUEST_CLASSPATH
   pool_of --auto-approve
   if ((EUID == 0)); then
@@ -393,7 +393,7 @@ daemon:daemon 640 tokens.d/name'
 
 # ---- -quiet and -verbose ----
 
-@test "-quiet leaves the request, warnings and errors" {
+@test "-quiet still prints the request, warnings and errors" {
   pool_with --methods CLAIMTOBE --issued-at "$START" --drop-polls 1 --approve-after 2
   ask -quiet -pool "$HERE"
   assert_status 0
@@ -410,14 +410,14 @@ daemon:daemon 640 tokens.d/name'
   assert_transcript quiet
 }
 
-@test "-quiet with -json says nothing of what goes well" {
+@test "-quiet with -json prints nothing on stderr if all goes well" {
   pool_with --methods CLAIMTOBE --issued-at "$START"
   ask -quiet -json -pool "$HERE"
   assert_status 0
   [[ $(names) == 'enqueued issued' && ! -s $BATS_TEST_TMPDIR/stderr ]]
 }
 
-@test "-verbose tells how the wait goes" {
+@test "-verbose logs each state change of the wait" {
   local options
   for options in '--approve-after 3' '--drop-polls 2' '--rate-limit 2' '--forget-after 2 --approve-after 9'; do
     # shellcheck disable=SC2086 # words

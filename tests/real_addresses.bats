@@ -98,5 +98,5 @@ another_daemon() {
   assert_pending_claims "$BATS_TEST_TMPDIR/stdout"
 }
 
-@test "stable: the schedd, too, issues tokens when it is given by its address" { another_daemon stable; }
-@test "testing: the schedd, too, issues tokens when it is given by its address" { another_daemon testing; }
+@test "stable: the schedd issues tokens, too, when its address is given" { another_daemon stable; }
+@test "testing: the schedd issues tokens, too, when its address is given" { another_daemon testing; }

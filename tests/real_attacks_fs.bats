@@ -135,8 +135,8 @@ goes_on_with_ssl() {
   ! grep -qaE 'User = "(root|condor|unauth)|Token = "|ClientId' "$LOOT"
 }
 
-@test "stable: after FS has been refused, SSL brings the token, and he learns nothing" { goes_on_with_ssl stable; }
-@test "testing: after FS has been refused, SSL brings the token, and he learns nothing" { goes_on_with_ssl testing; }
+@test "stable: after a refused FS the token comes over SSL, and the attacker learns nothing" { goes_on_with_ssl stable; }
+@test "testing: after a refused FS the token comes over SSL, and the attacker learns nothing" { goes_on_with_ssl testing; }
 
 # ---- As the original ----
 
@@ -147,7 +147,7 @@ original() (
   env "${settings[@]}" "$TESTS_DIR/pool/pool.sh" exec-as testing alice condor_ping -verbose -type COLLECTOR -pool "$HERE" READ 2>&1
 )
 
-@test "stable: by default FS is refused with it, as by HTCondor 25's own tool, which obeys the same setting" {
+@test "stable: by default FS is refused with this pool, as by HTCondor 25's own tool, which has the same setting" {
   local said
   on stable
   said=$(original _CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS=FS) && return 1
@@ -199,5 +199,5 @@ odd_directories() {
   grep -qF 'which is not a name that HTCondor uses for a directory in' "$BATS_TEST_TMPDIR/stderr"
 }
 
-@test "stable: a slash at the end of FS_LOCAL_DIR, and a setgid directory, are no hindrance" { odd_directories stable false; }
-@test "testing: a slash at the end of FS_LOCAL_DIR, and a setgid directory, are no hindrance" { odd_directories testing true; }
+@test "stable: FS works with a slash at the end of FS_LOCAL_DIR and below a setgid directory" { odd_directories stable false; }
+@test "testing: FS works with a slash at the end of FS_LOCAL_DIR and below a setgid directory" { odd_directories testing true; }

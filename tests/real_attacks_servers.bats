@@ -93,5 +93,5 @@ table() {
   ((rows >= 25 && wrong == 0))
 }
 
-@test "stable: a server is accepted or not as by the original" { table stable; }
-@test "testing: a server is accepted or not as by the original" { table testing; }
+@test "stable: this client accepts the same servers as the original" { table stable; }
+@test "testing: this client accepts the same servers as the original" { table testing; }

@@ -89,14 +89,14 @@ log_in_with_expired() {
   while ((EPOCHSECONDS < expires)); do sleep 0.05; done
 }
 
-@test "stable: a pool whose CA is another than the one given is not trusted" { fails stable wrong_ca; }
-@test "testing: a pool whose CA is another than the one given is not trusted" { fails testing wrong_ca; }
-@test "stable: without a CA of the pool, the system's do not make it trusted" { fails stable system_cas; }
-@test "testing: without a CA of the pool, the system's do not make it trusted" { fails testing system_cas; }
+@test "stable: a pool whose CA is not the given one is not trusted" { fails stable wrong_ca; }
+@test "testing: a pool whose CA is not the given one is not trusted" { fails testing wrong_ca; }
+@test "stable: without the pool's CA, the system's CAs do not make it trusted" { fails stable system_cas; }
+@test "testing: without the pool's CA, the system's CAs do not make it trusted" { fails testing system_cas; }
 @test "stable: a certificate for another name than the one typed is not trusted" { fails stable wrong_name; }
 @test "testing: a certificate for another name than the one typed is not trusted" { fails testing wrong_name; }
-@test "stable: SSL is not tried with an address that names nobody" { fails stable no_name; }
-@test "testing: SSL is not tried with an address that names nobody" { fails testing no_name; }
+@test "stable: SSL is not tried with an address without a name" { fails stable no_name; }
+@test "testing: SSL is not tried with an address without a name" { fails testing no_name; }
 
 @test "stable: an unknown host is reported as such" { fails stable unknown_host; }
 @test "testing: a port on which nobody listens is reported as such" { fails testing nobody_listens; }
@@ -108,24 +108,24 @@ log_in_with_expired() {
 @test "stable: an endpoint that the shared port does not know is reported" { fails stable unknown_endpoint; }
 @test "testing: an endpoint that the shared port does not know is reported" { fails testing unknown_endpoint; }
 
-@test "stable: a list of methods that this command does not have is answered by their names" { fails stable no_common_method; }
-@test "testing: a list of methods that this command does not have is answered by their names" { fails testing no_common_method; }
+@test "stable: unsupported methods in the list are named in the error" { fails stable no_common_method; }
+@test "testing: unsupported methods in the list are named in the error" { fails testing no_common_method; }
 @test "stable: a pool that does not offer SSL is reported as such" { fails stable pool_without_ssl; }
 @test "testing: a pool that does not offer SSL is reported as such" { fails testing pool_without_ssl; }
 @test "stable: a token of another pool does not log in" { fails stable foreign_token; }
 @test "testing: a token of another pool does not log in" { fails testing foreign_token; }
-@test "stable: a token signed with a key that the pool has not does not log in" { fails stable token_of_unknown_key; }
-@test "testing: a token signed with a key that the pool has not does not log in" { fails testing token_of_unknown_key; }
+@test "stable: a token signed with a key that the pool does not have does not log in" { fails stable token_of_unknown_key; }
+@test "testing: a token signed with a key that the pool does not have does not log in" { fails testing token_of_unknown_key; }
 @test "stable: a token with the right names and a wrong signature does not log in" { fails stable forged_token; }
 @test "testing: a token with the right names and a wrong signature does not log in" { fails testing forged_token; }
 @test "stable: a token that has expired does not log in" { fails stable expired_token; }
 @test "testing: a token that has expired does not log in" { fails testing expired_token; }
-@test "stable: IDTOKENS without any token names the folder in which one is looked for" { fails stable no_token; }
-@test "testing: IDTOKENS without any token names the folder in which one is looked for" { fails testing no_token; }
+@test "stable: IDTOKENS without a token names the directory to put one into" { fails stable no_token; }
+@test "testing: IDTOKENS without a token names the directory to put one into" { fails testing no_token; }
 
-@test "stable: authorizations that the pool does not grant are refused, and the setting is named" { fails stable limits; }
-@test "testing: authorizations that the pool does not grant are refused, and the setting is named" { fails testing limits; }
-@test "stable: a pool that takes no token requests refuses, and the setting is named" { fails stable disabled; }
-@test "testing: a pool that takes no token requests refuses, and the setting is named" { fails testing disabled; }
-@test "stable: a pool that does not encrypt is sent no request" { fails stable no_encryption; }
-@test "testing: a pool that does not encrypt is sent no request" { fails testing no_encryption; }
+@test "stable: authorizations that the pool does not grant are refused, and the message names the setting" { fails stable limits; }
+@test "testing: authorizations that the pool does not grant are refused, and the message names the setting" { fails testing limits; }
+@test "stable: a pool that does not accept token requests refuses, and the message names the setting" { fails stable disabled; }
+@test "testing: a pool that does not accept token requests refuses, and the message names the setting" { fails testing disabled; }
+@test "stable: a pool that does not encrypt gets no request" { fails stable no_encryption; }
+@test "testing: a pool that does not encrypt gets no request" { fails testing no_encryption; }

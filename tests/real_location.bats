@@ -151,8 +151,8 @@ list() {
   grep -E '^Skipped <127\.0\.0\.1:1\?alias=[^>]+>: ' "$BATS_TEST_TMPDIR/stderr"
 }
 
-@test "stable: of several collectors the first that can be used is asked, and the others are told of" { list stable; }
-@test "testing: of several collectors the first that can be used is asked, and the others are told of" { list testing; }
+@test "stable: of several collectors the first usable one gets the request, and the message names the skipped ones" { list stable; }
+@test "testing: of several collectors the first usable one gets the request, and the message names the skipped ones" { list testing; }
 
 # ---- As sites have it ----
 
@@ -172,5 +172,5 @@ documented_by_a_site() {
     and .scope == \"condor:/ADVERTISE_MASTER condor:/ADVERTISE_SCHEDD condor:/NEGOTIATOR condor:/DAEMON condor:/READ\""
 }
 
-@test "stable: the command line that sites document works as it is" { documented_by_a_site stable; }
-@test "testing: the command line that sites document works as it is" { documented_by_a_site testing; }
+@test "stable: the command line that sites document works unchanged" { documented_by_a_site stable; }
+@test "testing: the command line that sites document works unchanged" { documented_by_a_site testing; }

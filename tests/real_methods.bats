@@ -4,7 +4,7 @@
 load real
 
 setup_file() {
-  # Off first: rules and requests of somebody before us are forgotten.
+  # Off first, so that rules and requests of an earlier run are gone.
   every_pool auto-approve off
   every_pool auto-approve on
 }
@@ -114,8 +114,8 @@ anonymous_pending() {
   assert_pool_golden "anonymous_pending_$RELEASE" # the two word it differently
 }
 
-@test "stable: ANONYMOUS is refused where no rule approves, and the remedy is named" { anonymous_pending stable; }
-@test "testing: ANONYMOUS is refused where no rule approves, and the remedy is named" { anonymous_pending testing; }
+@test "stable: ANONYMOUS is refused without an approval rule, and the message names the remedy" { anonymous_pending stable; }
+@test "testing: ANONYMOUS is refused without an approval rule, and the message names the remedy" { anonymous_pending testing; }
 
 token_is_good_for_another() {
   on "$1"
@@ -130,8 +130,8 @@ token_is_good_for_another() {
   grep -F 'Authenticated with IDTOKENS as alice@pool.test' "$BATS_TEST_TMPDIR/stderr"
 }
 
-@test "stable: a token that we obtained lets us ask for the next" { token_is_good_for_another stable; }
-@test "testing: a token that we obtained lets us ask for the next" { token_is_good_for_another testing; }
+@test "stable: a login with the obtained token gets the next token" { token_is_good_for_another stable; }
+@test "testing: a login with the obtained token gets the next token" { token_is_good_for_another testing; }
 
 # ---- The default list of methods ----
 
@@ -228,5 +228,5 @@ bearer() {
   ! grep -F "$BEARER_TOKEN" "$BATS_TEST_TMPDIR/stderr"
 }
 
-@test "stable: a bearer token goes to the pool over SSL, and what follows its refusal is SSL" { bearer stable; }
-@test "testing: a bearer token goes to the pool over SSL, and what follows its refusal is SSL" { bearer testing; }
+@test "stable: a bearer token is sent over SSL; after its refusal SSL is used" { bearer stable; }
+@test "testing: a bearer token is sent over SSL; after its refusal SSL is used" { bearer testing; }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Somebody between the command and a real pool: what is asked for, and the token, is not for him to read or to change.
+# A man in the middle, between the command and a real pool, must neither read nor change the request and the token.
 # Every test runs against both releases, through tests/support/MiddleMan.java, which lists the attacks. They differ in
 # nothing that the command says, so they share their goldens.
 #
@@ -177,8 +177,8 @@ unbound() {
   he_has "Token = \"$(cat "$BATS_TEST_TMPDIR/stdout")\""
 }
 
-@test "stable: where the session is not bound to the login, a man in the middle reads everything" { unbound stable; }
-@test "testing: where the session is not bound to the login, a man in the middle reads everything" { unbound testing; }
+@test "stable: a man in the middle reads everything of an unbound session" { unbound stable; }
+@test "testing: a man in the middle reads everything of an unbound session" { unbound testing; }
 
 trusted() {
   behind "$1"
@@ -188,8 +188,8 @@ trusted() {
   he_has "User = \"condor@$DOMAIN\""
 }
 
-@test "stable: whoever has a certificate that is trusted is the server" { trusted stable; }
-@test "testing: whoever has a certificate that is trusted is the server" { trusted testing; }
+@test "stable: a man in the middle with a trusted certificate counts as the server" { trusted stable; }
+@test "testing: a man in the middle with a trusted certificate counts as the server" { trusted testing; }
 
 # ---- SSL: he changes nothing that matters ----
 
@@ -211,24 +211,24 @@ SHOWN=(none=approved-at-once swap-keys=approved-at-once)
 
 NO_KEY=(add-own-key=no-session-key)
 
-@test "stable: a server that was sent somebody else's key, and so sends none, is not spoken to in the clear" { keeps_to_itself stable "${NO_KEY[@]}"; }
-@test "testing: a server that was sent somebody else's key, and so sends none, is not spoken to in the clear" { keeps_to_itself testing "${NO_KEY[@]}"; }
+@test "stable: a server that got another key, and so sends none, gets nothing in the clear" { keeps_to_itself stable "${NO_KEY[@]}"; }
+@test "testing: a server that got another key, and so sends none, gets nothing in the clear" { keeps_to_itself testing "${NO_KEY[@]}"; }
 
 FORGED=(add-own-key-forge-zeros=does-not-decrypt add-own-key-forge-random=does-not-decrypt)
 
-@test "stable: nor does a forged session key help" { keeps_to_itself stable "${FORGED[@]}"; }
-@test "testing: nor does a forged session key help" { keeps_to_itself testing "${FORGED[@]}"; }
+@test "stable: a forged session key is refused" { keeps_to_itself stable "${FORGED[@]}"; }
+@test "testing: a forged session key is refused" { keeps_to_itself testing "${FORGED[@]}"; }
 
-@test "stable: a key that nobody asked for is refused" { keeps_to_itself stable add-key-to-reply; }
-@test "testing: a key that nobody asked for is refused" { keeps_to_itself testing add-key-to-reply; }
+@test "stable: a key that the client did not request is refused" { keeps_to_itself stable add-key-to-reply; }
+@test "testing: a key that the client did not request is refused" { keeps_to_itself testing add-key-to-reply; }
 
-@test "stable: a session key that is taken away is missed" { keeps_to_itself stable int-zero=no-session-key; }
-@test "testing: a session key that is taken away is missed" { keeps_to_itself testing int-zero=no-session-key; }
+@test "stable: a removed session key ends the connection" { keeps_to_itself stable int-zero=no-session-key; }
+@test "testing: a removed session key ends the connection" { keeps_to_itself testing int-zero=no-session-key; }
 
 EXCHANGED=(zero-wrapped=does-not-decrypt random-wrapped=does-not-decrypt)
 
-@test "stable: a session key that is exchanged does not fit" { keeps_to_itself stable "${EXCHANGED[@]}"; }
-@test "testing: a session key that is exchanged does not fit" { keeps_to_itself testing "${EXCHANGED[@]}"; }
+@test "stable: a replaced session key ends the connection" { keeps_to_itself stable "${EXCHANGED[@]}"; }
+@test "testing: a replaced session key ends the connection" { keeps_to_itself testing "${EXCHANGED[@]}"; }
 
 # ---- SSL: he changes what was agreed, or what was sent ----
 
@@ -239,28 +239,28 @@ DOWNGRADED=(downgrade-cipher encryption-no authentication-no)
 
 EDITED=(edit-session=does-not-decrypt)
 
-@test "stable: what the server said before the encryption cannot be altered" { keeps_to_itself stable "${EDITED[@]}"; }
-@test "testing: what the server said before the encryption cannot be altered" { keeps_to_itself testing "${EDITED[@]}"; }
+@test "stable: an alteration of what the server sent before encryption is detected" { keeps_to_itself stable "${EDITED[@]}"; }
+@test "testing: an alteration of what the server sent before encryption is detected" { keeps_to_itself testing "${EDITED[@]}"; }
 
 FLIPPED=(flip-server=does-not-decrypt flip-client)
 
-@test "stable: a flipped bit is noticed, whoever sent it" { keeps_to_itself stable "${FLIPPED[@]}"; }
-@test "testing: a flipped bit is noticed, whoever sent it" { keeps_to_itself testing "${FLIPPED[@]}"; }
+@test "stable: a flipped bit is detected in either direction" { keeps_to_itself stable "${FLIPPED[@]}"; }
+@test "testing: a flipped bit is detected in either direction" { keeps_to_itself testing "${FLIPPED[@]}"; }
 
 # ---- SSL: he changes the method ----
 
 STRIPPED=(strip-ssl strip-ssl-from-offer=strip-ssl choose-nothing)
 
-@test "stable: without SSL there is no login when nothing else is wanted" { keeps_to_itself stable "${STRIPPED[@]}"; }
-@test "testing: without SSL there is no login when nothing else is wanted" { keeps_to_itself testing "${STRIPPED[@]}"; }
+@test "stable: if only SSL is configured, a failure of SSL ends the login" { keeps_to_itself stable "${STRIPPED[@]}"; }
+@test "testing: if only SSL is configured, a failure of SSL ends the login" { keeps_to_itself testing "${STRIPPED[@]}"; }
 
 CHOSEN=(choose-claimtobe choose-anonymous choose-token)
 
 @test "stable: a method that was not offered is not used" { keeps_to_itself stable "${CHOSEN[@]}"; }
 @test "testing: a method that was not offered is not used" { keeps_to_itself testing "${CHOSEN[@]}"; }
 
-@test "stable: a certificate that nobody vouches for is refused" { keeps_to_itself stable own-certificate; }
-@test "testing: a certificate that nobody vouches for is refused" { keeps_to_itself testing own-certificate; }
+@test "stable: an untrusted certificate is refused" { keeps_to_itself stable own-certificate; }
+@test "testing: an untrusted certificate is refused" { keeps_to_itself testing own-certificate; }
 
 # ---- Other methods after SSL ----
 
@@ -285,8 +285,8 @@ own_token() {
   done
 }
 
-@test "stable: by default the command goes on with its own token, and says so once" { own_token stable; }
-@test "testing: by default the command goes on with its own token, and says so once" { own_token testing; }
+@test "stable: by default the command continues with its own token, with one warning" { own_token stable; }
+@test "testing: by default the command continues with its own token, with one warning" { own_token testing; }
 
 every_method=CLAIMTOBE,FS,FS_REMOTE,NTSSPI,KERBEROS,ANONYMOUS,SSL,PASSWORD,MUNGE,TOKEN,SCITOKENS
 
@@ -299,8 +299,8 @@ no_proof() {
   done
 }
 
-@test "stable: by default nothing that proves no server is tried instead" { no_proof stable; }
-@test "testing: by default nothing that proves no server is tried instead" { no_proof testing; }
+@test "stable: by default no method that does not prove the server is tried instead" { no_proof stable; }
+@test "testing: by default no method that does not prove the server is tried instead" { no_proof testing; }
 
 named_by_user() {
   behind "$1" SSL CLAIMTOBE
@@ -310,8 +310,8 @@ named_by_user() {
   ends_as stays-with-ssl-stripped
 }
 
-@test "stable: a method that proves nothing does not take the place of SSL, though the user names it" { named_by_user stable; }
-@test "testing: a method that proves nothing does not take the place of SSL, though the user names it" { named_by_user testing; }
+@test "stable: a method that does not prove the server does not replace SSL, even if the user names it" { named_by_user stable; }
+@test "testing: a method that does not prove the server does not replace SSL, even if the user names it" { named_by_user testing; }
 
 interference() {
   local attack
@@ -337,8 +337,8 @@ forgotten() {
   [[ $(offered) == $'SSL\nSSL\nSSL' ]]
 }
 
-@test "stable: a forgotten session is replaced under the same rules, and the wait goes on" { forgotten stable; }
-@test "testing: a forgotten session is replaced under the same rules, and the wait goes on" { forgotten testing; }
+@test "stable: a lost session is replaced under the same rules, and the wait continues" { forgotten stable; }
+@test "testing: a lost session is replaced under the same rules, and the wait continues" { forgotten testing; }
 
 stays_with_ssl() {
   behind "$1" SSL IDTOKENS CLAIMTOBE
@@ -349,5 +349,5 @@ stays_with_ssl() {
   [[ $(offered) == $'SSL\nSSL\nSSL' ]]
 }
 
-@test "stable: a request that began over SSL never goes on with another method" { stays_with_ssl stable; }
-@test "testing: a request that began over SSL never goes on with another method" { stays_with_ssl testing; }
+@test "stable: a request that began over SSL never continues with another method" { stays_with_ssl stable; }
+@test "testing: a request that began over SSL never continues with another method" { stays_with_ssl testing; }

@@ -16,7 +16,7 @@ teardown() {
   [[ -z ${RELEASE-} ]] || "$TESTS_DIR/pool/network.sh" down "$RELEASE" 2>/dev/null
 }
 
-# network COMMAND ARGUMENT...: network.sh for the pool taken. On the hosts, the client's settings are none of ours.
+# network COMMAND ARGUMENT...: network.sh for the pool taken. On the hosts our settings must not reach the client.
 network() (
   unset "${!_CONDOR_@}" CONDOR_CONFIG
   exec "$TESTS_DIR/pool/network.sh" "$1" "$RELEASE" "${@:2}"
@@ -70,8 +70,8 @@ by_ipv6() {
   grep -F 'ENABLE_IPV6 is false here' "$BATS_TEST_TMPDIR/stderr"
 }
 
-@test "stable: a pool that knows IPv6 only is asked by name and by address" { by_ipv6 stable; }
-@test "testing: a pool that knows IPv6 only is asked by name and by address" { by_ipv6 testing; }
+@test "stable: a pool with IPv6 alone is reached by name and by address" { by_ipv6 stable; }
+@test "testing: a pool with IPv6 alone is reached by name and by address" { by_ipv6 testing; }
 
 behind_firewall() {
   local type address

@@ -32,8 +32,8 @@ approved_as_told() {
   assert_events_golden approved
 }
 
-@test "stable: the administrator types what the enqueued event says, and the token is what was asked for" { approved_as_told stable; }
-@test "testing: the administrator types what the enqueued event says, and the token is what was asked for" { approved_as_told testing; }
+@test "stable: with the command from the enqueued event the administrator approves the request, and the token is as requested" { approved_as_told stable; }
+@test "testing: with the command from the enqueued event the administrator approves the request, and the token is as requested" { approved_as_told testing; }
 
 # The user's way. A line that is held back would make the loop wait for ever, and the command with it.
 pipeline() {
@@ -67,8 +67,8 @@ approved_by_rule() {
   assert_events_golden approved_by_rule
 }
 
-@test "stable: what a rule approves is issued without a request, even with -nowait" { approved_by_rule stable; }
-@test "testing: what a rule approves is issued without a request, even with -nowait" { approved_by_rule testing; }
+@test "stable: a token that a rule approves is issued at once, even with -nowait" { approved_by_rule stable; }
+@test "testing: a token that a rule approves is issued at once, even with -nowait" { approved_by_rule testing; }
 
 # ---- A wait that survives ----
 
@@ -90,8 +90,8 @@ killed() {
   assert_events_golden killed
 }
 
-@test "stable: a wait that is killed is taken up from the file it leaves, and the token comes" { killed stable; }
-@test "testing: a wait that is killed is taken up from the file it leaves, and the token comes" { killed testing; }
+@test "stable: a killed wait is resumed from its saved request, and the token arrives" { killed stable; }
+@test "testing: a killed wait is resumed from its saved request, and the token arrives" { killed testing; }
 
 killed_with_output_kept() {
   at "$1"
@@ -110,8 +110,8 @@ killed_with_output_kept() {
   nothing_pending
 }
 
-@test "stable: a wait that is killed is taken up from what it had printed" { killed_with_output_kept stable; }
-@test "testing: a wait that is killed is taken up from what it had printed" { killed_with_output_kept testing; }
+@test "stable: a killed wait is resumed from its printed line" { killed_with_output_kept stable; }
+@test "testing: a killed wait is resumed from its printed line" { killed_with_output_kept testing; }
 
 enqueued_only() {
   at "$1"
@@ -133,10 +133,10 @@ enqueued_only() {
   assert_pending_claims here
 }
 
-@test "stable: asking and waiting are two commands, whenever the approval comes" { enqueued_only stable; }
-@test "testing: asking and waiting are two commands, whenever the approval comes" { enqueued_only testing; }
+@test "stable: submitting and waiting can be two commands, whenever the approval comes" { enqueued_only stable; }
+@test "testing: submitting and waiting can be two commands, whenever the approval comes" { enqueued_only testing; }
 
-# What authenticates the polls need not be what authenticated the request; but who began bound does not go on unbound.
+# The polls may use another method than the request; but a request that began bound does not continue unbound.
 resumed_by_another_method() {
   at "$1"
   authenticate_by CLAIMTOBE
@@ -165,8 +165,8 @@ resumed_by_another_method() {
   assert_pending_claims "$BATS_TEST_TMPDIR/stdout"
 }
 
-@test "stable: a request is taken up by another method, but never by a weaker one" { resumed_by_another_method stable; }
-@test "testing: a request is taken up by another method, but never by a weaker one" { resumed_by_another_method testing; }
+@test "stable: a request is resumed with another method, but never with a weaker one" { resumed_by_another_method stable; }
+@test "testing: a request is resumed with another method, but never with a weaker one" { resumed_by_another_method testing; }
 
 # interrupted RELEASE SIGNAL STATUS: the signal in lower case, after which the golden is named
 interrupted() {
@@ -216,8 +216,8 @@ forgotten() {
   assert_events_golden forgotten
 }
 
-@test "stable: a collector that is restarted has forgotten the request, which is an end" { forgotten stable; }
-@test "testing: a collector that is restarted has forgotten the request, which is an end" { forgotten testing; }
+@test "stable: a restarted collector has lost the request, which ends the command" { forgotten stable; }
+@test "testing: a restarted collector has lost the request, which ends the command" { forgotten testing; }
 
 resubmitted() {
   local first
@@ -240,8 +240,8 @@ resubmitted() {
   assert_events_golden resubmitted
 }
 
-@test "stable: with -resubmit, a collector that is restarted is asked anew, and the token comes" { resubmitted stable; }
-@test "testing: with -resubmit, a collector that is restarted is asked anew, and the token comes" { resubmitted testing; }
+@test "stable: with -resubmit the request is submitted again after a restart of the collector, and the token arrives" { resubmitted stable; }
+@test "testing: with -resubmit the request is submitted again after a restart of the collector, and the token arrives" { resubmitted testing; }
 
 # ---- The verdict on the token ----
 
@@ -265,8 +265,8 @@ verified() {
   assert_events_golden verified_events
 }
 
-@test "stable: -verify tells whom the pool takes the bearer for, whatever the token is limited to" { verified stable; }
-@test "testing: -verify tells whom the pool takes the bearer for, whatever the token is limited to" { verified testing; }
+@test "stable: -verify prints the identity that the pool sees, whatever the token's scope" { verified stable; }
+@test "testing: -verify prints the identity that the pool sees, whatever the token's scope" { verified testing; }
 
 rejected() {
   at "$1"
@@ -279,10 +279,10 @@ rejected() {
   assert_events_golden rejected
 }
 
-@test "stable: a token that the pool does not take is delivered, and a failure" { rejected stable; }
-@test "testing: a token that the pool does not take is delivered, and a failure" { rejected testing; }
+@test "stable: a token that the pool rejects is delivered, and the command fails" { rejected stable; }
+@test "testing: a token that the pool rejects is delivered, and the command fails" { rejected testing; }
 
-# signed_as_told STATE: what is said of the signature
+# signed_as_told STATE: the reported state of the signature
 signed_as_told() {
   approved "${PENDING[@]}" "${@:2}"
   [[ $(told issued .signature) == "$1" ]]
@@ -313,8 +313,8 @@ signature() {
   assert_events_golden other_key
 }
 
-@test "stable: who may read the pool's signing key is told that the signature is right" { signature stable; }
-@test "testing: who may read the pool's signing key is told that the signature is right" { signature testing; }
+@test "stable: a user who can read the pool's signing key sees that the signature is verified" { signature stable; }
+@test "testing: a user who can read the pool's signing key sees that the signature is verified" { signature testing; }
 
 narrowed() {
   at "$1"
@@ -334,8 +334,8 @@ narrowed() {
   assert_events_golden narrowed_strictly
 }
 
-@test "stable: a pool that grants less than was asked for is told of, and with -strict it is a failure" { narrowed stable; }
-@test "testing: a pool that grants less than was asked for is told of, and with -strict it is a failure" { narrowed testing; }
+@test "stable: a pool that grants less than requested gets a warning, and with -strict the command fails" { narrowed stable; }
+@test "testing: a pool that grants less than requested gets a warning, and with -strict the command fails" { narrowed testing; }
 
 # ---- Other daemons ----
 
@@ -486,5 +486,5 @@ node_bootstrap() {
   cmp before "$placed"
 }
 
-@test "stable: a node gets the token of its daemons and has them use it, once" { node_bootstrap stable; }
-@test "testing: a node gets the token of its daemons and has them use it, once" { node_bootstrap testing; }
+@test "stable: a node gets the token for its daemons and configures them once" { node_bootstrap stable; }
+@test "testing: a node gets the token for its daemons and configures them once" { node_bootstrap testing; }

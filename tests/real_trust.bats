@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Whose certificate is believed, at real pools: what a person at a terminal is asked, what nobody is asked about, and a
+# Which certificates are trusted, at real pools: the questions at a terminal, what is refused without a question, and a
 # file of known hosts that is the original's, too. Both releases say the same, so both are held against one golden.
 load real
 load real_trust
@@ -58,8 +58,8 @@ yes_at_terminal() {
   known "$POOL_CA"
 }
 
-@test "stable: who answers yes is asked about the pool's CA once, in the original's words" { yes_at_terminal stable; }
-@test "testing: who answers yes is asked about the pool's CA once, in the original's words" { yes_at_terminal testing; }
+@test "stable: after the answer yes the question about the pool's CA does not return; it has the original's words" { yes_at_terminal stable; }
+@test "testing: after the answer yes the question about the pool's CA does not return; it has the original's words" { yes_at_terminal testing; }
 
 no_at_terminal() {
   at "$1"
@@ -73,8 +73,8 @@ no_at_terminal() {
   known "!$POOL_CA"
 }
 
-@test "stable: who answers no is not asked again, and told where that is written" { no_at_terminal stable; }
-@test "testing: who answers no is not asked again, and told where that is written" { no_at_terminal testing; }
+@test "stable: after the answer no the question does not return, and the message names the file" { no_at_terminal stable; }
+@test "testing: after the answer no the question does not return, and the message names the file" { no_at_terminal testing; }
 
 no_answer() {
   at "$1"
@@ -88,8 +88,8 @@ no_answer() {
   says_nothing_of Failed
 }
 
-@test "stable: the end of input and Ctrl-C are no answers, so nothing is remembered" { no_answer stable; }
-@test "testing: the end of input and Ctrl-C are no answers, so nothing is remembered" { no_answer testing; }
+@test "stable: the end of input and Ctrl-C are not answers, so nothing is written" { no_answer stable; }
+@test "testing: the end of input and Ctrl-C are not answers, so nothing is written" { no_answer testing; }
 
 nobody_to_ask() {
   local option
@@ -106,8 +106,8 @@ nobody_to_ask() {
   unknown
 }
 
-@test "stable: without a terminal the ways to go on are shown, and the first of them works" { nobody_to_ask stable; }
-@test "testing: without a terminal the ways to go on are shown, and the first of them works" { nobody_to_ask testing; }
+@test "stable: without a terminal the remedies are shown, and the first one works" { nobody_to_ask stable; }
+@test "testing: without a terminal the remedies are shown, and the first one works" { nobody_to_ask testing; }
 
 not_asked() {
   at "$1"
@@ -117,8 +117,8 @@ not_asked() {
   assert_trust_golden not_asked
 }
 
-@test "stable: nobody is asked where that is switched off" { not_asked stable; }
-@test "testing: nobody is asked where that is switched off" { not_asked testing; }
+@test "stable: there is no question if the setting turns it off" { not_asked stable; }
+@test "testing: there is no question if the setting turns it off" { not_asked testing; }
 
 # ---- Options ----
 
@@ -145,8 +145,8 @@ by_fingerprint() {
   says "Invalid argument for -fingerprint: !$POOL_HOST SSL $ca."
 }
 
-@test "stable: a fingerprint of the certificate or its CA is enough, however it was copied" { by_fingerprint stable; }
-@test "testing: a fingerprint of the certificate or its CA is enough, however it was copied" { by_fingerprint testing; }
+@test "stable: a fingerprint of the certificate or its CA suffices, in every usual form" { by_fingerprint stable; }
+@test "testing: a fingerprint of the certificate or its CA suffices, in every usual form" { by_fingerprint testing; }
 
 wrong_fingerprint() {
   at "$1"
@@ -169,8 +169,8 @@ wrong_fingerprint() {
   says_nothing_of 'Authenticated with'
 }
 
-@test "stable: another certificate than the expected ends it, and no other method is tried" { wrong_fingerprint stable; }
-@test "testing: another certificate than the expected ends it, and no other method is tried" { wrong_fingerprint testing; }
+@test "stable: a certificate other than the expected one ends the command, and no other method is tried" { wrong_fingerprint stable; }
+@test "testing: a certificate other than the expected one ends the command, and no other method is tried" { wrong_fingerprint testing; }
 
 by_ca_file() {
   at "$1"
@@ -193,8 +193,8 @@ by_ca_file() {
   done
 }
 
-@test "stable: a file with CAs names those that are trusted, and is read before anything is asked" { by_ca_file stable; }
-@test "testing: a file with CAs names those that are trusted, and is read before anything is asked" { by_ca_file testing; }
+@test "stable: -cafile names the trusted CAs, and is read before the first connection" { by_ca_file stable; }
+@test "testing: -cafile names the trusted CAs, and is read before the first connection" { by_ca_file testing; }
 
 no_name() {
   local suggested
@@ -211,8 +211,8 @@ no_name() {
   known "$POOL_CA"
 }
 
-@test "stable: for an address one is told to add the name that the certificate carries" { no_name stable; }
-@test "testing: for an address one is told to add the name that the certificate carries" { no_name testing; }
+@test "stable: for an address the message says to add the name in the certificate" { no_name stable; }
+@test "testing: for an address the message says to add the name in the certificate" { no_name testing; }
 
 # ---- Certificates of other kinds ----
 
@@ -246,8 +246,8 @@ never_forgiven() {
   is_trusted -cafile "$POOL_CA" # so it was not for something else
 }
 
-@test "stable: nobody is asked about a wrong name or an expired certificate, and nothing helps" { never_forgiven stable; }
-@test "testing: nobody is asked about a wrong name or an expired certificate, and nothing helps" { never_forgiven testing; }
+@test "stable: there is no question about a wrong name or an expired certificate" { never_forgiven stable; }
+@test "testing: there is no question about a wrong name or an expired certificate" { never_forgiven testing; }
 
 # asks_about CERTIFICATE: of all that is shown; accepted, it is known to us and to the original
 asks_about() {
@@ -317,8 +317,8 @@ changed() {
   known "$POOL_CA"
 }
 
-@test "stable: a pool with a new CA is refused loudly, until the old one is taken from the file" { changed stable; }
-@test "testing: a pool with a new CA is refused loudly, until the old one is taken from the file" { changed testing; }
+@test "stable: a pool with a new CA is refused until its old line is removed from the file" { changed stable; }
+@test "testing: a pool with a new CA is refused until its old line is removed from the file" { changed testing; }
 
 # ---- Without a question ----
 
@@ -340,8 +340,8 @@ bootstrap() {
   says_nothing_of WARNING
 }
 
-@test "stable: whoever accepts all certificates is warned each time" { bootstrap stable; }
-@test "testing: whoever accepts all certificates is warned each time" { bootstrap testing; }
+@test "stable: accepting all certificates prints a warning each time" { bootstrap stable; }
+@test "testing: accepting all certificates prints a warning each time" { bootstrap testing; }
 
 bearer_token() {
   local kept='SCITOKENS failed: the certificate is not trusted' sent='SCITOKENS failed: the pool does not accept the token'
@@ -365,8 +365,8 @@ bearer_token() {
   says "$sent" 'Authenticated with SSL as '
 }
 
-@test "stable: a bearer token is not sent to a server that is only known" { bearer_token stable; }
-@test "testing: a bearer token is not sent to a server that is only known" { bearer_token testing; }
+@test "stable: a bearer token is not sent to a server that is trusted only by known_hosts" { bearer_token stable; }
+@test "testing: a bearer token is not sent to a server that is trusted only by known_hosts" { bearer_token testing; }
 
 # ---- The original's file ----
 
@@ -383,8 +383,8 @@ ours_for_the_original() {
   known "!$POOL_CA"
 }
 
-@test "stable: what we have written in the file holds for the original" { ours_for_the_original stable; }
-@test "testing: what we have written in the file holds for the original" { ours_for_the_original testing; }
+@test "stable: the original accepts the lines that this client wrote" { ours_for_the_original stable; }
+@test "testing: the original accepts the lines that this client wrote" { ours_for_the_original testing; }
 
 the_originals_for_us() {
   at "$1"
@@ -414,5 +414,5 @@ the_originals_for_us() {
   is_trusted
 }
 
-@test "stable: what the original has written in the file holds for us" { the_originals_for_us stable; }
-@test "testing: what the original has written in the file holds for us" { the_originals_for_us testing; }
+@test "stable: this client accepts the lines that the original wrote" { the_originals_for_us stable; }
+@test "testing: this client accepts the lines that the original wrote" { the_originals_for_us testing; }

@@ -38,8 +38,8 @@ restarted() {
   assert_pool_golden restarted
 }
 
-@test "stable: after a restart the pool is authenticated anew, and that it has lost the request is said" { restarted stable; }
-@test "testing: after a restart the pool is authenticated anew, and that it has lost the request is said" { restarted testing; }
+@test "stable: after a restart of the pool the client authenticates again, and reports that the request is lost" { restarted stable; }
+@test "testing: after a restart of the pool the client authenticates again, and reports that the request is lost" { restarted testing; }
 
 # approve_when_reachable: the administrator, too, has to wait for the pool
 approve_when_reachable() {
@@ -70,8 +70,8 @@ unreachable_for_a_while() {
   assert_pool_golden unreachable_for_a_while
 }
 
-@test "stable: a pool that cannot be reached for a while is asked again, and the token comes" { unreachable_for_a_while stable; }
-@test "testing: a pool that cannot be reached for a while is asked again, and the token comes" { unreachable_for_a_while testing; }
+@test "stable: an unreachable pool is retried, and the token arrives" { unreachable_for_a_while stable; }
+@test "testing: an unreachable pool is retried, and the token arrives" { unreachable_for_a_while testing; }
 
 # interrupted RELEASE SIGNAL STATUS: within two seconds, though the next poll may be due just then
 interrupted() {

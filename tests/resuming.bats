@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# A wait that survives: left at once, interrupted, killed or timed out, and gone on with; and a request made anew.
+# A wait that survives: left at once, interrupted, killed or timed out, and resumed; and a request that is submitted again.
 # shellcheck disable=SC2034 # settings and output are for loopback.bash
 load events
 
@@ -42,7 +42,7 @@ refused_unasked() {
 
 # ---- Left at once ----
 
-@test "-nowait enqueues, says how to go on, and is done" {
+@test "-nowait submits the request, prints the command to resume it, and ends" {
   harness
   pool_of
   ask -nowait -pool "$HERE" -identity alice@own.test
@@ -62,7 +62,7 @@ refused_unasked() {
   assert_transcript nowait
 }
 
-@test "-nowait with -json prints all that is needed, and leaves no file" {
+@test "-nowait with -json prints everything that resuming needs, and leaves no file" {
   harness
   pool_of
   ask -json -nowait -pool "$HERE" -identity alice@own.test -authz READ -lifetime 600
@@ -148,7 +148,7 @@ refused_unasked() {
   assert_transcript resumed-too-late
 }
 
-@test "a pool that is away when a wait is resumed is waited for" {
+@test "a resumed wait retries while the pool is unreachable" {
   harness
   pool_of
   enqueue
@@ -176,7 +176,7 @@ refused_unasked() {
   [[ -z $(ls -A "$HOME/.condor") ]]
 }
 
-@test "when the request has ended, so has the file" {
+@test "the saved request is deleted when the request has ended" {
   local end
   harness
   for end in --expire '--refuse-poll 4:Failed.' '--forget-after 1 --approve-after 9' '--refuse-poll 44:Disabled.'; do
@@ -189,7 +189,7 @@ refused_unasked() {
   done
 }
 
-@test "a request that cannot be saved at home is saved where the command runs" {
+@test "a request that cannot be saved at home is saved in the working directory" {
   harness
   pool_of
   asking
@@ -207,7 +207,7 @@ refused_unasked() {
   assert_transcript no-file
 }
 
-@test "without a home that can be written to, the request is saved where the command runs" {
+@test "without a writable home the request is saved in the working directory" {
   harness
   pool_of
   asking
@@ -237,7 +237,7 @@ refused_unasked() {
 
 # ---- Interrupted ----
 
-@test "a signal leaves the request pending and prints the command that goes on with it" {
+@test "a signal leaves the request pending and prints the command to resume it" {
   local signal
   for signal in INT TERM HUP; do
     rm -f approved
@@ -295,7 +295,7 @@ refused_unasked() {
   [[ -z $(state_files) ]]
 }
 
-@test "a signal waits for an answer under way, since it may hold the token" {
+@test "a signal waits for a reply in progress, which may hold the token" {
   pool_of --hang-poll 1
   asking
   begin_process -json "${asking[@]}"
@@ -321,7 +321,7 @@ refused_unasked() {
   [[ ! -e $HOME/.condor ]]
 }
 
-@test "the command that goes on has the options of the run that it goes on with" {
+@test "the command to resume has the options of the interrupted run" {
   harness
   pool_with --methods CLAIMTOBE,IDTOKENS --approve-after 1000
   asking -authz READ -lifetime 600
@@ -335,7 +335,7 @@ refused_unasked() {
   assert_transcript command
 }
 
-@test "the command that goes on can be typed, whatever the names in it are" {
+@test "the command to resume can be typed, whatever names it contains" {
   harness
   approving_pool
   HOME="$HOME/it's \$HOME; a \"b\""
@@ -348,7 +348,7 @@ refused_unasked() {
   diff - "a b'c" <<<"$TOKEN"
 }
 
-@test "the command that goes on works from another directory" {
+@test "the command to resume works from another directory" {
   harness
   approving_pool
   mkdir elsewhere saved
@@ -372,7 +372,7 @@ refused_unasked() {
 
 # ---- How long, how often ----
 
-@test "-timeout 0 waits for nothing, but takes what is there at once" {
+@test "-timeout 0 does not wait, but takes a token that is there at once" {
   harness
   approving_pool
   asking
@@ -385,7 +385,7 @@ refused_unasked() {
   assert_transcript timeout-0
 }
 
-@test "-resume with -timeout 0 asks once" {
+@test "-resume with -timeout 0 polls once" {
   harness
   approving_pool
   enqueue
@@ -399,7 +399,7 @@ refused_unasked() {
   [[ ! -e $HARNESS_SLEEPS ]]
 }
 
-@test "-timeout ends the wait in time, with the command that goes on" {
+@test "-timeout ends the wait in time and prints the command to resume it" {
   harness
   approving_pool
   asking
@@ -421,7 +421,46 @@ refused_unasked() {
   [[ $(awk '{ all += $1 } END { print (all > 7199.99 && all < 7200.01) }' "$HARNESS_SLEEPS") == 1 ]]
 }
 
-@test "-poll asks at one interval" {
+@test "the command that resumes repeats -timeout, unless that is over, 0 or the default" {
+  local seconds
+  approving_pool
+  asking
+  begin_process "${asking[@]}" -timeout 900
+  await_event ^poll
+  send INT
+  finish
+  assert_status 130
+  [[ $(printed_command) == *'.json -timeout 900' ]]
+  ask "${asking[@]}" -nowait -quiet -file token -timeout 86400
+  [[ $(printed_command) == *".json -quiet -file $PWD/token -timeout 86400" ]]
+  for seconds in 0 3600; do
+    ask "${asking[@]}" -nowait -timeout "$seconds"
+    [[ $(printed_command) == *.json ]]
+  done
+  harness
+  ask "${asking[@]}" -timeout 5
+  assert_status 6
+  [[ $(printed_command) == *.json ]]
+}
+
+@test "a saved request with half a surrogate pair in a field is refused by the field's name" {
+  local field
+  pool_of
+  enqueue -authz READ
+  cp request.json good.json
+  for field in request_id client_id pool address identity trust_domain certificate_name server_version; do
+    sed -E "s/\"$field\":\"[^\"]*\"/\"$field\":\"a\\\\ud800b\"/" good.json >request.json
+    ! cmp -s good.json request.json || { echo "no field $field" && return 1; }
+    refused_unasked -resume request.json
+    grep -F "$field" "$BATS_TEST_TMPDIR/stderr" || { cat "$BATS_TEST_TMPDIR/stderr" && return 1; }
+  done
+  # An unknown field is not read.
+  sed 's/^{/{"other":"\\ud800",/' good.json >request.json
+  ask -resume request.json
+  assert_status 0
+}
+
+@test "-poll sets a constant interval" {
   harness
   pool_of --approve-after 9
   ask -pool "$HERE" -identity alice@own.test -poll 30
@@ -429,7 +468,7 @@ refused_unasked() {
   awk '$1 < 26.999 || $1 > 33.001 { print; bad = 1 } END { exit bad || NR != 10 }' "$HARNESS_SLEEPS"
 }
 
-@test "-poll asks less often while the pool cannot be asked, and never more often" {
+@test "with -poll an unreachable pool is polled less often, never more often" {
   harness
   local options
   for options in '--drop-polls 3' '--rate-limit 3'; do
@@ -444,9 +483,9 @@ refused_unasked() {
   done
 }
 
-# ---- Asked anew ----
+# ---- Submitted again ----
 
-@test "-resubmit asks anew when the pool has forgotten the request" {
+@test "-resubmit submits the request again when the pool has lost it" {
   harness
   pool_with --methods CLAIMTOBE --issued-at "$START" --request-id 6108900,6108901 --forget-once --forget-after 1
   asking -authz READ -lifetime 600
@@ -465,7 +504,7 @@ refused_unasked() {
   [[ $(events '^start .*identity=alice@own.test authz=READ lifetime=600') == 2 && -z $(state_files) ]]
 }
 
-@test "without -resubmit a forgotten request is the end" {
+@test "without -resubmit a lost request ends the command" {
   harness
   pool_of --request-id 6108900,6108901 --forget-once --forget-after 1
   asking
@@ -475,7 +514,7 @@ refused_unasked() {
   assert_transcript not-resubmitted
 }
 
-@test "-resume with -resubmit asks anew for what the object says" {
+@test "-resume with -resubmit submits the saved request again" {
   harness
   pool_with --methods CLAIMTOBE --issued-at "$START" --request-id 6108900,6108901 --forget-once --forget-after 1
   enqueue -authz READ -authz WRITE -lifetime 600
@@ -485,19 +524,19 @@ refused_unasked() {
   assert_transcript resubmitted-resumed
 }
 
-@test "a request that is refused when it is made anew has failed" {
+@test "a request that the pool refuses when it is submitted again has failed" {
   harness
   pool_of --request-id 6108900 --forget-after 1 --approve-after 1000
   ask -pool "$HERE" -identity alice@own.test -resubmit -timeout 60
   assert_status 6
-  # Forgotten for ever, it is asked for again and again, but no longer than the wait.
+  # If the pool always loses it, the client submits it again and again until the wait ends.
   [[ $(events ^start) -ge 2 ]]
   [[ $(awk '{ all += $1 } END { print (all < 60.01) }' "$HARNESS_SLEEPS") == 1 ]]
 }
 
 # ---- What cannot be resumed ----
 
-@test "a file that is none, or has no request in it, is refused in one line" {
+@test "a file that does not exist or holds no request is refused in one line" {
   : >empty
   echo 'no JSON' >text
   echo '{"event":"issued","time":"2026-01-01T00:00:00.000Z"}' >other-event
@@ -524,7 +563,7 @@ refused_unasked() {
   assert_status 2
 }
 
-@test "an object whose fields cannot be is refused by the field's name" {
+@test "a saved request with an impossible field is refused by the field's name" {
   pool_of
   enqueue -authz READ
   local change file
@@ -540,7 +579,7 @@ refused_unasked() {
   assert_transcript bad-fields
 }
 
-@test "a request whose deadline is as far away as one can be is resumed" {
+@test "a request with the largest possible deadline is resumed" {
   harness
   pool_of
   enqueue
@@ -556,7 +595,7 @@ refused_unasked() {
   lacks "$BATS_TEST_TMPDIR/stderr" 'Internal error'
 }
 
-@test "of an object that is refused, the secret is not shown" {
+@test "the refusal of a saved request does not show its secret" {
   pool_of
   enqueue
   local secret
@@ -566,7 +605,7 @@ refused_unasked() {
   lacks "$BATS_TEST_TMPDIR/stderr" "$secret" "${secret#*-}"
 }
 
-@test "-resume does not go with what the request has settled" {
+@test "-resume cannot be combined with an option that the saved request already settles" {
   pool_of
   enqueue
   local option
@@ -578,7 +617,7 @@ refused_unasked() {
   assert_transcript conflicts
 }
 
-@test "a request that was made over a bound session is never gone on with over another" {
+@test "a request that began over a bound session is never resumed over an unbound one" {
   authenticate_by SSL
   pool_with --methods SSL,CLAIMTOBE --token "$TOKEN"
   harness

@@ -536,7 +536,7 @@ public final class Vectors {
             TokenRequest.FileSystemAccess method = new TokenRequest.FileSystemAccess(vector.required("parent").textValue(),
                 address(vector.required("peer").textValue()), reply.isBefore(25, 14) ? Optional.empty()
                     : Optional.ofNullable(vector.required("sock").textValue()),
-                vector.required("enforce").booleanValue(), Optional.empty());
+                vector.required("enforce").booleanValue(), Optional.empty(), Optional.empty());
             equal(Optional.ofNullable(vector.required("create").textValue()), requested(method, vector)
                 .map(wanted -> wanted.directory().toString()), vector.toString());
             equal(Optional.ofNullable(vector.required("send").path(1).textValue()), requested(method, vector)
