@@ -5139,6 +5139,7 @@ public final class TokenRequest {
         private final Optional<String> origin;
         private final Deque<Branch> branches = new ArrayDeque<>();
         private Optional<HereDocument> document = Optional.empty();
+        private boolean isStrict;
 
         /** The position in an {@code if}: in, after or before the branch that applies; two of the values are for its else. */
         private enum Branch { TAKEN, PASSED, SOUGHT, TAKEN_ELSE, PASSED_ELSE }
@@ -5168,8 +5169,11 @@ public final class TokenRequest {
             for (Optional<String> next = lines.next(); next.isPresent(); next = lines.next()) {
                 String line = next.get();
                 if (line.startsWith("#") || line.isBlank()) {
-                    if (line.startsWith("#opt:") && line.endsWith("comment")) {
-                        lines.oldComments(line.equals("#opt:oldcomment"));
+                    switch (line.length() > 20 ? "" : line.toLowerCase(Locale.ROOT)) {
+                        case "#opt:oldcomment" -> lines.oldComments(true);
+                        case "#opt:newcomment" -> lines.oldComments(false);
+                        case "#opt:strict" -> isStrict = true;
+                        default -> { }
                     }
                 } else if (document.isPresent()) {
                     takeLine(document.get(), line);
@@ -5300,13 +5304,23 @@ public final class TokenRequest {
         }
 
         private void include(ConfigLine statement) throws ConfigSyntaxException, CommandException {
-            Deque<String> words = new ArrayDeque<>(Configuration.items(statement.words()));
-            boolean optional = words.removeFirstOccurrence("ifexist") || words.removeFirstOccurrence("ifexists");
-            boolean command = words.removeFirstOccurrence("command") || words.removeFirstOccurrence("output");
-            Optional<String> cache = command && words.size() > 1 && words.removeFirstOccurrence("into")
-                ? Optional.of(macros.expand(words.remove())) : Optional.empty();
-            if (!words.isEmpty()) {
-                say("Error", "unexpected keyword(s) '" + statement.words() + "' after include ");
+            // [ifexist|ifexists] [command|output [into FILE] [any other words]]
+            Deque<String> words = new ArrayDeque<>();
+            for (StringTokenizer rest = new StringTokenizer(statement.words(), " \t"); rest.hasMoreTokens(); ) {
+                words.add(rest.nextToken());
+            }
+            boolean optional = takes(words, "ifexist", "ifexists");
+            boolean command = takes(words, "command", "output");
+            boolean caches = command && "into".equals(words.peek());
+            if (caches ? words.size() < 2 : !command && !words.isEmpty()) {
+                say("Error", "unexpected keyword(s) '" + statement.words() + "' after include "
+                    + (caches ? "expected filename after keyword 'into'" : ""));
+                throw new ConfigSyntaxException("");
+            }
+            words.poll();
+            Optional<String> cache = caches ? Optional.of(macros.expand(words.remove())) : Optional.empty();
+            if (cache.isPresent() && cache.get().endsWith("|")) {
+                say("Error", "destination for 'include into' may not be a script");
                 throw new ConfigSyntaxException("");
             }
             String target = macros.expand(statement.rest());
@@ -5329,10 +5343,22 @@ public final class TokenRequest {
             }
         }
 
+        /** Removes the first word if it is one of the two. */
+        private static boolean takes(Deque<String> words, String keyword, String other) {
+            boolean isNext = keyword.equals(words.peek()) || other.equals(words.peek());
+            if (isNext) {
+                words.remove();
+            }
+            return isNext;
+        }
+
         private void assign(ConfigLine statement) throws ConfigSyntaxException, CommandException {
             if (statement.operator().equals(":") && !statement.keyword().equalsIgnoreCase("RunBenchmarks")) {
-                say("Warning", "obsolete use of ':' for parameter assignment at " + statement.keyword() + " : "
-                    + statement.rest());
+                say(isStrict ? "Error" : "Warning", "obsolete use of ':' for parameter assignment at " + statement.keyword()
+                    + " : " + statement.rest());
+                if (isStrict) {
+                    throw new ConfigSyntaxException("");
+                }
             }
             String parameter = macros.expand(statement.keyword());
             if (!Macros.isName(parameter)) {
@@ -5372,22 +5398,75 @@ public final class TokenRequest {
         }
 
         private static boolean holds(String condition, Macros macros) throws ConfigSyntaxException, CommandException {
-            if (isNumber(condition)) {
-                return Double.parseDouble(condition) != 0;
+            Set<Part> parts = parts(condition);
+            if (isNumber(parts)) {
+                return number(condition) != 0;
             }
             Optional<Boolean> word = word(condition);
             if (word.isPresent()) {
                 return word.get();
             }
-            if (startsWith("version", condition)) {
+            if (parts.equals(EnumSet.of(Part.LETTER)) ? condition.equalsIgnoreCase("version")
+                : startsWith("version", condition) && isOnly(parts, VERSION_PARTS) && parts.contains(Part.DIGIT)
+                    && parts.contains(Part.BLANK) && parts.contains(Part.COMPARISON)) {
                 return isVersion(condition);
             }
-            if (startsWith("defined", condition)
-                && consistsOf(condition, c -> Character.isWhitespace(c) || c == ':' || Macros.isNameCharacter(c))) {
+            if (parts.equals(EnumSet.of(Part.LETTER)) ? condition.equalsIgnoreCase("defined")
+                : startsWith("defined", condition) && isOnly(parts, DEFINED_PARTS) && parts.contains(Part.BLANK)
+                    && !(parts.contains(Part.COLON) && parts.contains(Part.DIGIT))) {
                 return isDefined(condition.substring(7).strip(), macros);
             }
-            throw new ConfigSyntaxException(Macros.isName(condition) || condition.isEmpty() ? "expression is not a conditional"
-                : COMPLEX);
+            throw new ConfigSyntaxException(parts.isEmpty() || isName(parts) ? "expression is not a conditional" : COMPLEX);
+        }
+
+        /** The kinds of characters by which HTCondor tells what a condition is. */
+        private enum Part { BLANK, DIGIT, NUMBER, LETTER, NAME, COMPARISON, COLON, OTHER }
+
+        private static final Set<Part> VERSION_PARTS = EnumSet.of(Part.LETTER, Part.BLANK, Part.COMPARISON, Part.DIGIT,
+            Part.NUMBER);
+        private static final Set<Part> DEFINED_PARTS = EnumSet.of(Part.LETTER, Part.BLANK, Part.COLON, Part.NAME, Part.DIGIT,
+            Part.NUMBER);
+
+        /** What is in the text. A dot, an e or a sign belongs to a number if only digits are before it. */
+        private static Set<Part> parts(String text) {
+            EnumSet<Part> parts = EnumSet.noneOf(Part.class);
+            for (int i = text.startsWith("-") ? 1 : 0; i < text.length(); i++) {
+                char c = text.charAt(i);
+                char next = i + 1 < text.length() ? text.charAt(i + 1) : '0';
+                boolean isDigit = c >= '0' && c <= '9';
+                boolean isNumber = c == '.' ? parts.equals(EnumSet.of(Part.DIGIT)) || (next >= '0' && next <= '9')
+                    : (c == 'e' || c == 'E') && isNumber(parts);
+                if ((c == '-' || c == '+') && parts.equals(EnumSet.of(Part.DIGIT, Part.NUMBER))) {
+                    continue;
+                }
+                parts.add(isDigit ? Part.DIGIT : isNumber ? Part.NUMBER : isLetter(c) ? Part.LETTER
+                    : "_/.".indexOf(c) >= 0 ? Part.NAME : "<=>".indexOf(c) >= 0 || (c == '!' && next == '=') ? Part.COMPARISON
+                    : Character.isWhitespace(c) ? Part.BLANK : c == ':' ? Part.COLON : Part.OTHER);
+            }
+            return parts;
+        }
+
+        private static boolean isLetter(char c) {
+            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        }
+
+        private static boolean isOnly(Set<Part> parts, Set<Part> allowed) {
+            return parts.contains(Part.LETTER) && allowed.containsAll(parts);
+        }
+
+        private static boolean isNumber(Set<Part> parts) {
+            return parts.contains(Part.DIGIT) && parts.size() == (parts.contains(Part.NUMBER) ? 2 : 1);
+        }
+
+        private static boolean isName(Set<Part> parts) {
+            return isOnly(parts, EnumSet.of(Part.LETTER, Part.DIGIT, Part.NUMBER, Part.NAME))
+                && !(parts.contains(Part.NUMBER) && !parts.contains(Part.DIGIT));
+        }
+
+        /** The number at the beginning of the text, as C's atof reads it. */
+        private static double number(String text) {
+            Matcher number = Pattern.compile("-?(?:[0-9]+\\.?[0-9]*|\\.[0-9]+)(?:[eE][+-]?[0-9]+)?").matcher(text);
+            return number.lookingAt() ? Double.parseDouble(number.group()) : 0;
         }
 
         /** A word for true or false; empty for any other text. */
@@ -5403,35 +5482,46 @@ public final class TokenRequest {
             if (what.isEmpty()) {
                 return false;
             }
-            if (Macros.isName(what)) {
-                return isNumber(what) || word(what).isPresent()
-                    || macros.lookup(what).filter(setting -> !setting.value().isEmpty()).isPresent();
+            Set<Part> parts = parts(what);
+            if (isNumber(parts) || what.equalsIgnoreCase("true") || what.equalsIgnoreCase("false")) {
+                return true;
             }
-            if (!startsWith("use", what)) {
+            if (isName(parts)) {
+                Optional<Configuration.Setting> setting = macros.lookup(what);
+                return setting.isPresent() ? !setting.get().value().isEmpty() : word(what).isPresent();
+            }
+            if (!what.regionMatches(true, 0, "use ", 0, 4)) {
                 throw new ConfigSyntaxException("defined argument must be param name, boolean, or number");
             }
-            String[] parts = what.substring(3).strip().split(":", 2);
-            if (!consistsOf(what.substring(3).strip(), c -> !Character.isWhitespace(c))) {
+            String template = what.substring(4).strip();
+            String[] names = template.split(":", 2);
+            if (template.chars().anyMatch(Character::isWhitespace)) {
                 throw new ConfigSyntaxException("defined use meta argument with internal spaces will never match");
             }
-            return (parts.length < 2 || parts[1].isEmpty()) ? Templates.isCategory(parts[0])
-                : Templates.find(parts[0], new Templates.Call(parts[1], "")).isPresent();
+            return (names.length < 2 || names[1].isEmpty()) ? Templates.isCategory(names[0])
+                : Templates.find(names[0], new Templates.Call(names[1], "")).isPresent();
         }
 
-        /** A comparison with this version; a missing third number is taken from this version. */
+        /**
+         * A comparison with this version. A missing third number is this version's; what follows the third is ignored. HTCondor
+         * takes a second or third number beyond 99 for version 0.
+         */
         private static boolean isVersion(String condition) throws ConfigSyntaxException {
-            Matcher parts = Pattern.compile("version\\s+(!?)([<=>])(=?)\\s*v?([0-9]{1,9})\\.([0-9]{1,9})"
-                + "(?:\\.([0-9]{1,9}))?", Pattern.CASE_INSENSITIVE).matcher(condition);
-            if (!parts.matches()) {
-                throw new ConfigSyntaxException(condition.chars().anyMatch(Character::isDigit) ? "the version literal is invalid"
-                    : COMPLEX);
+            Matcher parts = Pattern.compile("(!?)([<=>]?)(=?)\\s*[vV]?\\s*([0-9]{1,9})\\.\\s*([0-9]{1,9})(?:\\.\\s*([0-9]{1,9}))?")
+                .matcher(condition.substring(7).strip());
+            if (!parts.lookingAt() || Integer.parseInt(parts.group(4)) < 6) {
+                throw new ConfigSyntaxException("the version literal is invalid");
             }
             int difference = 0;
-            for (int i = 0; i < VERSION.size() && difference == 0; i++) {
+            boolean isNone = false;
+            for (int i = 0; i < VERSION.size(); i++) {
                 String number = parts.group(4 + i);
-                difference = number == null ? 0 : Integer.compare(VERSION.get(i), Integer.parseInt(number));
+                int other = number == null ? VERSION.get(i) : Integer.parseInt(number);
+                isNone |= i > 0 && other > 99;
+                difference = difference == 0 ? Integer.compare(VERSION.get(i), other) : difference;
             }
-            boolean holds = difference == "<=>".indexOf(parts.group(2)) - 1
+            difference = isNone ? 1 : difference;
+            boolean holds = (parts.group(2).isEmpty() ? 0 : "<=>".indexOf(parts.group(2)) - 1) == difference
                 || (difference == 0 && !parts.group(3).isEmpty());
             return holds == parts.group(1).isEmpty();
         }
@@ -5439,19 +5529,6 @@ public final class TokenRequest {
         private static boolean startsWith(String word, String text) {
             return text.regionMatches(true, 0, word, 0, word.length())
                 && (text.length() == word.length() || !Character.isLetterOrDigit(text.charAt(word.length())));
-        }
-
-        private static boolean isNumber(String text) {
-            try {
-                return !text.startsWith("+") && consistsOf(text, c -> "0123456789.eE+-".indexOf(c) >= 0)
-                    && !Double.isNaN(Double.parseDouble(text));
-            } catch (NumberFormatException e) {
-                return false;
-            }
-        }
-
-        private static boolean consistsOf(String text, IntPredicate characters) {
-            return text.chars().allMatch(characters);
         }
     }
 
@@ -5895,7 +5972,7 @@ public final class TokenRequest {
                 case "REAL" -> formatted(body, within, "%.16G", Expression::real, "a real number");
                 case "STRING" -> formatted(body, within, "%s", text -> Optional.of(Expression.evaluate(text)
                     .filter(String.class::isInstance).orElse(text)), "a string");
-                case "EVAL" -> evaluated(argument(body, within));
+                case "EVAL" -> evaluated(body, within);
                 case "BASENAME" -> {
                     int comma = body.lastIndexOf(',');
                     yield fileName("nx", argument(comma < 0 ? body : body.substring(0, comma), within),
@@ -5918,10 +5995,16 @@ public final class TokenRequest {
             return expand(setting.get().value(), names);
         }
 
-        private static String evaluated(String text) throws CommandException {
+        /** What is not an expression remains if references were expanded in it; otherwise it is blank, as in HTCondor. */
+        private String evaluated(String body, List<String> within) throws CommandException {
+            String text = argument(body, within);
             checkSupported(text);
-            return Expression.evaluate(text).map(value -> value instanceof String string ? string
-                : Expression.written(value)).orElse("");
+            Optional<Object> value = Expression.evaluate(text);
+            if (value.isEmpty()) {
+                Optional<Configuration.Setting> setting = lookup(body);
+                return (setting.isPresent() ? setting.get().value() : body).contains("$") ? text : "";
+            }
+            return value.get() instanceof String string ? string : Expression.written(value.get());
         }
 
         /** An unsupported function or operator is an error, since its value would be wrong. */
@@ -5959,24 +6042,26 @@ public final class TokenRequest {
 
         /** $RANDOM_INTEGER(min,max,step); where an argument cannot be used, HTCondor warns and takes the nearest that can. */
         private String randomInteger(String body) {
-            List<String> arguments = list(body);
+            List<String> arguments = list(body).stream().filter(item -> !item.isEmpty()).toList();
             Optional<Long> first = whole(arguments, 0);
-            long min = first.orElse(0L);
             Optional<Long> second = whole(arguments, 1);
-            long max = second.orElse(min);
+            long max = second.or(() -> first).orElse(0L);
+            long min = Math.min(first.orElse(0L), max);
             long step = arguments.size() > 2 ? whole(arguments, 2).orElse(0L) : 1;
-            if (first.isEmpty() || second.isEmpty() || step < 1 || min > max) {
+            if (first.isEmpty() || second.isEmpty() || step < 1 || first.get() > max) {
                 complain("$RANDOM_INTEGER(" + body + ") has no valid min, max and step!");
             }
-            long least = Math.min(min, max);
-            BigInteger span = BigInteger.valueOf(max).subtract(BigInteger.valueOf(least));
+            BigInteger span = BigInteger.valueOf(max).subtract(BigInteger.valueOf(min));
             long count = span.divide(BigInteger.valueOf(Math.max(1, step))).min(BigInteger.valueOf(Long.MAX_VALUE - 1))
                 .longValue() + 1;
-            return Long.toString(least + host.random().nextLong(count) * Math.max(1, step));
+            return Long.toString(min + host.random().nextLong(count) * Math.max(1, step));
         }
 
+        /** The number at the beginning of an argument, as C's strtol reads it; empty if there is none. */
         private static Optional<Long> whole(List<String> arguments, int index) {
-            return index < arguments.size() ? Expression.integer(arguments.get(index)) : Optional.empty();
+            Matcher number = Pattern.compile("[+-]?[0-9]+").matcher(index < arguments.size() ? arguments.get(index) : "");
+            return !number.lookingAt() ? Optional.empty() : Optional.of(new BigInteger(number.group(), 10)
+                .min(BigInteger.valueOf(Long.MAX_VALUE)).max(BigInteger.valueOf(Long.MIN_VALUE)).longValue());
         }
 
         /** $CHOICE(index,list) or $CHOICE(index,item,item,...) */
@@ -6017,21 +6102,21 @@ public final class TokenRequest {
         private String formatted(String body, List<String> within, String otherwise,
             Function<String, Optional<?>> evaluation, String kind) throws CommandException {
             String[] arguments = body.split(",", 2);
-            Optional<PrintFormat> printed = PrintFormat.parse(arguments.length > 1 ? arguments[1] : otherwise);
+            String format = arguments.length > 1 ? arguments[1] : otherwise;
+            Optional<PrintFormat> printed = PrintFormat.parse(format).filter(form -> form.isFor(otherwise));
+            if (printed.isEmpty()) {
+                complain("'" + format + "' is not a valid format specifier for " + kind + "!");
+                return format;
+            }
             String text = argument(arguments[0], within);
             Optional<?> value = evaluation.apply(text);
             if (value.isEmpty()) {
                 checkSupported(text);
                 return complain(text + " does not evaluate to " + kind + "!");
             }
-            String format = arguments.length > 1 ? arguments[1] : otherwise;
-            Optional<String> formatted = printed.flatMap(form -> form.apply(value.get()));
-            if (formatted.isEmpty()) {
-                complain("'" + format + "' is not a valid format specifier for " + kind + "!");
-            }
-            boolean pointless = arguments.length > 1 && value.get() instanceof Double
-                && !formatted.orElse(".").contains(".");
-            return formatted.orElse(format) + (pointless ? ".0" : "");
+            String formatted = printed.get().apply(value.get()).orElse(format);
+            boolean pointless = arguments.length > 1 && value.get() instanceof Double && !formatted.contains(".");
+            return formatted + (pointless ? ".0" : "");
         }
 
         /**
@@ -6041,11 +6126,12 @@ public final class TokenRequest {
          * @param suffix an end to leave out, if it is there
          */
         private static String fileName(String letters, String argument, String suffix) {
-            boolean quoted = argument.length() > 1 && "\"'".indexOf(argument.charAt(0)) >= 0
+            boolean isQuoted = argument.length() > 1 && "\"'".indexOf(argument.charAt(0)) >= 0
                 && argument.endsWith(argument.substring(0, 1));
-            String text = quoted ? argument.substring(1, argument.length() - 1) : argument;
-            text = letters.contains("w") ? text.replace('/', '\\')
-                : letters.contains("u") ? text.replace('\\', '/') : text;
+            String bareText = isQuoted ? argument.substring(1, argument.length() - 1) : argument;
+            String quote = !letters.contains("q") ? "" : letters.contains("a") ? "'" : "\"";
+            String text = quote + (letters.contains("w") ? bareText.replace('/', '\\')
+                : letters.contains("u") ? bareText.replace('\\', '/') : bareText) + quote;
             int name = text.lastIndexOf('/') + 1;
             int dot = text.lastIndexOf('.') > name ? text.lastIndexOf('.') : text.length();
             boolean wantsExtension = letters.contains("x");
@@ -6055,24 +6141,31 @@ public final class TokenRequest {
                 wantsExtension = false;
             }
             boolean wantsName = letters.contains("n");
-            boolean wantsPath = (letters.contains("p") || letters.contains("d"))
-                && (name > 0 || (!wantsName && !wantsExtension));
+            boolean wantsFolder = letters.contains("d");
+            boolean wantsPath = (letters.contains("p") || wantsFolder) && (name > 0 || (!wantsName && !wantsExtension));
             int bare = letters.contains("b") ? 1 : 0;
-            int start = wantsPath ? 0 : wantsName ? name : wantsExtension ? Math.min(dot + bare, text.length()) : 0;
+            int start = wantsPath ? 0 : wantsName ? name : wantsExtension ? dot < text.length() ? dot + bare : dot : 0;
             int end = wantsExtension ? text.length() : wantsName ? dot : wantsPath ? Math.max(0, name - bare)
                 : text.length();
-            if (wantsPath && letters.contains("d")) {
-                start = Math.max(0, name - 1);
-                for (long i = letters.chars().filter(c -> c == 'd').count(); i > 0; i--) {
-                    if (start < 0) {
-                        return ""; // there are fewer folders
-                    }
-                    start = text.lastIndexOf('/', start - 1);
-                }
-                start++;
+            if (wantsPath && wantsFolder) {
+                start = name == 0 ? 1 : startOfFolders(text, (int) letters.chars().filter(c -> c == 'd').count());
+                end = name == 0 ? 1 : end;
             }
-            String quote = !letters.contains("q") ? "" : letters.contains("a") ? "'" : "\"";
-            return quote + text.substring(start, Math.max(start, end)) + quote;
+            if (quote.isEmpty()) {
+                return start < end ? text.substring(start, Math.min(end, text.length())) : "";
+            }
+            // The original quotes the whole name first, then cuts it, and renews the quotes that it does not find.
+            int last = end > 1 && text.startsWith(quote, end - 1) ? end - 1 : end;
+            return (text.startsWith(quote, start) ? "" : quote) + (start < last ? text.substring(start, last) : "") + quote;
+        }
+
+        /** The index of the last so many folders of a path; a backslash separates them, too. */
+        private static int startOfFolders(String path, int count) {
+            int start = path.length();
+            for (int i = count; i >= 0 && start >= 0; i--) {
+                start = Math.max(path.lastIndexOf('/', start - 1), path.lastIndexOf('\\', start - 1));
+            }
+            return start + 1;
         }
     }
 
@@ -6815,7 +6908,7 @@ public final class TokenRequest {
                 malformed |= !take(")");
                 return value;
             }
-            boolean isNumber = !first.isEmpty() && (Character.isDigit(first.charAt(0)) || first.charAt(0) == '.');
+            boolean isNumber = !first.isEmpty() && (Character.isDigit(first.charAt(0)) || (first.charAt(0) == '.' && first.length() > 1));
             return isNumber ? literal(first) : word(first);
         }
 
@@ -7018,13 +7111,22 @@ public final class TokenRequest {
             return digits.isEmpty() ? 0 : digits.length() > 6 ? TEXT_MAX : Math.min(TEXT_MAX, Integer.parseInt(digits));
         }
 
+        private static final String WHOLE = "diuxXoc";
+        private static final String REAL = "eEfFgGaA";
+
+        /** Whether it converts values of the same kind as the other format, one of %d, %g and %s. */
+        boolean isFor(String other) {
+            char kind = other.charAt(other.length() - 1);
+            return (kind == 's' ? "s" : kind == 'd' ? WHOLE : REAL).indexOf(conversion) >= 0;
+        }
+
         /** A Long, Double or String in this format; empty if the format is not for such a value. */
         Optional<String> apply(Object value) {
             if (value instanceof Long number) {
-                return "diuxXoc".indexOf(conversion) < 0 ? Optional.empty() : Optional.of(cut(whole(number)));
+                return WHOLE.indexOf(conversion) < 0 ? Optional.empty() : Optional.of(cut(whole(number)));
             }
             if (value instanceof Double number) {
-                return "eEfFgGaA".indexOf(conversion) < 0 ? Optional.empty() : Optional.of(cut(real(number)));
+                return REAL.indexOf(conversion) < 0 ? Optional.empty() : Optional.of(cut(real(number)));
             }
             String text = value.toString();
             return conversion != 's' ? Optional.empty() : Optional.of(before
