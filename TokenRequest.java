@@ -4919,10 +4919,17 @@ public final class TokenRequest {
                 if (!name.endsWith("|")) {
                     throw new IOException("not a valid command, | must be at the end");
                 }
-                return run(name.replaceFirst("[| ]+$", ""));
+                int end = name.length();
+                while (end > 1 && "| ".indexOf(name.charAt(end - 1)) >= 0) {
+                    end--;
+                }
+                return run(name.substring(0, end));
             }
             try {
                 Path file = Host.path(name, "the configuration");
+                if (name.isEmpty()) {
+                    throw new NoSuchFileException(name);
+                }
                 if (Files.isDirectory(file)) {
                     return new Text("", 0); // HTCondor opens it and reads nothing
                 }
@@ -4949,6 +4956,9 @@ public final class TokenRequest {
             if (host.isRoot() && doubtful.isPresent()) {
                 throw new CommandException(ErrorCode.CONFIGURATION, "ERROR: root does not run " + printable(command)
                     + " for the configuration in " + doubtful.get().file() + ".", doubtful.get().weakness() + ".");
+            }
+            if (command.isBlank()) {
+                return new Text("", 0); // as in HTCondor
             }
             ProcessBuilder builder = new ProcessBuilder(command.strip().split("\\s+"))
                 .redirectInput(Path.of("/dev/null").toFile());
@@ -6734,8 +6744,8 @@ public final class TokenRequest {
             int start = at;
             if (at == text.length()) {
                 token = END;
-            } else if (text.charAt(at) == '"') {
-                at = endOfString(at + 1);
+            } else if (text.charAt(at) == '"' || text.charAt(at) == '\'') {
+                at = endOfString(at + 1, text.substring(at, at + 1));
                 token = text.substring(start, at);
             } else if (isDigit(at) || (text.charAt(at) == '.' && isDigit(at + 1))) {
                 at = endOfNumber();
@@ -6758,10 +6768,11 @@ public final class TokenRequest {
             return place < text.length() && text.charAt(place) >= '0' && text.charAt(place) <= '9';
         }
 
-        private int endOfString(int start) {
+        /** A backslash before a quote makes it part of the string, but not at the end of the text. */
+        private int endOfString(int start, String quote) {
             int end = start;
-            while (end < text.length() && text.charAt(end) != '"') {
-                end += text.startsWith("\\\"", end) ? 2 : 1;
+            while (end < text.length() && !text.startsWith(quote, end)) {
+                end += text.startsWith("\\" + quote, end) && end + 2 < text.length() && text.charAt(end + 2) != '\n' ? 2 : 1;
             }
             malformed |= end >= text.length();
             return Math.min(end + 1, text.length());
@@ -6824,10 +6835,7 @@ public final class TokenRequest {
             }
             Object condition = operation(0);
             Object value = condition;
-            if (take("?:")) {
-                Object otherwise = choice();
-                value = condition == Unknown.UNDEFINED ? otherwise : condition;
-            } else if (take("?")) {
+            if (take("?")) {
                 Object first = choice();
                 malformed |= !take(":");
                 value = chosen(condition, first, choice());
@@ -6873,7 +6881,7 @@ public final class TokenRequest {
                 }
                 advance();
             }
-            Object value = isLogical && (token.equals("-") || token.equals("+")) ? nested() : primary();
+            Object value = isLogical && (token.equals("-") || token.equals("+")) ? nested() : defaulted();
             if (isLogical) {
                 return asFlag(value) instanceof Boolean flag ? (Object) (flag != not) : value == Unknown.UNDEFINED ? value
                     : Unknown.ERROR;
@@ -6891,6 +6899,20 @@ public final class TokenRequest {
             return value;
         }
 
+        /** The operator ?: binds more tightly than any other. */
+        private Object defaulted() {
+            Object value = primary();
+            if (take("?:")) {
+                if (++depth > DEPTH_MAX) {
+                    return reject("an expression of more than " + DEPTH_MAX + " levels");
+                }
+                Object otherwise = defaulted();
+                depth--;
+                return value == Unknown.UNDEFINED ? otherwise : value;
+            }
+            return value;
+        }
+
         private Object primary() {
             String first = token;
             if (OTHER_OPERATORS.contains(first)) {
@@ -6899,6 +6921,10 @@ public final class TokenRequest {
             advance();
             if (first.startsWith("\"")) {
                 return first.length() < 2 ? Unknown.ERROR : first.substring(1, first.length() - 1).replace("\\\"", "\"");
+            }
+            if (first.startsWith("'")) {
+                malformed |= first.length() < 2;
+                return Unknown.UNDEFINED; // the name of an attribute
             }
             if (first.equals("{")) {
                 return items("}");
@@ -6983,7 +7009,7 @@ public final class TokenRequest {
                 Object first = asFlag(left);
                 Object second = asFlag(right);
                 return first == Unknown.ERROR ? first : first.equals(deciding) || second.equals(deciding) ? (Object) deciding
-                    : first instanceof Boolean ? second : first;
+                    : first instanceof Boolean || second == Unknown.ERROR ? second : first;
             }
             if (left instanceof Unknown || right instanceof Unknown) {
                 return left == Unknown.ERROR || right == Unknown.ERROR ? Unknown.ERROR : Unknown.UNDEFINED;
@@ -7075,28 +7101,50 @@ public final class TokenRequest {
         private static final int NUMBER_MAX = 55;
         private static final int TEXT_MAX = 1 << 16;
         private static final int PRECISION_MAX = 400;
+        private static final String FLAGS = "#0-+ '";
+        private static final String DIGITS = "0123456789";
+        private static final String LENGTHS = "hlLqjzt";
+        private static final String CONVERSIONS = "diouxXeEfFgGaAcspn";
 
         /** Empty if the text is not such a format. */
         static Optional<PrintFormat> parse(String text) {
             int start = text.indexOf('%');
-            int at = span(text, start + 1, "#0-+ '");
+            while (text.startsWith("%%", start) && start >= 0) {
+                start = text.indexOf('%', start + 2);
+            }
+            int at = span(text, start + 1, FLAGS);
             int width = at;
-            at = span(text, at, "0123456789");
+            at = span(text, at, DIGITS);
             int dot = at;
-            at = text.startsWith(".", at) ? span(text, at + 1, "0123456789") : at;
+            at = text.startsWith(".", at) ? span(text, at + 1, DIGITS) : at;
             int length = at;
-            at = span(text, at, "hlLqjzt");
+            at = span(text, at, LENGTHS);
             if (start < 0 || at >= text.length()) {
                 return Optional.empty();
             }
-            String after = text.substring(at + 1);
-            int other = after.indexOf('%');
-            if (other >= 0 && other < after.length() - 1) {
-                return Optional.empty();
-            }
-            return Optional.of(new PrintFormat(text.substring(0, start), text.substring(start + 1, width),
+            PrintFormat format = new PrintFormat(text.substring(0, start).replace("%%", "%"), text.substring(start + 1, width),
                 number(text.substring(width, dot)), length == dot ? -1 : number(text.substring(dot + 1, length)),
-                text.substring(length, at), text.charAt(at), other < 0 ? after : after.substring(0, other)));
+                text.substring(length, at), text.charAt(at), "");
+            return format.followedBy(text.substring(at + 1));
+        }
+
+        /** The same format with more text; empty if that has another conversion. */
+        private Optional<PrintFormat> followedBy(String text) {
+            StringBuilder rest = new StringBuilder();
+            for (int at = 0; at < text.length(); at++) {
+                if (text.charAt(at) == '%') {
+                    int end = span(text, at + 1, FLAGS + DIGITS + LENGTHS + ".");
+                    if (end == text.length()) {
+                        break;
+                    }
+                    if (CONVERSIONS.indexOf(text.charAt(end)) >= 0) {
+                        return Optional.empty();
+                    }
+                    at += text.startsWith("%", at + 1) ? 1 : 0;
+                }
+                rest.append(text.charAt(at));
+            }
+            return Optional.of(new PrintFormat(before, flags, width, precision, length, conversion, rest.toString()));
         }
 
         private static int span(String text, int start, String characters) {

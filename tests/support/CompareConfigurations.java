@@ -19,13 +19,18 @@ import java.util.Random;
 import java.util.TreeMap;
 
 /**
- * Random configurations, read by us and by HTCondor's condor_config_val. The same seed makes the same configurations.
+ * Compares what we and HTCondor's condor_config_val read in the same configurations, which can be random ones.
  *
  * <pre>
- * generate RELEASE SEED COUNT DIRECTORY   writes them below the directory, and the shell script {@code oracle}, which asks
- *                                         condor_config_val about each; RELEASE is stable or testing
- * compare DIRECTORY                       reads them and compares; prints each difference, then a line that counts
+ * generate RELEASE SEED COUNT DIRECTORY   writes configurations below the directory; RELEASE is stable or testing. The same
+ *                                         seed makes the same configuration; the first has SEED, the next SEED + 1
+ * script DIRECTORY                        prints a shell script that asks condor_config_val about each of them
+ * compare DIRECTORY                       prints each difference between its answers and ours, then a line that counts
  * </pre>
+ *
+ * <p>A configuration is a folder with a number as its name, from 0, and three files: {@code names}, one a line; {@code
+ * environment}, a NAME=VALUE a line, with MARK; {@code local-name}, blank if there is none. The script adds {@code stdout} and
+ * {@code stderr}.
  */
 final class CompareConfigurations {
     /** The value of MARK separates the answers of condor_config_val, which prints values without their names. */
@@ -34,34 +39,62 @@ final class CompareConfigurations {
     private CompareConfigurations() { }
 
     public static void main(String... arguments) throws IOException {
-        if (arguments[0].equals("generate")) {
-            generate(arguments[1].equals("stable"), Long.parseLong(arguments[2]), Integer.parseInt(arguments[3]),
-                Path.of(arguments[4]));
-        } else {
-            System.exit(compare(Path.of(arguments[1])));
+        Path directory = Path.of(arguments[arguments.length - 1]);
+        switch (arguments[0]) {
+            case "generate" -> {
+                for (int i = 0; i < Integer.parseInt(arguments[3]); i++) {
+                    Path place = Files.createDirectories(directory.resolve(Integer.toString(i)));
+                    new Generator(arguments[1].equals("stable"), new Random(Long.parseLong(arguments[2]) + i), place).write();
+                }
+            }
+            case "script" -> {
+                for (Path place : places(directory)) {
+                    System.out.print(command(place));
+                }
+            }
+            default -> System.exit(compare(directory));
         }
     }
 
-    private static void generate(boolean older, long seed, int count, Path directory) throws IOException {
-        StringBuilder script = new StringBuilder();
-        for (int i = 0; i < count; i++) {
-            Path place = Files.createDirectories(directory.resolve(Integer.toString(i)));
-            Generator generator = new Generator(older, new Random(seed + i), place);
-            generator.write();
-            script.append(generator.command());
+    private static List<Path> places(Path directory) {
+        List<Path> places = new ArrayList<>();
+        for (Path place = directory.resolve("0"); Files.isDirectory(place); place = directory.resolve(places.size() + "")) {
+            places.add(place);
         }
-        Files.writeString(directory.resolve("oracle"), script);
+        return places;
+    }
+
+    /** The lines of the script for one configuration. They remove what it writes. A circle of references never ends. */
+    private static String command(Path place) throws IOException {
+        StringBuilder command = new StringBuilder("env -i");
+        for (String variable : Files.readAllLines(place.resolve("environment"))) {
+            command.append(' ').append(quoted(variable));
+        }
+        String localName = localName(place);
+        command.append(" timeout 5 condor_config_val -subsystem TOOL").append(localName.isEmpty() ? "" : " -local-name " + localName);
+        for (String name : names(place)) {
+            command.append(' ').append(name).append(" MARK");
+        }
+        return command + " >" + quoted(place + "/stdout") + " 2>" + quoted(place + "/stderr") + " </dev/null\n"
+            + "rm -f " + quoted(place + "/") + "cache*\n";
+    }
+
+    private static String quoted(String text) {
+        return "'" + text.replace("'", "'\\''") + "'";
+    }
+
+    private static String localName(Path place) throws IOException {
+        return Files.readString(place.resolve("local-name")).strip();
     }
 
     // ---- Comparison ----
 
     private static int compare(Path directory) throws IOException {
-        int count = 0;
         int accepted = 0;
         int values = 0;
         int differences = 0;
-        while (Files.isDirectory(directory.resolve(Integer.toString(count)))) {
-            Path place = directory.resolve(Integer.toString(count++));
+        List<Path> places = places(directory);
+        for (Path place : places) {
             Map<String, String> theirs = theirs(place);
             Map<String, String> ours = ours(place);
             accepted += theirs.containsKey("REFUSED") ? 0 : 1;
@@ -71,9 +104,9 @@ final class CompareConfigurations {
                 print(place, ours, theirs);
             }
         }
-        System.out.println(count + " configurations, " + accepted + " of them accepted, " + values + " values, " + differences
+        System.out.println(places.size() + " configurations, " + accepted + " of them accepted, " + values + " values, " + differences
             + " configurations that differ");
-        return count > 0 && differences == 0 ? 0 : 1;
+        return !places.isEmpty() && differences == 0 ? 0 : 1;
     }
 
     private static void print(Path place, Map<String, String> ours, Map<String, String> theirs) throws IOException {
@@ -126,7 +159,7 @@ final class CompareConfigurations {
         Map<String, String> values = new HashMap<>();
         try {
             TokenRequest.Configuration configuration = TokenRequest.Configuration.read(host,
-                Files.readString(place.resolve("local-name")), new TokenRequest.Deadline(host.clock(), Duration.ofSeconds(60)));
+                localName(place), new TokenRequest.Deadline(host.clock(), Duration.ofSeconds(60)));
             for (String name : names(place)) {
                 values.put(name, value(configuration, name));
             }
@@ -176,8 +209,8 @@ final class CompareConfigurations {
         private static final List<String> FORMATS = List.of("%d", "%05d", "%-6dx", "%x", "%X", "%o", "%u", "%+d", "% d", "%lld",
             "%ld", "%3.2d", "%i", "a%db", "%", "", "text", "%s", "%f", "%.2f", "%8.3f|", "%e", "%.3E", "%g", "%G", "%#x", "%5s",
             "%-5s|", "%.2s", "%hd", "%d%%", "%d %d", " %d", "%a");
-        private static final List<String> FILE_LETTERS = List.of("", "p", "n", "x", "d", "dd", "ddd", "pn", "nx", "pnx", "q", "qa",
-            "b", "pb", "xb", "db", "dn", "dnx", "w", "u", "qpnx", "qpn", "nxq", "Pn", "pnxw", "qa", "dqa", "bq", "ddb", "wd", "un");
+        private static final List<String> FILE_LETTERS = List.of("", "p", "n", "x", "d", "pn", "nx", "pnx", "q", "qa",
+            "b", "pb", "xb", "db", "dn", "dnx", "w", "u", "qpnx", "qpn", "nxq", "Pn", "pnxw", "qa", "dqa", "bq", "wd", "un");
         private static final List<String> TEMPLATES = List.of("SECURITY : Strong", "security:with_authentication",
             "SECURITY : recommended_v9_0", "SECURITY:recommended_v9_0(a)", "SECURITY : recommended_v9_0 (a, b , c)",
             "SECURITY : Host_Based", "ROLE : Execute", "ROLE:Submit,Execute", "role : CentralManager Submit",
@@ -192,7 +225,7 @@ final class CompareConfigurations {
             "include command : false", "include command ifexist : /x", "include ifexist, command : /x", "N1.2 = 3", "N1/x = 4",
             "warning", "error", "include ifexists : /nonexistent", "N8 =", "N9=#", "N10 : ", "include into x : /y",
             "include command command : echo N1=5", "include command into : /x", "if", "if (true)", "if version", "if 1 == 1",
-            "use UPGRADE : Discard", "use ROLE : Execute Nothing", "$(NOTHING) = 5", "N$(NOTHING)1 = 6", "\\", "N11 \\",
+            "use ROLE : Execute Nothing", "$(NOTHING) = 5", "N$(NOTHING)1 = 6", "\\", "N11 \\",
             "include : $(NOTHING)", "include ifexist : $(NOTHING)", "include output : echo N2 = 3", "N12 @=", "N12 @@= 3",
             "@include ifexist : /nonexistent", "@use SECURITY : Strong", "RunBenchmarks : 0", "#opt:strict", "#opt:oldcomment",
             "include ifexist : ", "include command : ", "include : /etc", "include : echo N13 = 4 |", "include : |", "include : echo | x",
@@ -233,7 +266,7 @@ final class CompareConfigurations {
                 environment.put((chance(2) ? "_CONDOR_" : "_condor_") + prefix() + "N" + number,
                     value(number).strip().replaceAll("(?i)\\((n" + number + "[:)])", "(x$1"));
             }
-            environment.put("ORACLE_WORD", any(List.of("from env", "", "$(N0)", "7")));
+            environment.put("ORACLE_WORD", any(List.of("from env", "", "$(NOTHING:x)", "7")));
             List<String> names = new ArrayList<>(KNOWN);
             for (int i = 0; i < PARAMETERS; i++) {
                 names.add("N" + i);
@@ -244,23 +277,6 @@ final class CompareConfigurations {
             List<String> lines = new ArrayList<>();
             environment.forEach((name, value) -> lines.add(name + "=" + value));
             Files.write(place.resolve("environment"), lines);
-        }
-
-        /** The line of the script that asks condor_config_val. */
-        String command() throws IOException {
-            StringBuilder command = new StringBuilder("env -i");
-            for (String variable : Files.readAllLines(place.resolve("environment"))) {
-                command.append(' ').append(quoted(variable));
-            }
-            command.append(" timeout 5 condor_config_val -subsystem TOOL").append(localName.isEmpty() ? "" : " -local-name " + localName);
-            for (String name : Files.readAllLines(place.resolve("names"))) {
-                command.append(' ').append(name).append(" MARK");
-            }
-            return command + " >" + quoted(place + "/stdout") + " 2>" + quoted(place + "/stderr") + " </dev/null\n";
-        }
-
-        private static String quoted(String text) {
-            return "'" + text.replace("'", "'\\''") + "'";
         }
 
         private boolean chance(int oneIn) {
