@@ -4098,7 +4098,7 @@ public final class TokenRequest {
             BOX_AUTHORIZATION_URL = https://account.box.com/api/oauth2/authorize
             BOX_TOKEN_URL = https://api.box.com/oauth2/token
             BROKEN_SLOT_CONTEXT_ATTRS = JobId,RemoteUser,RemoteScheddName
-            CATALOG_SPACE =    ifthenelse(\r   MappingMethod ?: "" != "Copy",\r   $(SUM_OF_CATALOGS),\r   0\r   )
+            CATALOG_SPACE =     ifthenelse(\r        MappingMethod ?: "" != "Copy",\r        $(SUM_OF_CATALOGS),\r        0\r)
             CCB_OUTBOUND_TARGET_DENYLIST = 127.0.0.0/8 ::1 fe80::/10 169.254.0.0/16 localhost
             CCB_POLLING_TIMESLICE = 0.05
             CGROUP_MEMORY_LIMIT_POLICY = hard
@@ -4343,7 +4343,7 @@ public final class TokenRequest {
             STARTD_HISTORY = $(LOG)/startd_history
             STARTD_LOG = $(LOG)/StartLog
             STARTD_REBOOT_COMMAND = /sbin/reboot
-            STARTER_DEBUG = D_PID
+            STARTER_DEBUG = D_PID\s
             STARTER_DIAGNOSTIC_SEND_EP_LOGS = $(LIBEXEC)/condor_diagnostic_send_ep_logs
             STARTER_LIST = STARTER
             STARTER_LOG = $(LOG)/StarterLog
@@ -4355,9 +4355,9 @@ public final class TokenRequest {
             START_SCHEDULER_UNIVERSE = TotalSchedulerJobsRunning < 500
             STASH_PLUGIN = $(LIBEXEC)/stash_plugin
             STATETIMER = (time() - EnteredCurrentState)
-            SUM_OF_CATALOGS =    ifthenelse(\r   RequestedCatalogs is undefined || catalogs is undefined,\r   0,\r   sum(\r  \
-             evalInEachContext(\r   member(CatalogID, RequestedCatalogIDs)\r   ? CatalogSize : 0,\r   catalogs\r   )\r   )\r \
-              )
+            SUM_OF_CATALOGS =     ifthenelse(\r        RequestedCatalogs is undefined || catalogs is undefined,\r        0,\r        sum(\r\
+                        evalInEachContext(\r                member(CatalogID, RequestedCatalogIDs)\r                ? CatalogSize : 0,\r\
+                            catalogs\r            )\r        )\r    )
             SYSTEM_IMMUTABLE_JOB_ATTRS = Owner ClusterId JobUniverse ProcId MyType TargetType User OsUser
             SYSTEM_JOB_MACHINE_ATTRS = Cpus,SlotWeight
             SYSTEM_SECURE_JOB_ATTRS = x509userProxySubject x509UserProxyEmail x509UserProxyVOName x509UserProxyFirstFQAN \
@@ -6752,6 +6752,8 @@ public final class TokenRequest {
                 token = text.substring(start, at).toLowerCase(Locale.ROOT);
             } else if (Character.isLetter(text.charAt(at)) || text.charAt(at) == '_') {
                 while (at < text.length() && (Macros.isNameCharacter(text.charAt(at)) && text.charAt(at) != '/')) {
+                    malformed |= text.charAt(at) == '.' && (at + 1 == text.length() || isDigit(at + 1)
+                        || !Macros.isNameCharacter(text.charAt(at + 1)) || ".+".indexOf(text.charAt(at + 1)) >= 0);
                     at++;
                 }
                 malformed |= at == start; // a letter that no name can have
@@ -6814,7 +6816,7 @@ public final class TokenRequest {
 
         private Object whole() {
             Object value = choice();
-            if (!token.equals(END) && OTHER_OPERATORS.contains(token)) {
+            if (!token.equals(END) && !token.equals("~") && OTHER_OPERATORS.contains(token)) {
                 reject("the operator " + token);
             }
             malformed |= !token.equals(END);
@@ -7078,7 +7080,8 @@ public final class TokenRequest {
         /** The value as it is written in the language. */
         static String written(Object value) {
             if (value instanceof Double number) {
-                return Double.isFinite(number) ? String.format(Locale.ROOT, "%.15E", number)
+                return number == 0 ? Double.toString(number)
+                    : Double.isFinite(number) ? String.format(Locale.ROOT, "%.15E", number)
                     : Double.isNaN(number) ? "real(\"NaN\")" : number > 0 ? "real(\"INF\")" : "real(\"-INF\")";
             }
             return value instanceof List<?> items
