@@ -4355,9 +4355,9 @@ public final class TokenRequest {
             START_SCHEDULER_UNIVERSE = TotalSchedulerJobsRunning < 500
             STASH_PLUGIN = $(LIBEXEC)/stash_plugin
             STATETIMER = (time() - EnteredCurrentState)
-            SUM_OF_CATALOGS =     ifthenelse(\r        RequestedCatalogs is undefined || catalogs is undefined,\r        0,\r        sum(\r\
-                        evalInEachContext(\r                member(CatalogID, RequestedCatalogIDs)\r                ? CatalogSize : 0,\r\
-                            catalogs\r            )\r        )\r    )
+            SUM_OF_CATALOGS =     ifthenelse(\r        RequestedCatalogs is undefined || catalogs is undefined,\r        0,\r\
+                    sum(\r            evalInEachContext(\r                member(CatalogID, RequestedCatalogIDs)\r\
+                            ? CatalogSize : 0,\r                catalogs\r            )\r        )\r    )
             SYSTEM_IMMUTABLE_JOB_ATTRS = Owner ClusterId JobUniverse ProcId MyType TargetType User OsUser
             SYSTEM_JOB_MACHINE_ATTRS = Cpus,SlotWeight
             SYSTEM_SECURE_JOB_ATTRS = x509userProxySubject x509UserProxyEmail x509UserProxyVOName x509UserProxyFirstFQAN \
@@ -5517,8 +5517,8 @@ public final class TokenRequest {
          * takes a second or third number beyond 99 for version 0.
          */
         private static boolean isVersion(String condition) throws ConfigSyntaxException {
-            Matcher parts = Pattern.compile("(!?)([<=>]?)(=?)\\s*[vV]?\\s*([0-9]{1,9})\\.\\s*([0-9]{1,9})(?:\\.\\s*([0-9]{1,9}))?")
-                .matcher(condition.substring(7).strip());
+            Matcher parts = Pattern.compile("(!?)([<=>]?)(=?)\\s*[vV]?\\s*([0-9]{1,9})\\.\\s*([0-9]{1,9})"
+                + "(?:\\.\\s*([0-9]{1,9}))?").matcher(condition.substring(7).strip());
             if (!parts.lookingAt() || Integer.parseInt(parts.group(4)) < 6) {
                 throw new ConfigSyntaxException("the version literal is invalid");
             }
@@ -6936,7 +6936,8 @@ public final class TokenRequest {
                 malformed |= !take(")");
                 return value;
             }
-            boolean isNumber = !first.isEmpty() && (Character.isDigit(first.charAt(0)) || (first.charAt(0) == '.' && first.length() > 1));
+            boolean isNumber = !first.isEmpty() && !first.equals(".")
+                && (Character.isDigit(first.charAt(0)) || first.charAt(0) == '.');
             return isNumber ? literal(first) : word(first);
         }
 

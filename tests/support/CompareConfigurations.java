@@ -71,7 +71,8 @@ final class CompareConfigurations {
             command.append(' ').append(quoted(variable));
         }
         String localName = localName(place);
-        command.append(" timeout 5 condor_config_val -subsystem TOOL").append(localName.isEmpty() ? "" : " -local-name " + localName);
+        command.append(" timeout 5 condor_config_val -subsystem TOOL").append(localName.isEmpty() ? "" : " -local-name "
+            + localName);
         for (String name : names(place)) {
             command.append(' ').append(name).append(" MARK");
         }
@@ -104,7 +105,8 @@ final class CompareConfigurations {
                 print(place, ours, theirs);
             }
         }
-        System.out.println(places.size() + " configurations, " + accepted + " of them accepted, " + values + " values, " + differences
+        System.out.println(places.size() + " configurations, " + accepted + " of them accepted, " + values + " values, "
+            + differences
             + " configurations that differ");
         return !places.isEmpty() && differences == 0 ? 0 : 1;
     }
@@ -203,7 +205,8 @@ final class CompareConfigurations {
             "..", "{1, 2}", "||", "\t", "$(DOLLAR)", "$(DOLLAR)(N1)", "file.", ".hidden", "/", "a//b", "C:\\dir\\f.x",
             "<1.2.3.4:9618?sock=x>", "a,b", ",", ";", "UNDEFINED", "error", "undefined");
         private static final List<String> EXPRESSIONS = List.of("1", "7", "-2", "3.75", "1e2", "0.1", "true", "FALSE", "(1)",
-            "\"txt\"", "\"a\\b\"", "\"q\\\"q\"", "nothing", "error", "\"12\"", "\"\"", "9223372036854775807", "2000000000", "1.0");
+            "\"txt\"", "\"a\\b\"", "\"q\\\"q\"", "nothing", "error", "\"12\"", "\"\"", "9223372036854775807", "2000000000",
+                "1.0");
         private static final List<String> OPERATORS = List.of("+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">=", "&&",
             "||", "=?=", "=!=", "is", "isnt", "?:");
         private static final List<String> FORMATS = List.of("%d", "%05d", "%-6dx", "%x", "%X", "%o", "%u", "%+d", "% d", "%lld",
@@ -221,20 +224,22 @@ final class CompareConfigurations {
         private static final List<String> WRONG_LINES = List.of("word", "two words", "bad-name = 1", "use NOTHING : Here",
             "use SECURITY : Nothing", "include nonsense : /x", "endif", "else", "elif true", "error : stop $(N1)", "[head]",
             "[two words]", "N1 @ x", "N1 + 2", "include : /nonexistent/file", "use SECURITY", "use : x", "include :", "= 5",
-            ": 7", "N3 +=+ 5", "N 4 = 5", "@N5 = 6", "N6@=x", "use SECURITY :", "use", "include", "N7+= 1", "include command : /no",
+            ": 7", "N3 +=+ 5", "N 4 = 5", "@N5 = 6", "N6@=x", "use SECURITY :", "use", "include", "N7+= 1",
+                "include command : /no",
             "include command : false", "include command ifexist : /x", "include ifexist, command : /x", "N1.2 = 3", "N1/x = 4",
             "warning", "error", "include ifexists : /nonexistent", "N8 =", "N9=#", "N10 : ", "include into x : /y",
             "include command command : echo N1=5", "include command into : /x", "if", "if (true)", "if version", "if 1 == 1",
             "use ROLE : Execute Nothing", "$(NOTHING) = 5", "N$(NOTHING)1 = 6", "\\", "N11 \\",
             "include : $(NOTHING)", "include ifexist : $(NOTHING)", "include output : echo N2 = 3", "N12 @=", "N12 @@= 3",
             "@include ifexist : /nonexistent", "@use SECURITY : Strong", "RunBenchmarks : 0", "#opt:strict", "#opt:oldcomment",
-            "include ifexist : ", "include command : ", "include : /etc", "include : echo N13 = 4 |", "include : |", "include : echo | x",
-            "warning 3 : x", "error 0 : y", "if version 5", "elseif true", "endif x", "if true x");
+            "include ifexist : ", "include command : ", "include : /etc", "include : echo N13 = 4 |", "include : |",
+                "include : echo | x", "warning 3 : x", "error 0 : y", "if version 5", "elseif true", "endif x", "if true x");
         private final boolean older;
         private final Random random;
         private final Path place;
         private final boolean mischief;
-        private final List<String> prefixes = new ArrayList<>(List.of("", "", "", "", "", "", "TOOL.", "tool.", "SCHEDD.", "EAST."));
+        private final List<String> prefixes = new ArrayList<>(List.of("", "", "", "", "", "", "TOOL.", "tool.", "SCHEDD.",
+            "EAST."));
         private final String localName;
         private final Map<String, String> environment = new TreeMap<>();
         private int files;
@@ -257,7 +262,8 @@ final class CompareConfigurations {
             }
             root.add("LOCAL_DIR = /var/lib/condor\nSEVEN = 7");
             root.add(body(0, 6 + random.nextInt(20)));
-            environment.put("CONDOR_CONFIG", Files.writeString(place.resolve("condor_config"), String.join("\n", root)).toString());
+            environment.put("CONDOR_CONFIG", Files.writeString(place.resolve("condor_config"), String.join("\n",
+                root)).toString());
             environment.put("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
             environment.put("_CONDOR_MARK", MARK);
             for (int i = random.nextInt(3); i > 0; i--) {
@@ -355,10 +361,12 @@ final class CompareConfigurations {
         private String block() {
             int number = random.nextInt(PARAMETERS);
             String tag = any(List.of("end", "E", "a b", "x"));
-            StringBuilder block = new StringBuilder(prefix()).append('N').append(number).append(any(List.of(" @=", "\t@=", " @= ")))
+            StringBuilder block = new StringBuilder(prefix()).append('N').append(number).append(any(List.of(" @=", "\t@=",
+                " @= ")))
                 .append(tag).append('\n');
             for (int i = random.nextInt(4); i > 0; i--) {
-                block.append(any(List.of("", "  ", "# hidden", "if false", "@other", "use ROLE : Execute", value(number), value(number),
+                block.append(any(List.of("", "  ", "# hidden", "if false", "@other", "use ROLE : Execute", value(number),
+                    value(number),
                     "  indented", "ends \\\n  here"))).append('\n');
             }
             return block.append(chance(6) ? " @" : "@").append(tag).toString();
@@ -380,21 +388,27 @@ final class CompareConfigurations {
             String test = switch (random.nextInt(mischief ? 12 : 9)) {
                 case 0 -> any(List.of("true", "False", "yes", "NO", "t", "f"));
                 case 1 -> any(List.of("0", "1", "0.0", "-1", "1e0", "0e5", "2.50", ".5", "00"));
-                case 2 -> "defined " + any(List.of("N" + random.nextInt(PARAMETERS), "NOTHING", "LOG", "TOOL.N1", "true", "5", "use ROLE",
-                    "use ROLE:Execute", "use NOTHING", "use ROLE:Nothing", "HOSTNAME", "$(N1)", "$(NOTHING)", "EAST.N3", "MASTER"));
-                case 3 -> "version " + any(List.of("> 9.0", ">= 8.8.4", "< 10", "< 10.0.0", "== 9.0.1", "!= 23.0", "<= 20.1", "> v9.5",
-                    "!> 30.0", ">=30.1.2", "< 31.9.9", "!= 9.0.0.5", "= 8.1"));
+                case 2 -> "defined " + any(List.of("N" + random.nextInt(PARAMETERS), "NOTHING", "LOG", "TOOL.N1", "true", "5",
+                    "use ROLE",
+                    "use ROLE:Execute", "use NOTHING", "use ROLE:Nothing", "HOSTNAME", "$(N1)", "$(NOTHING)", "EAST.N3",
+                        "MASTER"));
+                case 3 -> "version " + any(List.of("> 9.0", ">= 8.8.4", "< 10", "< 10.0.0", "== 9.0.1", "!= 23.0", "<= 20.1",
+                    "> v9.5", "!> 30.0", ">=30.1.2", "< 31.9.9", "!= 9.0.0.5", "= 8.1"));
                 case 4, 5 -> "$(NOTHING:" + any(List.of("0", "true", "", "no")) + ")";
                 case 6 -> "$(NOTHING)";
                 case 7 -> any(List.of("$INT(3)", "$(SEVEN)", "$INT(SEVEN)"));
                 case 8 -> any(List.of("true", "0"));
-                default -> any(List.of("", "maybe", "1e", "defined", "defined use:ROLE", "defined use ROLE : Execute", "1 2", "version",
-                    "version 9", "version > 5.0", "version > 9", "version ! 9.0", "version >", "version > 9.0.100", "version > 25.14.100",
-                    "version >= 25.14.0.7", "version=9.0.0", "+1", "--1", "1.2.3", "-", ".", "e", "defined N1 N2", "defined \"x\"", "$(N3:1)", "$INT(N3)",
-                    "versions > 9.0", "definedN1", "true false", "! ! true", "!!true", "on", "N1", "$(N1)", "$(N2) x", "version > v 9.0",
-                    "version > V9.0", "version => 9.0", "version <> 9.0", "version > 9.0x", "version > 9.0.1x", "version > 9.100.1",
-                    "version > 23.100", "defined use", "defined use ROLE:", "defined use ROLE(", "defined +1", "defined 1e", "1e5e",
-                    "0x10", "1_0", "$(N1)$(N2)", "T", "y", "truely", "defined a-b", "defined use  ROLE:Execute",
+                default -> any(List.of("", "maybe", "1e", "defined", "defined use:ROLE", "defined use ROLE : Execute", "1 2",
+                    "version", "version 9", "version > 5.0", "version > 9", "version ! 9.0", "version >", "version > 9.0.100",
+                        "version > 25.14.100",
+                    "version >= 25.14.0.7", "version=9.0.0", "+1", "--1", "1.2.3", "-", ".", "e", "defined N1 N2",
+                        "defined \"x\"", "$(N3:1)", "$INT(N3)",
+                    "versions > 9.0", "definedN1", "true false", "! ! true", "!!true", "on", "N1", "$(N1)", "$(N2) x",
+                        "version > v 9.0",
+                    "version > V9.0", "version => 9.0", "version <> 9.0", "version > 9.0x", "version > 9.0.1x",
+                        "version > 9.100.1",
+                    "version > 23.100", "defined use", "defined use ROLE:", "defined use ROLE(", "defined +1", "defined 1e",
+                        "1e5e", "0x10", "1_0", "$(N1)$(N2)", "T", "y", "truely", "defined a-b", "defined use  ROLE:Execute",
                     "version > 09.0", "version > +9.0", "version > 9. 0", "version > 9 .0", "version >9.0", "Version > 9.0",
                     "DEFINED N1", "defined\tN1", "defined:N1"));
             };
@@ -431,8 +445,8 @@ final class CompareConfigurations {
                 case 0, 1, 2, 3, 4 -> any(WORDS);
                 case 5, 6, 7 -> reference(number);
                 case 8 -> number >= PARAMETERS ? "x" : any(List.of("$(N" + number + ")", "$(n" + number + ":first)"));
-                case 9 -> any(List.of("$(NOTHING)", "$(NOTHING:else)", "$(NOTHING:$(SEVEN))", "$(nothing:a b, c)", "$(LOG)", "$(SUBSYSTEM)",
-                    "$(LOCALNAME:none)", "$(NOTHING:)", "$(NOTHING:a:b)", "$(NOTHING:\\x)", "$(NOTHING:(y))"));
+                case 9 -> any(List.of("$(NOTHING)", "$(NOTHING:else)", "$(NOTHING:$(SEVEN))", "$(nothing:a b, c)", "$(LOG)",
+                    "$(SUBSYSTEM)", "$(LOCALNAME:none)", "$(NOTHING:)", "$(NOTHING:a:b)", "$(NOTHING:\\x)", "$(NOTHING:(y))"));
                 default -> function(number);
             };
         }
@@ -465,7 +479,8 @@ final class CompareConfigurations {
             return switch (random.nextInt(8)) {
                 case 0 -> any(List.of("!", "-", "+")) + expression(depth - 1);
                 case 1 -> expression(depth - 1) + " ? " + expression(depth - 1) + " : " + expression(depth - 1);
-                default -> expression(depth - 1) + " " + any(older ? OPERATORS.subList(0, 17) : OPERATORS) + " " + expression(depth - 1);
+                default -> expression(depth - 1) + " " + any(older ? OPERATORS.subList(0, 17) : OPERATORS) + " "
+                    + expression(depth - 1);
             };
         }
 
@@ -477,12 +492,14 @@ final class CompareConfigurations {
                 case 1 -> "$REAL(" + argument(number) + (chance(2) ? "," + any(FORMATS) : "") + ")";
                 case 2 -> "$STRING(" + argument(number) + (chance(2) ? "," + any(FORMATS) : "") + ")";
                 case 3 -> "$EVAL(" + argument(number) + ")";
-                case 4 -> "$SUBSTR(" + other + "," + (random.nextInt(9) - 4) + (chance(2) ? "" : "," + (random.nextInt(9) - 4)) + ")";
+                case 4 -> "$SUBSTR(" + other + "," + (random.nextInt(9) - 4) + (chance(2) ? "" : "," + (random.nextInt(9) - 4))
+                    + ")";
                 case 5 -> "$CHOICE(" + any(List.of("0", "1", "2", " 1", "9", "-1", "x", "", other)) + ","
                     + any(List.of("a,b,c", other, "a", " a , b ", "", "a,,c", "a,b", ",", "LIST")) + ")";
-                case 6 -> "$RANDOM_CHOICE(" + any(List.of("only", " only ", "", ",", "only,", other + ",")) .replace(other + ",", "one") + ")";
-                case 7 -> "$RANDOM_INTEGER(" + any(List.of("5,5", "3,3,1", "7,7,100", "1,4,9", "", "5", "x,0", "5,x", "9,9,0", "9,9,-3", "8,2",
-                    " 4 , 4 ", "4,4,", "0x0,0", "6,6,x", ",", "3,3,2,1", "-5,-5")) + ")";
+                case 6 -> "$RANDOM_CHOICE(" + any(List.of("only", " only ", "", ",", "only,", other + ",")) .replace(other
+                    + ",", "one") + ")";
+                case 7 -> "$RANDOM_INTEGER(" + any(List.of("5,5", "3,3,1", "7,7,100", "1,4,9", "", "5", "x,0", "5,x", "9,9,0",
+                    "9,9,-3", "8,2", " 4 , 4 ", "4,4,", "0x0,0", "6,6,x", ",", "3,3,2,1", "-5,-5")) + ")";
                 case 8 -> "$F" + any(FILE_LETTERS) + "(" + path + ")";
                 case 9 -> any(List.of("$BASENAME(", "$DIRNAME(")) + path + any(List.of(")", ")", ",.gz)", ", gz)", ",)"));
                 case 10 -> "$ENV(" + any(List.of("ORACLE_WORD", "NO_SUCH", "NO_SUCH:else", "ORACLE_WORD:x", "PATH")) + ")";
@@ -493,13 +510,18 @@ final class CompareConfigurations {
         /** The older release ends where a function cannot use an argument. */
         private String olderFunction(String other, String path) {
             return switch (random.nextInt(9)) {
-                case 0 -> "$INT(" + any(EXPRESSIONS.subList(0, 7)) + any(List.of("", "", ",%d", ",%05d", ",%-6dx", ",%x", ",%+d")) + ")";
-                case 1 -> "$REAL(" + any(EXPRESSIONS.subList(0, 7)) + any(List.of("", "", ",%f", ",%.2f", ",%8.3f|", ",%G", ",%e")) + ")";
-                case 2 -> "$STRING(" + (chance(2) ? other : expression(2)) + any(List.of("", "", ",%5s", ",%-5s|", ",%.2s")) + ")";
+                case 0 -> "$INT(" + any(EXPRESSIONS.subList(0, 7)) + any(List.of("", "", ",%d", ",%05d", ",%-6dx", ",%x",
+                    ",%+d")) + ")";
+                case 1 -> "$REAL(" + any(EXPRESSIONS.subList(0, 7)) + any(List.of("", "", ",%f", ",%.2f", ",%8.3f|", ",%G",
+                    ",%e")) + ")";
+                case 2 -> "$STRING(" + (chance(2) ? other : expression(2)) + any(List.of("", "", ",%5s", ",%-5s|", ",%.2s"))
+                    + ")";
                 case 3 -> "$EVAL(" + (chance(2) ? other : expression(2)) + ")";
-                case 4 -> "$SUBSTR(" + other + "," + (random.nextInt(9) - 4) + (chance(2) ? "" : "," + (random.nextInt(9) - 4)) + ")";
+                case 4 -> "$SUBSTR(" + other + "," + (random.nextInt(9) - 4) + (chance(2) ? "" : "," + (random.nextInt(9) - 4))
+                    + ")";
                 case 5 -> "$CHOICE(" + any(List.of("0", "1", " 1")) + "," + any(List.of("a,b,c", " a , b ", "a,b")) + ")";
-                case 6 -> any(List.of("$RANDOM_CHOICE(only)", "$RANDOM_INTEGER(5,5)", "$RANDOM_INTEGER(3,3,1)", "$RANDOM_INTEGER(7,7,9)"));
+                case 6 -> any(List.of("$RANDOM_CHOICE(only)", "$RANDOM_INTEGER(5,5)", "$RANDOM_INTEGER(3,3,1)",
+                    "$RANDOM_INTEGER(7,7,9)"));
                 case 7 -> "$F" + any(FILE_LETTERS) + "(" + path + ")";
                 default -> any(List.of("$BASENAME(", "$DIRNAME(")) + path.replace(",", "") + ")";
             };
