@@ -6161,6 +6161,9 @@ public final class TokenRequest {
                 start = name == 0 ? 1 : startOfFolders(text, (int) letters.chars().filter(c -> c == 'd').count());
                 end = name == 0 ? 1 : end;
             }
+            if (start < 0) {
+                return ""; // there are fewer folders
+            }
             if (quote.isEmpty()) {
                 return start < end ? text.substring(start, Math.min(end, text.length())) : "";
             }
@@ -6169,10 +6172,13 @@ public final class TokenRequest {
             return (text.startsWith(quote, start) ? "" : quote) + (start < last ? text.substring(start, last) : "") + quote;
         }
 
-        /** The index of the last so many folders of a path; a backslash separates them, too. */
+        /** The index of the last so many folders of a path; negative if there are fewer. A backslash separates them, too. */
         private static int startOfFolders(String path, int count) {
             int start = path.length();
-            for (int i = count; i >= 0 && start >= 0; i--) {
+            for (int i = count; i >= 0; i--) {
+                if (start < 0) {
+                    return -1;
+                }
                 start = Math.max(path.lastIndexOf('/', start - 1), path.lastIndexOf('\\', start - 1));
             }
             return start + 1;
