@@ -202,7 +202,7 @@ final class CompareConfigurations {
         private static final List<String> WORDS = List.of("alpha", "Beta", "x.y", "/a/b.d/c.tar.gz", "cm.example.org:9618", "12",
             "-3", "0", "4.50", "1e3", "true", "No", "a b", "one, two,three", "it's", "\"quoted\"", "'single'", "back\\slash",
             "$", "$(", "$)", ")", "(x)", "$X", "$()", "$(A B)", "$$(N0)", "$$", "#", "a=b", "a:b", "@end", "*", "100%",
-            "..", "{1, 2}", "||", "\t", "$(DOLLAR)", "$(DOLLAR)(N1)", "file.", ".hidden", "/", "a//b", "C:\\dir\\f.x",
+            "{1, 2}", "||", "\t", "$(DOLLAR)", "$(DOLLAR)(N1)", "file.", ".hidden", "/", "a//b", "C:\\dir\\f.x",
             "<1.2.3.4:9618?sock=x>", "a,b", ",", ";", "UNDEFINED", "error", "undefined");
         private static final List<String> EXPRESSIONS = List.of("1", "7", "-2", "3.75", "1e2", "0.1", "true", "FALSE", "(1)",
             "\"txt\"", "\"a\\b\"", "\"q\\\"q\"", "nothing", "error", "\"12\"", "\"\"", "9223372036854775807", "2000000000",
