@@ -5019,7 +5019,12 @@ public final class TokenRequest {
                     throw new IOException("exited with error " + (output.exitStatus() << 8));
                 }
                 // CREATE_NEW does not follow a link that another user has put there.
-                Files.writeString(place(cache), output.text(), StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
+                Path place = place(cache);
+                try {
+                    Files.writeString(place, output.text(), StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
+                } catch (FileSystemException e) {
+                    throw new IOException("can't open '" + cache + "' for write: " + reason(e), e);
+                }
             }
             return open(cache.toString(), FileOrigin.CONFIGURATION);
         }
