@@ -4550,7 +4550,7 @@ public final class TokenRequest {
             BOX_AUTHORIZATION_URL = https://account.box.com/api/oauth2/authorize
             BOX_TOKEN_URL = https://api.box.com/oauth2/token
             BROKEN_SLOT_CONTEXT_ATTRS = JobId,RemoteUser,RemoteScheddName
-            CATALOG_SPACE =    ifthenelse(\r   MappingMethod ?: "" != "Copy",\r   $(SUM_OF_CATALOGS),\r   0\r   )
+            CATALOG_SPACE =     ifthenelse(\r        MappingMethod ?: "" != "Copy",\r        $(SUM_OF_CATALOGS),\r        0\r)
             CCB_OUTBOUND_TARGET_DENYLIST = 127.0.0.0/8 ::1 fe80::/10 169.254.0.0/16 localhost
             CCB_POLLING_TIMESLICE = 0.05
             CGROUP_MEMORY_LIMIT_POLICY = hard
@@ -4795,7 +4795,7 @@ public final class TokenRequest {
             STARTD_HISTORY = $(LOG)/startd_history
             STARTD_LOG = $(LOG)/StartLog
             STARTD_REBOOT_COMMAND = /sbin/reboot
-            STARTER_DEBUG = D_PID
+            STARTER_DEBUG = D_PID\s
             STARTER_DIAGNOSTIC_SEND_EP_LOGS = $(LIBEXEC)/condor_diagnostic_send_ep_logs
             STARTER_LIST = STARTER
             STARTER_LOG = $(LOG)/StarterLog
@@ -4807,9 +4807,9 @@ public final class TokenRequest {
             START_SCHEDULER_UNIVERSE = TotalSchedulerJobsRunning < 500
             STASH_PLUGIN = $(LIBEXEC)/stash_plugin
             STATETIMER = (time() - EnteredCurrentState)
-            SUM_OF_CATALOGS =    ifthenelse(\r   RequestedCatalogs is undefined || catalogs is undefined,\r   0,\r   sum(\r  \
-             evalInEachContext(\r   member(CatalogID, RequestedCatalogIDs)\r   ? CatalogSize : 0,\r   catalogs\r   )\r   )\r \
-              )
+            SUM_OF_CATALOGS =     ifthenelse(\r        RequestedCatalogs is undefined || catalogs is undefined,\r        0,\r\
+                    sum(\r            evalInEachContext(\r                member(CatalogID, RequestedCatalogIDs)\r\
+                            ? CatalogSize : 0,\r                catalogs\r            )\r        )\r    )
             SYSTEM_IMMUTABLE_JOB_ATTRS = Owner ClusterId JobUniverse ProcId MyType TargetType User OsUser
             SYSTEM_JOB_MACHINE_ATTRS = Cpus,SlotWeight
             SYSTEM_SECURE_JOB_ATTRS = x509userProxySubject x509UserProxyEmail x509UserProxyVOName x509UserProxyFirstFQAN \
@@ -5371,10 +5371,17 @@ public final class TokenRequest {
                 if (!name.endsWith("|")) {
                     throw new IOException("not a valid command, | must be at the end");
                 }
-                return run(name.replaceFirst("[| ]+$", ""));
+                int end = name.length();
+                while (end > 1 && "| ".indexOf(name.charAt(end - 1)) >= 0) {
+                    end--;
+                }
+                return run(name.substring(0, end));
             }
             try {
                 Path file = Host.path(name, "the configuration");
+                if (name.isEmpty()) {
+                    throw new NoSuchFileException(name);
+                }
                 if (Files.isDirectory(file)) {
                     return new Text("", 0); // HTCondor opens it and reads nothing
                 }
@@ -5401,6 +5408,9 @@ public final class TokenRequest {
             if (host.isRoot() && doubtful.isPresent()) {
                 throw new CommandException(ErrorCode.CONFIGURATION, "ERROR: root does not run " + printable(command)
                     + " for the configuration in " + doubtful.get().file() + ".", doubtful.get().weakness() + ".");
+            }
+            if (command.isBlank()) {
+                return new Text("", 0); // as in HTCondor
             }
             ProcessBuilder builder = new ProcessBuilder(command.strip().split("\\s+"))
                 .redirectInput(Path.of("/dev/null").toFile());
@@ -5461,7 +5471,12 @@ public final class TokenRequest {
                     throw new IOException("exited with error " + (output.exitStatus() << 8));
                 }
                 // CREATE_NEW does not follow a link that another user has put there.
-                Files.writeString(place(cache), output.text(), StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
+                Path place = place(cache);
+                try {
+                    Files.writeString(place, output.text(), StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
+                } catch (FileSystemException e) {
+                    throw new IOException("can't open '" + cache + "' for write: " + reason(e), e);
+                }
             }
             return open(cache.toString(), FileOrigin.CONFIGURATION);
         }
@@ -5591,6 +5606,7 @@ public final class TokenRequest {
         private final Optional<String> origin;
         private final Deque<Branch> branches = new ArrayDeque<>();
         private Optional<HereDocument> document = Optional.empty();
+        private boolean isStrict;
 
         /** The position in an {@code if}: in, after or before the branch that applies; two of the values are for its else. */
         private enum Branch { TAKEN, PASSED, SOUGHT, TAKEN_ELSE, PASSED_ELSE }
@@ -5620,8 +5636,11 @@ public final class TokenRequest {
             for (Optional<String> next = lines.next(); next.isPresent(); next = lines.next()) {
                 String line = next.get();
                 if (line.startsWith("#") || line.isBlank()) {
-                    if (line.startsWith("#opt:") && line.endsWith("comment")) {
-                        lines.oldComments(line.equals("#opt:oldcomment"));
+                    switch (line.length() > 20 ? "" : line.toLowerCase(Locale.ROOT)) {
+                        case "#opt:oldcomment" -> lines.oldComments(true);
+                        case "#opt:newcomment" -> lines.oldComments(false);
+                        case "#opt:strict" -> isStrict = true;
+                        default -> { }
                     }
                 } else if (document.isPresent()) {
                     takeLine(document.get(), line);
@@ -5752,13 +5771,23 @@ public final class TokenRequest {
         }
 
         private void include(ConfigLine statement) throws ConfigSyntaxException, CommandException {
-            Deque<String> words = new ArrayDeque<>(Configuration.items(statement.words()));
-            boolean optional = words.removeFirstOccurrence("ifexist") || words.removeFirstOccurrence("ifexists");
-            boolean command = words.removeFirstOccurrence("command") || words.removeFirstOccurrence("output");
-            Optional<String> cache = command && words.size() > 1 && words.removeFirstOccurrence("into")
-                ? Optional.of(macros.expand(words.remove())) : Optional.empty();
-            if (!words.isEmpty()) {
-                say("Error", "unexpected keyword(s) '" + statement.words() + "' after include ");
+            // [ifexist|ifexists] [command|output [into FILE] [any other words]]
+            Deque<String> words = new ArrayDeque<>();
+            for (StringTokenizer rest = new StringTokenizer(statement.words(), " \t"); rest.hasMoreTokens(); ) {
+                words.add(rest.nextToken());
+            }
+            boolean optional = takes(words, "ifexist", "ifexists");
+            boolean command = takes(words, "command", "output");
+            boolean caches = command && "into".equals(words.peek());
+            if (caches ? words.size() < 2 : !command && !words.isEmpty()) {
+                say("Error", "unexpected keyword(s) '" + statement.words() + "' after include "
+                    + (caches ? "expected filename after keyword 'into'" : ""));
+                throw new ConfigSyntaxException("");
+            }
+            words.poll();
+            Optional<String> cache = caches ? Optional.of(macros.expand(words.remove())) : Optional.empty();
+            if (cache.isPresent() && cache.get().endsWith("|")) {
+                say("Error", "destination for 'include into' may not be a script");
                 throw new ConfigSyntaxException("");
             }
             String target = macros.expand(statement.rest());
@@ -5781,10 +5810,22 @@ public final class TokenRequest {
             }
         }
 
+        /** Removes the first word if it is one of the two. */
+        private static boolean takes(Deque<String> words, String keyword, String other) {
+            boolean isNext = keyword.equals(words.peek()) || other.equals(words.peek());
+            if (isNext) {
+                words.remove();
+            }
+            return isNext;
+        }
+
         private void assign(ConfigLine statement) throws ConfigSyntaxException, CommandException {
             if (statement.operator().equals(":") && !statement.keyword().equalsIgnoreCase("RunBenchmarks")) {
-                say("Warning", "obsolete use of ':' for parameter assignment at " + statement.keyword() + " : "
-                    + statement.rest());
+                say(isStrict ? "Error" : "Warning", "obsolete use of ':' for parameter assignment at " + statement.keyword()
+                    + " : " + statement.rest());
+                if (isStrict) {
+                    throw new ConfigSyntaxException("");
+                }
             }
             String parameter = macros.expand(statement.keyword());
             if (!Macros.isName(parameter)) {
@@ -5824,22 +5865,75 @@ public final class TokenRequest {
         }
 
         private static boolean holds(String condition, Macros macros) throws ConfigSyntaxException, CommandException {
-            if (isNumber(condition)) {
-                return Double.parseDouble(condition) != 0;
+            Set<Part> parts = parts(condition);
+            if (isNumber(parts)) {
+                return number(condition) != 0;
             }
             Optional<Boolean> word = word(condition);
             if (word.isPresent()) {
                 return word.get();
             }
-            if (startsWith("version", condition)) {
+            if (parts.equals(EnumSet.of(Part.LETTER)) ? condition.equalsIgnoreCase("version")
+                : startsWith("version", condition) && isOnly(parts, VERSION_PARTS) && parts.contains(Part.DIGIT)
+                    && parts.contains(Part.BLANK) && parts.contains(Part.COMPARISON)) {
                 return isVersion(condition);
             }
-            if (startsWith("defined", condition)
-                && consistsOf(condition, c -> Character.isWhitespace(c) || c == ':' || Macros.isNameCharacter(c))) {
+            if (parts.equals(EnumSet.of(Part.LETTER)) ? condition.equalsIgnoreCase("defined")
+                : startsWith("defined", condition) && isOnly(parts, DEFINED_PARTS) && parts.contains(Part.BLANK)
+                    && !(parts.contains(Part.COLON) && parts.contains(Part.DIGIT))) {
                 return isDefined(condition.substring(7).strip(), macros);
             }
-            throw new ConfigSyntaxException(Macros.isName(condition) || condition.isEmpty() ? "expression is not a conditional"
-                : COMPLEX);
+            throw new ConfigSyntaxException(parts.isEmpty() || isName(parts) ? "expression is not a conditional" : COMPLEX);
+        }
+
+        /** The kinds of characters by which HTCondor tells what a condition is. */
+        private enum Part { BLANK, DIGIT, NUMBER, LETTER, NAME, COMPARISON, COLON, OTHER }
+
+        private static final Set<Part> VERSION_PARTS = EnumSet.of(Part.LETTER, Part.BLANK, Part.COMPARISON, Part.DIGIT,
+            Part.NUMBER);
+        private static final Set<Part> DEFINED_PARTS = EnumSet.of(Part.LETTER, Part.BLANK, Part.COLON, Part.NAME, Part.DIGIT,
+            Part.NUMBER);
+
+        /** What is in the text. A dot, an e or a sign belongs to a number if only digits are before it. */
+        private static Set<Part> parts(String text) {
+            EnumSet<Part> parts = EnumSet.noneOf(Part.class);
+            for (int i = text.startsWith("-") ? 1 : 0; i < text.length(); i++) {
+                char c = text.charAt(i);
+                char next = i + 1 < text.length() ? text.charAt(i + 1) : '0';
+                boolean isDigit = c >= '0' && c <= '9';
+                boolean isNumber = c == '.' ? parts.equals(EnumSet.of(Part.DIGIT)) || (next >= '0' && next <= '9')
+                    : (c == 'e' || c == 'E') && isNumber(parts);
+                if ((c == '-' || c == '+') && parts.equals(EnumSet.of(Part.DIGIT, Part.NUMBER))) {
+                    continue;
+                }
+                parts.add(isDigit ? Part.DIGIT : isNumber ? Part.NUMBER : isLetter(c) ? Part.LETTER
+                    : "_/.".indexOf(c) >= 0 ? Part.NAME : "<=>".indexOf(c) >= 0 || (c == '!' && next == '=') ? Part.COMPARISON
+                    : Character.isWhitespace(c) ? Part.BLANK : c == ':' ? Part.COLON : Part.OTHER);
+            }
+            return parts;
+        }
+
+        private static boolean isLetter(char c) {
+            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        }
+
+        private static boolean isOnly(Set<Part> parts, Set<Part> allowed) {
+            return parts.contains(Part.LETTER) && allowed.containsAll(parts);
+        }
+
+        private static boolean isNumber(Set<Part> parts) {
+            return parts.contains(Part.DIGIT) && parts.size() == (parts.contains(Part.NUMBER) ? 2 : 1);
+        }
+
+        private static boolean isName(Set<Part> parts) {
+            return isOnly(parts, EnumSet.of(Part.LETTER, Part.DIGIT, Part.NUMBER, Part.NAME))
+                && !(parts.contains(Part.NUMBER) && !parts.contains(Part.DIGIT));
+        }
+
+        /** The number at the beginning of the text, as C's atof reads it. */
+        private static double number(String text) {
+            Matcher number = Pattern.compile("-?(?:[0-9]+\\.?[0-9]*|\\.[0-9]+)(?:[eE][+-]?[0-9]+)?").matcher(text);
+            return number.lookingAt() ? Double.parseDouble(number.group()) : 0;
         }
 
         /** A word for true or false; empty for any other text. */
@@ -5855,35 +5949,46 @@ public final class TokenRequest {
             if (what.isEmpty()) {
                 return false;
             }
-            if (Macros.isName(what)) {
-                return isNumber(what) || word(what).isPresent()
-                    || macros.lookup(what).filter(setting -> !setting.value().isEmpty()).isPresent();
+            Set<Part> parts = parts(what);
+            if (isNumber(parts) || what.equalsIgnoreCase("true") || what.equalsIgnoreCase("false")) {
+                return true;
             }
-            if (!startsWith("use", what)) {
+            if (isName(parts)) {
+                Optional<Configuration.Setting> setting = macros.lookup(what);
+                return setting.isPresent() ? !setting.get().value().isEmpty() : word(what).isPresent();
+            }
+            if (!what.regionMatches(true, 0, "use ", 0, 4)) {
                 throw new ConfigSyntaxException("defined argument must be param name, boolean, or number");
             }
-            String[] parts = what.substring(3).strip().split(":", 2);
-            if (!consistsOf(what.substring(3).strip(), c -> !Character.isWhitespace(c))) {
+            String template = what.substring(4).strip();
+            String[] names = template.split(":", 2);
+            if (template.chars().anyMatch(Character::isWhitespace)) {
                 throw new ConfigSyntaxException("defined use meta argument with internal spaces will never match");
             }
-            return (parts.length < 2 || parts[1].isEmpty()) ? Templates.isCategory(parts[0])
-                : Templates.find(parts[0], new Templates.Call(parts[1], "")).isPresent();
+            return (names.length < 2 || names[1].isEmpty()) ? Templates.isCategory(names[0])
+                : Templates.find(names[0], new Templates.Call(names[1], "")).isPresent();
         }
 
-        /** A comparison with this version; a missing third number is taken from this version. */
+        /**
+         * A comparison with this version. A missing third number is this version's; what follows the third is ignored. HTCondor
+         * takes a second or third number beyond 99 for version 0.
+         */
         private static boolean isVersion(String condition) throws ConfigSyntaxException {
-            Matcher parts = Pattern.compile("version\\s+(!?)([<=>])(=?)\\s*v?([0-9]{1,9})\\.([0-9]{1,9})"
-                + "(?:\\.([0-9]{1,9}))?", Pattern.CASE_INSENSITIVE).matcher(condition);
-            if (!parts.matches()) {
-                throw new ConfigSyntaxException(condition.chars().anyMatch(Character::isDigit) ? "the version literal is invalid"
-                    : COMPLEX);
+            Matcher parts = Pattern.compile("(!?)([<=>]?)(=?)\\s*[vV]?\\s*([0-9]{1,9})\\.\\s*([0-9]{1,9})"
+                + "(?:\\.\\s*([0-9]{1,9}))?").matcher(condition.substring(7).strip());
+            if (!parts.lookingAt() || Integer.parseInt(parts.group(4)) < 6) {
+                throw new ConfigSyntaxException("the version literal is invalid");
             }
             int difference = 0;
-            for (int i = 0; i < VERSION.size() && difference == 0; i++) {
+            boolean isNone = false;
+            for (int i = 0; i < VERSION.size(); i++) {
                 String number = parts.group(4 + i);
-                difference = number == null ? 0 : Integer.compare(VERSION.get(i), Integer.parseInt(number));
+                int other = number == null ? VERSION.get(i) : Integer.parseInt(number);
+                isNone |= i > 0 && other > 99;
+                difference = difference == 0 ? Integer.compare(VERSION.get(i), other) : difference;
             }
-            boolean holds = difference == "<=>".indexOf(parts.group(2)) - 1
+            difference = isNone ? 1 : difference;
+            boolean holds = (parts.group(2).isEmpty() ? 0 : "<=>".indexOf(parts.group(2)) - 1) == difference
                 || (difference == 0 && !parts.group(3).isEmpty());
             return holds == parts.group(1).isEmpty();
         }
@@ -5891,19 +5996,6 @@ public final class TokenRequest {
         private static boolean startsWith(String word, String text) {
             return text.regionMatches(true, 0, word, 0, word.length())
                 && (text.length() == word.length() || !Character.isLetterOrDigit(text.charAt(word.length())));
-        }
-
-        private static boolean isNumber(String text) {
-            try {
-                return !text.startsWith("+") && consistsOf(text, c -> "0123456789.eE+-".indexOf(c) >= 0)
-                    && !Double.isNaN(Double.parseDouble(text));
-            } catch (NumberFormatException e) {
-                return false;
-            }
-        }
-
-        private static boolean consistsOf(String text, IntPredicate characters) {
-            return text.chars().allMatch(characters);
         }
     }
 
@@ -6347,7 +6439,7 @@ public final class TokenRequest {
                 case "REAL" -> formatted(body, within, "%.16G", Expression::real, "a real number");
                 case "STRING" -> formatted(body, within, "%s", text -> Optional.of(Expression.evaluate(text)
                     .filter(String.class::isInstance).orElse(text)), "a string");
-                case "EVAL" -> evaluated(argument(body, within));
+                case "EVAL" -> evaluated(body, within);
                 case "BASENAME" -> {
                     int comma = body.lastIndexOf(',');
                     yield fileName("nx", argument(comma < 0 ? body : body.substring(0, comma), within),
@@ -6370,10 +6462,16 @@ public final class TokenRequest {
             return expand(setting.get().value(), names);
         }
 
-        private static String evaluated(String text) throws CommandException {
+        /** What is not an expression remains if references were expanded in it; otherwise it is blank, as in HTCondor. */
+        private String evaluated(String body, List<String> within) throws CommandException {
+            String text = argument(body, within);
             checkSupported(text);
-            return Expression.evaluate(text).map(value -> value instanceof String string ? string
-                : Expression.written(value)).orElse("");
+            Optional<Object> value = Expression.evaluate(text);
+            if (value.isEmpty()) {
+                Optional<Configuration.Setting> setting = lookup(body);
+                return (setting.isPresent() ? setting.get().value() : body).contains("$") ? text : "";
+            }
+            return value.get() instanceof String string ? string : Expression.written(value.get());
         }
 
         /** An unsupported function or operator is an error, since its value would be wrong. */
@@ -6411,24 +6509,26 @@ public final class TokenRequest {
 
         /** $RANDOM_INTEGER(min,max,step); where an argument cannot be used, HTCondor warns and takes the nearest that can. */
         private String randomInteger(String body) {
-            List<String> arguments = list(body);
+            List<String> arguments = list(body).stream().filter(item -> !item.isEmpty()).toList();
             Optional<Long> first = whole(arguments, 0);
-            long min = first.orElse(0L);
             Optional<Long> second = whole(arguments, 1);
-            long max = second.orElse(min);
+            long max = second.or(() -> first).orElse(0L);
+            long min = Math.min(first.orElse(0L), max);
             long step = arguments.size() > 2 ? whole(arguments, 2).orElse(0L) : 1;
-            if (first.isEmpty() || second.isEmpty() || step < 1 || min > max) {
+            if (first.isEmpty() || second.isEmpty() || step < 1 || first.get() > max) {
                 complain("$RANDOM_INTEGER(" + body + ") has no valid min, max and step!");
             }
-            long least = Math.min(min, max);
-            BigInteger span = BigInteger.valueOf(max).subtract(BigInteger.valueOf(least));
+            BigInteger span = BigInteger.valueOf(max).subtract(BigInteger.valueOf(min));
             long count = span.divide(BigInteger.valueOf(Math.max(1, step))).min(BigInteger.valueOf(Long.MAX_VALUE - 1))
                 .longValue() + 1;
-            return Long.toString(least + host.random().nextLong(count) * Math.max(1, step));
+            return Long.toString(min + host.random().nextLong(count) * Math.max(1, step));
         }
 
+        /** The number at the beginning of an argument, as C's strtol reads it; empty if there is none. */
         private static Optional<Long> whole(List<String> arguments, int index) {
-            return index < arguments.size() ? Expression.integer(arguments.get(index)) : Optional.empty();
+            Matcher number = Pattern.compile("[+-]?[0-9]+").matcher(index < arguments.size() ? arguments.get(index) : "");
+            return !number.lookingAt() ? Optional.empty() : Optional.of(new BigInteger(number.group(), 10)
+                .min(BigInteger.valueOf(Long.MAX_VALUE)).max(BigInteger.valueOf(Long.MIN_VALUE)).longValue());
         }
 
         /** $CHOICE(index,list) or $CHOICE(index,item,item,...) */
@@ -6469,21 +6569,21 @@ public final class TokenRequest {
         private String formatted(String body, List<String> within, String otherwise,
             Function<String, Optional<?>> evaluation, String kind) throws CommandException {
             String[] arguments = body.split(",", 2);
-            Optional<PrintFormat> printed = PrintFormat.parse(arguments.length > 1 ? arguments[1] : otherwise);
+            String format = arguments.length > 1 ? arguments[1] : otherwise;
+            Optional<PrintFormat> printed = PrintFormat.parse(format).filter(form -> form.isFor(otherwise));
+            if (printed.isEmpty()) {
+                complain("'" + format + "' is not a valid format specifier for " + kind + "!");
+                return format;
+            }
             String text = argument(arguments[0], within);
             Optional<?> value = evaluation.apply(text);
             if (value.isEmpty()) {
                 checkSupported(text);
                 return complain(text + " does not evaluate to " + kind + "!");
             }
-            String format = arguments.length > 1 ? arguments[1] : otherwise;
-            Optional<String> formatted = printed.flatMap(form -> form.apply(value.get()));
-            if (formatted.isEmpty()) {
-                complain("'" + format + "' is not a valid format specifier for " + kind + "!");
-            }
-            boolean pointless = arguments.length > 1 && value.get() instanceof Double
-                && !formatted.orElse(".").contains(".");
-            return formatted.orElse(format) + (pointless ? ".0" : "");
+            String formatted = printed.get().apply(value.get()).orElse(format);
+            boolean pointless = arguments.length > 1 && value.get() instanceof Double && !formatted.contains(".");
+            return formatted + (pointless ? ".0" : "");
         }
 
         /**
@@ -6493,11 +6593,12 @@ public final class TokenRequest {
          * @param suffix an end to leave out, if it is there
          */
         private static String fileName(String letters, String argument, String suffix) {
-            boolean quoted = argument.length() > 1 && "\"'".indexOf(argument.charAt(0)) >= 0
+            boolean isQuoted = argument.length() > 1 && "\"'".indexOf(argument.charAt(0)) >= 0
                 && argument.endsWith(argument.substring(0, 1));
-            String text = quoted ? argument.substring(1, argument.length() - 1) : argument;
-            text = letters.contains("w") ? text.replace('/', '\\')
-                : letters.contains("u") ? text.replace('\\', '/') : text;
+            String bareText = isQuoted ? argument.substring(1, argument.length() - 1) : argument;
+            String quote = !letters.contains("q") ? "" : letters.contains("a") ? "'" : "\"";
+            String text = quote + (letters.contains("w") ? bareText.replace('/', '\\')
+                : letters.contains("u") ? bareText.replace('\\', '/') : bareText) + quote;
             int name = text.lastIndexOf('/') + 1;
             int dot = text.lastIndexOf('.') > name ? text.lastIndexOf('.') : text.length();
             boolean wantsExtension = letters.contains("x");
@@ -6507,24 +6608,37 @@ public final class TokenRequest {
                 wantsExtension = false;
             }
             boolean wantsName = letters.contains("n");
-            boolean wantsPath = (letters.contains("p") || letters.contains("d"))
-                && (name > 0 || (!wantsName && !wantsExtension));
+            boolean wantsFolder = letters.contains("d");
+            boolean wantsPath = (letters.contains("p") || wantsFolder) && (name > 0 || (!wantsName && !wantsExtension));
             int bare = letters.contains("b") ? 1 : 0;
-            int start = wantsPath ? 0 : wantsName ? name : wantsExtension ? Math.min(dot + bare, text.length()) : 0;
+            int start = wantsPath ? 0 : wantsName ? name : wantsExtension ? dot < text.length() ? dot + bare : dot : 0;
             int end = wantsExtension ? text.length() : wantsName ? dot : wantsPath ? Math.max(0, name - bare)
                 : text.length();
-            if (wantsPath && letters.contains("d")) {
-                start = Math.max(0, name - 1);
-                for (long i = letters.chars().filter(c -> c == 'd').count(); i > 0; i--) {
-                    if (start < 0) {
-                        return ""; // there are fewer folders
-                    }
-                    start = text.lastIndexOf('/', start - 1);
-                }
-                start++;
+            if (wantsPath && wantsFolder) {
+                start = name == 0 ? 1 : startOfFolders(text, (int) letters.chars().filter(c -> c == 'd').count());
+                end = name == 0 ? 1 : end;
             }
-            String quote = !letters.contains("q") ? "" : letters.contains("a") ? "'" : "\"";
-            return quote + text.substring(start, Math.max(start, end)) + quote;
+            if (start < 0) {
+                return ""; // there are fewer folders
+            }
+            if (quote.isEmpty()) {
+                return start < end ? text.substring(start, Math.min(end, text.length())) : "";
+            }
+            // The original quotes the whole name first, then cuts it, and renews the quotes that it does not find.
+            int last = end > 1 && text.startsWith(quote, end - 1) ? end - 1 : end;
+            return (text.startsWith(quote, start) ? "" : quote) + (start < last ? text.substring(start, last) : "") + quote;
+        }
+
+        /** The index of the last so many folders of a path; negative if there are fewer. A backslash separates them, too. */
+        private static int startOfFolders(String path, int count) {
+            int start = path.length();
+            for (int i = count; i >= 0; i--) {
+                if (start < 0) {
+                    return -1;
+                }
+                start = Math.max(path.lastIndexOf('/', start - 1), path.lastIndexOf('\\', start - 1));
+            }
+            return start + 1;
         }
     }
 
@@ -7093,14 +7207,16 @@ public final class TokenRequest {
             int start = at;
             if (at == text.length()) {
                 token = END;
-            } else if (text.charAt(at) == '"') {
-                at = endOfString(at + 1);
+            } else if (text.charAt(at) == '"' || text.charAt(at) == '\'') {
+                at = endOfString(at + 1, text.substring(at, at + 1));
                 token = text.substring(start, at);
             } else if (isDigit(at) || (text.charAt(at) == '.' && isDigit(at + 1))) {
                 at = endOfNumber();
                 token = text.substring(start, at).toLowerCase(Locale.ROOT);
             } else if (Character.isLetter(text.charAt(at)) || text.charAt(at) == '_') {
                 while (at < text.length() && (Macros.isNameCharacter(text.charAt(at)) && text.charAt(at) != '/')) {
+                    malformed |= text.charAt(at) == '.' && (at + 1 == text.length() || isDigit(at + 1)
+                        || !Macros.isNameCharacter(text.charAt(at + 1)) || ".+".indexOf(text.charAt(at + 1)) >= 0);
                     at++;
                 }
                 malformed |= at == start; // a letter that no name can have
@@ -7117,10 +7233,11 @@ public final class TokenRequest {
             return place < text.length() && text.charAt(place) >= '0' && text.charAt(place) <= '9';
         }
 
-        private int endOfString(int start) {
+        /** A backslash before a quote makes it part of the string, but not at the end of the text. */
+        private int endOfString(int start, String quote) {
             int end = start;
-            while (end < text.length() && text.charAt(end) != '"') {
-                end += text.startsWith("\\\"", end) ? 2 : 1;
+            while (end < text.length() && !text.startsWith(quote, end)) {
+                end += text.startsWith("\\" + quote, end) && end + 2 < text.length() && text.charAt(end + 2) != '\n' ? 2 : 1;
             }
             malformed |= end >= text.length();
             return Math.min(end + 1, text.length());
@@ -7162,7 +7279,7 @@ public final class TokenRequest {
 
         private Object whole() {
             Object value = choice();
-            if (!token.equals(END) && OTHER_OPERATORS.contains(token)) {
+            if (!token.equals(END) && !token.equals("~") && OTHER_OPERATORS.contains(token)) {
                 reject("the operator " + token);
             }
             malformed |= !token.equals(END);
@@ -7183,10 +7300,7 @@ public final class TokenRequest {
             }
             Object condition = operation(0);
             Object value = condition;
-            if (take("?:")) {
-                Object otherwise = choice();
-                value = condition == Unknown.UNDEFINED ? otherwise : condition;
-            } else if (take("?")) {
+            if (take("?")) {
                 Object first = choice();
                 malformed |= !take(":");
                 value = chosen(condition, first, choice());
@@ -7232,7 +7346,7 @@ public final class TokenRequest {
                 }
                 advance();
             }
-            Object value = isLogical && (token.equals("-") || token.equals("+")) ? nested() : primary();
+            Object value = isLogical && (token.equals("-") || token.equals("+")) ? nested() : defaulted();
             if (isLogical) {
                 return asFlag(value) instanceof Boolean flag ? (Object) (flag != not) : value == Unknown.UNDEFINED ? value
                     : Unknown.ERROR;
@@ -7250,6 +7364,20 @@ public final class TokenRequest {
             return value;
         }
 
+        /** The operator ?: binds more tightly than any other. */
+        private Object defaulted() {
+            Object value = primary();
+            if (take("?:")) {
+                if (++depth > DEPTH_MAX) {
+                    return reject("an expression of more than " + DEPTH_MAX + " levels");
+                }
+                Object otherwise = defaulted();
+                depth--;
+                return value == Unknown.UNDEFINED ? otherwise : value;
+            }
+            return value;
+        }
+
         private Object primary() {
             String first = token;
             if (OTHER_OPERATORS.contains(first)) {
@@ -7259,6 +7387,10 @@ public final class TokenRequest {
             if (first.startsWith("\"")) {
                 return first.length() < 2 ? Unknown.ERROR : first.substring(1, first.length() - 1).replace("\\\"", "\"");
             }
+            if (first.startsWith("'")) {
+                malformed |= first.length() < 2;
+                return Unknown.UNDEFINED; // the name of an attribute
+            }
             if (first.equals("{")) {
                 return items("}");
             }
@@ -7267,7 +7399,8 @@ public final class TokenRequest {
                 malformed |= !take(")");
                 return value;
             }
-            boolean isNumber = !first.isEmpty() && (Character.isDigit(first.charAt(0)) || first.charAt(0) == '.');
+            boolean isNumber = !first.isEmpty() && !first.equals(".")
+                && (Character.isDigit(first.charAt(0)) || first.charAt(0) == '.');
             return isNumber ? literal(first) : word(first);
         }
 
@@ -7342,7 +7475,7 @@ public final class TokenRequest {
                 Object first = asFlag(left);
                 Object second = asFlag(right);
                 return first == Unknown.ERROR ? first : first.equals(deciding) || second.equals(deciding) ? (Object) deciding
-                    : first instanceof Boolean ? second : first;
+                    : first instanceof Boolean || second == Unknown.ERROR ? second : first;
             }
             if (left instanceof Unknown || right instanceof Unknown) {
                 return left == Unknown.ERROR || right == Unknown.ERROR ? Unknown.ERROR : Unknown.UNDEFINED;
@@ -7411,7 +7544,8 @@ public final class TokenRequest {
         /** The value as it is written in the language. */
         static String written(Object value) {
             if (value instanceof Double number) {
-                return Double.isFinite(number) ? String.format(Locale.ROOT, "%.15E", number)
+                return number == 0 ? Double.toString(number)
+                    : Double.isFinite(number) ? String.format(Locale.ROOT, "%.15E", number)
                     : Double.isNaN(number) ? "real(\"NaN\")" : number > 0 ? "real(\"INF\")" : "real(\"-INF\")";
             }
             return value instanceof List<?> items
@@ -7434,28 +7568,50 @@ public final class TokenRequest {
         private static final int NUMBER_MAX = 55;
         private static final int TEXT_MAX = 1 << 16;
         private static final int PRECISION_MAX = 400;
+        private static final String FLAGS = "#0-+ '";
+        private static final String DIGITS = "0123456789";
+        private static final String LENGTHS = "hlLqjzt";
+        private static final String CONVERSIONS = "diouxXeEfFgGaAcspn";
 
         /** Empty if the text is not such a format. */
         static Optional<PrintFormat> parse(String text) {
             int start = text.indexOf('%');
-            int at = span(text, start + 1, "#0-+ '");
+            while (text.startsWith("%%", start) && start >= 0) {
+                start = text.indexOf('%', start + 2);
+            }
+            int at = span(text, start + 1, FLAGS);
             int width = at;
-            at = span(text, at, "0123456789");
+            at = span(text, at, DIGITS);
             int dot = at;
-            at = text.startsWith(".", at) ? span(text, at + 1, "0123456789") : at;
+            at = text.startsWith(".", at) ? span(text, at + 1, DIGITS) : at;
             int length = at;
-            at = span(text, at, "hlLqjzt");
+            at = span(text, at, LENGTHS);
             if (start < 0 || at >= text.length()) {
                 return Optional.empty();
             }
-            String after = text.substring(at + 1);
-            int other = after.indexOf('%');
-            if (other >= 0 && other < after.length() - 1) {
-                return Optional.empty();
-            }
-            return Optional.of(new PrintFormat(text.substring(0, start), text.substring(start + 1, width),
+            PrintFormat format = new PrintFormat(text.substring(0, start).replace("%%", "%"), text.substring(start + 1, width),
                 number(text.substring(width, dot)), length == dot ? -1 : number(text.substring(dot + 1, length)),
-                text.substring(length, at), text.charAt(at), other < 0 ? after : after.substring(0, other)));
+                text.substring(length, at), text.charAt(at), "");
+            return format.followedBy(text.substring(at + 1));
+        }
+
+        /** The same format with more text; empty if that has another conversion. */
+        private Optional<PrintFormat> followedBy(String text) {
+            StringBuilder rest = new StringBuilder();
+            for (int at = 0; at < text.length(); at++) {
+                if (text.charAt(at) == '%') {
+                    int end = span(text, at + 1, FLAGS + DIGITS + LENGTHS + ".");
+                    if (end == text.length()) {
+                        break;
+                    }
+                    if (CONVERSIONS.indexOf(text.charAt(end)) >= 0) {
+                        return Optional.empty();
+                    }
+                    at += text.startsWith("%", at + 1) ? 1 : 0;
+                }
+                rest.append(text.charAt(at));
+            }
+            return Optional.of(new PrintFormat(before, flags, width, precision, length, conversion, rest.toString()));
         }
 
         private static int span(String text, int start, String characters) {
@@ -7470,13 +7626,22 @@ public final class TokenRequest {
             return digits.isEmpty() ? 0 : digits.length() > 6 ? TEXT_MAX : Math.min(TEXT_MAX, Integer.parseInt(digits));
         }
 
+        private static final String WHOLE = "diuxXoc";
+        private static final String REAL = "eEfFgGaA";
+
+        /** Whether it converts values of the same kind as the other format, one of %d, %g and %s. */
+        boolean isFor(String other) {
+            char kind = other.charAt(other.length() - 1);
+            return (kind == 's' ? "s" : kind == 'd' ? WHOLE : REAL).indexOf(conversion) >= 0;
+        }
+
         /** A Long, Double or String in this format; empty if the format is not for such a value. */
         Optional<String> apply(Object value) {
             if (value instanceof Long number) {
-                return "diuxXoc".indexOf(conversion) < 0 ? Optional.empty() : Optional.of(cut(whole(number)));
+                return WHOLE.indexOf(conversion) < 0 ? Optional.empty() : Optional.of(cut(whole(number)));
             }
             if (value instanceof Double number) {
-                return "eEfFgGaA".indexOf(conversion) < 0 ? Optional.empty() : Optional.of(cut(real(number)));
+                return REAL.indexOf(conversion) < 0 ? Optional.empty() : Optional.of(cut(real(number)));
             }
             String text = value.toString();
             return conversion != 's' ? Optional.empty() : Optional.of(before

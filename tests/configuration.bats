@@ -108,6 +108,7 @@ source_of() { jq -r --arg name "$1" 'select(.name == $name).source' answers; }
 @test "an indented last line without its newline is an error, as in the original" { case_holds 60-err-indented-last-line-without-newline; }
 @test "expressions and formats give what C gives, with 64-bit numbers" { case_holds 61-expressions; }
 @test "names are known when the original knows them, and change until all is read" { case_holds 62-names-while-reading; }
+@test "conditions, includes and functions with unusual arguments are as in the original" { case_holds 63-conditions-includes-functions; }
 
 @test "every case of the fixtures has a test" {
   diff <(cd "$CASES" && printf '%s\n' */ | tr -d /) <(sed -nE 's/.* case_holds ([0-9a-z-]+); \}$/\1/p' "$BATS_TEST_FILENAME")

@@ -15,6 +15,7 @@ copy_of_configuration() {
 }
 
 teardown() {
+  [[ -z ${NETWORK-} ]] || { kill "$NETWORK" && wait "$NETWORK" || :; }
   [[ ! -d ${copy-} ]] || rm -r "$copy"
 }
 
@@ -89,3 +90,137 @@ only_the_environment() {
 
 @test "stable: we read the environment alone as condor_config_val does" { only_the_environment stable; }
 @test "testing: we read the environment alone as condor_config_val does" { only_the_environment testing; }
+
+# ---- Random configurations and detected values: tests/support/CompareConfigurations.java ----
+
+# comparison WORD...: runs the program that makes configurations and compares answers
+comparison() {
+  local options
+  read -ra options <<<"$TOKEN_REQUEST_JAVA_OPTIONS"
+  "${network[@]}" java "${options[@]}" -cp "$TOKEN_REQUEST_CLASSPATH" tokenrequest.CompareConfigurations "$@"
+}
+network=()
+
+# no_difference: between what condor_config_val and we read in the configurations in $copy
+no_difference() {
+  comparison script "$copy" >"$copy/oracle"
+  "${network[@]}" env -u CONDOR_CONFIG "$TESTS_DIR/pool/pool.sh" exec "$RELEASE" sh "$copy/oracle"
+  comparison compare "$copy"
+}
+
+# case_of VARIABLE=VALUE... -- NAME...: one more configuration, the environment alone, in $copy. The pool has a user condor.
+case_of() {
+  local place=$copy/$((cases++))
+  mkdir -p "$place"
+  : >"$place/local-name"
+  printf '%s\n' CONDOR_CONFIG=ONLY_ENV PATH=/usr/sbin:/usr/bin:/sbin:/bin _CONDOR_MARK=@MARK@ _CONDOR_LOCAL_DIR=/var/lib/condor \
+    _CONDOR_ETC=/etc/condor >"$place/environment"
+  while [[ $1 != -- ]]; do
+    printf '%s\n' "$1" >>"$place/environment"
+    shift
+  done
+  printf '%s\n' "${@:2}" >"$place/names"
+}
+
+# empty_copy: a folder for them
+empty_copy() {
+  copy=$(mktemp -d /tmp/token-request-configuration.XXXXXX)
+  chmod 755 "$copy"
+  cases=0
+}
+
+# Another seed makes others: TOKEN_REQUEST_SEED=12345 tests/run.sh real_configuration -f random
+random_configurations() {
+  local seed=${TOKEN_REQUEST_SEED:-1}
+  on "$1"
+  empty_copy
+  echo "seeds $seed to $((seed + 199))"
+  comparison generate "$1" "$seed" 200 "$copy"
+  no_difference
+}
+
+@test "stable: we read 200 random configurations as condor_config_val does" { random_configurations stable; }
+@test "testing: we read 200 random configurations as condor_config_val does" { random_configurations testing; }
+
+# What HTCondor itself defines, but for the system's name and user condor, which are the chroot's own, and what differs in
+# each process or is random.
+names_of_htcondor() {
+  pool exec env CONDOR_CONFIG=ONLY_ENV condor_config_val -subsystem TOOL -dump | awk '$2 == "=" { print $1 }' |
+    grep -vixE 'OPSYS.*|PID|PPID|UTSNAME_.*|MARK|TILDE|PERIODIC_CHECKPOINT'
+}
+
+# The older release has other values, or none, for some; those are recorded.
+values_of_htcondor() {
+  local names recorded=$BATS_TEST_DIRNAME/fixtures/names/$1
+  on "$1"
+  empty_copy
+  mapfile -t names < <(names_of_htcondor | grep -vxFf <(sed 's/ = .*//' "$recorded"))
+  echo "${#names[@]} names"
+  ((${#names[@]} >= 1000))
+  case_of -- "${names[@]}"
+  no_difference
+  mapfile -t names < <(sed 's/ = .*//' "$recorded")
+  diff "$recorded" <(theirs CONDOR_CONFIG=ONLY_ENV _CONDOR_LOCAL_DIR=/var/lib/condor _CONDOR_ETC=/etc/condor -- "${names[@]}")
+}
+
+@test "stable: every name that HTCondor defines has its value, but those recorded" { values_of_htcondor stable; }
+@test "testing: every name that HTCondor defines has its value" { values_of_htcondor testing; }
+
+# network_with COMMANDS: a network for both sides, made by these commands; interface NAME ADDRESS... is one of them
+network_with() {
+  local line up
+  # shellcheck disable=SC2016 # for the shell in there
+  exec {up}< <(exec unshare --net sh -ec '
+    interface() {
+      name=$1
+      shift
+      ip link add "$name" type veth peer name "$name-end"
+      ip link set "$name" up
+      ip link set "$name-end" up
+      for address; do
+        case $address in *:*) ip address add "$address" dev "$name" nodad ;; *) ip address add "$address" dev "$name" ;; esac
+      done
+    }
+    ip link set lo up
+    eval "$1"
+    echo up
+    exec sleep infinity' sh "$1" 2>&1 3>&-)
+  NETWORK=$!
+  IFS= read -r line <&"$up"
+  [[ $line == up ]] || { echo "no network of our own: $line" && return 1; }
+  exec {up}<&-
+  network=(nsenter --target "$NETWORK" --net --)
+}
+
+# addresses_agree: with each way to name an interface, and with either family off
+addresses_agree() {
+  local interface names=(IP_ADDRESS IP_ADDRESS_IS_IPV6 IPV4_ADDRESS IPV6_ADDRESS HOSTNAME FULL_HOSTNAME NETWORK_INTERFACE)
+  empty_copy
+  case_of -- "${names[@]}"
+  for interface in '*' two 'two*' ONE 10.1.2.3 '10.*' '*.7' '192.0.2.*' 198.51.100.1 2001:db8::7 '2001:*' fd00::5 127.0.0.1 lo '::1' 'o*' \
+    'one,two' 'two, one' 'nosuch' '1*2*' 172.16.0.5; do
+    case_of "_CONDOR_NETWORK_INTERFACE=$interface" -- "${names[@]}"
+    case_of "_CONDOR_NETWORK_INTERFACE=$interface" _CONDOR_ENABLE_IPV4=false -- "${names[@]}"
+    case_of "_CONDOR_NETWORK_INTERFACE=$interface" _CONDOR_ENABLE_IPV6=false -- "${names[@]}"
+    case_of "_CONDOR_NETWORK_INTERFACE=$interface" _CONDOR_NO_DNS=true _CONDOR_DEFAULT_DOMAIN_NAME=no.dns -- "${names[@]}"
+  done
+  no_difference
+}
+
+several_interfaces() {
+  on "$1"
+  network_with 'interface one 10.1.2.3/24 169.254.1.1/16; interface two 192.0.2.7/24 192.0.2.8/24 2001:db8::7/64
+    interface three 172.16.0.5/16 fd00::5/64'
+  addresses_agree
+}
+
+only_ipv6() {
+  on "$1"
+  network_with 'ip address del 127.0.0.1/8 dev lo; interface one fd00::5/64; interface two 2001:db8::7/64 2001:db8::8/64'
+  addresses_agree
+}
+
+@test "stable: of several interfaces we take the addresses that HTCondor takes" { several_interfaces stable; }
+@test "testing: of several interfaces we take the addresses that HTCondor takes" { several_interfaces testing; }
+@test "stable: with IPv6 alone we take the addresses that HTCondor takes" { only_ipv6 stable; }
+@test "testing: with IPv6 alone we take the addresses that HTCondor takes" { only_ipv6 testing; }

@@ -3,6 +3,7 @@
 //DESCRIPTION TokenRequest with a clock, a chance and a machine name that are the same in every run, for tests.
 //JAVA 17+
 //SOURCES ../../TokenRequest.java
+//SOURCES CompareConfigurations.java
 //SOURCES JudgeCertificates.java
 //SOURCES LoopbackPool.java
 //SOURCES MiddleMan.java
