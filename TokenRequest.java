@@ -5503,12 +5503,15 @@ public final class TokenRequest {
     /** The lines of a source, continued ones as one. condor_utils/config.cpp, getline_implementation */
     static final class LogicalLines {
         private final String text;
+        private final boolean continues;
         private int at;
         private int number;
         private boolean oldComments;
 
-        LogicalLines(String text) {
+        /** @param continues whether a backslash continues a line; in a template it does not */
+        LogicalLines(String text, boolean continues) {
             this.text = text;
+            this.continues = continues;
         }
 
         /** The number of lines read so far. */
@@ -5546,7 +5549,7 @@ public final class TokenRequest {
                 boolean comment = part.startsWith("#");
                 boolean within = comment && line.length() > 0 && !oldComments;
                 line.append(part, within ? part.length() - 1 : 0, part.length());
-                goesOn = line.length() > 0 && line.charAt(line.length() - 1) == '\\';
+                goesOn = continues && line.length() > 0 && line.charAt(line.length() - 1) == '\\';
                 if (goesOn) {
                     line.setLength(line.length() - 1);
                     goesOn = !comment || within || oldComments;
@@ -5563,8 +5566,9 @@ public final class TokenRequest {
      * @param words    between that and the operator
      * @param operator {@code = : @= += +,= +&&=} and so on; empty for a line without one
      * @param rest     the text after the operator
+     * @param isAdjacent whether no blank is before the operator
      */
-    record ConfigLine(String keyword, String words, String operator, String rest) {
+    record ConfigLine(String keyword, String words, String operator, String rest, boolean isAdjacent) {
 
         static ConfigLine of(String line) {
             int end = 0;
@@ -5577,7 +5581,8 @@ public final class TokenRequest {
             }
             String operator = operator(line, start);
             return new ConfigLine(line.substring(0, end), line.substring(end, start).strip(), operator,
-                line.substring(start + operator.length()).stripLeading());
+                line.substring(start + operator.length()).stripLeading(),
+                start > 0 && !Character.isWhitespace(line.charAt(start - 1)));
         }
 
         private static String operator(String line, int start) {
@@ -5598,6 +5603,7 @@ public final class TokenRequest {
     /** Executes the lines of one source. condor_utils/config.cpp, Parse_macros */
     static final class ConfigParser {
         private static final int DEPTH_MAX = 20;
+        private static final String TOO_DEEP = "nesting too deep";
         private final Sources sources;
         private final Macros macros;
         private final String name;
@@ -5622,7 +5628,7 @@ public final class TokenRequest {
             this.sources = sources;
             this.macros = sources.macros();
             this.name = name;
-            this.lines = new LogicalLines(text);
+            this.lines = new LogicalLines(text, origin.isEmpty());
             this.depth = depth;
             this.origin = origin;
         }
@@ -5647,7 +5653,12 @@ public final class TokenRequest {
                 } else {
                     String uncovered = uncovered(line);
                     if (!isBranching(uncovered) && counts()) {
-                        perform(ConfigLine.of(uncovered));
+                        ConfigLine statement = ConfigLine.of(uncovered);
+                        if (origin.isEmpty()) {
+                            perform(statement);
+                        } else {
+                            performInTemplate(statement, uncovered);
+                        }
                     }
                 }
             }
@@ -5684,9 +5695,9 @@ public final class TokenRequest {
                 && (line.length() == keyword.length() || Character.isWhitespace(line.charAt(keyword.length())));
         }
 
+        /** The innermost branch is enough, since in a branch that is not executed, each inner one is PASSED or PASSED_ELSE. */
         private boolean counts() {
-            return branches.isEmpty() || (!branches.contains(Branch.PASSED) && !branches.contains(Branch.SOUGHT)
-                && !branches.contains(Branch.PASSED_ELSE));
+            return branches.isEmpty() || branches.element() == Branch.TAKEN || branches.element() == Branch.TAKEN_ELSE;
         }
 
         private boolean isBranching(String line) throws ConfigSyntaxException, CommandException {
@@ -5752,21 +5763,73 @@ public final class TokenRequest {
         }
 
         private void use(ConfigLine statement) throws ConfigSyntaxException, CommandException {
+            // Where no blank is before the colon, the original shows the rest of the line as part of the category.
             String category = macros.expand(statement.words());
-            boolean known = Templates.isCategory(category);
-            for (Templates.Call call : Templates.calls(statement.rest())) {
+            String shown = category + (statement.isAdjacent() ? ":" + macros.expand(statement.rest()) : "");
+            try {
+                use(category, shown, statement.rest());
+            } catch (ConfigSyntaxException e) {
+                say("Error", "at use " + shown + ":" + statement.rest());
+                throw new ConfigSyntaxException("");
+            }
+        }
+
+        /** condor_utils/config.cpp, read_meta_config */
+        private void use(String category, String shown, String calls) throws ConfigSyntaxException, CommandException {
+            if (shown.isEmpty() || shown.startsWith(":")) {
+                sources.say("Error: use needs a keyword before : " + calls);
+                throw new ConfigSyntaxException("");
+            }
+            if (!Templates.isCategory(category)) {
+                throw new ConfigSyntaxException("");
+            }
+            for (Templates.Call call : Templates.calls(calls)) {
                 Optional<String> text = Templates.find(category, call);
-                if (text.isPresent()) {
-                    new ConfigParser(sources, name, text.get(), depth, Optional.of(origin())).perform();
-                } else if (known) {
-                    sources.say("Error: use " + category + ":" + statement.rest() + ": does not recognise "
-                        + call.template());
-                    known = false;
+                if (text.isEmpty()) {
+                    sources.say("Error: use " + shown + ": does not recognise " + call.template());
+                    throw new ConfigSyntaxException("");
+                }
+                try {
+                    new ConfigParser(sources, name, text.get(), depth + 1, Optional.of(origin())).perform();
+                } catch (ConfigSyntaxException e) {
+                    if (!e.getMessage().isEmpty()) {
+                        sources.say((e.getMessage().equals(TOO_DEEP) ? "Configuration Error: use " : "Internal Configuration "
+                            + "Error: use ") + shown + ": " + call.template() + " "
+                            + (e.getMessage().equals(TOO_DEEP) ? TOO_DEEP : "is invalid"));
+                    }
+                    throw e;
                 }
             }
-            if (!known) {
-                say("Error", "at use " + category + ":" + statement.rest() + ":" + statement.rest());
-                throw new ConfigSyntaxException("");
+        }
+
+        /**
+         * A statement of a template, with the arguments in it: fewer keywords than in a file, no reference in a name, and
+         * all after a name is its value. So an argument cannot become another statement. config.cpp, Parse_config_string
+         */
+        private void performInTemplate(ConfigLine statement, String line) throws ConfigSyntaxException, CommandException {
+            String keyword = statement.operator().equals(":") ? statement.keyword().toLowerCase(Locale.ROOT) : "";
+            String value = line.substring(statement.keyword().length()).strip();
+            if (keyword.equals("use")) {
+                if (depth >= DEPTH_MAX) {
+                    throw new ConfigSyntaxException(TOO_DEEP);
+                }
+                use(statement.words(), statement.words(), statement.rest());
+                return;
+            } else if (keyword.equals("error") || keyword.equals("warning")) {
+                sources.say(" " + (keyword.equals("error") ? "Error : " : "Warning : ") + macros.expand(statement.rest()));
+                if (keyword.equals("error")) {
+                    throw new ConfigSyntaxException("");
+                }
+            }
+            if (!Macros.isName(statement.keyword()) || value.isEmpty()) {
+                throw new ConfigSyntaxException("not a statement");
+            } else if (statement.words().isEmpty() && statement.operator().equals("@=")) {
+                document = Optional.of(new HereDocument(statement.keyword(), statement.rest(), new ArrayList<>()));
+            } else {
+                boolean isPlain = statement.words().isEmpty() && !statement.operator().isEmpty();
+                sources.define(statement.keyword(), Optional.of(statement.operator()).filter(operator -> isPlain
+                    && operator.startsWith("+")).map(plus -> statement.separator()), isPlain ? statement.rest() : value,
+                    origin(), true);
             }
         }
 
@@ -6000,112 +6063,424 @@ public final class TokenRequest {
     }
 
     /**
-     * The bundles of settings that {@code use} names. condor_utils/param_info.in
+     * The bundles of settings that {@code use} names, those of 25.14.1. condor_utils/param_info.in
      *
-     * <p>A heading has a category and templates that share the text below it. Templates for daemons only have an empty
-     * text here, or what the test cases need; they are listed, so that a {@code use} of them is not an error.
+     * <p>A heading has a category and a template; the statements below it stand on a line each, or between {@code ;;}.
      */
     static final class Templates {
+        /** The parentheses and brackets that may be open at once in arguments; HTCondor takes deeper ones for names. */
+        private static final int NESTING_MAX = 26;
+        private static final int ARGUMENTS_MAX = 1000;
+        private static final int LENGTH_MAX = 1 << 20;
+        /** The statement of a template whose arguments refer to themselves; the original fills it in for ever. */
+        private static final String ENDLESS = "error : the arguments refer to themselves, or are too long";
         private static final String TEXT = """
-            [ROLE Personal]
-            CONDOR_HOST = 127.0.0.1
-            COLLECTOR_HOST = $(CONDOR_HOST):0
-            DAEMON_LIST = MASTER COLLECTOR NEGOTIATOR STARTD SCHEDD
-            RunBenchmarks = 0
-            [ROLE Execute]
-            DAEMON_LIST = $(DAEMON_LIST) STARTD
-            [ROLE Submit]
-            DAEMON_LIST = $(DAEMON_LIST) SCHEDD
             [ROLE CentralManager]
-            DAEMON_LIST = $(DAEMON_LIST) COLLECTOR NEGOTIATOR
+            DAEMON_LIST=$(DAEMON_LIST) COLLECTOR NEGOTIATOR
+            [ROLE Execute]
+            DAEMON_LIST=$(DAEMON_LIST) STARTD
             [ROLE get_htcondor_central_manager]
-            use SECURITY : get_htcondor_idtokens
-            use ROLE : CentralManager
-            [ROLE get_htcondor_submit]
-            use SECURITY : get_htcondor_idtokens
-            use ROLE : Submit
+            use security:get_htcondor_idtokens ;; use role:CentralManager
             [ROLE get_htcondor_execute]
-            use SECURITY : get_htcondor_idtokens
-            use ROLE : Execute
-            [SECURITY Strong]
-            SEC_DEFAULT_ENCRYPTION = required
-            SEC_DEFAULT_INTEGRITY = required
-            SEC_DEFAULT_AUTHENTICATION = required
-            [SECURITY With_Authentication]
-            SEC_DEFAULT_AUTHENTICATION = required
-            SEC_DEFAULT_INTEGRITY = required
-            [SECURITY Host_Based]
-            ALLOW_ADMINISTRATOR = $(CONDOR_HOST)
-            ALLOW_READ = *
-            ALLOW_WRITE = $(FULL_HOSTNAME) $(IPV4_ADDRESS) $(IPV6_ADDRESS)
-            ALLOW_DAEMON = $(FULL_HOSTNAME) $(IPV4_ADDRESS) $(IPV6_ADDRESS)
-            ALLOW_NEGOTIATOR = $(CONDOR_HOST)
-            LEGACY_ALLOW_SEMANTICS = TRUE
-            [SECURITY User_Based]
-            authuser = $(USERNAME)
-            if $(CondorIsAdmin)
-            authuser = condor
-            endif
-            use SECURITY : recommended($(authuser))
-            if ! $(CondorIsAdmin)
-            ALLOW_WRITE = $(authuser)@$(UID_DOMAIN)
-            endif
-            [SECURITY recommended_v9_0]
-            SECURITY_MODEL = 9.0
-            use SECURITY : Strong
-            SEC_READ_AUTHENTICATION = OPTIONAL
-            SEC_READ_ENCRYPTION = OPTIONAL
-            SEC_READ_INTEGRITY = OPTIONAL
-            ALLOW_ADMINISTRATOR = $(1:condor)@* condor_pool@* $(2:root@*) $(3+)
-            ALLOW_DAEMON = $(1:condor)@*  condor_pool@*
-            ALLOW_NEGOTIATOR = $(1:condor)@* condor_pool@*
-            ALLOW_WRITE = *
-            ALLOW_READ = *
-            [SECURITY recommended_v24_0]
-            SECURITY_MODEL = 24.0
-            use SECURITY : Strong
-            SEC_READ_AUTHENTICATION = OPTIONAL
-            SEC_CLIENT_AUTHENTICATION = OPTIONAL
-            ALLOW_ADMINISTRATOR = $(1:condor)@* condor@password $(2:root@*) $(3+)
-            ALLOW_DAEMON = $(1:condor)@*  condor@password
-            ALLOW_NEGOTIATOR = $(1:condor)@* condor@password
-            ALLOW_WRITE = *
-            ALLOW_READ = *
-            [SECURITY recommended]
-            use SECURITY : recommended_v24_0($(1+))
-            [SECURITY get_htcondor_idtokens]
-            use SECURITY : recommended
-            SEC_READ_AUTHENTICATION_METHODS = $(SEC_DEFAULT_AUTHENTICATION_METHODS),ANONYMOUS
-            SEC_CLIENT_AUTHENTICATION_METHODS = $(SEC_DEFAULT_AUTHENTICATION_METHODS),ANONYMOUS
-            TRUST_DOMAIN = $(CONDOR_HOST)
+            use security:get_htcondor_idtokens ;; use role:execute
+            [ROLE get_htcondor_submit]
+            use security:get_htcondor_idtokens ;; use role:submit
+            [ROLE Personal]
+            CONDOR_HOST=127.0.0.1 ;; COLLECTOR_HOST=$(CONDOR_HOST):0 ;; DAEMON_LIST=MASTER COLLECTOR NEGOTIATOR STARTD SCHEDD
+            RunBenchmarks=0
+            [ROLE Submit]
+            DAEMON_LIST=$(DAEMON_LIST) SCHEDD
             [SECURITY FIPS]
-            FIPS = True
-            use SECURITY : Strong
-            SEC_DEFAULT_CRYPTO_METHODS = AES,3DES
-            [FEATURE HPC_Annex]
-            is_personal = "$(COLLECTOR_HOST)" == "127.0.0.1:0" || "$(COLLECTOR_HOST)" == "$(FULL_HOSTNAME):0"
-            if $INT(is_personal)
-            COLLECTOR_HOST = $(FULL_HOSTNAME):$(COLLECTOR_PORT)
-            endif
-            [FEATURE AdStash AssignAccountingGroup AssignProjectName ChildCollector CommonCloudAttributesAWS]
-            [FEATURE CommonCloudAttributesGoogle ContinuousCronHook DefaultCheckpointDestination Ganglia GPUs]
-            [FEATURE GPUsMonitor JobsHaveInstanceIDs KRB Librarian Metricd Monitor OAuth OneShotCronHook PartitionableSlot]
-            [FEATURE PelicanCache PelicanRetryPolicy PeriodicCronHook Policy_Expr_Fragments Policy_Hours_To_Start]
-            [FEATURE Remote_Config Remote_Runtime_Config ScheddCronContinuous ScheddCronOneShot ScheddCronPeriodic]
-            [FEATURE ScheddUsermapFile SetJobAttrFromUsermap StartdCronContinuous StartdCronOneShot]
-            [FEATURE StartdCronPeriodic StaticSlots TestingMode_Policy_Values UWCS_Desktop_Policy_Values]
-            [POLICY Always_Run_Jobs]
-            START = True
-            SUSPEND = False
-            PREEMPT = False
-            KILL = False
-            [POLICY Desktop Desktop_Hours Desktop_Idle Hold_If_CPUs_Exceeded Hold_If_Disk_Exceeded]
-            [POLICY Hold_If_Memory_Exceeded Hold_If_Runtime_Exceeds Limit_Job_Runtimes]
-            [POLICY OnlyRegisteredCheckpointDestinations Preempt_If Preempt_If_CPUs_Exceeded Preempt_If_Disk_Exceeded]
-            [POLICY Preempt_If_Memory_Exceeded Preempt_If_Runtime_Exceeds Startd_Publish_CpusUsage UWCS_Desktop]
-            [POLICY Want_Hold_If]
-            [EXPERIMENTAL CollectorNode HAD HADFixedPort HADReplication HADSharedPort]
-            [UPGRADE Discard DiscardIf DiscardIfX DiscardX Discard_VMware]
+            FIPS = True ;; use security:strong ;; SEC_DEFAULT_CRYPTO_METHODS = AES,3DES
+            [SECURITY get_htcondor_idtokens]
+            use security:recommended ;; SEC_READ_AUTHENTICATION_METHODS = $(SEC_DEFAULT_AUTHENTICATION_METHODS),ANONYMOUS
+            SEC_CLIENT_AUTHENTICATION_METHODS = $(SEC_DEFAULT_AUTHENTICATION_METHODS),ANONYMOUS ;; TRUST_DOMAIN = $(CONDOR_HOST)
+            [SECURITY HOST_BASED]
+            ALLOW_ADMINISTRATOR=$(CONDOR_HOST) ;; ALLOW_READ=* ;; ALLOW_WRITE=$(FULL_HOSTNAME) $(IPV4_ADDRESS) $(IPV6_ADDRESS)
+            ALLOW_DAEMON=$(FULL_HOSTNAME) $(IPV4_ADDRESS) $(IPV6_ADDRESS) ;; ALLOW_NEGOTIATOR=$(CONDOR_HOST)
+            ALLOW_NEGOTIATOR_SCHEDD=$(ALLOW_NEGOTIATOR) $(FLOCK_NEGOTIATOR_HOSTS)
+            ALLOW_WRITE_COLLECTOR=$(ALLOW_WRITE) $(FLOCK_FROM) ;; ALLOW_WRITE_STARTD=$(ALLOW_WRITE) $(FLOCK_FROM)
+            ALLOW_READ_COLLECTOR=$(ALLOW_READ) $(FLOCK_FROM) ;; ALLOW_READ_STARTD=$(ALLOW_READ) $(FLOCK_FROM)
+            LEGACY_ALLOW_SEMANTICS = TRUE
+            [SECURITY recommended]
+            use security:recommended_v24_0($(1+))
+            [SECURITY recommended_v24_0]
+            SECURITY_MODEL = 24.0 ;; use security:strong ;; SEC_READ_AUTHENTICATION = OPTIONAL
+            SEC_CLIENT_AUTHENTICATION = OPTIONAL ;; ALLOW_ADMINISTRATOR = $(1:condor)@* condor@password $(2:root@*) $(3+)
+            ALLOW_DAEMON = $(1:condor)@*  condor@password ;; ALLOW_NEGOTIATOR = $(1:condor)@* condor@password ;; ALLOW_WRITE = *
+            ALLOW_READ = *
+            [SECURITY recommended_v9_0]
+            SECURITY_MODEL = 9.0 ;; use security:strong ;; SEC_READ_AUTHENTICATION = OPTIONAL ;; SEC_READ_ENCRYPTION = OPTIONAL
+            SEC_READ_INTEGRITY = OPTIONAL ;; ALLOW_ADMINISTRATOR = $(1:condor)@* condor_pool@* $(2:root@*) $(3+)
+            ALLOW_DAEMON = $(1:condor)@*  condor_pool@* ;; ALLOW_NEGOTIATOR = $(1:condor)@* condor_pool@* ;; ALLOW_WRITE = *
+            ALLOW_READ = *
+            [SECURITY STRONG]
+            SEC_DEFAULT_ENCRYPTION=required ;; SEC_DEFAULT_INTEGRITY=required ;; SEC_DEFAULT_AUTHENTICATION=required
+            [SECURITY USER_BASED]
+            if $(CondorIsAdmin) ;; authuser=condor ;; else ;; authuser=$(USERNAME) ;; endif
+            use security:recommended($(authuser)) ;; if ! $(CondorIsAdmin) ;; ALLOW_WRITE = $(authuser)@$(UID_DOMAIN) ;; endif
+            [SECURITY WITH_AUTHENTICATION]
+            SEC_DEFAULT_AUTHENTICATION=required ;; SEC_DEFAULT_INTEGRITY=required
+            [FEATURE ADSTASH]
+            ADSTASH_SCHEDD_HISTORY=True ;; DAEMON_LIST=$(DAEMON_LIST) ADSTASH
+            [FEATURE AssignAccountingGroup]
+            if ! $(1?) ;; error : use FEATURE : AssignAccountingGroup requires a map_file argument ;; endif
+            use FEATURE : ScheddUsermapFile(AssignAccountingGroup, $(1))
+            JOB_TRANSFORM_NAMES = $(JOB_TRANSFORM_NAMES) AssignAccountingGroup ;; JOB_TRANSFORM_AssignAccountingGroup @=end
+            COPY Owner = AcctGroupUser ;; COPY AcctGroup = RequestedAcctGroup
+            EVALSET AcctGroup = usermap("AssignAccountingGroup",AcctGroupUser,AcctGroup)
+            EVALSET AccountingGroup = join(".",AcctGroup,AcctGroupUser) ;; @end
+            IMMUTABLE_JOB_ATTRS = $(IMMUTABLE_JOB_ATTRS) AcctGroup AcctGroupUser AccountingGroup ;; if $(2:True)
+            SUBMIT_REQUIREMENT_NAMES = $(SUBMIT_REQUIREMENT_NAMES) CheckRequestedGroup
+            SUBMIT_REQUIREMENT_CheckRequestedGroup = RequestedAcctGroup is undefined || RequestedAcctGroup == AcctGroup
+            SUBMIT_REQUIREMENT_CheckRequestedGroup_REASON = strcat("Permission denied setting accounting_group to ", \
+            RequestedAcctGroup)
+            endif ;; SUBMIT_REQUIREMENT_NAMES = $(SUBMIT_REQUIREMENT_NAMES) AssignAccountingGroup
+            SUBMIT_REQUIREMENT_AssignAccountingGroup = AcctGroup isnt undefined && AccountingGroup isnt undefined
+            SUBMIT_REQUIREMENT_AssignAccountingGroup_REASON = strcat("Submit requirement AssignAccountingGroup not met - Could \
+            not map '", Owner, "' to an accounting group ", RequestedAcctGroup)
+            [FEATURE AssignProjectName]
+            if ! $(1?) ;; error : use FEATURE : AssignProjectName requires a map_name argument ;; endif
+            use FEATURE : SetJobAttrFromUsermap(ProjectName, Owner, $(1+))
+            [FEATURE ChildCollector]
+            COLLECTOR$(1)=$(COLLECTOR) ;; if $(2?) ;; COLLECTOR$(1)_ARGS= -p $(2) ;; else
+            COLLECTOR$(1)_ARGS= -sock collector$(1) ;; endif ;; COLLECTOR$(1).COLLECTOR_NAME=Collector$(1)
+            COLLECTOR$(1).CONDOR_VIEW_HOST=$(TOP_COLLECTOR_HOST)
+            COLLECTOR$(1).CCB_RECONNECT_FILE=$(SPOOL)/Collector$(1).ccb_reconnect ;; DAEMON_LIST=$(DAEMON_LIST) COLLECTOR$(1)
+            TOP_COLLECTOR_HOST=$(COLLECTOR_HOST)
+            [FEATURE CommonCloudAttributesAWS]
+            use FEATURE : StartdCronOneShot(cloud, $(LIBEXEC)/common-cloud-attributes-aws.py, $(0))
+            STARTD_CRON_cloud_PREFIX = Cloud
+            [FEATURE CommonCloudAttributesGoogle]
+            use FEATURE : StartdCronOneShot(cloud, $(LIBEXEC)/common-cloud-attributes-google.py, $(0))
+            STARTD_CRON_cloud_PREFIX = Cloud
+            [FEATURE ContinuousCronHook]
+            if ! $(3?)
+            error : use FEATURE : ContinuousCronHook requires at least 3 arguments: STARTD_CRON | SCHEDD_CRON, tag, hook_exe \
+            [,hook_args]
+            endif ;; $(1)_JOBLIST=$($(1)_JOBLIST) $(2) ;; $(1)_$(2)_MODE=WaitForExit ;; $(1)_$(2)_PERIOD=0
+            $(1)_$(2)_EXECUTABLE=$(3) ;; if $(4?) ;; $(1)_$(2)_ARGS=$(4) ;; endif
+            [FEATURE DefaultCheckpointDestination]
+            if ! defined DEFAULT_CHECKPOINT_DESTINATION ;; if defined DEFAULT_CHECKPOINT_DESTINATION_PREFIX
+            DEFAULT_CHECKPOINT_DESTINATION = "$(DEFAULT_CHECKPOINT_DESTINATION_PREFIX)/$(MY.Owner)" ;; else
+            warning: You must set DEFAULT_CHECKPOINT_DESTINATION_PREFIX or DEFAULT_CHECKPOINT_DESTINATION to use \
+            feature:DefaultCheckpointDestination.
+            endif ;; endif ;; if defined DEFAULT_CHECKPOINT_DESTINATION ;; EXTENDED_SUBMIT_COMMANDS @=end
+            checkpoint_storage = "'default' or 'spool' or a checkpoint_destination" ;; $(EXTENDED_SUBMIT_COMMANDS) ;; @end
+            JOB_TRANSFORM_CheckpointStorage @=end
+            REQUIREMENTS (MY.CheckpointDestination =?= undefined) && (MY.SuccessCheckpointExitCode =!= undefined)
+            ShouldSetCheckpointDestination = TRUE ;; SetCheckpointDestination = $(DEFAULT_CHECKPOINT_DESTINATION)
+            if defined MY.checkpoint_storage ;; EVALMACRO IsSpool (checkpoint_storage == "spool")
+            EVALMACRO IsDefault (checkpoint_storage == "default") ;; if $(IsSpool) ;; ShouldSetCheckpointDestination = FALSE
+            elif ! $(IsDefault) ;; SetCheckpointDestination = checkpoint_storage ;; endif ;; endif
+            if $(ShouldSetCheckpointDestination) ;; EVALSET CheckpointDestination $(SetCheckpointDestination) ;; endif ;; @end
+            JOB_TRANSFORM_NAMES = CheckpointStorage $(JOB_TRANSFORM_NAMES) ;; endif
+            [FEATURE GANGLIA]
+            DAEMON_LIST=$(DAEMON_LIST) GANGLIAD
+            [FEATURE GPUs]
+            MACHINE_RESOURCE_INVENTORY_GPUs=$(LIBEXEC)/condor_gpu_discovery $(1) -properties $(GPU_DISCOVERY_EXTRA)
+            ENVIRONMENT_FOR_AssignedGPUs=GPU_DEVICE_ORDINAL=/(CUDA|OCL)//  CUDA_VISIBLE_DEVICES=/CUDA//
+            ENVIRONMENT_VALUE_FOR_UnAssignedGPUs=10000 ;; use feature : GPUsMonitor
+            [FEATURE GPUsMonitor]
+            use feature : Monitor( GPUs, WaitForExit, 300, $(GPU_MONITOR), SUM:GPUs, PEAK:GPUsMemory )
+            STARTD_CRON_GPUs_MONITOR_CONDITION = TotalGPUs > 0 && OpSys =!= "WINDOWS"
+            STARTD_JOB_ATTRS = $(STARTD_JOB_ATTRS) GPUsUsage GPUsMemoryUsage
+            [FEATURE HPC_ANNEX]
+            HPC_ANNEX_ENABLED = true ;; ispersonal = "127.0.0.1:0"=="$(COLLECTOR_HOST)" ;; if $INT(ispersonal)
+            COLLECTOR_HOST = $(FULL_HOSTNAME):$(COLLECTOR_PORT) ;; endif ;; ispersonal = "$(FULL_HOSTNAME):0"=="$(COLLECTOR_HOST)"
+            if $INT(ispersonal) ;; COLLECTOR_HOST = $(FULL_HOSTNAME):$(COLLECTOR_PORT) ;; endif ;; AP_COLLECTOR = $(COLLECTOR)
+            AP_COLLECTOR.COLLECTOR_LOG = $(LOG)/AP_Collector.log
+            AP_COLLECTOR.CCB_RECONNECT_FILE = $(SPOOL)/AP_Collector.ccb_reconnect ;; DAEMON_LIST = $(DAEMON_LIST) AP_COLLECTOR
+            AP_COLLECTOR_ARGS = -f -local-name AP_COLLECTOR -sock ap_collector
+            ANNEX_COLLECTOR = $(TCP_FORWARDING_HOST:$(FULL_HOSTNAME)):$(SHARED_PORT_PORT)?sock=ap_collector
+            AP_COLLECTOR.ALLOW_ADVERTISE_STARTD = $(ALLOW_ADVERTISE_STARTD) $(ALLOW_WRITE)
+            AP_COLLECTOR.ALLOW_ADVERTISE_MASTER = $(ALLOW_ADVERTISE_MASTER) $(ALLOW_WRITE) ;; if defined COLLECTOR_HOST
+            SCHEDD.COLLECTOR_HOST = $(COLLECTOR_HOST) $(ANNEX_COLLECTOR) ;; else ;; SCHEDD.COLLECTOR_HOST = $(ANNEX_COLLECTOR)
+            endif ;; ANNEX_TOKEN_KEY_NAME = $(SEC_TOKEN_AP_SIGNING_KEY_NAME) ;; ANNEX_TOKEN_DOMAIN = $(UID_DOMAIN)
+            JOB_TRANSFORM_NAMES = $(JOB_TRANSFORM_NAMES) AssignAnnex ;; JOB_TRANSFORM_AssignAnnex @=end
+            REQUIREMENTS TargetAnnexName =!= undefined ;; my_identity = "$(MY.Owner)@$(ANNEX_TOKEN_DOMAIN)"
+            addl_reqs = ifThenElse(TARGET.AuthenticatedIdentity is undefined, true, $(my_identity) == \
+            TARGET.AuthenticatedIdentity) && (MY.TargetAnnexName == TARGET.AnnexName)
+            if defined MY.JobMachineAttrs ;; SET JobMachineAttrs "$(MY.JobMachineAttrs),AnnexName" ;; else
+            SET JobMachineAttrs "AnnexName" ;; endif ;; if defined MY.Requirements
+            SET Requirements $(addl_reqs) && ($(MY.Requirements)) ;; else ;; SET Requirements $(addl_reqs) ;; endif ;; @end
+            if $(ANNEX_JOBS_EXCLUSIVELY:FALSE) ;; JOB_TRANSFORM_NAMES = $(JOB_TRANSFORM_NAMES) AnnexJobsExclusively
+            JOB_TRANSFORM_AnnexJobsExclusively @=end ;; REQUIREMENTS TargetAnnexName =?= undefined
+            addl_reqs = ifThenElse(TARGET.AuthenticatedIdentity is undefined, true, regexp("^condor(_pool)?@.*$", \
+            TARGET.AuthenticatedIdentity))
+            if defined MY.Requirements ;; SET Requirements $(addl_reqs) && ($(MY.Requirements)) ;; else
+            SET Requirements $(addl_reqs) ;; endif ;; @end ;; endif
+            [FEATURE JobsHaveInstanceIDs]
+            SYSTEM_JOB_MACHINE_ATTRS = $(SYSTEM_JOB_MACHINE_ATTRS) CloudInstanceID
+            [FEATURE KRB]
+            SEC_CREDENTIAL_DIRECTORY_KRB=/var/lib/condor/krb_credentials ;; DAEMON_LIST=$(DAEMON_LIST) CREDMON_KRB
+            SEC_CREDENTIAL_PRODUCER=$(LIBEXEC)/cred_producer_krb ;; SEC_CREDENTIAL_MONITOR_KRB_LOG=$(LOG)/CredMonKrbLog
+            AUTO_INCLUDE_CREDD_IN_DAEMON_LIST=True ;; USE_KEYRING_SESSIONS=True
+            [FEATURE LIBRARIAN]
+            DAEMON_LIST=$(DAEMON_LIST) LIBRARIAN ;; USING_LIBRARIAN=True ;; if $(1?) ;; LIBRARIAN_MAX_DATABASE_SIZE=$(1) ;; endif
+            if $(2?) ;; LIBRARIAN_DATABASE=$(2) ;; endif
+            [FEATURE METRICD]
+            DAEMON_LIST=$(DAEMON_LIST) METRICD ;; metricd_port_is_shared_port = $(PROMETHEUS_HTTP_PORT:0) == $(SHARED_PORT_PORT:0)
+            if $INT(metricd_port_is_shared_port) ;; METRICD_ARGS=-sock metricd ;; SHARED_PORT_HTTP_FORWARDING_ID=metricd ;; endif
+            [FEATURE Monitor]
+            if ! $(5?) ;; error: use feature : monitor requires five or more arguments ;; endif
+            STARTD_CRON_JOBLIST = $(STARTD_CRON_JOBLIST) $(1)_MONITOR ;; STARTD_CRON_$(1)_MONITOR_MODE = $(2)
+            STARTD_CRON_$(1)_MONITOR_PERIOD = $(3) ;; STARTD_CRON_$(1)_MONITOR_EXECUTABLE = $(4)
+            STARTD_CRON_$(1)_MONITOR_METRICS = $(5+)
+            [FEATURE OAUTH]
+            SEC_CREDENTIAL_DIRECTORY_OAUTH=/var/lib/condor/oauth_credentials ;; CREDMON_OAUTH_LOG=$(LOG)/CredMonOAuthLog
+            DAEMON_LIST=$(DAEMON_LIST) CREDMON_OAUTH ;; AUTO_INCLUDE_CREDD_IN_DAEMON_LIST=True ;; TRUST_CREDENTIAL_DIRECTORY=True
+            [FEATURE OneShotCronHook]
+            if ! $(3?)
+            error : use FEATURE : OneShotCronHook requires at least 3 arguments: STARTD_CRON | SCHEDD_CRON, tag, hook_exe \
+            [,hook_args]
+            endif ;; $(1)_JOBLIST=$($(1)_JOBLIST) $(2) ;; $(1)_$(2)_MODE=OneShot ;; $(1)_$(2)_KILL=true
+            $(1)_$(2)_RECONFIG_RERUN=true ;; $(1)_$(2)_EXECUTABLE=$(3) ;; if $(4?) ;; $(1)_$(2)_ARGS=$(4) ;; endif
+            [FEATURE PartitionableSlot]
+            NUM_SLOTS_TYPE_$(1:1)=1 ;; SLOT_TYPE_$(1:1)_PARTITIONABLE=true ;; SLOT_TYPE_$(1:1)=$(2+:100%)
+            [FEATURE PelicanCache]
+            PELICANCACHE=/usr/bin/pelican ;; DAEMON_LIST=$(DAEMON_LIST) PELICANCACHE ;; PELICANCACHE_LOG=$(LOG)/PelicanCacheLog
+            PELICANCACHE_SIZE=$(1:256GB) ;; PELICANCACHE_RUNLOCATION=$(2:$(LOCAL_DIR)/localcache)
+            PELICANCACHE_FEDERATION=$(3:osg-htc.org) ;; PELICANCACHE_HIGHWATERMARKPERCENTAGE=95
+            PELICANCACHE_LOWWATERMARKPERCENTAGE=85
+            PELICANCACHE_ARGS=serve -d --module localcache -L $(PELICANCACHE_LOG) -f $(PELICANCACHE_FEDERATION)
+            PELICANCACHE_ENVIRONMENT @=end ;; PELICAN_SERVER_ENABLEUI=false ;; PELICAN_LOCALCACHE_SIZE=$(PELICANCACHE_SIZE)
+            PELICAN_LOCALCACHE_RUNLOCATION=$(PELICANCACHE_RUNLOCATION)
+            PELICAN_LOCALCACHE_HIGHWATERMARKPERCENTAGE=$(PELICANCACHE_HIGHWATERMARKPERCENTAGE)
+            PELICAN_LOCALCACHE_LOWWATERMARKPERCENTAGE=$(PELICANCACHE_LOWWATERMARKPERCENTAGE) ;; @end
+            STARTD_ENVIRONMENT=;NEAREST_CACHE=unix:/$(PELICANCACHE_RUNLOCATION)/cache.sock;$(STARTD_ENVIRONMENT)
+            [FEATURE PelicanRetryPolicy]
+            PelicanRetry_MaxRetries = 4 ;; PelicanRetry_MinimumDelay = 300 ;; PelicanRetry_RandomDelay = 300
+            pelican_error_subcode_retriable = 2816 ;; pelican_error_subcode_stopped = 1280
+            PelicanRetryCondition = ((VacateReasonCode == 12 || VacateReasonCode == 13) && ((VacateReasonSubCode == \
+            $(pelican_error_subcode_retriable)) || (VacateReasonSubCode == $(pelican_error_subcode_stopped)))) ?: false
+            JOB_TRANSFORM_NAMES = $(JOB_TRANSFORM_NAMES) PelicanRetry ;; JOB_TRANSFORM_PelicanRetry @=jt
+            REQUIREMENTS (stringListIMember("pelican",WantTransferPluginMethods) || \
+            stringListIMember("osdf",WantTransferPluginMethods) || stringListIMember("stash",WantTransferPluginMethods)) && \
+            isUndefined(PelicanRetryEnabled)
+            EVALMACRO retry_delay = $(PelicanRetry_MinimumDelay) + random($(PelicanRetry_RandomDelay))
+            SET PelicanRetryEnabled true ;; SET PelicanRetryDelay $(retry_delay) ;; @jt
+            SYSTEM_ON_VACATE_COOL_DOWN = ((PelicanRetryEnabled?:false) && $(PelicanRetryCondition) && ((NumJobCoolDowns?:0) < \
+            $(PelicanRetry_MaxRetries)) ? PelicanRetryDelay : ($(SYSTEM_ON_VACATE_COOL_DOWN:0)))
+            [FEATURE PeriodicCronHook]
+            if ! $(4?)
+            error : use FEATURE : PeriodicCronHook requires at least 4 arguments: STARTD_CRON | SCHEDD_CRON, tag, period, \
+            hook_exe [,hook_args]
+            endif ;; $(1)_JOBLIST=$($(1)_JOBLIST) $(2) ;; $(1)_$(2)_MODE=Periodic ;; $(1)_$(2)_PERIOD=$(3)
+            $(1)_$(2)_EXECUTABLE=$(4) ;; if $(5?) ;; $(1)_$(2)_ARGS=$(5) ;; endif
+            [FEATURE POLICY_EXPR_FRAGMENTS]
+            PolicyExprFragments=1 ;; KeyboardBusy=(KeyboardIdle < $(MINUTE)) ;; ConsoleBusy=(ConsoleIdle  < $(MINUTE))
+            KeyboardNotBusy=($(KeyboardBusy) == False) ;; JustCPU=($(CPUBusy) && ($(KeyboardBusy) == False))
+            MachineBusy=($(CPUBusy) || $(KeyboardBusy)) ;; NonCondorLoadAvg=(LoadAvg - CondorLoadAvg)
+            CpuIdle=($(NonCondorLoadAvg) <= $(BackgroundLoad)) ;; CpuBusy=($(NonCondorLoadAvg) >= $(HighLoad))
+            ActivationTimer=ifThenElse(JobStart =!= UNDEFINED, (time() - JobStart), 0)
+            LastCkpt=(time() - LastPeriodicCheckpoint)
+            [FEATURE POLICY_HOURS_TO_START]
+            WorkdayBeginHour=$(1:8) ;; WorkdayEndHour=$(2:12+5) ;; WorkdayBeginMinuteStartJobs=($(WorkdayBeginHour))*60 - 29.5
+            WorkdayBeginMinuteStopJobs=($(WorkdayBeginHour))*60 - 9.5 ;; WorkdayEndMinute=($(WorkdayEndHour))*60 + 0.5
+            RunJobsHours=ClockMin < $INT(WorkdayBeginMinuteStartJobs) || ClockMin > $INT(WorkdayEndMinute)
+            NoJobsHours=ClockMin > $INT(WorkdayBeginMinuteStopJobs) && ClockMin < $INT(WorkdayEndMinute) ;; if $(3?)
+            WorkweekFirstDay=$(3:1) ;; WorkweekLastDay=$(4:5)
+            IsWeekend=ClockDay < $INT(WorkweekFirstDay) || ClockDay > $INT(WorkWeekLastDay)
+            IsWorkday=ClockDay >= $INT(WorkweekFirstDay) && ClockDay <= $INT(WorkWeekLastDay)
+            RunJobsHours=$(IsWeekend) || $(RunJobsHours) ;; NoJobsHours=$(IsWorkday) && $(NoJobsHours) ;; endif
+            RunJobsHours=($(RunJobsHours)) ;; NoJobsHours=($(NoJobsHours))
+            [FEATURE REMOTE_CONFIG]
+            ENABLE_PERSISTENT_CONFIG=True ;; PERSISTENT_CONFIG_DIR=$(SPOOL) ;; use FEATURE : REMOTE_RUNTIME_CONFIG($(0))
+            [FEATURE REMOTE_RUNTIME_CONFIG]
+            ENABLE_RUNTIME_CONFIG=True ;; ALLOW_CONFIG=$(ALLOW_ADMINISTRATOR) ;; if $(0#)
+            SETTABLE_ATTRS_CONFIG=$(SETTABLE_ATTRS_CONFIG) $(0) ;; endif
+            [FEATURE ScheddCronContinuous]
+            use FEATURE : ContinuousCronHook(SCHEDD_CRON, $(0))
+            [FEATURE ScheddCronOneShot]
+            use FEATURE : OneShotCronHook(SCHEDD_CRON, $(0))
+            [FEATURE ScheddCronPeriodic]
+            use FEATURE : PeriodicCronHook(SCHEDD_CRON, $(0))
+            [FEATURE ScheddUsermapFile]
+            if ! $(2?) ;; error : use FEATURE : ScheddUsermapFile requires 2 arguments: map_name, map_file ;; endif
+            SCHEDD_CLASSAD_USER_MAP_NAMES = $(SCHEDD_CLASSAD_USER_MAP_NAMES) $(1) ;; CLASSAD_USER_MAPFILE_$(1) = $(2)
+            [FEATURE SetJobAttrFromUsermap]
+            if ! $(3?)
+            error : use FEATURE : SetJobAttrFromUsermap requires at least 3 arguments: dest_attr, src_attr, map_name [,map_file]
+            endif ;; if $(4?) ;; use FEATURE : ScheddUsermapFile($(3), $(4)) ;; endif ;; JOB_TRANSFORM_NAMES += Set$(1)
+            JOB_TRANSFORM_Set$(1) = EVALSET $(1) usermap("$(3)",$(2),$(1)) ;; SUBMIT_REQUIREMENT_NAMES += Require$(1)
+            SUBMIT_REQUIREMENT_Require$(1) = $(1) isnt undefined
+            SUBMIT_REQUIREMENT_Require$(1)_REASON = strcat("Submit requirement Require$(1) not met - Could not map '", \
+            $(2)?:"undefined", "' to a $(1)")
+            [FEATURE StartdCronContinuous]
+            use FEATURE : ContinuousCronHook(STARTD_CRON, $(0))
+            [FEATURE StartdCronOneShot]
+            use FEATURE : OneShotCronHook(STARTD_CRON, $(0))
+            [FEATURE StartdCronPeriodic]
+            use FEATURE : PeriodicCronHook(STARTD_CRON, $(0))
+            [FEATURE StaticSlots]
+            NUM_SLOTS_TYPE_$(1:1)=$(2:$(NUM_CPUS)) ;; SLOT_TYPE_$(1:1)_PARTITIONABLE=false
+            SLOT_TYPE_$(1:1)=$(3+:1/$(NUM_SLOTS_TYPE_$(1:1))) ;; SLOT_TYPE_$(1:1)=$(3+)
+            [FEATURE TESTINGMODE_POLICY_VALUES]
+            TESTINGMODE_WANT_SUSPEND=False ;; TESTINGMODE_WANT_VACATE=True ;; TESTINGMODE_START=True ;; TESTINGMODE_SUSPEND=False
+            TESTINGMODE_CONTINUE=True ;; TESTINGMODE_PREEMPT=False ;; TESTINGMODE_KILL=False
+            TESTINGMODE_PERIODIC_CHECKPOINT=False ;; TESTINGMODE_PREEMPTION_REQUIREMENTS=False ;; TESTINGMODE_PREEMPTION_RANK=0
+            TESTINGMODE_CLAIM_WORKLIFE=1200
+            [FEATURE UWCS_DESKTOP_POLICY_VALUES]
+            if ! defined PolicyExprFragments ;; use FEATURE : POLICY_EXPR_FRAGMENTS ;; endif
+            STARTD_LATCH_EXPRS = $(STARTD_LATCH_EXPRS) CpuBusy
+            CpuBusyTimer=IfThenElse(CpuBusyValue is 1, time() - CpuBusyTime, 0)
+            UWCS_WANT_SUSPEND=( $(SmallJob) || $(KeyboardNotBusy) || $(IsVanilla) ) && ( $(SUSPEND) )
+            UWCS_WANT_VACATE=( $(ActivationTimer) > 10 * $(MINUTE) || $(IsVanilla) )
+            UWCS_START=( (KeyboardIdle > $(StartIdleTime)) && ( $(CPUIdle) || (State != "Unclaimed" && State != "Owner")) )
+            UWCS_SUSPEND=( $(KeyboardBusy) || ( ($(CpuBusyTimer) > 2 * $(MINUTE)) && $(ActivationTimer) > 90 ) )
+            UWCS_CONTINUE=( $(CPUIdle) && ($(ActivityTimer) > 10) && (KeyboardIdle > $(ContinueIdleTime)) )
+            UWCS_PREEMPT=( ((Activity == "Suspended") && ($(ActivityTimer) > $(MaxSuspendTime))) || (SUSPEND && (WANT_SUSPEND == \
+            False)) )
+            UWCS_MaxJobRetirementTime=0 ;; UWCS_KILL=false
+            UWCS_PERIODIC_CHECKPOINT=$(LastCkpt) > (3 * $(HOUR) + $RANDOM_INTEGER(-30,30,1) * $(MINUTE) )
+            UWCS_NEGOTIATOR_PRE_JOB_RANK=(10000000 * My.Rank) + (1000000 * (RemoteOwner =?= UNDEFINED)) - (100000 * Cpus) - Memory
+            UWCS_NEGOTIATOR_POST_JOB_RANK=(RemoteOwner =?= UNDEFINED) * (ifthenElse(isUndefined(KFlops), 1000, Kflops) - SlotID \
+            - 1.0e10*(Offline=?=True))
+            UWCS_PREEMPTION_REQUIREMENTS=((SubmitterGroup =?= RemoteGroup) && ($(StateTimer) > (1 * $(HOUR))) && (RemoteUserPrio \
+            > TARGET.SubmitterUserPrio * 1.2)) || (MY.NiceUser == True)
+            UWCS_PREEMPTION_RANK=(RemoteUserPrio * 1000000) - ifThenElse(isUndefined(TotalJobRuntime), 0, TotalJobRuntime)
+            [POLICY ALWAYS_RUN_JOBS]
+            WANT_SUSPEND=False ;; WANT_VACATE=True ;; SUSPEND=False ;; CONTINUE=True ;; PREEMPT=False ;; START=True ;; KILL=False
+            PREEMPTION_REQUIREMENTS=False ;; NEGOTIATOR_CONSIDER_PREEMPTION=False ;; MaxJobRetirementTime=2147483647
+            CLAIM_WORKLIFE=1200
+            [POLICY DESKTOP]
+            if ! defined PolicyExprFragments ;; use FEATURE : POLICY_EXPR_FRAGMENTS ;; endif
+            STARTD_LATCH_EXPRS = $(STARTD_LATCH_EXPRS) CpuBusy
+            CpuBusyTimer=IfThenElse(CpuBusyValue is 1, time() - CpuBusyTime, 0)
+            WANT_SUSPEND=($(SmallJob) || $(KeyboardNotBusy) || $(IsVanilla) ) && ( $(SUSPEND))
+            WANT_VACATE=$(ActivationTimer) > 600 || $(IsVanilla)
+            SUSPEND=($(KeyboardBusy) || ( ($(CpuBusyTimer) > 120) && $(ActivationTimer) > 90))
+            CONTINUE=($(CPUIdle) && ($(ActivityTimer) > 10) && (KeyboardIdle > $(ContinueIdleTime)))
+            PREEMPT=(((Activity == "Suspended") && ($(ActivityTimer) > $(MaxSuspendTime))) || (SUSPEND && (WANT_SUSPEND == \
+            False)))
+            START=((KeyboardIdle > $(StartIdleTime)) && ( $(CPUIdle) || (State != "Unclaimed" && State != "Owner")) )
+            KILL=False ;; MaxJobRetirementTime=0 ;; CLAIM_WORKLIFE= ;; SLOTS_CONNECTED_TO_KEYBOARD=1000000
+            SLOTS_CONNECTED_TO_CONSOLE=1000000 ;; IS_OWNER=(START =?= False)
+            [POLICY DESKTOP_HOURS]
+            use FEATURE : POLICY_HOURS_TO_START($(1+)) ;; NonCondorLoadAvg=(LoadAvg - CondorLoadAvg)
+            CpuBusy=($(NonCondorLoadAvg) >= $(HighLoad)) ;; STARTD_LATCH_EXPRS = $(STARTD_LATCH_EXPRS) CpuBusy
+            CpuBusyTimer=(CpuBusyValue * (time() - CpuBusyTime)) ;; PREEMPT = $(NoJobsHours) ;; START = $(RunJobsHours)
+            WANT_SUSPEND=False ;; WANT_VACATE=True ;; SUSPEND=False ;; CONTINUE=True ;; KILL=False ;; MaxJobRetirementTime=0
+            CLAIM_WORKLIFE= ;; SLOTS_CONNECTED_TO_KEYBOARD=1000000 ;; SLOTS_CONNECTED_TO_CONSOLE=1000000
+            IS_OWNER=(START =?= False)
+            [POLICY DESKTOP_IDLE]
+            if $(1?) ;; use FEATURE : POLICY_HOURS_TO_START($(1+)) ;; endif ;; NonCondorLoadAvg=(LoadAvg - CondorLoadAvg)
+            CpuBusy=($(NonCondorLoadAvg) >= $(HighLoad)) ;; CpuIdle=($(NonCondorLoadAvg) <= $(BackgroundLoad))
+            STARTD_LATCH_EXPRS = $(STARTD_LATCH_EXPRS) CpuBusy ;; CpuBusyTimer=(CpuBusyValue * (time() - CpuBusyTime))
+            PreemptKeyboardIdleTime=60 ;; PreemptCpuBusyTime=120
+            PREEMPT=(KeyboardIdle < $(PreemptKeyboardIdleTime)) || ($(CpuBusyTimer) > $(PreemptCpuBusyTime))
+            if defined NoJobsHours ;; PREEMPT = ($(PREEMPT)) && ($(NoJobsHours)) ;; endif
+            START=(KeyboardIdle > $(StartIdleTime)) && $(CPUIdle) ;; if defined RunJobsHours
+            START = ($(START)) || ($(RunJobsHours)) ;; endif ;; WANT_SUSPEND=False ;; WANT_VACATE=True ;; SUSPEND=False
+            CONTINUE=True ;; KILL=False ;; MaxJobRetirementTime=0 ;; CLAIM_WORKLIFE= ;; SLOTS_CONNECTED_TO_KEYBOARD=1000000
+            SLOTS_CONNECTED_TO_CONSOLE=1000000 ;; IS_OWNER=(START =?= False)
+            [POLICY HOLD_IF_CPUS_EXCEEDED]
+            use POLICY : STARTD_PUBLISH_CpusUsage ;; CPU_EXCEEDED = (CpusUsage > Cpus + 0.8)
+            HOLD_REASON_CPU_EXCEEDED = CPU usage exceeded request_cpus
+            use POLICY : WANT_HOLD_IF( CPU_EXCEEDED, $(HOLD_SUBCODE_CPU_EXCEEDED:101), $(HOLD_REASON_CPU_EXCEEDED) )
+            [POLICY HOLD_IF_DISK_EXCEEDED]
+            DISK_EXCEEDED = (JobUniverse != 13 && DiskUsage =!= UNDEFINED && DiskUsage > Disk)
+            HOLD_REASON_DISK_EXCEEDED = disk usage exceeded allocated disk
+            use POLICY : WANT_HOLD_IF( DISK_EXCEEDED, $(HOLD_SUBCODE_DISK_EXCEEDED:104), $(HOLD_REASON_DISK_EXCEEDED) )
+            [POLICY HOLD_IF_MEMORY_EXCEEDED]
+            MEMORY_EXCEEDED = (JobUniverse != 13 && MemoryUsage =!= UNDEFINED && MemoryUsage > Memory)
+            HOLD_REASON_MEMORY_EXCEEDED = memory usage exceeded request_memory
+            use POLICY : WANT_HOLD_IF( MEMORY_EXCEEDED, $(HOLD_SUBCODE_MEMORY_EXCEEDED:102), $(HOLD_REASON_MEMORY_EXCEEDED) )
+            [POLICY HOLD_IF_RUNTIME_EXCEEDS]
+            MAX_JOB_RUNTIME = $(1:24*3600) ;; HOLD_REASON_RUNTIME_EXCEEDS = runtime exceeded maximum ($(MAX_JOB_RUNTIME) seconds)
+            HOLD_RUNTIME_EXCEEDS = (JobState == "Running") && ((time() - JobCurrentStartDate) > $(MAX_JOB_RUNTIME))
+            use policy : WANT_HOLD_IF( HOLD_RUNTIME_EXCEEDS, $(HOLD_SUBCODE_RUNTIME_EXCEEDS:103), $(HOLD_REASON_RUNTIME_EXCEEDS) )
+            [POLICY LIMIT_JOB_RUNTIMES]
+            MAX_JOB_RUNTIME=$(1:24*3600) ;; MaxJobRetirementTime=$(MAX_JOB_RUNTIME)+120
+            PREEMPT=(Activity == "Busy") && ((time() - EnteredCurrentActivity) > $(MAX_JOB_RUNTIME))
+            [POLICY OnlyRegisteredCheckpointDestinations]
+            TOOL_CLASSAD_USER_MAP_NAMES = $(TOOL_CLASSAD_USER_MAP_NAMES) checkpoint_destination_map
+            SCHEDD_CLASSAD_USER_MAP_NAMES = $(SCHEDD_CLASSAD_USER_MAP_NAMES) checkpoint_destination_map
+            CLASSAD_USER_MAPFILE_checkpoint_destination_map = $(CHECKPOINT_DESTINATION_MAPFILE)
+            CLASSAD_USER_MAP_PREFIX_checkpoint_destination_map = TRUE
+            JOB_TRANSFORM_NAMES = $(JOB_TRANSFORM_NAMES) ValidateCheckpointDestination
+            JOB_TRANSFORM_ValidateCheckpointDestination @=end
+            EVALSET CheckpointDestinationValid = ifthenelse(undefined =?= userMap("checkpoint_destination_map", \
+            CheckpointDestination), undefined, True)
+            @end ;; IMMUTABLE_JOB_ATTRS = $(IMMUTABLE_JOB_ATTRS) CheckpointDestinationValid
+            SUBMIT_REQUIREMENT_NAMES = $(SUBMIT_REQUIREMENT_NAMES) RejectInvalidCheckpointDestination
+            SUBMIT_REQUIREMENT_RejectInvalidCheckpointDestination = CheckpointDestination =?= undefined || \
+            CheckpointDestinationValid =?= True
+            SUBMIT_REQUIREMENT_RejectInvalidCheckpointDestination_REASON = "You specified a checkpoint_destination this AP does \
+            not know how to clean up.  You may need to add a trailing / to the URL."
+            [POLICY PREEMPT_IF]
+            if !$(1?)
+            error : use POLICY : PREEMPT_IF requires an argument. It should be the name of a config variable that has the \
+            trigger expression.
+            endif ;; if defined PREEMPT ;; PREEMPT = $($(1)) || $(PREEMPT) ;; else ;; PREEMPT = $($(1)) ;; endif
+            MAXJOBRETIREMENTTIME = ifthenelse($($(1)),-1,$(MAXJOBRETIREMENTTIME:0)) ;; if defined WANT_SUSPEND
+            WANT_SUSPEND = $($(1)) =!= true && $(WANT_SUSPEND) ;; else ;; WANT_SUSPEND = $($(1)) =!= true ;; endif
+            [POLICY PREEMPT_IF_CPUS_EXCEEDED]
+            use POLICY : STARTD_PUBLISH_CpusUsage ;; CPU_EXCEEDED = (CpusUsage > Cpus + 0.8)
+            use POLICY : PREEMPT_IF(CPU_EXCEEDED)
+            [POLICY PREEMPT_IF_DISK_EXCEEDED]
+            DISK_EXCEEDED = (JobUniverse != 13 && DiskUsage =!= UNDEFINED && DiskUsage > Disk)
+            use POLICY : PREEMPT_IF(DISK_EXCEEDED)
+            [POLICY PREEMPT_IF_MEMORY_EXCEEDED]
+            MEMORY_EXCEEDED = (JobUniverse != 13 && MemoryUsage =!= UNDEFINED && MemoryUsage > Memory)
+            use POLICY : PREEMPT_IF(MEMORY_EXCEEDED)
+            [POLICY PREEMPT_IF_RUNTIME_EXCEEDS]
+            MAX_JOB_RUNTIME = $(1:24*3600)
+            PREEMPT_RUNTIME_EXCEEDS = (JobState == "Running") && ((time() - JobCurrentStartDate) > $(MAX_JOB_RUNTIME))
+            use policy : PREEMPT_IF( PREEMPT_RUNTIME_EXCEEDS )
+            [POLICY STARTD_PUBLISH_CpusUsage]
+            CpusUsage = ifthenelse(TotalLoadAvg > 0.0 && Activity!="Idle", CondorLoadAvg/TotalLoadAvg*MIN({TotalLoadAvg, \
+            $(DETECTED_CORES)}), 0)
+            STARTD_ATTRS = $(STARTD_ATTRS) CpusUsage
+            [POLICY UWCS_DESKTOP]
+            use FEATURE : UWCS_DESKTOP_POLICY_VALUES ;; WANT_SUSPEND=$(UWCS_WANT_SUSPEND) ;; WANT_VACATE=$(UWCS_WANT_VACATE)
+            SUSPEND=$(UWCS_SUSPEND) ;; CONTINUE=$(UWCS_CONTINUE) ;; PREEMPT=$(UWCS_PREEMPT) ;; START=$(UWCS_START)
+            KILL=$(UWCS_KILL) ;; PERIODIC_CHECKPOINT=$(UWCS_PERIODIC_CHECKPOINT)
+            PREEMPTION_REQUIREMENTS=$(UWCS_PREEMPTION_REQUIREMENTS) ;; PREEMPTION_RANK=$(UWCS_PREEMPTION_RANK)
+            NEGOTIATOR_PRE_JOB_RANK=$(UWCS_NEGOTIATOR_PRE_JOB_RANK) ;; NEGOTIATOR_POST_JOB_RANK=$(UWCS_NEGOTIATOR_POST_JOB_RANK)
+            MaxJobRetirementTime=$(UWCS_MaxJobRetirementTime) ;; CLAIM_WORKLIFE=$(UWCS_CLAIM_WORKLIFE)
+            SLOTS_CONNECTED_TO_KEYBOARD=1024*1024 ;; IS_OWNER=(START =?= False)
+            [POLICY WANT_HOLD_IF]
+            use POLICY : PREEMPT_IF($(1)) ;; if ! $(3?)
+            error : use POLICY : WANT_HOLD_IF requires 3 arguments: policy_variable, subcode, reason_text ;; endif
+            if defined WANT_HOLD ;; WANT_HOLD = (JobUniverse != 1 && $($(1))) || $(WANT_HOLD) ;; else
+            WANT_HOLD = (JobUniverse != 1 && $($(1))) ;; endif
+            WANT_HOLD_SUBCODE = ifThenElse($($(1)), $(2) , $(WANT_HOLD_SUBCODE:UNDEFINED))
+            WANT_HOLD_REASON = ifThenElse($($(1)), "$(3+)", $(WANT_HOLD_REASON:UNDEFINED))
+            [EXPERIMENTAL CollectorNode]
+            COLLECTOR$(1)=$(COLLECTOR) ;; if $(2?) ;; COLLECTOR$(1)_ARGS=-f -local-name COLLECTOR$(1) -p $(2) ;; else
+            COLLECTOR$(1)_ARGS=-f -local-name COLLECTOR$(1) -sock collector$(1) ;; endif
+            COLLECTOR$(1).COLLECTOR_LOG=$(LOG)/Collector$(1)Log
+            COLLECTOR$(1).CCB_RECONNECT_FILE=$(SPOOL)/Collector$(1).ccb_reconnect ;; DAEMON_LIST=$(DAEMON_LIST) COLLECTOR$(1)
+            [EXPERIMENTAL HAD]
+            DAEMON_LIST = $(DAEMON_LIST) HAD REPLICATION ;; HAD_USE_REPLICATION = TRUE ;; MASTER_HAD_BACKOFF_CONSTANT = 360
+            [EXPERIMENTAL HADFixedPort]
+            HAD_ARGS = -p $(3) ;; REPLICATION_ARGS = -p $(4) ;; use EXPERIMENTAL : HADReplication( $(1), $(2), $(3), $(4) )
+            [EXPERIMENTAL HADReplication]
+            HAD_LIST = $(HAD_LIST) $(2):$(3) ;; REPLICATION_LIST = $(REPLICATION_LIST) $(2):$(4) ;; HAD_CONTROLLEE = $(1)
+            MASTER_$(1)_CONTROLLER = HAD
+            [EXPERIMENTAL HADSharedPort]
+            use EXPERIMENTAL : HADReplication( $(1), $(2), $(SHARED_PORT_PORT), $(SHARED_PORT_PORT) )
+            [UPGRADE DISCARD]
+            LeaseManager ;; LeaseManger_ADDRESS_FILE ;; LeaseManager_LOG ;; LeaseManager_DEBUG ;; MAX_LeaseManager_LOG
+            LeaseManager.GETADS_INTERVAL ;; LeaseManager.PRUNE_INTERVAL ;; LeaseManager.DEBUG_ADS ;; LeaseManager.CLASSAD_LOG
+            STORK ;; STORK_ADDRESS_FILE ;; STORK_LOG_BASE ;; STORK_LOG ;; STORK_DEBUG ;; MAX_STORK_LOG ;; STORK_PORT ;; STORK_ARGS
+            DEFRAG_STATE_FILE
+            [UPGRADE DISCARD_VMWARE]
+            [UPGRADE DISCARDIF]
+            RESERVED_DISK=5 ;; ALL_DEBUG= ;; MAX_COLLECTOR_LOG=1000000 ;; MAX_KBDD_LOG=1000000 ;; MAX_MASTER_LOG=1000000
+            MAX_NEGOTIATOR_LOG=1000000 ;; MAX_NEGOTIATOR_MATCH_LOG=1000000 ;; MAX_SCHEDD_LOG=1000000 ;; MAX_SHADOW_LOG=1000000
+            MAX_SHARED_PORT_LOG=1000000 ;; MAX_STARTD_LOG=1000000 ;; MAX_STARTER_LOG=1000000 ;; MAX_JOB_ROUTER_LOG=1000000
+            MAX_REPLICATION_LOG=1000000 ;; MAX_ROOSTER_LOG=1000000 ;; MAX_HAD_LOG=1000000 ;; MAX_TRANSFERER_LOG=1000000
+            MAX_GRIDMANAGER_LOG=1000000 ;; MAX_C_GAHP_LOG=1000000 ;; MAX_VM_GAHP_LOG=1000000 ;; MAX_CREDD_LOG=4000000
+            VALID_SPOOL_FILES=job_queue.log, job_queue.log.tmp, history, Accountant.log, Accountantnew.log, local_univ_execute, \
+            .pgpass, .schedd_address, .schedd_classad
+            VALID_SPOOL_FILES=job_queue.log, job_queue.log.tmp, history, Accountant.log, Accountantnew.log, local_univ_execute, \
+            .pgpass, .schedd_address, .schedd_classad, OfflineLog
+            [UPGRADE DISCARDIFX]
+            QUEUE_SUPER_USERS=root, condor
+            [UPGRADE DISCARDX]
             """;
 
         /** The texts by category and template, in capitals; a category alone has an empty text. */
@@ -6114,27 +6489,65 @@ public final class TokenRequest {
         /** A template named by a {@code use}, with the text between its parentheses. */
         record Call(String template, String arguments) { }
 
-        /** The templates after the colon of a {@code use}, separated by commas or blanks. */
+        /**
+         * The templates after the colon of a {@code use}, separated by commas or blanks. As in the original, a template
+         * without arguments gets those of the template before it, a last comma repeats the last template, and without
+         * its other end, a parenthesis counts as a blank. condor_utils/config.cpp, MetaKnobAndArgs
+         */
         static List<Call> calls(String text) {
             List<Call> calls = new ArrayList<>();
-            Matcher names = Pattern.compile("[^\\s,(]+").matcher(text);
-            for (int at = 0; names.find(at); ) {
-                at = names.end();
-                int open = at;
-                while (open < text.length() && Character.isWhitespace(text.charAt(open))) {
-                    open++;
+            Call call = new Call("", "");
+            for (int at = 0; at < text.length(); ) {
+                int start = at;
+                while (at < text.length() && (isBlank(text, at) || text.charAt(at) == ',')) {
+                    at++;
                 }
-                String arguments = "";
-                if (text.startsWith("(", open)) {
-                    int nesting = 1;
-                    for (at = open + 1; at < text.length() && nesting > 0; at++) {
-                        nesting += text.charAt(at) == '(' ? 1 : text.charAt(at) == ')' ? -1 : 0;
-                    }
-                    arguments = text.substring(open + 1, nesting > 0 ? at : at - 1);
+                int end = at;
+                while (end < text.length() && !isBlank(text, end) && text.charAt(end) != ',' && text.charAt(end) != '(') {
+                    end++;
                 }
-                calls.add(new Call(names.group(), arguments));
+                if (end == start) {
+                    break; // a parenthesis without a name
+                }
+                if (end > at) {
+                    String template = text.substring(at, end);
+                    at = skipBlanks(text, end);
+                    int close = text.startsWith("(", at) ? closing(text, at) : -1;
+                    call = new Call(template, close < 0 ? call.arguments() : text.substring(at + 1, close));
+                    at = skipBlanks(text, close >= 0 ? close + 1 : text.startsWith("(", at) ? at + 1 : at);
+                }
+                calls.add(call);
             }
             return calls;
+        }
+
+        private static boolean isBlank(String text, int at) {
+            return Character.isWhitespace(text.charAt(at));
+        }
+
+        private static int skipBlanks(String text, int start) {
+            int at = start;
+            while (at < text.length() && isBlank(text, at)) {
+                at++;
+            }
+            return at;
+        }
+
+        /** The index of the parenthesis that closes the one at the start; -1 without one, or if they nest too deep. */
+        private static int closing(String text, int start) {
+            Deque<Character> open = new ArrayDeque<>();
+            for (int at = start; at < text.length() && open.size() <= NESTING_MAX; at++) {
+                char c = text.charAt(at);
+                if (c == '(' || c == '[') {
+                    open.push(c == '(' ? ')' : ']');
+                } else if (c == open.element()) {
+                    open.pop();
+                    if (open.isEmpty()) {
+                        return at;
+                    }
+                }
+            }
+            return -1;
         }
 
         static boolean isCategory(String category) {
@@ -6143,35 +6556,94 @@ public final class TokenRequest {
 
         /** The statements of a template; empty for an unknown template. */
         static Optional<String> find(String category, Call call) {
-            String key = String.join(" ", category, call.template()).toUpperCase(Locale.ROOT);
-            return TEXTS.containsKey(key) ? Optional.of(filled(TEXTS.get(key), call.arguments())) : Optional.empty();
+            return Optional.ofNullable(TEXTS.get(String.join(" ", category, call.template()).toUpperCase(Locale.ROOT)))
+                .map(text -> filled(text.replace(" ;; ", "\n"), call.arguments()));
         }
 
         private static Map<String, String> texts() {
             Map<String, String> texts = new HashMap<>();
-            for (String section : TEXT.substring(1).split("\n\\[")) {
-                String[] heading = section.substring(0, Math.max(0, section.indexOf(']'))).split(" ");
-                String text = section.substring(section.indexOf(']') + 1);
-                texts.put(heading[0].toUpperCase(Locale.ROOT), "");
-                for (int i = 1; i < heading.length; i++) {
-                    texts.put(String.join(" ", heading[0], heading[i]).toUpperCase(Locale.ROOT), text);
-                }
+            for (int at = 0; at >= 0 && at < TEXT.length(); ) {
+                int next = TEXT.indexOf("\n[", at) + 1;
+                int end = TEXT.indexOf(']', at);
+                String heading = TEXT.substring(at + 1, end).toUpperCase(Locale.ROOT);
+                texts.put(heading, TEXT.substring(end + 1, next > 0 ? next : TEXT.length()));
+                texts.put(heading.substring(0, heading.indexOf(' ')), "");
+                at = next > 0 ? next : -1;
             }
             return texts;
         }
 
-        /** $(1) is the first argument; $(1:else) has a default; $(1+) is the first argument and all after it. */
+        /**
+         * Puts the arguments in: $(1) is the first one that is not blank, $(1:else) has a default, $(1+) is the first one and
+         * all after it, $(1?) is 1 if there is one and otherwise 0; $(0) is all, and $(0#) their number. An argument can
+         * contain or complete such a reference, so each search starts over. condor_utils/config.cpp, expand_meta_args
+         */
         private static String filled(String text, String arguments) {
-            List<String> items = Macros.list(arguments);
-            Matcher argument = Pattern.compile("\\$\\(([1-9])(\\+?)(?::([^)]*))?\\)").matcher(text);
-            StringBuilder filled = new StringBuilder();
-            while (argument.find()) {
-                int number = Integer.parseInt(argument.group(1));
-                argument.appendReplacement(filled, Matcher.quoteReplacement(items.size() < number
-                    ? Objects.requireNonNullElse(argument.group(3), "") : argument.group(2).isEmpty()
-                    ? items.get(number - 1) : String.join(", ", items.subList(number - 1, items.size()))));
+            String filled = text;
+            int[] reference = reference(filled);
+            for (int count = 0; reference.length > 0; count++) {
+                if (count > ARGUMENTS_MAX || filled.length() > LENGTH_MAX) {
+                    return ENDLESS;
+                }
+                filled = filled.substring(0, reference[0])
+                    + argument(filled.substring(reference[0] + 2, reference[1]), arguments)
+                    + filled.substring(reference[1] + 1);
+                reference = reference(filled);
             }
-            return argument.appendTail(filled).toString();
+            return filled;
+        }
+
+        /** The first reference to an argument, as the indices of its dollar sign and its last parenthesis, or nothing. */
+        private static int[] reference(String text) {
+            for (int start = text.indexOf("$("); start >= 0; start = text.indexOf("$(", start + 2)) {
+                boolean isAllowed = start + 2 < text.length() && isDigit(text.charAt(start + 2))
+                    && (start == 0 || text.charAt(start - 1) != '$');
+                boolean colon = false;
+                int at = start + 2;
+                while (isAllowed && at < text.length() && text.charAt(at) != ')') {
+                    char c = text.charAt(at++);
+                    int close = colon && c == '(' ? text.indexOf(')', at) : -1;
+                    at = close >= 0 ? close + 1 : at;
+                    isAllowed = colon || c == ':' || isDigit(c) || "?#+".indexOf(c) >= 0;
+                    colon |= c == ':';
+                }
+                if (isAllowed && at < text.length()) {
+                    return new int[] {start, at};
+                }
+            }
+            return new int[0];
+        }
+
+        private static boolean isDigit(char c) {
+            return c >= '0' && c <= '9';
+        }
+
+        private static String argument(String body, String arguments) {
+            int digits = 1;
+            while (digits < body.length() && isDigit(body.charAt(digits))) {
+                digits++;
+            }
+            int number = digits > 9 ? Integer.MAX_VALUE : Integer.parseInt(body.substring(0, digits));
+            String form = body.substring(digits);
+            boolean isMany = form.startsWith("#") || form.startsWith("+");
+            int sign = isMany || form.startsWith("?") ? 1 : 0;
+            Optional<String> otherwise = form.startsWith(":", sign) ? Optional.of(form.substring(sign + 1)) : Optional.empty();
+            int at = 0; // the rest of the arguments begins here
+            String item = "";
+            for (int i = isMany ? 1 : 0; number > 0 && i < number && at < arguments.length(); i++) {
+                while (at < arguments.length() && (arguments.charAt(at) == ',' || isBlank(arguments, at))) {
+                    at++;
+                }
+                int end = arguments.indexOf(',', at);
+                item = arguments.substring(at, end < 0 ? arguments.length() : end).strip();
+                at = end < 0 ? arguments.length() : end;
+            }
+            String value = number == 0 && !isMany ? arguments
+                : number == 0 ? Long.toString(Macros.list(arguments).stream().filter(each -> !each.isEmpty()).count())
+                : isMany ? arguments.substring(arguments.startsWith(",", at) ? at + 1 : at)
+                : item;
+            value = (number > 0 && value.isEmpty() ? otherwise.orElse("") : value).strip();
+            return form.startsWith("?") ? value.isEmpty() ? "0" : "1" : value;
         }
     }
 
