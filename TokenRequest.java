@@ -22,6 +22,7 @@ import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.core.StreamReadConstraints;
+import com.sun.security.auth.module.NTSystem;
 import com.sun.security.auth.module.UnixSystem;
 import io.jsonwebtoken.JwtException;
 import io.jsonwebtoken.Jwts;
@@ -67,10 +68,12 @@ import java.nio.BufferUnderflowException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.channels.OverlappingFileLockException;
+import java.nio.charset.Charset;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystem;
 import java.nio.file.FileSystemException;
 import java.nio.file.FileSystemLoopException;
 import java.nio.file.FileSystems;
@@ -84,9 +87,15 @@ import java.nio.file.Path;
 import java.nio.file.SecureDirectoryStream;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.AclEntry;
+import java.nio.file.attribute.AclEntryFlag;
+import java.nio.file.attribute.AclEntryPermission;
+import java.nio.file.attribute.AclEntryType;
+import java.nio.file.attribute.AclFileAttributeView;
 import java.nio.file.attribute.BasicFileAttributeView;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.FileAttribute;
+import java.nio.file.attribute.FileOwnerAttributeView;
 import java.nio.file.attribute.PosixFileAttributeView;
 import java.nio.file.attribute.PosixFileAttributes;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -176,6 +185,7 @@ import java.util.function.IntConsumer;
 import java.util.function.IntPredicate;
 import java.util.function.Predicate;
 import java.util.function.Supplier;
+import java.util.function.ToLongFunction;
 import java.util.random.RandomGenerator;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -333,6 +343,9 @@ public final class TokenRequest {
             return 0;
         } catch (CommandException failure) {
             return console.failed(failure);
+        } catch (Host.UnusablePathException e) {
+            guard.saveHeldToken();
+            return console.failed(e.failure());
         } catch (InvalidPathException e) {
             guard.saveHeldToken();
             return console.failed(ArgumentParser.unusablePath(e));
@@ -634,7 +647,7 @@ public final class TokenRequest {
             private boolean save(PendingRequest pending, String line) {
                 Optional<Path> file = states.save(pending, line);
                 console.waitingFor(pending.handle().requestId(), file.map(path -> Stream.concat(
-                    Stream.of("-resume", absolute(path.toString())), carriedOver().stream()).map(TokenRequest::quoted)
+                    Stream.of("-resume", absolute(path.toString())), carriedOver().stream()).map(host.shell()::quoted)
                     .collect(Collectors.joining(" ", host.invocation() + " ", ""))));
                 return file.isPresent();
             }
@@ -653,7 +666,7 @@ public final class TokenRequest {
 
             private static String absolute(String path) {
                 try {
-                    return path.isEmpty() ? path : Path.of(path).toAbsolutePath().toString();
+                    return path.isEmpty() ? path : Host.checkedPath(path, "").toAbsolutePath().toString();
                 } catch (InvalidPathException e) {
                     return path;
                 }
@@ -769,27 +782,21 @@ public final class TokenRequest {
      * @param out         receives the token
      * @param err         receives everything else
      * @param terminal    whether the file descriptor of that number is a terminal
+     * @param platform    the operating system
      */
     record Host(InstantSource clock, SecureRandom random, Sleeper sleeper, Map<String, String> environment, String name,
                 Optional<Path> home, Optional<UserPrincipal> user, OptionalInt uid, String invocation, InputStream in,
-                PrintStream out, PrintStream err, IntPredicate terminal) {
+                PrintStream out, PrintStream err, IntPredicate terminal, Platform platform) {
 
         /** The real machine: system clock, streams and environment of this process. */
         static Host real() {
+            Platform platform = Platform.CURRENT;
+            Map<String, String> environment = System.getenv();
             return new Host(InstantSource.system(), new SecureRandom(), duration -> Thread.sleep(duration.toMillis()),
-                System.getenv(), machineName(),
-                ownHome(), owner(), ownUid(), ownInvocation(), new BufferedInputStream(new FileInputStream(FileDescriptor.in)),
+                environment, platform.hostName(environment), platform.home(environment), platform.user(), platform.userId(),
+                ownInvocation(platform), new BufferedInputStream(new FileInputStream(FileDescriptor.in)),
                 new PrintStream(new FileOutputStream(FileDescriptor.out), false, UTF_8),
-                new PrintStream(new FileOutputStream(FileDescriptor.err), true, UTF_8), Host::isTerminal);
-        }
-
-        /** The home; empty if it is unknown, or if the locale cannot represent its name. */
-        private static Optional<Path> ownHome() {
-            try {
-                return Optional.of(System.getProperty("user.home")).filter(home -> home.startsWith("/")).map(Path::of);
-            } catch (InvalidPathException e) {
-                return Optional.empty(); // requireHome says so
-            }
+                new PrintStream(new FileOutputStream(FileDescriptor.err), true, UTF_8), platform::isTerminal, platform);
         }
 
         /**
@@ -799,7 +806,7 @@ public final class TokenRequest {
          * @throws InvalidPathException if the user has such a home
          */
         void requireHome() {
-            requireRepresentable(home.isEmpty() ? System.getProperty("user.home") : "");
+            requireRepresentable(home.isEmpty() ? platform.homeText(environment) : "");
         }
 
         /**
@@ -814,29 +821,53 @@ public final class TokenRequest {
 
         /** @throws InvalidPathException if the locale cannot represent the path */
         private static void requireRepresentable(String path) {
-            Objects.requireNonNull(Path.of(path));
+            Objects.requireNonNull(Platform.CURRENT.path(path));
         }
 
         /**
-         * Converts a text of the user or the configuration to a path. Every such text goes through here, since Path.of throws an
-         * unchecked exception for a NUL character, and for one that the locale's encoding lacks.
+         * Converts a text of the user or the configuration to a path. Every such text goes through here or through
+         * {@link #checkedPath}.
          *
          * @param source the option or setting, for the message
          * @throws CommandException USAGE if the source is an option, otherwise CONFIGURATION
          */
         static Path path(String text, String source) throws CommandException {
             try {
-                return Path.of(text);
-            } catch (InvalidPathException e) {
-                throw notAPath(text, source, source.startsWith("-") ? ErrorCode.USAGE : ErrorCode.CONFIGURATION);
+                return checkedPath(text, source);
+            } catch (UnusablePathException e) {
+                throw e.failure();
             }
         }
 
-        /** The error for a text that cannot be a path. */
-        static CommandException notAPath(String text, String source, ErrorCode code) {
-            return new CommandException(code, "ERROR: '" + printable(text) + "' (" + printable(source) + ") is not a file name.",
-                text.indexOf(0) >= 0 ? "A file name cannot contain a NUL character."
-                    : "The locale's encoding lacks one of its characters. Set LC_ALL=C.UTF-8 and run the command again.");
+        /**
+         * The same where no checked exception fits. Whoever does not catch the exception ends the program with the error of
+         * the option or setting.
+         *
+         * @throws UnusablePathException if the text is not a path
+         */
+        static Path checkedPath(String text, String source) {
+            try {
+                return Platform.CURRENT.path(text);
+            } catch (InvalidPathException e) {
+                throw new UnusablePathException(text, source);
+            }
+        }
+
+        /** A text is not a path. */
+        static final class UnusablePathException extends InvalidPathException {
+            private static final long serialVersionUID = 1L;
+
+            /** @param source the option or setting; its name and source for a setting */
+            UnusablePathException(String text, String source) {
+                super(text, source);
+            }
+
+            /** The error for the user. */
+            CommandException failure() {
+                return new CommandException(getReason().startsWith("-") ? ErrorCode.USAGE : ErrorCode.CONFIGURATION, "ERROR: '"
+                    + printable(getInput()) + "' (" + printable(getReason()) + ") is not a file name.",
+                    Platform.CURRENT.pathHint(getInput()));
+            }
         }
 
         /** Whether the user is root (uid 0, whatever the name). HTCondor gives root the system's token directory. */
@@ -859,20 +890,566 @@ public final class TokenRequest {
             return HexFormat.of().formatHex(value);
         }
 
+        /** The shell that printed commands are for. */
+        Shell shell() {
+            return platform.shell(environment);
+        }
+
         /** The JVM does not know the command that started it; JBang's environment variables and the class path reveal it. */
-        private static String ownInvocation() {
+        private static String ownInvocation(Platform platform) {
             String command = System.getProperty("sun.java.command", "").split(" ")[0];
+            Shell shell = platform.shell(System.getenv());
+            // File takes names that the locale cannot represent; Path throws.
             if (System.getenv("JBANG_LAUNCH_CMD") == null) {
-                return command.endsWith(".jar") ? "java -jar " + quoted(Path.of(command).toAbsolutePath().toString())
+                return command.endsWith(".jar") ? "java -jar " + shell.quoted(new File(command).getAbsolutePath())
                     : ArgumentParser.PROGRAM;
             }
-            // File takes names that the locale cannot represent; Path throws.
             File jbang = new File(Optional.ofNullable(System.getenv("JBANG_DIR"))
                 .orElse(System.getProperty("user.home") + "/.jbang"));
             File source = new File("TokenRequest.java").getAbsoluteFile();
-            return source.exists() ? "jbang " + quoted(source.toString())
+            return source.exists() ? "jbang " + shell.quoted(source.toString())
                 : new File(jbang, "bin/" + ArgumentParser.PROGRAM).exists() ? ArgumentParser.PROGRAM
-                : "java -cp " + quoted(System.getProperty("java.class.path")) + " " + command;
+                : "java -cp " + shell.quoted(System.getProperty("java.class.path")) + " " + command;
+        }
+    }
+
+    /**
+     * The operating system. It answers each question that depends on the system; no other section names a system, its files
+     * or its programs. {@link PathTrust} does so too: it knows the owners and modes of Unix.
+     *
+     * <p>To add a question: an abstract method here, its answers in {@link UnixPlatform} and {@link WindowsPlatform}.
+     */
+    abstract static sealed class Platform permits UnixPlatform, WindowsPlatform {
+        /** The system of this JVM. The default file system decides: its separator is a backslash on Windows alone. */
+        static final Platform CURRENT = of(FileSystems.getDefault(), new SystemPrograms());
+        /** The name of a configuration source that is empty, in HTCondor's words on every system. */
+        static final String NO_CONFIGURATION = "/dev/null";
+        /** How long a file that another program has open is tried again, and how often. */
+        static final Duration IN_USE = Duration.ofSeconds(2);
+        static final Duration IN_USE_PAUSE = Duration.ofMillis(100);
+        final FileSystem files;
+        final Programs programs;
+
+        Platform(FileSystem files, Programs programs) {
+            this.files = files;
+            this.programs = programs;
+        }
+
+        /** The system to which a file system belongs. */
+        static Platform of(FileSystem files, Programs programs) {
+            return files.getSeparator().equals("\\") ? new WindowsPlatform(files, programs,
+                new WindowsPlatform.RealAccount()) : new UnixPlatform(files, programs);
+        }
+
+        // ---- Names and users ----
+
+        /** The machine's name, without a query of a name service, which can take seconds. */
+        abstract String hostName(Map<String, String> environment);
+
+        /** The user of this process; empty if the system does not tell. */
+        abstract Optional<UserPrincipal> user();
+
+        /** The user's number; empty on a system without such numbers. */
+        abstract OptionalInt userId();
+
+        /** The number of the user's group; empty on a system without such numbers. */
+        abstract OptionalInt groupId();
+
+        /** The text of the home directory, absolute or not; blank if it is unknown. */
+        abstract String homeText(Map<String, String> environment);
+
+        /** The home; empty if it is unknown or not absolute, or if the locale cannot represent its name. */
+        Optional<Path> home(Map<String, String> environment) {
+            try {
+                return Optional.of(homeText(environment)).filter(home -> !home.isEmpty()).map(this::path)
+                    .filter(Path::isAbsolute);
+            } catch (InvalidPathException e) {
+                return Optional.empty(); // requireHome says so
+            }
+        }
+
+        // ---- Paths and places ----
+
+        /**
+         * Converts a text to a path. Nothing else in this program does so for a text of a user or a configuration.
+         *
+         * @throws InvalidPathException if the text is not a path on this system
+         */
+        abstract Path path(String text);
+
+        /** Why a text is not a path, and what to do, as one or two sentences. */
+        abstract String pathHint(String text);
+
+        /** Whether a text is an absolute path, also in a form that {@link #path} refuses. */
+        abstract boolean isAbsolute(String text);
+
+        /** The index of the last separator in a text; -1 if it has none. */
+        abstract int lastSeparator(String text);
+
+        /** The same before or at an index. */
+        abstract int lastSeparator(String text, int from);
+
+        /** Whether a text names a file in a directory: no separator, drive, or device, and not a directory itself. */
+        abstract boolean isPlainName(String name);
+
+        /** HTCondor's main configuration file where the machine's administrator keeps it; empty if there is none. */
+        abstract Optional<String> configurationSource(Optional<String> homeOfCondor);
+
+        /**
+         * The built-in value of one of HTCondor's parameters.
+         *
+         * @param ofUnix       its value on Unix
+         * @param isConfigured whether this machine has a configuration of HTCondor
+         */
+        abstract Optional<String> builtIn(String name, Optional<String> ofUnix, boolean isConfigured);
+
+        /** A file of HTCondor's own directory, for a setting that is blank; empty if the system has no such directory. */
+        abstract Optional<Path> condorFile(String name);
+
+        /** The files in which the system keeps its CAs, the first readable one counts. */
+        abstract List<String> caBundles();
+
+        /** The types of Java's key stores that hold the system's CAs. */
+        abstract List<String> caStores();
+
+        /** The directory of other programs' temporary files, where a bearer token can be; empty if there is none. */
+        abstract Optional<String> temporaryDirectory();
+
+        /** A text about the system for HTCondor's macros; blank if the system does not have it. */
+        abstract String fact(Fact fact);
+
+        /** The texts of the files that name the distribution, in HTCondor's order. */
+        abstract List<String> distributions();
+
+        /** HTCondor's name of the operating system (OPSYS). */
+        abstract String name();
+
+        /** Sources of HTCondor's macros. */
+        enum Fact { USERS, PROCESSORS, MEMORY, RELEASE, KERNEL_NAME, KERNEL_RELEASE, KERNEL_VERSION, NODE_NAME }
+
+        // ---- Files ----
+
+        /** Attributes that create a file or directory with this mode; on Windows, with an ACL for this user alone. */
+        abstract FileAttribute<?>[] creation(String permissions) throws IOException;
+
+        /**
+         * Checks a file that was just created with {@link #creation}, before anything is written to it.
+         *
+         * @throws IOException if others can open it
+         */
+        abstract void requirePrivate(Path file) throws IOException;
+
+        /**
+         * How another user can change a file, and whether he owns it. Only for systems without the owners and modes of Unix,
+         * which {@link PathTrust} examines.
+         */
+        abstract Optional<PathTrust.Weakness> weakness(Path file) throws IOException;
+
+        /** Whether no other user can read or change a file. Only for systems without the modes of Unix. */
+        abstract boolean isPrivate(Path file) throws IOException;
+
+        /** Whether the user owns a file. Only for systems without the user numbers of Unix. */
+        abstract boolean isOwn(Path file) throws IOException;
+
+        /** Whether files have a Unix owner and mode, so that -owner and -mode have a meaning. */
+        abstract boolean hasModes();
+
+        /** Whether the configuration can run commands. */
+        abstract boolean runsCommands();
+
+        /** Whether the authentication method FS works. */
+        abstract boolean hasFs();
+
+        /** Sets owner, group and mode of a file. */
+        abstract void grant(Path path, FilePermissions permissions) throws IOException;
+
+        /** Whether a file could not be replaced because another program has it open. */
+        abstract boolean isInUse(IOException e);
+
+        /** The directory of this process's open files, by descriptor number; empty if there is none. */
+        abstract Optional<Path> openFiles();
+
+        /** The same if its entries are links, which tell the files' paths. */
+        abstract Optional<Path> openFileLinks();
+
+        /** Whether a file is not to be replaced, since it is a stream or a device. The directory has no links in its path. */
+        abstract SpecialFile special(Path directory, String name) throws IOException;
+
+        /** Whether a path without links leads to this process's stdin. */
+        abstract boolean isStdin(Path path) throws IOException;
+
+        /** Whether the descriptor of that number is open for writing. */
+        abstract boolean isForWriting(String descriptor) throws IOException;
+
+        /** Whether a file system is mounted at the path. */
+        abstract boolean isMountPoint(Path path) throws IOException;
+
+        /** What is not a file to be replaced. A descriptor is an inherited one; a device discards, or is the terminal. */
+        enum SpecialFile { STDOUT, STDERR, DESCRIPTOR, DEVICE, NONE }
+
+        // ---- Terminal and shell ----
+
+        /** Whether the stream of that number is a terminal. */
+        abstract boolean isTerminal(int stream);
+
+        /** Whether the terminal can erase a line and show colours. */
+        abstract boolean understandsEscapes(Map<String, String> environment);
+
+        /** How a user gets the question that a terminal is needed for. */
+        abstract String terminalAdvice();
+
+        /** The shell that a user has without the environment telling. */
+        abstract Shell defaultShell();
+
+        /** The shell that started this program, as JBang tells it. */
+        Shell shell(Map<String, String> environment) {
+            return switch (environment.getOrDefault("JBANG_RUNTIME_SHELL", "")) {
+                case "bash" -> Shell.POSIX;
+                case "cmd" -> Shell.CMD;
+                case "powershell" -> Shell.POWERSHELL;
+                default -> defaultShell();
+            };
+        }
+
+        /** Starts the few programs of the system that this program needs, each by its absolute path. */
+        interface Programs {
+            /** The output of a program that has no input; empty if it fails or does not end in time. */
+            Optional<String> output(String... command);
+
+            /** Whether a program succeeds. It has the streams of this one. */
+            boolean succeeds(String... command);
+        }
+
+        /** The real programs. */
+        private static final class SystemPrograms implements Programs {
+            private static final int LIMIT_SECONDS = 5;
+            private static final int MAX_BYTES = 1 << 16;
+
+            @Override
+            public Optional<String> output(String... command) {
+                try {
+                    Process process = new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.DISCARD).start();
+                    process.getOutputStream().close();
+                    // What these programs print fits into the pipe.
+                    if (!process.waitFor(LIMIT_SECONDS, TimeUnit.SECONDS) || process.exitValue() != 0) {
+                        process.destroyForcibly();
+                        return Optional.empty();
+                    }
+                    try (InputStream in = process.getInputStream()) {
+                        return Optional.of(new String(in.readNBytes(MAX_BYTES), Charset.defaultCharset()));
+                    }
+                } catch (IOException e) {
+                    return Optional.empty();
+                } catch (InterruptedException e) {
+                    Thread.currentThread().interrupt();
+                    return Optional.empty();
+                }
+            }
+
+            @Override
+            public boolean succeeds(String... command) {
+                try {
+                    return new ProcessBuilder(command).inheritIO().start().waitFor() == 0;
+                } catch (IOException e) {
+                    return false;
+                } catch (InterruptedException e) {
+                    Thread.currentThread().interrupt();
+                    return false;
+                }
+            }
+        }
+    }
+
+    /** Linux, macOS and other systems like them. */
+    static final class UnixPlatform extends Platform {
+        private static final String OPEN_FILES = "/proc/self/fd";
+        private static final String CONDOR = "/etc/condor";
+
+        UnixPlatform(FileSystem files, Programs programs) {
+            super(files, programs);
+        }
+
+        /** The kernel's word; macOS has a program for it. */
+        @Override
+        String hostName(Map<String, String> environment) {
+            String name = content("/proc/sys/kernel/hostname").strip();
+            return !name.isEmpty() ? name : programs.output("/bin/hostname").map(String::strip)
+                .filter(text -> !text.isEmpty())
+                .or(() -> Optional.ofNullable(environment.get("HOSTNAME")).filter(text -> !text.isEmpty())).orElse("unknown");
+        }
+
+        @Override
+        Optional<UserPrincipal> user() {
+            Path self = files.getPath("/proc/self");
+            try {
+                return Optional.of(Files.exists(self) ? Files.getOwner(self)
+                    : files.getUserPrincipalLookupService().lookupPrincipalByName(System.getProperty("user.name")));
+            } catch (IOException | UnsupportedOperationException e) {
+                return Optional.empty();
+            }
+        }
+
+        @Override
+        OptionalInt userId() {
+            return number("unix:uid", UnixSystem::getUid);
+        }
+
+        @Override
+        OptionalInt groupId() {
+            return number("unix:gid", UnixSystem::getGid);
+        }
+
+        /** A number of this process. Java's own class for it is loaded only on a system without /proc. */
+        private OptionalInt number(String attribute, ToLongFunction<UnixSystem> otherwise) {
+            Path self = files.getPath("/proc/self");
+            try {
+                return OptionalInt.of(Files.exists(self) ? (Integer) Files.getAttribute(self, attribute)
+                    : (int) otherwise.applyAsLong(new UnixSystem()));
+            } catch (IOException | UnsupportedOperationException | IllegalArgumentException | LinkageError e) {
+                return OptionalInt.empty();
+            }
+        }
+
+        /** The home in the password database, as HTCondor takes it, not $HOME. */
+        @Override
+        String homeText(Map<String, String> environment) {
+            return System.getProperty("user.home");
+        }
+
+        @Override
+        Path path(String text) {
+            return files.getPath(text);
+        }
+
+        @Override
+        String pathHint(String text) {
+            return text.indexOf(0) >= 0 ? "A file name cannot contain a NUL character."
+                : "The locale's encoding lacks one of its characters. Set LC_ALL=C.UTF-8 and run the command again.";
+        }
+
+        @Override
+        boolean isAbsolute(String text) {
+            return text.startsWith("/");
+        }
+
+        @Override
+        int lastSeparator(String text) {
+            return text.lastIndexOf('/');
+        }
+
+        @Override
+        int lastSeparator(String text, int from) {
+            return text.lastIndexOf('/', from);
+        }
+
+        @Override
+        boolean isPlainName(String name) {
+            return !name.isEmpty() && name.indexOf('/') < 0 && name.indexOf(0) < 0 && !name.equals(".") && !name.equals("..");
+        }
+
+        /** The first place with a readable file. condor_config.cpp, find_file */
+        @Override
+        Optional<String> configurationSource(Optional<String> homeOfCondor) {
+            for (String place : List.of(CONDOR, "/usr/local/etc", homeOfCondor.orElse(CONDOR))) {
+                if (Files.isReadable(path(place).resolve("condor_config"))) {
+                    return Optional.of(place.concat("/condor_config"));
+                }
+            }
+            return Optional.empty();
+        }
+
+        @Override
+        Optional<String> builtIn(String name, Optional<String> ofUnix, boolean isConfigured) {
+            return ofUnix;
+        }
+
+        @Override
+        Optional<Path> condorFile(String name) {
+            return Optional.of(files.getPath(CONDOR, name));
+        }
+
+        /** OpenSSL's default CAs on Debian, on Fedora and its relatives, and on BSD and macOS. */
+        @Override
+        List<String> caBundles() {
+            return List.of("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem");
+        }
+
+        /** The Keychain of macOS: the CAs that the user or an administrator added, and, in newer JDKs, the system's. */
+        @Override
+        List<String> caStores() {
+            return java.security.Security.getProvider("Apple") == null ? List.of()
+                : List.of("KeychainStore", "KeychainStore-ROOT");
+        }
+
+        @Override
+        Optional<String> temporaryDirectory() {
+            return Optional.of("/tmp");
+        }
+
+        @Override
+        String fact(Fact fact) {
+            return switch (fact) {
+                case USERS -> content("/etc/passwd");
+                case PROCESSORS -> content("/proc/cpuinfo");
+                case MEMORY -> content("/proc/meminfo");
+                case RELEASE -> content("/etc/os-release");
+                case KERNEL_NAME -> content("/proc/sys/kernel/ostype");
+                case KERNEL_RELEASE -> content("/proc/sys/kernel/osrelease");
+                case KERNEL_VERSION -> content("/proc/sys/kernel/version");
+                case NODE_NAME -> content("/proc/sys/kernel/hostname");
+            };
+        }
+
+        @Override
+        List<String> distributions() {
+            return List.of(content("/etc/issue"), content("/etc/redhat-release"), content("/etc/system-release"),
+                content("/etc/issue.net"));
+        }
+
+        /** HTCondor calls macOS by this name. condor_sysapi/arch.cpp */
+        @Override
+        String name() {
+            String name = System.getProperty("os.name");
+            return name.startsWith("Mac") ? "macOS" : name.toUpperCase(Locale.ROOT);
+        }
+
+        /** The content of a file of the system; blank if it cannot be read. */
+        private String content(String file) {
+            try {
+                return Files.readString(files.getPath(file), ISO_8859_1);
+            } catch (IOException e) {
+                return "";
+            }
+        }
+
+        @Override
+        FileAttribute<?>[] creation(String permissions) {
+            return files.supportedFileAttributeViews().contains("posix")
+                ? new FileAttribute<?>[] {PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString(permissions))}
+                : new FileAttribute<?>[0];
+        }
+
+        /** The mode was given at creation, and the kernel only takes rights away from it. */
+        @Override
+        void requirePrivate(Path file) { }
+
+        @Override
+        Optional<PathTrust.Weakness> weakness(Path file) {
+            return Optional.empty();
+        }
+
+        @Override
+        boolean isPrivate(Path file) {
+            return true;
+        }
+
+        @Override
+        boolean isOwn(Path file) {
+            return true;
+        }
+
+        @Override
+        boolean hasModes() {
+            return true;
+        }
+
+        @Override
+        boolean runsCommands() {
+            return true;
+        }
+
+        @Override
+        boolean hasFs() {
+            return true;
+        }
+
+        @Override
+        void grant(Path path, FilePermissions permissions) throws IOException {
+            PosixFileAttributeView view = Files.getFileAttributeView(path, PosixFileAttributeView.class);
+            if (view == null) {
+                throw new IOException("this file system does not support owners and modes");
+            }
+            UserPrincipalLookupService users = path.getFileSystem().getUserPrincipalLookupService();
+            if (permissions.group().isPresent()) {
+                view.setGroup(OpenDirectory.lookUp("group", permissions.group().get(), users::lookupPrincipalByGroupName));
+            }
+            view.setPermissions(PosixFilePermissions.fromString(permissions.mode()));
+            if (permissions.owner().isPresent()) {
+                view.setOwner(OpenDirectory.user(permissions.owner().get()));
+            }
+        }
+
+        /** Sets the mode of an opened directory to 0700. */
+        static void restrict(SecureDirectoryStream<Path> directory) throws IOException {
+            directory.getFileAttributeView(PosixFileAttributeView.class)
+                .setPermissions(PosixFilePermissions.fromString("rwx------"));
+        }
+
+        /** A rename replaces a file that is open. */
+        @Override
+        boolean isInUse(IOException e) {
+            return false;
+        }
+
+        @Override
+        Optional<Path> openFiles() {
+            return openFileLinks().or(() -> Optional.of(files.getPath("/dev/fd")));
+        }
+
+        /** proc_pid_fd(5) */
+        @Override
+        Optional<Path> openFileLinks() {
+            return Optional.of(files.getPath(OPEN_FILES)).filter(Files::isDirectory);
+        }
+
+        @Override
+        SpecialFile special(Path directory, String name) throws IOException {
+            boolean devices = directory.equals(files.getPath("/dev"));
+            boolean descriptors = isDescriptors(directory);
+            if ((devices && name.equals("stdout")) || (descriptors && name.equals("1"))) {
+                return SpecialFile.STDOUT;
+            } else if ((devices && name.equals("stderr")) || (descriptors && name.equals("2"))) {
+                return SpecialFile.STDERR;
+            } else if (descriptors && name.matches("[0-9]{1,9}")) {
+                return SpecialFile.DESCRIPTOR;
+            }
+            return devices && (name.equals("null") || name.equals("tty")) && Files.exists(directory.resolve(name))
+                ? SpecialFile.DEVICE : SpecialFile.NONE;
+        }
+
+        /** Whether a path without links is this process's descriptor directory. proc_pid_fd(5), fd(4) */
+        private boolean isDescriptors(Path directory) throws IOException {
+            return directory.equals(files.getPath("/dev/fd")) || (directory.startsWith("/proc") && directory.endsWith("fd")
+                && directory.startsWith(files.getPath("/proc/self").toRealPath()));
+        }
+
+        @Override
+        boolean isStdin(Path path) throws IOException {
+            return path.equals(files.getPath("/proc/self").toRealPath().resolve("fd").resolve("0"));
+        }
+
+        /** The JDK's own files are not open for writing. proc_pid_fdinfo(5) */
+        @Override
+        boolean isForWriting(String descriptor) throws IOException {
+            Path facts = files.getPath("/proc/self/fdinfo", descriptor);
+            if (!Files.exists(facts)) {
+                return true; // a system without /proc
+            }
+            return Files.readAllLines(facts).stream().filter(line -> line.startsWith("flags:"))
+                .anyMatch(line -> (Integer.parseInt(line.substring(6).strip(), 8) & 3) != 0);
+        }
+
+        /** A single file can be mounted in a container. proc_pid_mountinfo(5) */
+        @Override
+        boolean isMountPoint(Path path) throws IOException {
+            Path mounts = files.getPath("/proc/self/mountinfo");
+            if (!Files.exists(mounts)) {
+                return false;
+            }
+            String point = path.toString().replace("\\", "\\134").replace(" ", "\\040").replace("\t", "\\011")
+                .replace("\n", "\\012");
+            return new String(Files.readAllBytes(mounts), UTF_8).lines().map(line -> line.split(" ", 6))
+                .anyMatch(fields -> fields.length > 4 && fields[4].equals(point));
         }
 
         /**
@@ -880,14 +1457,16 @@ public final class TokenRequest {
          * elsewhere {@code test -t} does. (Linux avoids the child process: if Java 17 cannot create a pipe for a child that
          * inherits this program's streams, it closes stdin and stderr.)
          */
-        private static boolean isTerminal(int stream) {
+        @Override
+        boolean isTerminal(int stream) {
             try {
-                Map<String, Object> device = Files.readAttributes(Path.of("/proc/self/fd", Integer.toString(stream)),
+                Map<String, Object> device = Files.readAttributes(files.getPath(OPEN_FILES, Integer.toString(stream)),
                     "unix:mode,rdev");
                 return PathTrust.Type.of((Integer) device.get("mode")) == PathTrust.Type.CHARACTERS
                     && isTerminalDevice((int) ((Long) device.get("rdev") >> 8) & 0xFFF);
             } catch (IOException | UnsupportedOperationException | IllegalArgumentException e) {
-                return !Files.exists(Path.of("/proc/self")) && isTerminalByTool(stream);
+                return !Files.exists(files.getPath("/proc/self"))
+                    && programs.succeeds("/bin/test", "-t", Integer.toString(stream));
             }
         }
 
@@ -896,45 +1475,494 @@ public final class TokenRequest {
             return major == 4 || major == 5 || (major >= 136 && major <= 143) || major == 204 || major == 229;
         }
 
-        private static boolean isTerminalByTool(int stream) {
+        @Override
+        boolean understandsEscapes(Map<String, String> environment) {
+            String kind = environment.getOrDefault("TERM", "dumb");
+            return !kind.equals("dumb") && !kind.isEmpty();
+        }
+
+        @Override
+        String terminalAdvice() {
+            return "run the command in a terminal and answer the question";
+        }
+
+        @Override
+        Shell defaultShell() {
+            return Shell.POSIX;
+        }
+    }
+
+    /** Windows 10 and later. */
+    static final class WindowsPlatform extends Platform {
+        /** Names that Windows gives to devices in every directory, whatever extension they have. */
+        private static final Set<String> DEVICES = Set.of("CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$");
+        /** COM1 to COM9 and LPT1 to LPT9. Windows takes the superscript digits of Latin-1 for digits. */
+        private static final String PORT_DIGITS = "0123456789\u00b9\u00b2\u00b3";
+        /** Characters that no file name has. The colon separates a drive, or a stream within a file. */
+        private static final String FORBIDDEN = "<>:\"/\\|?*";
+        private static final String NO_DRIVE = "it has no drive";
+        /** What Windows calls those who control the machine, where its language is English. */
+        private static final List<String> ADMINISTRATORS =
+            List.of("BUILTIN\\Administrators", "Administrators", "NT AUTHORITY\\SYSTEM", "SYSTEM");
+        /** What does not matter for who can read or change a file. */
+        private static final Set<AclEntryPermission> HARMLESS = EnumSet.of(AclEntryPermission.READ_ATTRIBUTES,
+            AclEntryPermission.READ_NAMED_ATTRS, AclEntryPermission.READ_ACL, AclEntryPermission.SYNCHRONIZE);
+        private static final Set<AclEntryPermission> CHANGING = EnumSet.of(AclEntryPermission.WRITE_DATA,
+            AclEntryPermission.APPEND_DATA, AclEntryPermission.WRITE_ACL, AclEntryPermission.WRITE_OWNER,
+            AclEntryPermission.DELETE, AclEntryPermission.DELETE_CHILD);
+        private final Account account;
+
+        WindowsPlatform(FileSystem files, Programs programs, Account account) {
+            super(files, programs);
+            this.account = account;
+        }
+
+        /** The Windows account of this process. Only access control lists need it: Windows may look it up in the network. */
+        interface Account {
+            /** With its domain, as in {@code DOMAIN\alice}. */
+            String name();
+
+            boolean isAdministrator();
+        }
+
+        /** The account as Java's own class tells it; on another system, by the user's name alone. */
+        static final class RealAccount implements Account {
+            private static final String ADMINISTRATORS_SID = "S-1-5-32-544";
+
+            @Override
+            public String name() {
+                try {
+                    NTSystem system = new NTSystem();
+                    return system.getDomain() + "\\" + system.getName();
+                } catch (LinkageError e) {
+                    return System.getProperty("user.name");
+                }
+            }
+
+            @Override
+            public boolean isAdministrator() {
+                try {
+                    return Arrays.asList(new NTSystem().getGroupIDs()).contains(ADMINISTRATORS_SID);
+                } catch (LinkageError e) {
+                    return false;
+                }
+            }
+        }
+
+        /** A variable of the environment, whose name has no case on Windows; blank if it is not set. */
+        private static String variable(Map<String, String> environment, String name) {
+            String value = environment.get(name);
+            for (Map.Entry<String, String> entry : value == null ? environment.entrySet() : Set.<Map.Entry<String, String>>of()) {
+                value = entry.getKey().equalsIgnoreCase(name) ? entry.getValue() : value;
+            }
+            return value == null ? "" : value;
+        }
+
+        @Override
+        String hostName(Map<String, String> environment) {
+            String name = variable(environment, "COMPUTERNAME").strip();
+            return name.isEmpty() ? "unknown" : name;
+        }
+
+        /** The name alone, without its domain, and without a look-up. */
+        @Override
+        Optional<UserPrincipal> user() {
+            String name = System.getProperty("user.name");
+            String bare = name.substring(name.lastIndexOf('\\') + 1);
+            return Optional.of(() -> bare);
+        }
+
+        @Override
+        OptionalInt userId() {
+            return OptionalInt.empty();
+        }
+
+        @Override
+        OptionalInt groupId() {
+            return OptionalInt.empty();
+        }
+
+        /** condor_utils/condor_config.cpp, find_user_file */
+        @Override
+        String homeText(Map<String, String> environment) {
+            String profile = variable(environment, "USERPROFILE");
+            return profile.isEmpty() ? System.getProperty("user.home") : profile;
+        }
+
+        /** Windows would complete a path without a drive with the current one, where every user may have put files. */
+        @Override
+        Path path(String text) {
+            Path path = files.getPath(text);
+            if (path.getRoot() != null && !path.isAbsolute()) {
+                throw new InvalidPathException(text, NO_DRIVE);
+            }
+            return path;
+        }
+
+        @Override
+        String pathHint(String text) {
             try {
-                return new ProcessBuilder("/bin/test", "-t", Integer.toString(stream)).inheritIO().start().waitFor() == 0;
-            } catch (IOException e) {
+                return files.getPath(text).getRoot() != null ? "Write its drive and directory, as in C:\\directory\\file."
+                    : "Write another file name.";
+            } catch (InvalidPathException e) {
+                return "A file name cannot contain a control character or one of < > : \" | ? *, nor end in a blank.";
+            }
+        }
+
+        @Override
+        boolean isAbsolute(String text) {
+            return text.startsWith("/") || text.startsWith("\\") || (text.length() > 2 && text.charAt(1) == ':'
+                && "/\\".indexOf(text.charAt(2)) >= 0);
+        }
+
+        @Override
+        int lastSeparator(String text) {
+            return lastSeparator(text, text.length());
+        }
+
+        @Override
+        int lastSeparator(String text, int from) {
+            return Math.max(text.lastIndexOf('/', from), text.lastIndexOf('\\', from));
+        }
+
+        /** Windows drops trailing dots and blanks, and a colon begins the name of a stream within the file. */
+        @Override
+        boolean isPlainName(String name) {
+            return !name.isEmpty() && !name.endsWith(".") && !name.endsWith(" ") && !isDevice(name)
+                && name.chars().noneMatch(c -> c < ' ' || FORBIDDEN.indexOf(c) >= 0);
+        }
+
+        private static boolean isDevice(String name) {
+            int end = name.indexOf('.');
+            String base = (end < 0 ? name : name.substring(0, end)).stripTrailing().toUpperCase(Locale.ROOT);
+            return DEVICES.contains(base) || (base.length() == 4 && (base.startsWith("COM") || base.startsWith("LPT"))
+                && PORT_DIGITS.indexOf(base.charAt(3)) >= 0);
+        }
+
+        /** The value that HTCondor's installer writes to the registry. condor_config.cpp, find_file */
+        @Override
+        Optional<String> configurationSource(Optional<String> homeOfCondor) {
+            String root = variable(System.getenv(), "SystemRoot");
+            String reg = (isAbsolute(root) ? root : "C:\\Windows") + "\\System32\\reg.exe";
+            return programs.output(reg, "query", "HKLM\\Software\\Condor", "/v", "CONDOR_CONFIG")
+                .flatMap(WindowsPlatform::registryValue).filter(this::isReadable);
+        }
+
+        /** The text in a line such as {@code CONDOR_CONFIG    REG_SZ    C:\condor\condor_config}. */
+        private static Optional<String> registryValue(String output) {
+            String type = " REG_SZ ";
+            return output.lines().map(String::strip)
+                .filter(line -> line.startsWith("CONDOR_CONFIG ") && line.contains(type))
+                .map(line -> line.substring(line.indexOf(type) + type.length()).strip()).filter(value -> !value.isEmpty())
+                .findFirst();
+        }
+
+        private boolean isReadable(String file) {
+            try {
+                return Files.isReadable(path(file));
+            } catch (InvalidPathException e) {
                 return false;
-            } catch (InterruptedException e) {
-                Thread.currentThread().interrupt();
+            }
+        }
+
+        /**
+         * As condor_utils/param_info.in has it (win32_default). Without a configuration of HTCondor there is not a directory
+         * of HTCondor either: every user could make one, in the root of a drive.
+         */
+        @Override
+        Optional<String> builtIn(String name, Optional<String> ofUnix, boolean isConfigured) {
+            Optional<String> value = Optional.ofNullable(BuiltIn.VALUES.get(name)).or(() -> ofUnix)
+                .filter(text -> !text.isEmpty());
+            return isConfigured ? value : value.filter(text -> !BuiltIn.VALUES.containsKey(name)
+                && !(text.startsWith("$(") && text.contains(")/")));
+        }
+
+        /** Loaded only on Windows. */
+        private static final class BuiltIn {
+            private static final Map<String, String> VALUES = Map.ofEntries(Map.entry("RELEASE_DIR", "c:\\condor"),
+                Map.entry("LOCAL_DIR", "$(RELEASE_DIR)"), Map.entry("ETC", "$(LOCAL_DIR)"),
+                Map.entry("BIN", "$(RELEASE_DIR)\\bin"), Map.entry("SBIN", "$(BIN)"), Map.entry("LIBEXEC", "$(BIN)"),
+                Map.entry("SEC_PASSWORD_FILE", ""), Map.entry("SEC_PASSWORD_DIRECTORY", "$(RELEASE_DIR)\\tokens.sk"),
+                Map.entry("SEC_TOKEN_SYSTEM_DIRECTORY", "$(RELEASE_DIR)\\tokens.d"),
+                Map.entry("SEC_TOKEN_POOL_SIGNING_KEY_FILE", "$(RELEASE_DIR)\\tokens.sk\\POOL"),
+                Map.entry("SEC_SYSTEM_KNOWN_HOSTS", "$(LOCAL_DIR)\\known_hosts"));
+        }
+
+        @Override
+        Optional<Path> condorFile(String name) {
+            return Optional.empty();
+        }
+
+        @Override
+        List<String> caBundles() {
+            return List.of();
+        }
+
+        /** The roots that Windows has so far; it fetches public ones when its own programs need them. */
+        @Override
+        List<String> caStores() {
+            return java.security.Security.getProvider("SunMSCAPI") == null ? List.of() : List.of("Windows-ROOT");
+        }
+
+        /** The WLCG's rules for bearer tokens name no directory on Windows. condor_scitokens.cpp, discover_token */
+        @Override
+        Optional<String> temporaryDirectory() {
+            return Optional.empty();
+        }
+
+        @Override
+        String fact(Fact fact) {
+            return "";
+        }
+
+        @Override
+        List<String> distributions() {
+            return List.of();
+        }
+
+        @Override
+        String name() {
+            return "WINDOWS";
+        }
+
+        @Override
+        FileAttribute<?>[] creation(String permissions) throws IOException {
+            boolean isDirectory = permissions.startsWith("rwx");
+            AclEntry own = AclEntry.newBuilder().setType(AclEntryType.ALLOW).setPrincipal(principal())
+                .setPermissions(EnumSet.allOf(AclEntryPermission.class)).setFlags(isDirectory
+                    ? EnumSet.of(AclEntryFlag.FILE_INHERIT, AclEntryFlag.DIRECTORY_INHERIT) : Set.of()).build();
+            return new FileAttribute<?>[] {new AclAttribute(List.of(own))};
+        }
+
+        private record AclAttribute(List<AclEntry> value) implements FileAttribute<List<AclEntry>> {
+            @Override
+            public String name() {
+                return "acl:acl";
+            }
+        }
+
+        private UserPrincipal principal() throws IOException {
+            return files.getUserPrincipalLookupService().lookupPrincipalByName(account.name());
+        }
+
+        @Override
+        void requirePrivate(Path file) throws IOException {
+            List<AclEntry> acl = acl(file);
+            UserPrincipal own = principal();
+            // Where a volume has no lists, Java may return an empty one.
+            if (acl.stream().noneMatch(entry -> entry.type() == AclEntryType.ALLOW && entry.principal().equals(own))) {
+                throw new IOException("this volume has no access control lists, so others could read the file");
+            }
+            Optional<UserPrincipal> other = other(acl, EnumSet.complementOf(EnumSet.copyOf(HARMLESS)));
+            if (other.isPresent()) {
+                throw new IOException("its access control list lets " + printable(other.get().getName()) + " open it");
+            }
+        }
+
+        private static List<AclEntry> acl(Path file) throws IOException {
+            AclFileAttributeView view = Files.getFileAttributeView(file, AclFileAttributeView.class);
+            if (view == null) {
+                throw new IOException("this volume has no access control lists, so others could read the file");
+            }
+            return view.getAcl();
+        }
+
+        /** Who else has one of these permissions. */
+        private Optional<UserPrincipal> other(List<AclEntry> acl, Set<AclEntryPermission> permissions) throws IOException {
+            for (AclEntry entry : acl) {
+                if (entry.type() == AclEntryType.ALLOW && !entry.flags().contains(AclEntryFlag.INHERIT_ONLY)
+                        && !Collections.disjoint(entry.permissions(), permissions) && !isTrusted(entry.principal())) {
+                    return Optional.of(entry.principal());
+                }
+            }
+            return Optional.empty();
+        }
+
+        /** Whether it is this user, or controls the machine. */
+        private boolean isTrusted(UserPrincipal other) throws IOException {
+            return other.equals(principal()) || isAdministration(other);
+        }
+
+        /** Who can change Windows itself controls the machine. The names of such accounts depend on its language. */
+        private boolean isAdministration(UserPrincipal other) {
+            for (String name : ADMINISTRATORS) {
+                try {
+                    if (other.equals(files.getUserPrincipalLookupService().lookupPrincipalByName(name))) {
+                        return true;
+                    }
+                } catch (IOException e) {
+                    continue; // in another language
+                }
+            }
+            try {
+                Path windows = path(variable(System.getenv(), "SystemRoot"));
+                return windows.isAbsolute() && acl(windows).stream().anyMatch(entry -> entry.type() == AclEntryType.ALLOW
+                    && entry.principal().equals(other) && !entry.flags().contains(AclEntryFlag.INHERIT_ONLY)
+                    && !Collections.disjoint(entry.permissions(), CHANGING));
+            } catch (IOException | InvalidPathException e) {
                 return false;
             }
         }
 
-        /** Read from the kernel where possible, because Java's InetAddress.getLocalHost() queries DNS and may block. */
-        private static String machineName() {
-            try {
-                return Files.readString(Path.of("/proc/sys/kernel/hostname")).strip();
-            } catch (IOException e) {
-                return Optional.ofNullable(System.getenv("HOSTNAME")).orElse("localhost");
+        @Override
+        Optional<PathTrust.Weakness> weakness(Path file) throws IOException {
+            UserPrincipal owner = Files.getOwner(file);
+            if (!isTrusted(owner)) {
+                return Optional.of(new PathTrust.Weakness(file, true, "belongs to " + printable(owner.getName())));
             }
+            return other(acl(file), CHANGING).map(other -> new PathTrust.Weakness(file, false, "can be changed by "
+                + printable(other.getName())));
         }
 
-        private static Optional<UserPrincipal> owner() {
-            Path self = Path.of("/proc/self");
-            try {
-                return Optional.of(Files.exists(self) ? Files.getOwner(self)
-                    : self.getFileSystem().getUserPrincipalLookupService()
-                        .lookupPrincipalByName(System.getProperty("user.name")));
-            } catch (IOException | UnsupportedOperationException e) {
-                return Optional.empty();
-            }
+        @Override
+        boolean isPrivate(Path file) throws IOException {
+            List<AclEntry> acl = acl(file);
+            return isOwn(file) && !acl.isEmpty() && other(acl, EnumSet.complementOf(EnumSet.copyOf(HARMLESS))).isEmpty();
         }
 
-        private static OptionalInt ownUid() {
-            Path self = Path.of("/proc/self");
-            try {
-                return OptionalInt.of(Files.exists(self) ? (Integer) Files.getAttribute(self, "unix:uid")
-                    : (int) new UnixSystem().getUid());
-            } catch (IOException | UnsupportedOperationException | LinkageError e) {
-                return OptionalInt.empty(); // a system without such numbers
+        /** What an administrator creates can belong to all administrators. */
+        @Override
+        boolean isOwn(Path file) throws IOException {
+            UserPrincipal owner = Files.getOwner(file);
+            return owner.equals(principal()) || (isAdministration(owner) && account.isAdministrator());
+        }
+
+        @Override
+        boolean hasModes() {
+            return false;
+        }
+
+        @Override
+        boolean runsCommands() {
+            return false;
+        }
+
+        @Override
+        boolean hasFs() {
+            return false;
+        }
+
+        @Override
+        void grant(Path path, FilePermissions permissions) throws IOException {
+            throw new IOException("Windows does not have these owners and modes");
+        }
+
+        /** Windows reports it as a refused access or in words of its own language. */
+        @Override
+        boolean isInUse(IOException e) {
+            return e instanceof FileSystemException && !(e instanceof NoSuchFileException);
+        }
+
+        @Override
+        Optional<Path> openFiles() {
+            return Optional.empty();
+        }
+
+        @Override
+        Optional<Path> openFileLinks() {
+            return Optional.empty();
+        }
+
+        @Override
+        SpecialFile special(Path directory, String name) throws IOException {
+            if (!isPlainName(name)) {
+                throw new IOException("it is not a plain file name");
             }
+            return SpecialFile.NONE;
+        }
+
+        @Override
+        boolean isStdin(Path path) {
+            return false;
+        }
+
+        @Override
+        boolean isForWriting(String descriptor) {
+            return false;
+        }
+
+        @Override
+        boolean isMountPoint(Path path) {
+            return false;
+        }
+
+        /**
+         * Java knows only whether stdin and stdout together are a console. From 22 to 24 its default console does not tell
+         * that either, the one of this name does.
+         */
+        @Override
+        boolean isTerminal(int stream) {
+            if (System.getProperty("jdk.console") == null) {
+                System.setProperty("jdk.console", "java.base");
+            }
+            return System.console() != null;
+        }
+
+        /** Windows Terminal, ConEmu, and what comes from Unix. */
+        @Override
+        boolean understandsEscapes(Map<String, String> environment) {
+            String kind = variable(environment, "TERM");
+            return !variable(environment, "WT_SESSION").isEmpty() || variable(environment, "ConEmuANSI").equals("ON")
+                || !(kind.isEmpty() || kind.equals("dumb"));
+        }
+
+        @Override
+        String terminalAdvice() {
+            return "run the command in a console, with its output not redirected, and answer the question";
+        }
+
+        @Override
+        Shell defaultShell() {
+            return Shell.CMD;
+        }
+    }
+
+    /** How a printed command is quoted. */
+    enum Shell {
+        POSIX, CMD, POWERSHELL;
+
+        private static final String SPECIAL_TO_CMD = "()%!^\"<>&|";
+
+        /** A word as the shell passes it on unchanged. */
+        String quoted(String word) {
+            return switch (this) {
+                case POSIX -> TokenRequest.quoted(word);
+                case CMD -> isPlain(word, "_+:.\\/@-") ? word : forCmd(word);
+                // It takes some other quotation marks for single quotes. Before 7.3 it did not escape quotes for programs.
+                case POWERSHELL -> isPlain(word, "_+:.\\/-") ? word
+                    : "'" + word.replaceAll("(['\u2018-\u201b])", "$1$1") + "'";
+            };
+        }
+
+        private static boolean isPlain(String word, String others) {
+            return !word.isEmpty() && word.chars().allMatch(c -> (Character.isLetterOrDigit(c) && c < 128)
+                || others.indexOf(c) >= 0);
+        }
+
+        /**
+         * Quoted as C programs on Windows read their command line: a backslash counts only before a quote. If the word has
+         * what cmd also interprets within quotes, a caret precedes all that it interprets.
+         */
+        private static String forCmd(String word) {
+            StringBuilder quoted = new StringBuilder("\"");
+            int backslashes = 0;
+            for (int i = 0; i < word.length(); i++) {
+                char c = word.charAt(i);
+                if (c == '"') {
+                    quoted.append("\\".repeat(backslashes + 1));
+                }
+                backslashes = c == '\\' ? backslashes + 1 : 0;
+                quoted.append(c);
+            }
+            quoted.append("\\".repeat(backslashes)).append('"');
+            if (word.indexOf('"') < 0 && word.indexOf('%') < 0 && word.indexOf('!') < 0) {
+                return quoted.toString();
+            }
+            StringBuilder escaped = new StringBuilder();
+            for (int i = 0; i < quoted.length(); i++) {
+                escaped.append(SPECIAL_TO_CMD.indexOf(quoted.charAt(i)) >= 0 ? "^" : "").append(quoted.charAt(i));
+            }
+            return escaped.toString();
         }
     }
 
@@ -1226,7 +2254,7 @@ public final class TokenRequest {
 
         /** Whether the file system has Unix owners and modes. */
         static boolean isPossible() {
-            return FileSystems.getDefault().supportedFileAttributeViews().contains("unix");
+            return Platform.CURRENT.files.supportedFileAttributeViews().contains("unix");
         }
 
         /**
@@ -1346,7 +2374,7 @@ public final class TokenRequest {
         /** The examination of one path. */
         private static final class Walk {
             private final Set<Integer> trusted;
-            private Path at = Path.of("/");
+            private Path at = Platform.CURRENT.path("/");
             private Stat here = Stat.of(at, LinkOption.NOFOLLOW_LINKS);
             private Optional<Weakness> onPath = Optional.empty();
 
@@ -1499,13 +2527,6 @@ public final class TokenRequest {
         return (more <= 0 ? first : Stream.concat(first, Stream.of("… and " + more + " more"))).toList();
     }
 
-    /** Attributes that create a file or directory with this mode; none on a file system without POSIX modes. */
-    static FileAttribute<?>[] withMode(String permissions) {
-        return FileSystems.getDefault().supportedFileAttributeViews().contains("posix")
-            ? new FileAttribute<?>[] {PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString(permissions))}
-            : new FileAttribute<?>[0];
-    }
-
     /** The system's text for a failed connection, without the call that some Java versions append. */
     static String connectionError(Throwable e) {
         String words = String.valueOf(e.getMessage());
@@ -1641,8 +2662,8 @@ public final class TokenRequest {
 
         /** An unexpected exception. The message contains the line numbers for a bug report. */
         static CommandException bug(Throwable e) {
-            if (e instanceof InvalidPathException path) {
-                return Host.notAPath(path.getInput(), path.getReason(), ErrorCode.CONFIGURATION);
+            if (e instanceof Host.UnusablePathException path) {
+                return path.failure();
             }
             String lines = Arrays.stream(e.getStackTrace()).filter(frame -> frame.getClassName().startsWith("tokenrequest."))
                 .limit(5).map(frame -> Integer.toString(frame.getLineNumber())).collect(Collectors.joining(", "));
@@ -2479,7 +3500,7 @@ public final class TokenRequest {
 
         /** Reads stdin to its end. The content is cached. */
         Input stdin(int maxBytes) throws IOException {
-            Path name = Path.of("-");
+            Path name = Host.checkedPath("-", "stdin");
             if (!streams.containsKey(name)) {
                 streams.put(name, Input.given(deadline.await("reading stdin", () -> bounded(host.in(), name, maxBytes))));
             }
@@ -2578,7 +3599,7 @@ public final class TokenRequest {
         }
 
         private static boolean isStdin(PathTrust trust) throws IOException {
-            return trust.path().equals(Path.of("/proc/self").toRealPath().resolve("fd").resolve("0"));
+            return Platform.CURRENT.isStdin(trust.path());
         }
 
         private static byte[] bytes(PathTrust trust, int maxBytes) throws IOException {
@@ -2599,8 +3620,7 @@ public final class TokenRequest {
          */
         private static int openings(PathTrust.Stat file) throws IOException {
             int count = 0;
-            Path descriptors = Path.of(Files.isDirectory(Path.of("/proc/self/fd")) ? "/proc/self/fd" : "/dev/fd");
-            try (DirectoryStream<Path> entries = Files.newDirectoryStream(descriptors)) {
+            try (DirectoryStream<Path> entries = Files.newDirectoryStream(Platform.CURRENT.openFiles().orElseThrow())) {
                 for (Path entry : entries) {
                     try {
                         count += file.isSame(PathTrust.Stat.of(entry)) ? 1 : 0;
@@ -3403,7 +4423,7 @@ public final class TokenRequest {
 
             /** Whether a file name depends on the working directory; "-" is stdin. */
             private static boolean isRelative(String name) {
-                return !name.isEmpty() && !name.startsWith("/") && !name.equals("-");
+                return !name.isEmpty() && !Platform.CURRENT.isAbsolute(name) && !name.equals("-");
             }
 
             /** Where the token goes: the last of -token and -file decides, as in the original. */
@@ -4434,11 +5454,7 @@ public final class TokenRequest {
 
             /** The file that this setting names. */
             Path path() {
-                try {
-                    return Path.of(value.strip());
-                } catch (InvalidPathException e) {
-                    throw new InvalidPathException(value, name + ", " + source);
-                }
+                return Host.checkedPath(value.strip(), name + ", " + source);
             }
         }
 
@@ -4605,6 +5621,8 @@ public final class TokenRequest {
         private final Map<String, Configuration.Setting> defined = new HashMap<>();
         private final Set<String> said = new LinkedHashSet<>();
         private final InputFiles files;
+        /** Whether this machine has a configuration of HTCondor. */
+        private boolean isConfigured;
         /** The first file that other users can change, and how. */
         private Optional<Doubtful> doubtful = Optional.empty();
         private final HostFacts machine;
@@ -4624,7 +5642,7 @@ public final class TokenRequest {
             this.deadline = deadline;
             this.files = new InputFiles(host, deadline, this::say);
             this.machine = new HostFacts(host, localName, deadline);
-            this.macros = new Macros(defined, Parameters::builtIn, localName, machine, host, said);
+            this.macros = new Macros(defined, this::builtIn, localName, machine, host, said);
             this.wishes = new Macros(wished, name -> Optional.empty(), localName, machine, host, said);
         }
 
@@ -4691,23 +5709,19 @@ public final class TokenRequest {
                             : "\" does not exist."), "");
                 }
             }
-            String root = named.isPresent() ? named.get() : standardRoot();
-            if (!root.equals("/dev/null")) {
-                int slash = root.lastIndexOf('/');
+            String root = named.or(() -> host.platform().configurationSource(machine.homeOfCondor()))
+                .orElse(Platform.NO_CONFIGURATION);
+            if (!root.equals(Platform.NO_CONFIGURATION)) {
+                isConfigured = true;
+                int slash = host.platform().lastSeparator(root);
                 define("CONFIG_ROOT", slash < 0 ? "." : root.substring(0, Math.max(1, slash)), Configuration.DETECTED);
                 read("global config source", root, named.isPresent() ? FileOrigin.USER : FileOrigin.DEFAULT, 0);
             }
         }
 
-        /** The first file that exists; otherwise an empty source. */
-        private String standardRoot() {
-            String home = machine.homeOfCondor().orElse("/etc/condor");
-            for (String place : List.of("/etc/condor", "/usr/local/etc", home)) {
-                if (Files.isReadable(Path.of(place, "condor_config"))) {
-                    return place.concat("/condor_config");
-                }
-            }
-            return "/dev/null";
+        /** The built-in value of a parameter on this system. */
+        private Optional<String> builtIn(String name) {
+            return host.platform().builtIn(name, Parameters.builtIn(name), isConfigured);
         }
 
         private void readDirectories(String list) throws CommandException {
@@ -4760,8 +5774,9 @@ public final class TokenRequest {
 
         private void readUserFile() throws CommandException {
             String name = text("USER_CONFIG_FILE");
-            if (!name.isEmpty() && !host.isRoot() && (name.startsWith("/") || host.home().isPresent())) {
-                Path file = host.home().orElse(Path.of("/")).resolve(".condor").resolve(Host.path(name, "USER_CONFIG_FILE"));
+            if (!name.isEmpty() && !host.isRoot() && (host.platform().isAbsolute(name) || host.home().isPresent())) {
+                Path named = Host.path(name, "USER_CONFIG_FILE");
+                Path file = host.home().map(home -> home.resolve(".condor").resolve(named)).orElse(named);
                 if (Files.isReadable(file)) {
                     read("user_config source", file.toString(), FileOrigin.DEFAULT, 1);
                 }
@@ -4777,7 +5792,7 @@ public final class TokenRequest {
             String directory = text("PERSISTENT_CONFIG_DIR");
             String named = text(Macros.SUBSYSTEM.concat("_CONFIG"));
             String file = named.isEmpty() ? directory.concat("/.config.").concat(Macros.SUBSYSTEM) : named;
-            if ((named.isEmpty() && directory.isEmpty()) || !Files.isReadable(Path.of(file))) {
+            if ((named.isEmpty() && directory.isEmpty()) || !Files.isReadable(Host.path(file, "PERSISTENT_CONFIG_DIR"))) {
                 return;
             }
             read("persistent config source", file, FileOrigin.CONFIGURATION, 0);
@@ -4820,7 +5835,7 @@ public final class TokenRequest {
             if (defined.isEmpty()) {
                 return;
             }
-            Macros offline = new Macros(defined, Parameters::builtIn, localName, machine.offline(), host, said);
+            Macros offline = new Macros(defined, this::builtIn, localName, machine.offline(), host, said);
             for (String name : Parameters.NAMES) {
                 offline.value(name);
             }
@@ -4950,8 +5965,12 @@ public final class TokenRequest {
                 throw new CommandException(ErrorCode.CONFIGURATION, "ERROR: root does not run " + printable(command)
                     + " for the configuration in " + doubtful.get().file() + ".", doubtful.get().weakness() + ".");
             }
+            if (!host.platform().runsCommands()) {
+                throw new CommandException(ErrorCode.CONFIGURATION, "ERROR: the configuration runs a command ("
+                    + printable(command) + "), which this program does not do on Windows.", "");
+            }
             ProcessBuilder builder = new ProcessBuilder(command.strip().split("\\s+"))
-                .redirectInput(Path.of("/dev/null").toFile());
+                .redirectInput(new File(Platform.NO_CONFIGURATION));
             builder.environment().clear();
             builder.environment().putAll(host.environment());
             Process process;
@@ -6046,7 +7065,7 @@ public final class TokenRequest {
             String text = quoted ? argument.substring(1, argument.length() - 1) : argument;
             text = letters.contains("w") ? text.replace('/', '\\')
                 : letters.contains("u") ? text.replace('\\', '/') : text;
-            int name = text.lastIndexOf('/') + 1;
+            int name = Platform.CURRENT.lastSeparator(text) + 1;
             int dot = text.lastIndexOf('.') > name ? text.lastIndexOf('.') : text.length();
             boolean wantsExtension = letters.contains("x");
             if (!suffix.isEmpty() && text.length() - suffix.length() >= name
@@ -6067,7 +7086,7 @@ public final class TokenRequest {
                     if (start < 0) {
                         return ""; // there are fewer folders
                     }
-                    start = text.lastIndexOf('/', start - 1);
+                    start = Platform.CURRENT.lastSeparator(text, start - 1);
                 }
                 start++;
             }
@@ -6092,7 +7111,6 @@ public final class TokenRequest {
         /** The settings on which name and addresses depend. */
         private static final List<String> NETWORK_SETTINGS = List.of("NETWORK_HOSTNAME", "DEFAULT_DOMAIN_NAME", "NO_DNS",
             "NETWORK_INTERFACE", "ENABLE_IPV4", "ENABLE_IPV6");
-        private static final Path CPUS = Path.of("/proc/cpuinfo");
         private final Host host;
         private final String localName;
         private final Deadline deadline;
@@ -6180,11 +7198,11 @@ public final class TokenRequest {
                 case "IP_ADDRESS", "IP_ADDRESS_IS_IPV6", "IPV4_ADDRESS", "IPV6_ADDRESS", "USERNAME", "REAL_UID", "REAL_GID",
                     "PID", "PPID" -> phase.compareTo(Phase.SETTLING) < 0 ? Optional.empty() : ofProcess(name);
                 case "ARCH", "UNAME_ARCH", "UTSNAME_MACHINE" -> Optional.of(architecture(name.equals("ARCH")));
-                case "OPSYS", "OPSYSLEGACY" -> Optional.of(System.getProperty("os.name").toUpperCase(Locale.ROOT));
-                case "UNAME_OPSYS", "UTSNAME_SYSNAME" -> kernel("ostype");
-                case "UTSNAME_NODENAME" -> kernel("hostname");
-                case "UTSNAME_RELEASE" -> kernel("osrelease");
-                case "UTSNAME_VERSION" -> kernel("version");
+                case "OPSYS", "OPSYSLEGACY" -> Optional.of(host.platform().name());
+                case "UNAME_OPSYS", "UTSNAME_SYSNAME" -> kernel(Platform.Fact.KERNEL_NAME);
+                case "UTSNAME_NODENAME" -> kernel(Platform.Fact.NODE_NAME);
+                case "UTSNAME_RELEASE" -> kernel(Platform.Fact.KERNEL_RELEASE);
+                case "UTSNAME_VERSION" -> kernel(Platform.Fact.KERNEL_VERSION);
                 case "OPSYSLONGNAME", "OPSYSNAME", "OPSYSSHORTNAME", "OPSYSANDVER", "OPSYSMAJORVER", "OPSYSVER" ->
                     distribution(name);
                 case "DETECTED_MEMORY" -> memory();
@@ -6203,8 +7221,8 @@ public final class TokenRequest {
         private Optional<String> ofProcess(String name) {
             return switch (name) {
                 case "USERNAME" -> host.user().map(UserPrincipal::getName);
-                case "REAL_UID" -> ofProcessFile("unix:uid");
-                case "REAL_GID" -> ofProcessFile("unix:gid");
+                case "REAL_UID" -> text(host.platform().userId());
+                case "REAL_GID" -> text(host.platform().groupId());
                 case "PID" -> Optional.of(Long.toString(ProcessHandle.current().pid()));
                 case "PPID" -> ProcessHandle.current().parent().map(parent -> Long.toString(parent.pid()));
                 default -> identity().flatMap(identity -> identity.address(name));
@@ -6213,33 +7231,20 @@ public final class TokenRequest {
 
         /** The home directory of the user condor, as far as the machine's own list of users has one. */
         Optional<String> homeOfCondor() {
-            String users = "\n".concat(content(Path.of("/etc/passwd")));
+            String users = "\n".concat(host.platform().fact(Platform.Fact.USERS));
             int start = users.indexOf("\ncondor:");
             String[] fields = start < 0 ? new String[0] : users.substring(start).split(":", 7);
             return fields.length < 7 ? Optional.empty() : Optional.of(fields[5]);
         }
 
-        /** The content of a file of the system; blank if it cannot be read. */
-        private static String content(Path file) {
-            try {
-                return Files.readString(file, ISO_8859_1);
-            } catch (IOException e) {
-                return "";
-            }
-        }
-
-        private static Optional<String> ofProcessFile(String attribute) {
-            try {
-                return Optional.of(Files.getAttribute(Path.of("/proc/self"), attribute).toString());
-            } catch (IOException | IllegalArgumentException | UnsupportedOperationException e) {
-                return Optional.empty();
-            }
+        private static Optional<String> text(OptionalInt number) {
+            return number.isPresent() ? Optional.of(Integer.toString(number.getAsInt())) : Optional.empty();
         }
 
         // ---- System: condor_sysapi/arch.cpp, ncpus.cpp and phys_mem.cpp ----
 
-        private static Optional<String> kernel(String property) {
-            return Optional.of(content(Path.of("/proc/sys/kernel", property)).strip()).filter(text -> !text.isEmpty());
+        private Optional<String> kernel(Platform.Fact fact) {
+            return Optional.of(host.platform().fact(fact).strip()).filter(text -> !text.isEmpty());
         }
 
         /** @param translated in HTCondor's own terms, not in the kernel's */
@@ -6253,10 +7258,10 @@ public final class TokenRequest {
             };
         }
 
-        private static Optional<String> distribution(String name) {
+        private Optional<String> distribution(String name) {
             String title = "Unknown";
-            for (String file : List.of("issue", "redhat-release", "system-release", "issue.net")) {
-                String line = content(Path.of("/etc", file)).lines().findFirst().orElse("").stripTrailing();
+            for (String text : host.platform().distributions()) {
+                String line = text.lines().findFirst().orElse("").stripTrailing();
                 while (line.length() > 2 && (line.endsWith("\\n") || line.endsWith("\\l"))) {
                     line = line.substring(0, line.length() - 2).stripTrailing();
                 }
@@ -6266,7 +7271,7 @@ public final class TokenRequest {
                 }
             }
             if (title.equals("Unknown")) {
-                title = content(Path.of("/etc/os-release")).lines().filter(line -> line.contains("PRETTY_NAME")
+                title = host.platform().fact(Platform.Fact.RELEASE).lines().filter(line -> line.contains("PRETTY_NAME")
                     && line.indexOf('"') >= 0).map(line -> line.split("\"", 3)[1]).findFirst().orElse(title);
             }
             int start = 0;
@@ -6308,8 +7313,8 @@ public final class TokenRequest {
         }
 
         /** The memory of this machine in MiB. */
-        private static Optional<String> memory() {
-            return content(Path.of("/proc/meminfo")).lines().filter(line -> line.startsWith("MemTotal:"))
+        private Optional<String> memory() {
+            return host.platform().fact(Platform.Fact.MEMORY).lines().filter(line -> line.startsWith("MemTotal:"))
                 .map(line -> Long.toString(Long.parseLong(line.replaceAll("[^0-9]", "")) / 1024)).findFirst();
         }
 
@@ -6318,9 +7323,13 @@ public final class TokenRequest {
         }
 
         /** @param threads whether threads of one core count as processors of their own */
-        private static int processors(boolean threads) {
+        private int processors(boolean threads) {
             Set<String> cores = new HashSet<>();
-            for (String processor : content(CPUS).split("\n(?=processor)")) {
+            String known = host.platform().fact(Platform.Fact.PROCESSORS);
+            if (known.isEmpty()) {
+                return Runtime.getRuntime().availableProcessors();
+            }
+            for (String processor : known.split("\n(?=processor)")) {
                 StringBuilder core = new StringBuilder();
                 for (String line : processor.split("\n")) {
                     String key = line.substring(0, Math.max(0, line.indexOf(':'))).strip();
@@ -7721,7 +8730,7 @@ public final class TokenRequest {
 
         /** The name of such a daemon of this machine. condor_utils/get_daemon_name.cpp, build_valid_daemon_name */
         private String ownName(String prefix) {
-            String machine = configuration.text("FULL_HOSTNAME").orElse("localhost");
+            String machine = configuration.text("FULL_HOSTNAME").orElse(host.name());
             Optional<String> name = configuration.text(prefix + "NAME");
             return name.isEmpty() || machine.equalsIgnoreCase(name.get()) ? machine
                 : name.get().contains("@") ? name.get() : name.get() + "@" + machine;
@@ -9011,7 +10020,8 @@ public final class TokenRequest {
             return own.map(file -> new KnownHosts(file, FileOrigin.DEFAULT, files))
                 .orElseGet(() -> named.or(() -> configuration.find("SEC_SYSTEM_KNOWN_HOSTS"))
                     .map(setting -> new KnownHosts(setting.path(), setting.origin(), files))
-                    .orElseGet(() -> new KnownHosts(Path.of("/etc/condor/known_hosts"), FileOrigin.DEFAULT, files)));
+                    .orElseGet(() -> new KnownHosts(host.platform().condorFile("known_hosts")
+                        .orElseGet(() -> Host.checkedPath("known_hosts", "")), FileOrigin.DEFAULT, files)));
         }
 
         /** @throws IOException if the file exists but cannot be read: it might refuse the certificate */
@@ -9052,12 +10062,12 @@ public final class TokenRequest {
             if (!alias.matches("[A-Za-z0-9._:-]+")) {
                 throw new IOException("'" + printable(alias) + "' is not a host name");
             }
-            Files.createDirectories(file.toAbsolutePath().getParent(), withMode("rwxr-xr-x"));
+            Files.createDirectories(file.toAbsolutePath().getParent(), Platform.CURRENT.creation("rwxr-xr-x"));
             String before = text();
             String line = (before.isEmpty() || before.endsWith("\n") ? "" : "\n") + (accepted ? "" : "!") + alias + " "
                 + METHOD + " " + encoded(certificate) + "\n";
             try (FileChannel channel = FileChannel.open(files.place(file), Set.of(StandardOpenOption.CREATE,
-                    StandardOpenOption.APPEND, LinkOption.NOFOLLOW_LINKS), withMode("rw-r--r--"))) {
+                    StandardOpenOption.APPEND, LinkOption.NOFOLLOW_LINKS), Platform.CURRENT.creation("rw-r--r--"))) {
                 channel.write(ByteBuffer.wrap(line.getBytes(ISO_8859_1)));
                 channel.force(true);
             }
@@ -9650,9 +10660,6 @@ public final class TokenRequest {
      * <p>{@link CertificatePath} checks the chain and the name; this class chooses the trust anchors and writes the messages.
      */
     static final class ServerTrust extends X509ExtendedTrustManager {
-        /** OpenSSL's default CAs on Debian, on Fedora and its relatives, and on BSD and macOS. */
-        private static final List<String> SYSTEM_BUNDLES = List.of("/etc/ssl/certs/ca-certificates.crt",
-            "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem");
         /** File names of certificates in an OpenSSL CA directory. */
         private static final Pattern HASHED = Pattern.compile("[0-9a-f]{8}\\.[0-9]+");
         /** Size of a file of CAs: the public ones take a quarter of a megabyte. */
@@ -9666,6 +10673,7 @@ public final class TokenRequest {
             "This may be an attack, or the pool renewed its certificate. Ask its administrator first.";
         private final Configuration configuration;
         private final Map<String, String> environment;
+        private final Platform platform;
         private final TrustOptions trustOptions;
         private final Deadline deadline;
         private final UserInterface ui;
@@ -9718,6 +10726,7 @@ public final class TokenRequest {
         ServerTrust(Context context) throws CommandException {
             this.configuration = context.configuration();
             this.environment = context.host().environment();
+            this.platform = context.host().platform();
             this.trustOptions = context.trustOptions();
             this.deadline = context.deadline();
             this.ui = context.ui();
@@ -9735,10 +10744,10 @@ public final class TokenRequest {
         private void checkCaFile(String name) throws CommandException {
             String problem = "this file has no readable certificate";
             try {
-                if (!parse(files.read(Path.of(name), FileOrigin.USER, FilePurpose.TRUST, MAX_BYTES)).isEmpty()) {
+                if (!parse(files.read(Host.path(name, "-cafile"), FileOrigin.USER, FilePurpose.TRUST, MAX_BYTES)).isEmpty()) {
                     return;
                 }
-            } catch (NoSuchFileException | InvalidPathException e) {
+            } catch (NoSuchFileException e) {
                 problem = "there is no such file";
             } catch (InputFiles.RefusedFileException e) {
                 problem = "this file " + reason(e);
@@ -9940,8 +10949,8 @@ public final class TokenRequest {
         private Optional<CertificatePath> bySystemCas(PresentedCertificates presented, String keyType)
                 throws CertificateException {
             Optional<String> named = Optional.ofNullable(environment.get("SSL_CERT_FILE"));
-            Optional<Path> bundle = Stream.concat(named.stream(), SYSTEM_BUNDLES.stream()).map(Path::of)
-                .filter(Files::isReadable).findFirst();
+            Optional<Path> bundle = Stream.concat(named.stream(), platform.caBundles().stream())
+                .map(file -> Host.checkedPath(file, "SSL_CERT_FILE")).filter(Files::isReadable).findFirst();
             List<X509Certificate> cas = bundle.map(file -> read(file,
                 named.filter(file.toString()::equals).isPresent() ? FileOrigin.USER : FileOrigin.DEFAULT)).orElse(List.of());
             if (!cas.isEmpty()) {
@@ -10087,14 +11096,15 @@ public final class TokenRequest {
 
         private List<X509Certificate> ownCas() {
             if (trustOptions.caFile().isPresent()) {
-                return read(Path.of(trustOptions.caFile().get()), FileOrigin.USER);
+                return read(Host.checkedPath(trustOptions.caFile().get(), "-cafile"), FileOrigin.USER);
             }
             List<X509Certificate> cas = new ArrayList<>();
             // Of several files the last readable one counts, as in HTCondor.
             Optional<Configuration.Setting> setting = configuration.find("AUTH_SSL_CLIENT_CAFILE");
             List<String> names = setting.map(list -> List.of(list.value().split(","))).orElse(List.of());
             for (int i = names.size() - 1; i >= 0 && cas.isEmpty(); i--) {
-                cas.addAll(read(Path.of(names.get(i).strip()), setting.get().origin()));
+                cas.addAll(read(Host.checkedPath(names.get(i).strip(), setting.get().name() + ", " + setting.get().source()),
+                    setting.get().origin()));
             }
             configuration.find("AUTH_SSL_CLIENT_CADIR").ifPresent(directory -> cas.addAll(readDirectory(directory)));
             return cas;
@@ -10168,7 +11178,7 @@ public final class TokenRequest {
             return untrusted(path, selfSigned ? "it is self-signed" : "its CA is unknown", List.of(
                 confirmedFingerprint(last),
                 "Or name the CA's certificate: -cafile FILE, or AUTH_SSL_CLIENT_CAFILE.",
-                "Or run the command in a terminal and answer the question"
+                "Or " + platform.terminalAdvice()
                     + (asks ? "." : " (but " + PROMPT + " is off, " + source(PROMPT) + ").")),
                 Optional.of(new UntrustedCertificate(path)));
         }
@@ -10493,20 +11503,20 @@ public final class TokenRequest {
                     + ", which is not a name that HTCondor uses for a directory in " + parent);
             }
             if (!channelBinding) {
-                return new RequestedDirectory(Path.of(plain), Optional.empty());
+                return new RequestedDirectory(Host.checkedPath(plain, "FS"), Optional.empty());
             }
             if (!addressed) {
                 throw new AuthenticationException("the server's directory name does not contain its address" + RELAY_HINT);
             }
             if (name.group(3) != null) {
                 String extension = endpoint();
-                return new RequestedDirectory(Path.of(plain + extension), Optional.of(extension));
+                return new RequestedDirectory(Host.checkedPath(plain + extension, "FS"), Optional.of(extension));
             }
             if (!address.get().equals(new InetSocketAddress(peer.getAddress(), peer.getPort()))) {
                 throw new AuthenticationException("the server's directory name contains the address " + Target.text(address.get())
                     + "; this connection is to " + Target.text(peer) + RELAY_HINT);
             }
-            return new RequestedDirectory(Path.of(plain), Optional.empty());
+            return new RequestedDirectory(Host.checkedPath(plain, "FS"), Optional.empty());
         }
 
         private static Optional<InetSocketAddress> address(String ip, String port) {
@@ -10581,20 +11591,19 @@ public final class TokenRequest {
             if (closed) {
                 throw new IOException("the program is ending");
             }
-            Files.createDirectory(path, withMode("rwx------"));
+            Files.createDirectory(path, Platform.CURRENT.creation("rwx------"));
             fileKey = Optional.ofNullable(attributes().fileKey());
             // The path "NAME/." opens only a directory; a FIFO in its place could block.
             handle = parent.isPresent() ? Optional.of(parent.get().newDirectoryStream(
                 path.getFileName().resolve("."))) : open(path.resolve("."));
             if (handle.isPresent()) {
-                PosixFileAttributeView view = handle.get().getFileAttributeView(PosixFileAttributeView.class);
-                PosixFileAttributes found = view.readAttributes();
-                if (!fileKey.equals(Optional.ofNullable(found.fileKey()))
-                        || user.filter(owner -> !owner.equals(found.owner())).isPresent()) {
+                Object found = handle.get().getFileAttributeView(BasicFileAttributeView.class).readAttributes().fileKey();
+                UserPrincipal owner = handle.get().getFileAttributeView(FileOwnerAttributeView.class).getOwner();
+                if (!fileKey.equals(Optional.ofNullable(found)) || user.filter(own -> !own.equals(owner)).isPresent()) {
                     throw new IOException("another file has replaced it");
                 }
                 // A parent with the setgid bit passes the bit on, and the server refuses it; so the mode is set again.
-                view.setPermissions(PosixFilePermissions.fromString("rwx------"));
+                UnixPlatform.restrict(handle.get());
             }
         }
 
@@ -11036,7 +12045,8 @@ public final class TokenRequest {
         /** The path of the pool password file, readable or not. */
         static Path file(Configuration configuration) {
             return configuration.find("SEC_PASSWORD_FILE").map(Configuration.Setting::path)
-                .orElse(Path.of("/etc/condor/passwords.d/POOL"));
+                .or(() -> Platform.CURRENT.condorFile("passwords.d/POOL"))
+                .orElseGet(() -> Host.checkedPath("POOL", "SEC_PASSWORD_FILE"));
         }
 
         private static byte[] upToNul(byte[] bytes) {
@@ -11088,7 +12098,8 @@ public final class TokenRequest {
                 if (found.isEmpty() && environment.containsKey("BEARER_TOKEN_FILE")) {
                     found = readFile(environment.get("BEARER_TOKEN_FILE"), FileOrigin.USER, files, complaints);
                 }
-                for (String directory : new String[] {environment.getOrDefault("XDG_RUNTIME_DIR", ""), "/tmp"}) {
+                for (String directory : new String[] {environment.getOrDefault("XDG_RUNTIME_DIR", ""),
+                        host.platform().temporaryDirectory().orElse("")}) {
                     if (found.isEmpty() && !directory.isEmpty() && host.uid().isPresent()) {
                         found = readFile(directory + "/bt_u" + Integer.toUnsignedString(host.uid().getAsInt()), FileOrigin.FOUND,
                             files, complaints);
@@ -11102,8 +12113,8 @@ public final class TokenRequest {
 
         private static Optional<BearerToken> readFile(String file, FileOrigin origin, InputFiles files, List<String> complaints) {
             try {
-                return files.read(Path.of(file), origin, FilePurpose.SECRET, MAX_BYTES).lines().findFirst()
-                    .flatMap(line -> parse(line, file));
+                return files.read(Host.checkedPath(file, "bearer token"), origin, FilePurpose.SECRET, MAX_BYTES).lines()
+                    .findFirst().flatMap(line -> parse(line, file));
             } catch (InputFiles.RefusedFileException e) {
                 complaints.add("ignoring " + printable(file) + ": it " + reason(e));
                 return Optional.empty();
@@ -11307,12 +12318,17 @@ public final class TokenRequest {
 
         /** @throws CommandException CONFIGURATION if a setting is not a valid path */
         static TokenDirectory of(Configuration configuration, Host host) throws CommandException {
-            Path system = Host.path(configuration.text("SEC_TOKEN_SYSTEM_DIRECTORY").map(String::strip)
-                .orElse("/etc/condor/tokens.d"), "SEC_TOKEN_SYSTEM_DIRECTORY");
-            Path own = host.isRoot() ? system
-                : host.home().map(home -> home.resolve(".condor").resolve("tokens.d")).orElse(system);
+            Optional<String> named = configuration.text("SEC_TOKEN_SYSTEM_DIRECTORY").map(String::strip);
+            Optional<Path> system = named.isEmpty() ? host.platform().condorFile("tokens.d")
+                : Optional.of(Host.path(named.get(), "SEC_TOKEN_SYSTEM_DIRECTORY"));
+            Optional<Path> own = host.isRoot() ? system
+                : host.home().map(home -> home.resolve(".condor").resolve("tokens.d")).or(() -> system);
             Optional<String> set = configuration.text("SEC_TOKEN_DIRECTORY").map(String::strip);
-            return new TokenDirectory(set.isPresent() ? Host.path(set.get(), "SEC_TOKEN_DIRECTORY") : own,
+            if (set.isEmpty() && own.isEmpty()) {
+                throw new CommandException(ErrorCode.CONFIGURATION, "ERROR: the user's home directory is unknown.",
+                    "Set USERPROFILE to it, or SEC_TOKEN_DIRECTORY to a directory for tokens.");
+            }
+            return new TokenDirectory(set.isPresent() ? Host.path(set.get(), "SEC_TOKEN_DIRECTORY") : own.get(),
                 configuration.excluded());
         }
 
@@ -12553,7 +13569,8 @@ public final class TokenRequest {
                         .orElse("") : Protocol.PASSWORD_USER, Password.read(configuration, context.files()), host.random());
                     case TOKEN -> new IdToken(matchingToken(reply), host.random());
                     // Servers before 25.14 do not expect the shared port ID.
-                    case FS -> new FileSystemAccess(configuration.text("FS_LOCAL_DIR").map(String::strip).orElse("/tmp"),
+                    case FS -> new FileSystemAccess(configuration.text("FS_LOCAL_DIR").map(String::strip)
+                        .or(() -> host.platform().temporaryDirectory()).orElse(""),
                         connection.peer(), reply.isBefore(25, 14) ? Optional.empty() : target.sharedPortId(),
                         configuration.flag("SEC_FS_ENFORCE_CHANNEL_BINDING", true), host.user());
                     case CLAIMTOBE -> new ClaimToBe(host.user().map(UserPrincipal::getName).orElse("nobody")
@@ -13501,7 +14518,8 @@ public final class TokenRequest {
         /** The file of a key, for messages. */
         Path file(String keyId) {
             return isPoolKey(keyId) ? poolKey.get().path()
-                : directory.map(Configuration.Setting::path).orElse(Path.of("/etc/condor/passwords.d")).resolve(keyId);
+                : directory.map(Configuration.Setting::path).or(() -> Platform.CURRENT.condorFile("passwords.d"))
+                .orElseGet(() -> Host.checkedPath("", "")).resolve(keyId);
         }
 
         private boolean isPoolKey(String keyId) {
@@ -13624,8 +14642,6 @@ public final class TokenRequest {
      * that a later change of its path has no effect. Where the JDK lacks SecureDirectoryStream (macOS), paths are used.
      */
     static final class OpenDirectory implements Closeable {
-        /** The links to this process's open files, by descriptor number. proc_pid_fd(5) */
-        private static final Path DESCRIPTORS = Path.of("/proc/self/fd");
         /** Most directory entries that are searched for leftovers of a killed run. */
         private static final int MAX_ENTRIES = 100_000;
         private final Path path;
@@ -13657,7 +14673,7 @@ public final class TokenRequest {
         static OpenDirectory open(Path directory, Optional<UserPrincipal> owner, Host host, Consumer<String> warnings)
                 throws IOException {
             Path path = directory.toRealPath();
-            boolean here = directory.toString().isEmpty() || directory.equals(Path.of("."));
+            boolean here = directory.toString().isEmpty() || directory.toString().equals(".");
             OpenDirectory folder = new OpenDirectory(path, here ? directory : path, host);
             try {
                 if (PathTrust.isPossible()) {
@@ -13681,8 +14697,8 @@ public final class TokenRequest {
 
         private void check(Path directory, boolean here, Optional<UserPrincipal> owner, Consumer<String> warnings)
                 throws IOException {
-            PosixFileAttributes opened = attributes();
-            boolean his = owner.filter(opened.owner()::equals).isPresent();
+            Object opened = attributes().fileKey();
+            boolean his = owner.isPresent() && owner.get().equals(owner());
             if (his) {
                 trusted.add(PathTrust.Stat.of(path, LinkOption.NOFOLLOW_LINKS).uid());
             }
@@ -13690,7 +14706,7 @@ public final class TokenRequest {
             if (!his && !here && trust.onPath().isPresent()) {
                 throw new UntrustedDirectoryException(trust.onPath().get());
             }
-            if (!trust.entry().map(PathTrust.Stat::key).equals(Optional.of(opened.fileKey())) || !opened.fileKey().equals(key)) {
+            if (!trust.entry().map(PathTrust.Stat::key).equals(Optional.of(opened)) || !opened.equals(key)) {
                 throw new IOException("its path changed while it was opened");
             }
             if (trust.atEnd().isPresent() && host.isRoot()) {
@@ -13715,7 +14731,7 @@ public final class TokenRequest {
                     throw new UntrustedDirectoryException(weakness.get());
                 }
             }
-            Files.createDirectories(directory, withMode("rwx------"));
+            Files.createDirectories(directory, host.platform().creation("rwx------"));
         }
 
         /** Other users can redirect a path or change a directory. The message is a clause that tells who and where. */
@@ -13748,7 +14764,11 @@ public final class TokenRequest {
         }
 
         private Path currentPath() {
-            try (DirectoryStream<Path> descriptors = Files.newDirectoryStream(DESCRIPTORS)) {
+            Optional<Path> openFiles = host.platform().openFileLinks();
+            if (openFiles.isEmpty()) {
+                return path;
+            }
+            try (DirectoryStream<Path> descriptors = Files.newDirectoryStream(openFiles.get())) {
                 Object key = attributes().fileKey();
                 for (Path descriptor : descriptors) {
                     if (Files.isDirectory(descriptor)
@@ -13762,16 +14782,26 @@ public final class TokenRequest {
             return path;
         }
 
-        private PosixFileAttributes attributes() throws IOException {
-            return (secure.isPresent() ? secure.get().getFileAttributeView(PosixFileAttributeView.class)
-                : Files.getFileAttributeView(path, PosixFileAttributeView.class)).readAttributes();
+        private BasicFileAttributes attributes() throws IOException {
+            return (secure.isPresent() ? secure.get().getFileAttributeView(BasicFileAttributeView.class)
+                : Files.getFileAttributeView(path, BasicFileAttributeView.class)).readAttributes();
+        }
+
+        /** The name of an entry as a path, relative to the directory. */
+        private Path entry(String name) {
+            return path.getFileSystem().getPath(name);
+        }
+
+        private UserPrincipal owner() throws IOException {
+            return secure.isPresent() ? secure.get().getFileAttributeView(FileOwnerAttributeView.class).getOwner()
+                : Files.getOwner(path);
         }
 
         /** The attributes of an entry, without following a link; empty if it does not exist. */
         Optional<BasicFileAttributes> look(String name) throws IOException {
             try {
                 return Optional.of((secure.isPresent()
-                    ? secure.get().getFileAttributeView(Path.of(name), BasicFileAttributeView.class,
+                    ? secure.get().getFileAttributeView(entry(name), BasicFileAttributeView.class,
                         LinkOption.NOFOLLOW_LINKS)
                     : Files.getFileAttributeView(path.resolve(name), BasicFileAttributeView.class,
                         LinkOption.NOFOLLOW_LINKS)).readAttributes());
@@ -13783,7 +14813,7 @@ public final class TokenRequest {
         /** Whether a path still leads to the entry of that name in this directory. */
         boolean isAt(Path somewhere, String name) {
             try {
-                Path directory = Objects.requireNonNullElse(somewhere.getParent(), Path.of(""));
+                Path directory = Objects.requireNonNullElse(somewhere.getParent(), entry(""));
                 Object there = Files.readAttributes(somewhere, BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS).fileKey();
                 return Objects.equals(key, Files.readAttributes(directory, BasicFileAttributes.class).fileKey())
                     && Objects.equals(there, look(name).map(BasicFileAttributes::fileKey).orElse(null));
@@ -13796,8 +14826,9 @@ public final class TokenRequest {
         FileChannel open(String name, OpenOption... options) throws IOException {
             Set<OpenOption> all = new HashSet<>(Arrays.asList(options));
             all.add(LinkOption.NOFOLLOW_LINKS);
-            return secure.isPresent() ? (FileChannel) secure.get().newByteChannel(Path.of(name), all, withMode("rw-------"))
-                : FileChannel.open(path.resolve(name), all, withMode("rw-------"));
+            return secure.isPresent() ? (FileChannel) secure.get().newByteChannel(entry(name), all,
+                    host.platform().creation("rw-------"))
+                : FileChannel.open(path.resolve(name), all, host.platform().creation("rw-------"));
         }
 
         /**
@@ -13805,13 +14836,14 @@ public final class TokenRequest {
          * /proc, the plain path.
          */
         Path opened(String name) throws IOException {
-            if (secure.isEmpty() || !Files.isDirectory(DESCRIPTORS)) {
+            Optional<Path> openFiles = secure.isEmpty() ? Optional.empty() : host.platform().openFileLinks();
+            if (openFiles.isEmpty()) {
                 return path.resolve(name);
             }
-            try (DirectoryStream<Path> descriptors = Files.newDirectoryStream(DESCRIPTORS)) {
+            try (DirectoryStream<Path> descriptors = Files.newDirectoryStream(openFiles.get())) {
                 for (Path descriptor : descriptors) {
                     if (Files.isSymbolicLink(descriptor)
-                            && Path.of(name).equals(Files.readSymbolicLink(descriptor).getFileName())) {
+                            && entry(name).equals(Files.readSymbolicLink(descriptor).getFileName())) {
                         return descriptor;
                     }
                 }
@@ -13854,7 +14886,7 @@ public final class TokenRequest {
                     file.write(bytes);
                 }
                 if (!permissions.isDefault()) {
-                    grant(opened(temporary), permissions);
+                    host.platform().grant(opened(temporary), permissions);
                 }
                 if (forcing) {
                     file.force(true);
@@ -13926,31 +14958,16 @@ public final class TokenRequest {
             }
         }
 
-        private static void grant(Path path, FilePermissions permissions) throws IOException {
-            PosixFileAttributeView view = Files.getFileAttributeView(path, PosixFileAttributeView.class);
-            if (view == null) {
-                throw new IOException("this file system does not support owners and modes");
-            }
-            UserPrincipalLookupService users = path.getFileSystem().getUserPrincipalLookupService();
-            if (permissions.group().isPresent()) {
-                view.setGroup(lookUp("group", permissions.group().get(), users::lookupPrincipalByGroupName));
-            }
-            view.setPermissions(PosixFilePermissions.fromString(permissions.mode()));
-            if (permissions.owner().isPresent()) {
-                view.setOwner(user(permissions.owner().get()));
-            }
-        }
-
         static UserPrincipal user(String name) throws IOException {
-            return lookUp("user", name, FileSystems.getDefault().getUserPrincipalLookupService()::lookupPrincipalByName);
+            return lookUp("user", name, Platform.CURRENT.files.getUserPrincipalLookupService()::lookupPrincipalByName);
         }
 
-        private interface Lookup<T> {
+        interface Lookup<T> {
             T of(String name) throws IOException;
         }
 
         /** Looks up a user or group. The message is made here, since newer JDKs omit the name. */
-        private static <T> T lookUp(String kind, String name, Lookup<T> lookup) throws IOException {
+        static <T> T lookUp(String kind, String name, Lookup<T> lookup) throws IOException {
             try {
                 return lookup.of(name);
             } catch (UserPrincipalNotFoundException e) {
@@ -13960,7 +14977,7 @@ public final class TokenRequest {
 
         private void rename(String from, String to) throws IOException {
             if (secure.isPresent()) {
-                secure.get().move(Path.of(from), secure.get(), Path.of(to));
+                secure.get().move(entry(from), secure.get(), entry(to));
             } else {
                 Files.move(path.resolve(from), path.resolve(to), StandardCopyOption.ATOMIC_MOVE);
             }
@@ -13970,7 +14987,7 @@ public final class TokenRequest {
         void remove(String name) throws IOException {
             try {
                 if (secure.isPresent()) {
-                    secure.get().deleteFile(Path.of(name));
+                    secure.get().deleteFile(entry(name));
                 } else {
                     Files.delete(path.resolve(name));
                 }
@@ -13987,7 +15004,7 @@ public final class TokenRequest {
         /** Removes unlocked temporary files of killed runs, by the pattern of their names. */
         void sweep(Pattern temporaries) {
             int entries = 0;
-            try (DirectoryStream<Path> names = secure.isPresent() ? secure.get().newDirectoryStream(Path.of("."))
+            try (DirectoryStream<Path> names = secure.isPresent() ? secure.get().newDirectoryStream(entry("."))
                     : Files.newDirectoryStream(path)) {
                 for (Path entry : names) {
                     String name = entry.getFileName().toString();
@@ -14190,8 +15207,12 @@ public final class TokenRequest {
         private record Candidate(String directory, boolean chosen, boolean making, Optional<OpenDirectory> folder,
                                  String prefix) {
             OpenDirectory open(Host host) throws IOException {
-                return folder.isPresent() ? folder.get() : OpenDirectory.open(Path.of(directory), Optional.empty(), host, line
-                    -> { });
+                return folder.isPresent() ? folder.get() : OpenDirectory.open(path(), Optional.empty(), host, line -> { });
+            }
+
+            /** @throws InvalidPathException if the directory that the user chose is not a path */
+            Path path() {
+                return Host.checkedPath(directory, "-state");
             }
 
             void close(OpenDirectory opened) {
@@ -14231,7 +15252,7 @@ public final class TokenRequest {
             complaints.clear();
             for (Candidate candidate : candidates) {
                 try {
-                    boolean isNew = candidate.making() && !candidate.chosen() && !Files.exists(Path.of(candidate.directory()));
+                    boolean isNew = candidate.making() && !candidate.chosen() && !Files.exists(candidate.path());
                     OpenDirectory folder = made(candidate);
                     try {
                         folder.probeUnsynced(candidate.prefix() + REQUEST, PROBE_BYTES);
@@ -14262,7 +15283,7 @@ public final class TokenRequest {
 
         private OpenDirectory made(Candidate candidate) throws IOException {
             if (candidate.making()) {
-                OpenDirectory.make(Path.of(candidate.directory()), host);
+                OpenDirectory.make(candidate.path(), host);
             }
             return candidate.open(host);
         }
@@ -14292,8 +15313,8 @@ public final class TokenRequest {
         Optional<Path> save(PendingRequest pending, String line) {
             Optional<Path> file = store(name(pending), line.getBytes(UTF_8), false);
             unsynced = file;
-            return file.isEmpty() && source.isPresent() && Files.isRegularFile(Path.of(source.get()))
-                ? source.map(Path::of) : file;
+            return file.isPresent() ? file
+                : source.map(name -> Host.checkedPath(name, "-resume")).filter(name -> Files.isRegularFile(name));
         }
 
         /** Forces the saved request to the disk (fsync). */
@@ -14353,11 +15374,16 @@ public final class TokenRequest {
             for (Candidate candidate : candidates) {
                 remove(candidate, names, pending);
             }
-            if (source.isPresent() && source.get().matches("(.*/)?\\.?" + REQUEST + "[^/]*\\.json")) {
-                Path file = Path.of(source.get());
-                remove(new Candidate(Objects.requireNonNullElse(file.getParent(), Path.of("")).toString(), false, false,
+            if (source.isPresent() && isSavedRequest(source.get())) {
+                Path file = Host.checkedPath(source.get(), "-resume");
+                remove(new Candidate(Objects.requireNonNullElse(file.getParent(), "").toString(), false, false,
                     Optional.empty(), ""), List.of(file.getFileName().toString()), pending);
             }
+        }
+
+        /** Whether a file has the name of a saved request. */
+        private boolean isSavedRequest(String file) {
+            return file.substring(host.platform().lastSeparator(file) + 1).matches("\\.?" + REQUEST + ".*\\.json");
         }
 
         private void remove(Candidate candidate, List<String> names, PendingRequest pending) {
@@ -14429,8 +15455,7 @@ public final class TokenRequest {
          */
         Destination prepare(Output output, TokenDirectory tokens) throws CommandException {
             if (output instanceof Output.Token token) {
-                if (token.name().isEmpty() || token.name().indexOf('/') >= 0 || token.name().indexOf(0) >= 0
-                        || token.name().equals(".") || token.name().equals("..")) {
+                if (!host.platform().isPlainName(token.name())) {
                     throw new CommandException(ErrorCode.DESTINATION, "Token name isn't a plain filename", "'"
                         + printable(token.name()) + "' must be a file name in " + tokens.path()
                         + "; for another directory use -file PATH.");
@@ -14463,7 +15488,7 @@ public final class TokenRequest {
 
         private Destination check(Path path, FilePermissions permissions) throws CommandException {
             try {
-                Path directory = Objects.requireNonNullElse(path.getParent(), Path.of(""));
+                Path directory = Objects.requireNonNullElse(path.getParent(), path.getFileSystem().getPath(""));
                 if (path.getFileName() == null) {
                     throw new FileSystemException(path.toString(), null, "Is a directory");
                 }
@@ -14487,34 +15512,14 @@ public final class TokenRequest {
          * /dev/null or /dev/tty.
          */
         private Optional<Destination> stream(Path path, Path directory, String name) throws IOException {
-            boolean devices = directory.equals(Path.of("/dev"));
-            if ((devices && name.equals("stdout")) || (isDescriptors(directory) && name.equals("1"))) {
-                return Optional.of(new Destination.Stdout());
-            }
-            if ((devices && name.equals("stderr")) || (isDescriptors(directory) && name.equals("2"))) {
-                return Optional.of(new Destination.Stderr(path));
-            }
-            if (isDescriptors(directory) && name.matches("[0-9]{1,9}")) {
-                return Optional.of(device(path, EnumSet.of(PathTrust.Type.PIPE, PathTrust.Type.CHARACTERS), isForWriting(name)));
-            }
-            return !devices || !(name.equals("null") || name.equals("tty")) || !Files.exists(path) ? Optional.empty()
-                : Optional.of(device(path, EnumSet.of(PathTrust.Type.CHARACTERS), true));
-        }
-
-        /** Whether a path without links is this process's descriptor directory. proc_pid_fd(5), fd(4) */
-        private static boolean isDescriptors(Path directory) throws IOException {
-            return directory.equals(Path.of("/dev/fd")) || (directory.startsWith("/proc") && directory.endsWith("fd")
-                && directory.startsWith(Path.of("/proc/self").toRealPath()));
-        }
-
-        /** Whether a descriptor is open for writing; the JDK's own files are not. proc_pid_fdinfo(5) */
-        private static boolean isForWriting(String number) throws IOException {
-            Path facts = Path.of("/proc/self/fdinfo", number);
-            if (!Files.exists(facts)) {
-                return true; // a system without /proc
-            }
-            return Files.readAllLines(facts).stream().filter(line -> line.startsWith("flags:"))
-                .anyMatch(line -> (Integer.parseInt(line.substring(6).strip(), 8) & 3) != 0);
+            return switch (host.platform().special(directory, name)) {
+                case STDOUT -> Optional.of(new Destination.Stdout());
+                case STDERR -> Optional.of(new Destination.Stderr(path));
+                case DESCRIPTOR -> Optional.of(device(path, EnumSet.of(PathTrust.Type.PIPE, PathTrust.Type.CHARACTERS),
+                    host.platform().isForWriting(name)));
+                case DEVICE -> Optional.of(device(path, EnumSet.of(PathTrust.Type.CHARACTERS), true));
+                case NONE -> Optional.empty();
+            };
         }
 
         /** Opens the device now, since opening a pipe may block. */
@@ -14574,22 +15579,10 @@ public final class TokenRequest {
                 throw new IOException(withErrno("Operation not permitted") + "; it belongs to " + printable(Files.getOwner(path,
                     LinkOption.NOFOLLOW_LINKS).getName()) + ", who alone can replace it in a sticky directory");
             }
-            if (isMountPoint(path)) {
+            if (host.platform().isMountPoint(path)) {
                 throw new IOException(withErrno("Device or resource busy") + "; it is a mount point, which cannot be replaced. "
                     + "Mount its directory instead");
             }
-        }
-
-        /** Whether the path is a mount point, such as a single file mounted in a container. proc_pid_mountinfo(5) */
-        private static boolean isMountPoint(Path path) throws IOException {
-            Path mounts = Path.of("/proc/self/mountinfo");
-            if (!Files.exists(mounts)) {
-                return false;
-            }
-            String point = path.toString().replace("\\", "\\134").replace(" ", "\\040").replace("\t", "\\011")
-                .replace("\n", "\\012");
-            return new String(Files.readAllBytes(mounts), UTF_8).lines().map(line -> line.split(" ", 6))
-                .anyMatch(fields -> fields.length > 4 && fields[4].equals(point));
         }
 
         private static CommandException unwritable(String path, IOException e) {
@@ -14691,7 +15684,7 @@ public final class TokenRequest {
         SavedRequest readSaved(String source, InputFiles files) throws CommandException {
             try {
                 InputFiles.Input log = source.equals("-") ? files.stdin(MAX_LOG_BYTES)
-                    : files.read(Path.of(source), FileOrigin.USER, FilePurpose.SECRET, MAX_LOG_BYTES);
+                    : files.read(Host.path(source, "-resume"), FileOrigin.USER, FilePurpose.SECRET, MAX_LOG_BYTES);
                 Optional<SavedRequest> last = Optional.empty();
                 for (String line : new String(log.bytes(), UTF_8).lines().filter(line -> !line.isBlank()).toList()) {
                     Json.Fields event = new Json.Fields(Json.object(new StringReader(line)));
@@ -15154,8 +16147,7 @@ public final class TokenRequest {
         /** Whether stderr is a terminal that can erase a line. */
         private boolean onTerminal() {
             if (terminal.isEmpty()) {
-                String kind = host.environment().getOrDefault("TERM", "dumb");
-                terminal = Optional.of(!kind.equals("dumb") && !kind.isEmpty() && host.terminal().test(2));
+                terminal = Optional.of(host.platform().understandsEscapes(host.environment()) && host.terminal().test(2));
             }
             return terminal.get();
         }
