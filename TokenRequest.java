@@ -14,6 +14,8 @@ package tokenrequest;
 
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static java.nio.charset.StandardCharsets.US_ASCII;
+import static java.nio.charset.StandardCharsets.UTF_16BE;
+import static java.nio.charset.StandardCharsets.UTF_16LE;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import com.fasterxml.jackson.core.JsonFactory;
@@ -67,6 +69,7 @@ import java.net.UnknownHostException;
 import java.nio.BufferUnderflowException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
 import java.nio.charset.Charset;
 import java.nio.file.AccessDeniedException;
@@ -921,7 +924,7 @@ public final class TokenRequest {
      */
     abstract static sealed class Platform permits UnixPlatform, WindowsPlatform {
         /** The system of this JVM. The default file system decides: its separator is a backslash on Windows alone. */
-        static final Platform CURRENT = of(FileSystems.getDefault(), new SystemPrograms());
+        static final Platform CURRENT = of(FileSystems.getDefault(), new SystemPrograms(), System.getenv());
         /** The name of a configuration source that is empty, in HTCondor's words on every system. */
         static final String NO_CONFIGURATION = "/dev/null";
         /** How long a file that another program has open is tried again, and how often. */
@@ -936,9 +939,9 @@ public final class TokenRequest {
         }
 
         /** The system to which a file system belongs. */
-        static Platform of(FileSystem files, Programs programs) {
+        static Platform of(FileSystem files, Programs programs, Map<String, String> environment) {
             return files.getSeparator().equals("\\") ? new WindowsPlatform(files, programs,
-                new WindowsPlatform.RealAccount()) : new UnixPlatform(files, programs);
+                new WindowsPlatform.RealAccount(), environment) : new UnixPlatform(files, programs);
         }
 
         // ---- Names and users ----
@@ -1062,6 +1065,9 @@ public final class TokenRequest {
 
         /** Sets owner, group and mode of a file. */
         abstract void grant(Path path, FilePermissions permissions) throws IOException;
+
+        /** Locks a file, as every run of this program does it; empty if another process has the lock. */
+        abstract Optional<FileLock> lock(FileChannel file) throws IOException;
 
         /** Whether a file could not be replaced because another program has it open. */
         abstract boolean isInUse(IOException e);
@@ -1385,6 +1391,11 @@ public final class TokenRequest {
                 .setPermissions(PosixFilePermissions.fromString("rwx------"));
         }
 
+        @Override
+        Optional<FileLock> lock(FileChannel file) throws IOException {
+            return Optional.ofNullable(file.tryLock());
+        }
+
         /** A rename replaces a file that is open. */
         @Override
         boolean isInUse(IOException e) {
@@ -1511,10 +1522,14 @@ public final class TokenRequest {
             AclEntryPermission.APPEND_DATA, AclEntryPermission.WRITE_ACL, AclEntryPermission.WRITE_OWNER,
             AclEntryPermission.DELETE, AclEntryPermission.DELETE_CHILD);
         private final Account account;
+        /** The directory of Windows itself. */
+        private final String systemRoot;
 
-        WindowsPlatform(FileSystem files, Programs programs, Account account) {
+        WindowsPlatform(FileSystem files, Programs programs, Account account, Map<String, String> environment) {
             super(files, programs);
             this.account = account;
+            String root = variable(environment, "SystemRoot");
+            this.systemRoot = isAbsolute(root) ? root : "C:\\Windows";
         }
 
         /** The Windows account of this process. Only access control lists need it: Windows may look it up in the network. */
@@ -1642,9 +1657,7 @@ public final class TokenRequest {
         /** The value that HTCondor's installer writes to the registry. condor_config.cpp, find_file */
         @Override
         Optional<String> configurationSource(Optional<String> homeOfCondor) {
-            String root = variable(System.getenv(), "SystemRoot");
-            String reg = (isAbsolute(root) ? root : "C:\\Windows") + "\\System32\\reg.exe";
-            return programs.output(reg, "query", "HKLM\\Software\\Condor", "/v", "CONDOR_CONFIG")
+            return programs.output(systemRoot + "\\System32\\reg.exe", "query", "HKLM\\Software\\Condor", "/v", "CONDOR_CONFIG")
                 .flatMap(WindowsPlatform::registryValue).filter(this::isReadable);
         }
 
@@ -1795,8 +1808,7 @@ public final class TokenRequest {
                 }
             }
             try {
-                Path windows = path(variable(System.getenv(), "SystemRoot"));
-                return windows.isAbsolute() && acl(windows).stream().anyMatch(entry -> entry.type() == AclEntryType.ALLOW
+                return acl(path(systemRoot)).stream().anyMatch(entry -> entry.type() == AclEntryType.ALLOW
                     && entry.principal().equals(other) && !entry.flags().contains(AclEntryFlag.INHERIT_ONLY)
                     && !Collections.disjoint(entry.permissions(), CHANGING));
             } catch (IOException | InvalidPathException e) {
@@ -1810,7 +1822,13 @@ public final class TokenRequest {
             if (!isTrusted(owner)) {
                 return Optional.of(new PathTrust.Weakness(file, true, "belongs to " + printable(owner.getName())));
             }
-            return other(acl(file), CHANGING).map(other -> new PathTrust.Weakness(file, false, "can be changed by "
+            List<AclEntry> acl;
+            try {
+                acl = acl(file);
+            } catch (IOException e) {
+                return Optional.of(new PathTrust.Weakness(file, false, "is on a volume without access control lists"));
+            }
+            return other(acl, CHANGING).map(other -> new PathTrust.Weakness(file, false, "can be changed by "
                 + printable(other.getName())));
         }
 
@@ -1845,6 +1863,12 @@ public final class TokenRequest {
         @Override
         void grant(Path path, FilePermissions permissions) throws IOException {
             throw new IOException("Windows does not have these owners and modes");
+        }
+
+        /** The last byte that a file can have: nobody can read what another process has locked. */
+        @Override
+        Optional<FileLock> lock(FileChannel file) throws IOException {
+            return Optional.ofNullable(file.tryLock(Long.MAX_VALUE - 1, 1, false));
         }
 
         /** Windows reports it as a refused access or in words of its own language. */
@@ -2525,6 +2549,24 @@ public final class TokenRequest {
         Stream<String> first = items.stream().limit(MAX_SHOWN_ITEMS).map(TokenRequest::printable);
         int more = items.size() - MAX_SHOWN_ITEMS;
         return (more <= 0 ? first : Stream.concat(first, Stream.of("… and " + more + " more"))).toList();
+    }
+
+    /**
+     * The text of a file. A byte-order mark, which Windows' own programs write, tells its encoding and is not part of it.
+     * Windows PowerShell writes UTF-16.
+     */
+    static String fileText(byte[] bytes, Charset otherwise) {
+        int length = bytes.length;
+        return !isMarked(bytes) ? new String(bytes, otherwise)
+            : bytes[0] == (byte) 0xEF ? new String(bytes, 3, length - 3, UTF_8)
+            : new String(bytes, 2, length - 2, bytes[0] == (byte) 0xFF ? UTF_16LE : UTF_16BE);
+    }
+
+    /** Whether a file begins with a byte-order mark. */
+    private static boolean isMarked(byte... bytes) {
+        return (bytes.length >= 3 && bytes[0] == (byte) 0xEF && bytes[1] == (byte) 0xBB && bytes[2] == (byte) 0xBF)
+            || (bytes.length >= 2 && ((bytes[0] == (byte) 0xFE && bytes[1] == (byte) 0xFF)
+                || (bytes[0] == (byte) 0xFF && bytes[1] == (byte) 0xFE)));
     }
 
     /** The system's text for a failed connection, without the call that some Java versions append. */
@@ -3440,7 +3482,7 @@ public final class TokenRequest {
 
             /** The lines, stripped, without empty lines and comments. */
             Stream<String> lines() {
-                return new String(bytes, ISO_8859_1).lines().map(String::strip)
+                return fileText(bytes, ISO_8859_1).lines().map(String::strip)
                     .filter(line -> !line.isEmpty() && !line.startsWith("#"));
             }
         }
@@ -3472,9 +3514,7 @@ public final class TokenRequest {
                 return streams.get(file);
             }
             if (!PathTrust.isPossible()) {
-                try (InputStream in = Files.newInputStream(file)) {
-                    return Input.given(bounded(in, file, maxBytes));
-                }
+                return readByAcl(file, origin, content, maxBytes);
             }
             PathTrust trust = look(file, origin, content);
             PathTrust.Stat stat = trust.entry().orElseThrow(() -> new NoSuchFileException(file.toString()));
@@ -3496,6 +3536,29 @@ public final class TokenRequest {
                 streams.put(file, input);
             }
             return input;
+        }
+
+        /** Reads a file on a system whose files have access control lists instead of a mode. */
+        private Input readByAcl(Path file, FileOrigin origin, FilePurpose content, int maxBytes) throws IOException {
+            BasicFileAttributes attributes = Files.readAttributes(file, BasicFileAttributes.class);
+            if (attributes.isDirectory()) {
+                throw new FileSystemException(file.toString(), null, "Is a directory");
+            } else if (!attributes.isRegularFile()) {
+                throw new RefusedFileException(file, "is not a regular file");
+            }
+            Optional<PathTrust.Weakness> weakness = host.platform().weakness(file);
+            if (content == FilePurpose.TOKEN && !host.platform().isPrivate(file)) {
+                throw new RefusedFileException(file, "is not this user's alone");
+            } else if (content != FilePurpose.SETTINGS && content != FilePurpose.TOKEN) {
+                if (weakness.filter(PathTrust.Weakness::owned).isPresent()) {
+                    throw new RefusedFileException(file, weakness.get().reason() + ", not to an administrator or this user"
+                        + (content == FilePurpose.LISTED ? "" : ": copy it if you trust it"));
+                }
+                warn(file, weakness, origin, content);
+            }
+            try (InputStream in = Files.newInputStream(file)) {
+                return new Input(bounded(in, file, maxBytes), weakness, host.platform().isOwn(file));
+            }
         }
 
         /** Reads stdin to its end. The content is cached. */
@@ -4408,6 +4471,10 @@ public final class TokenRequest {
                 if (output instanceof Output.Stdout && (given.contains(Option.OWNER) || given.contains(Option.MODE))) {
                     throw new CommandException(ErrorCode.USAGE, PROGRAM + ": -owner and -mode need a token file.",
                         "Add -token NAME or -file PATH.");
+                }
+                if (!Platform.CURRENT.hasModes() && (given.contains(Option.OWNER) || given.contains(Option.MODE))) {
+                    throw new CommandException(ErrorCode.USAGE, PROGRAM + ": -owner and -mode are not supported on Windows.",
+                        "A token file there has an access control list for you alone.");
                 }
                 Verbosity verbosity = given.contains(Option.QUIET) ? Verbosity.QUIET
                     : given.contains(Option.VERBOSE) ? Verbosity.VERBOSE : Verbosity.NORMAL;
@@ -5727,16 +5794,25 @@ public final class TokenRequest {
         private void readDirectories(String list) throws CommandException {
             for (String directory : Configuration.items(list)) {
                 Pattern excluded = excluded(macros);
-                String[] names = Objects.requireNonNullElse(Host.path(directory, "LOCAL_CONFIG_DIR").toFile().list(),
-                    new String[0]);
-                Arrays.sort(names);
-                for (String name : names) {
+                for (String name : names(Host.path(directory, "LOCAL_CONFIG_DIR"))) {
                     Path file = Host.path(directory, "LOCAL_CONFIG_DIR").resolve(Host.path(name, "LOCAL_CONFIG_DIR"));
                     if (!excluded.matcher(name).find() && !Files.isDirectory(file)) {
                         read("config source", file.toString(), FileOrigin.CONFIGURATION, 1);
                     }
                 }
             }
+        }
+
+        /** The names in a directory, sorted; an empty list if it cannot be read. */
+        private static List<String> names(Path directory) {
+            List<String> names = new ArrayList<>();
+            try (DirectoryStream<Path> entries = Files.newDirectoryStream(directory)) {
+                entries.forEach(entry -> names.add(entry.getFileName().toString()));
+            } catch (IOException | DirectoryIteratorException e) {
+                return List.of();
+            }
+            Collections.sort(names);
+            return names;
         }
 
         /** Matches the names of files to ignore in a configuration directory, such as an editor's backups. */
@@ -5953,7 +6029,7 @@ public final class TokenRequest {
 
         /** A file name cannot contain a null character, which ends a line in the original. */
         private static String text(byte[] bytes) {
-            return new String(bytes, UTF_8).replace("\0", "");
+            return fileText(bytes, UTF_8).replace("\0", "");
         }
 
         /**
@@ -8142,6 +8218,9 @@ public final class TokenRequest {
         private static final String HEX = "0123456789abcdefABCDEF";
         /** The longest IPv6 address, characters. */
         private static final int IPV6_MAX_CHARACTERS = 45;
+        /** The characters of an interface's name or number, and how many there are at most. */
+        private static final String ZONE = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+        private static final int ZONE_MAX_CHARACTERS = 31;
 
         private NumericAddress() { }
 
@@ -8175,10 +8254,14 @@ public final class TokenRequest {
             return parts == 4 && digits > 0;
         }
 
-        /** Whether the text looks like an IPv6 address. */
+        /** Whether the text looks like an IPv6 address. A zone such as {@code %2} or {@code %eth0} may follow. RFC 4007 */
         static boolean isIpv6(String text) {
-            return text.indexOf(':') >= 0 && text.length() <= IPV6_MAX_CHARACTERS && consistsOf(text, HEX + ":.")
-                && text.charAt(0) != '.';
+            int percent = text.indexOf('%');
+            String zone = percent < 0 ? "0" : text.substring(percent + 1);
+            String address = percent < 0 ? text : text.substring(0, percent);
+            return address.indexOf(':') >= 0 && address.length() <= IPV6_MAX_CHARACTERS && consistsOf(address, HEX + ":.")
+                && address.charAt(0) != '.' && !zone.isEmpty() && zone.length() <= ZONE_MAX_CHARACTERS
+                && consistsOf(zone, ZONE);
         }
 
         /** Parses an address; empty if the text is not one. InetAddress.getByName would query DNS for some such texts. */
@@ -10013,15 +10096,18 @@ public final class TokenRequest {
         record KnownHostsEntry(Verdict verdict, int line, Optional<X509Certificate> other) { }
 
         /** The user's file, or the system's for root and for users without a home directory. */
-        static KnownHosts of(Configuration configuration, Host host, InputFiles files) {
+        static KnownHosts of(Configuration configuration, Host host, InputFiles files) throws CommandException {
             Optional<Configuration.Setting> named = configuration.find("SEC_KNOWN_HOSTS");
             Optional<Path> own = host.home().filter(home -> !host.isRoot() && named.isEmpty())
                 .map(home -> home.resolve(".condor").resolve("known_hosts"));
-            return own.map(file -> new KnownHosts(file, FileOrigin.DEFAULT, files))
-                .orElseGet(() -> named.or(() -> configuration.find("SEC_SYSTEM_KNOWN_HOSTS"))
-                    .map(setting -> new KnownHosts(setting.path(), setting.origin(), files))
-                    .orElseGet(() -> new KnownHosts(host.platform().condorFile("known_hosts")
-                        .orElseGet(() -> Host.checkedPath("known_hosts", "")), FileOrigin.DEFAULT, files)));
+            if (own.isPresent()) {
+                return new KnownHosts(own.get(), FileOrigin.DEFAULT, files);
+            }
+            Optional<Configuration.Setting> set = named.or(() -> configuration.find("SEC_SYSTEM_KNOWN_HOSTS"));
+            return set.isPresent() ? new KnownHosts(set.get().path(), set.get().origin(), files)
+                : new KnownHosts(host.platform().condorFile("known_hosts").orElseThrow(() -> new CommandException(
+                    ErrorCode.CONFIGURATION, "ERROR: the user's home directory is unknown.",
+                    "Set USERPROFILE to it, or SEC_KNOWN_HOSTS to a file.")), FileOrigin.DEFAULT, files);
         }
 
         /** @throws IOException if the file exists but cannot be read: it might refuse the certificate */
@@ -10051,7 +10137,7 @@ public final class TokenRequest {
         /** The content of the file; empty if the file does not exist. */
         private String text() throws IOException {
             try {
-                return new String(files.read(file, origin, FilePurpose.TRUST, MAX_BYTES).bytes(), ISO_8859_1);
+                return fileText(files.read(file, origin, FilePurpose.TRUST, MAX_BYTES).bytes(), ISO_8859_1);
             } catch (NoSuchFileException | NotDirectoryException e) {
                 return "";
             }
@@ -10674,6 +10760,7 @@ public final class TokenRequest {
         private final Configuration configuration;
         private final Map<String, String> environment;
         private final Platform platform;
+        private final DebugLog trace;
         private final TrustOptions trustOptions;
         private final Deadline deadline;
         private final UserInterface ui;
@@ -10684,6 +10771,9 @@ public final class TokenRequest {
         private final boolean asks;
         private final boolean skipsHostCheck;
         private final List<String> sources = new ArrayList<>();
+        private final List<Path> caFiles = new ArrayList<>();
+        private final Optional<Path> caDirectory;
+        private final Optional<Path> namedBundle;
         private String hostName = "";
         private CertificateUse use = CertificateUse.LOGIN;
         private Optional<Rejection> rejection = Optional.empty();
@@ -10727,6 +10817,7 @@ public final class TokenRequest {
             this.configuration = context.configuration();
             this.environment = context.host().environment();
             this.platform = context.host().platform();
+            this.trace = context.trace();
             this.trustOptions = context.trustOptions();
             this.deadline = context.deadline();
             this.ui = context.ui();
@@ -10739,6 +10830,13 @@ public final class TokenRequest {
             if (trustOptions.caFile().isPresent()) {
                 checkCaFile(trustOptions.caFile().get());
             }
+            Optional<Configuration.Setting> list = configuration.find("AUTH_SSL_CLIENT_CAFILE");
+            for (String name : list.map(setting -> setting.value().split(",")).orElse(new String[0])) {
+                caFiles.add(Host.path(name.strip(), list.get().name() + ", " + list.get().source()));
+            }
+            this.caDirectory = configuration.find("AUTH_SSL_CLIENT_CADIR").map(Configuration.Setting::path);
+            this.namedBundle = environment.containsKey("SSL_CERT_FILE")
+                ? Optional.of(Host.path(environment.get("SSL_CERT_FILE"), "SSL_CERT_FILE")) : Optional.empty();
         }
 
         private void checkCaFile(String name) throws CommandException {
@@ -10941,20 +11039,26 @@ public final class TokenRequest {
          */
         private Optional<CertificatePath> byCas(PresentedCertificates presented, String keyType) throws CertificateException {
             sources.clear();
-            Optional<CertificatePath> path = presented.pathTo(new LinkedHashSet<>(ownCas()));
-            return path.isPresent() || !useSystemCas || trustOptions.caFile().isPresent() ? path
-                : bySystemCas(presented, keyType);
+            try {
+                Optional<CertificatePath> path = presented.pathTo(new LinkedHashSet<>(ownCas()));
+                return path.isPresent() || !useSystemCas || trustOptions.caFile().isPresent() ? path
+                    : bySystemCas(presented, keyType);
+            } finally {
+                trace.log(DebugLog.SECURITY, () -> "CAs: " + (sources.isEmpty() ? "none" : String.join(", ", sources)));
+            }
         }
 
         private Optional<CertificatePath> bySystemCas(PresentedCertificates presented, String keyType)
                 throws CertificateException {
-            Optional<String> named = Optional.ofNullable(environment.get("SSL_CERT_FILE"));
-            Optional<Path> bundle = Stream.concat(named.stream(), platform.caBundles().stream())
-                .map(file -> Host.checkedPath(file, "SSL_CERT_FILE")).filter(Files::isReadable).findFirst();
-            List<X509Certificate> cas = bundle.map(file -> read(file,
-                named.filter(file.toString()::equals).isPresent() ? FileOrigin.USER : FileOrigin.DEFAULT)).orElse(List.of());
+            Optional<Path> bundle = Stream.concat(namedBundle.stream(), platform.caBundles().stream().map(platform::path))
+                .filter(Files::isReadable).findFirst();
+            List<X509Certificate> cas = bundle.map(file -> read(file, bundle.equals(namedBundle) ? FileOrigin.USER
+                : FileOrigin.DEFAULT)).orElse(List.of());
+            List<X509Certificate> stored = storedCas();
             if (!cas.isEmpty()) {
-                return presented.pathTo(new LinkedHashSet<>(cas));
+                Set<X509Certificate> all = new LinkedHashSet<>(cas);
+                all.addAll(stored);
+                return presented.pathTo(all);
             }
             sources.add("Java's own CAs");
             X509TrustManager java = javasOwn();
@@ -10962,7 +11066,28 @@ public final class TokenRequest {
             if (path.isPresent()) { // Java distrusts some of them partly (jdk.security.caDistrustPolicies)
                 java.checkServerTrusted(presented.all().toArray(X509Certificate[]::new), keyType);
             }
-            return path;
+            return path.isPresent() || stored.isEmpty() ? path : presented.pathTo(new LinkedHashSet<>(stored));
+        }
+
+        /** The CAs in the system's own store, where it has one. */
+        private List<X509Certificate> storedCas() {
+            List<X509Certificate> cas = new ArrayList<>();
+            for (String type : platform.caStores()) {
+                try {
+                    KeyStore store = KeyStore.getInstance(type);
+                    store.load(null, null);
+                    int before = cas.size();
+                    for (String alias : Collections.list(store.aliases())) {
+                        if (store.isCertificateEntry(alias) && store.getCertificate(alias) instanceof X509Certificate ca) {
+                            cas.add(ca);
+                        }
+                    }
+                    sources.add(type + " (" + (cas.size() - before) + ")");
+                } catch (GeneralSecurityException | IOException e) {
+                    sources.add(type + " (not readable)");
+                }
+            }
+            return cas;
         }
 
         private static X509TrustManager javasOwn() throws CertificateException {
@@ -11101,17 +11226,14 @@ public final class TokenRequest {
             List<X509Certificate> cas = new ArrayList<>();
             // Of several files the last readable one counts, as in HTCondor.
             Optional<Configuration.Setting> setting = configuration.find("AUTH_SSL_CLIENT_CAFILE");
-            List<String> names = setting.map(list -> List.of(list.value().split(","))).orElse(List.of());
-            for (int i = names.size() - 1; i >= 0 && cas.isEmpty(); i--) {
-                cas.addAll(read(Host.checkedPath(names.get(i).strip(), setting.get().name() + ", " + setting.get().source()),
-                    setting.get().origin()));
+            for (int i = caFiles.size() - 1; i >= 0 && cas.isEmpty(); i--) {
+                cas.addAll(read(caFiles.get(i), setting.get().origin()));
             }
-            configuration.find("AUTH_SSL_CLIENT_CADIR").ifPresent(directory -> cas.addAll(readDirectory(directory)));
+            caDirectory.ifPresent(directory -> cas.addAll(readDirectory(directory)));
             return cas;
         }
 
-        private List<X509Certificate> readDirectory(Configuration.Setting setting) {
-            Path directory = setting.path();
+        private List<X509Certificate> readDirectory(Path directory) {
             List<X509Certificate> cas = new ArrayList<>();
             try (Stream<Path> entries = Files.list(directory)) {
                 for (Path entry : entries.filter(entry -> HASHED.matcher(entry.getFileName().toString()).matches()).sorted()
@@ -11150,7 +11272,8 @@ public final class TokenRequest {
 
         private static List<X509Certificate> parse(InputFiles.Input file) {
             try {
-                return CertificateFactory.getInstance("X.509").generateCertificates(new ByteArrayInputStream(file.bytes()))
+                return CertificateFactory.getInstance("X.509").generateCertificates(new ByteArrayInputStream(
+                    isMarked(file.bytes()) ? fileText(file.bytes(), ISO_8859_1).getBytes(ISO_8859_1) : file.bytes()))
                     .stream().map(X509Certificate.class::cast).toList();
             } catch (CertificateException e) {
                 return List.of();
@@ -12024,7 +12147,7 @@ public final class TokenRequest {
          * (condor_utils/store_cred.cpp, read_password_from_filename).
          */
         static byte[] read(Configuration configuration, InputFiles files) throws AuthenticationException {
-            Path file = file(configuration);
+            Path file = file(configuration).orElseThrow(() -> new AuthenticationException("SEC_PASSWORD_FILE is not set"));
             FileOrigin origin = configuration.find("SEC_PASSWORD_FILE").map(Configuration.Setting::origin)
                 .orElse(FileOrigin.DEFAULT);
             String detail = "";
@@ -12042,11 +12165,10 @@ public final class TokenRequest {
             throw new AuthenticationException("cannot read the pool password file " + file + detail);
         }
 
-        /** The path of the pool password file, readable or not. */
-        static Path file(Configuration configuration) {
+        /** The path of the pool password file, readable or not; empty on a system without a default, if it is not set. */
+        static Optional<Path> file(Configuration configuration) {
             return configuration.find("SEC_PASSWORD_FILE").map(Configuration.Setting::path)
-                .or(() -> Platform.CURRENT.condorFile("passwords.d/POOL"))
-                .orElseGet(() -> Host.checkedPath("POOL", "SEC_PASSWORD_FILE"));
+                .or(() -> Platform.CURRENT.condorFile("passwords.d/POOL"));
         }
 
         private static byte[] upToNul(byte[] bytes) {
@@ -12383,7 +12505,8 @@ public final class TokenRequest {
         static MethodPolicy of(Configuration configuration) throws CommandException {
             Optional<Configuration.Setting> setting = configuration.security("AUTHENTICATION_METHODS")
                 .filter(Configuration.Setting::isSet);
-            List<AuthMethod> configured = setting.map(list -> named(list.value())).orElse(BUILT_IN);
+            List<AuthMethod> configured = setting.map(list -> named(list.value())).orElseGet(() -> BUILT_IN.stream()
+                .filter(method -> method != AuthMethod.FS || Platform.CURRENT.hasFs()).toList());
             if (configured.isEmpty()) {
                 throw Configuration.invalid(setting.orElseThrow(),
                     "a list of authentication methods, such as SSL, IDTOKENS, FS");
@@ -12494,6 +12617,9 @@ public final class TokenRequest {
             if (!method.provesServer() && server.elsewhere()) {
                 return Optional.of("not used: it does not authenticate the server as "
                     + server.name().orElse("the expected host") + ", which is another machine; to allow it, omit alias=");
+            }
+            if (method == AuthMethod.FS && !Platform.CURRENT.hasFs()) {
+                return Optional.of("not supported on Windows");
             }
             if (method == AuthMethod.FS) {
                 return target.isLocal() ? Optional.empty() : Optional.of("not used: it works only with servers on this machine");
@@ -13628,7 +13754,7 @@ public final class TokenRequest {
                         + choice + ")"));
                     trace.log(DebugLog.SECURITY, () -> "The server chose " + method.label + ".");
                     if (method == AuthMethod.PASSWORD) {
-                        announceCredential(method, "the pool password in " + Password.file(configuration));
+                        announceCredential(method, "the pool password in " + Password.file(configuration).orElseThrow());
                     }
                     try {
                         return Optional.of(offers.remove(method).authenticate(stream));
@@ -14515,11 +14641,11 @@ public final class TokenRequest {
                 configuration.find("SEC_TOKEN_POOL_SIGNING_KEY_FILE"), files);
         }
 
-        /** The file of a key, for messages. */
-        Path file(String keyId) {
-            return isPoolKey(keyId) ? poolKey.get().path()
+        /** The file of a key, for messages; empty if this machine has no directory for keys. */
+        Optional<Path> file(String keyId) {
+            return isPoolKey(keyId) ? Optional.of(poolKey.get().path())
                 : directory.map(Configuration.Setting::path).or(() -> Platform.CURRENT.condorFile("passwords.d"))
-                .orElseGet(() -> Host.checkedPath("", "")).resolve(keyId);
+                .map(keys -> keys.resolve(keyId));
         }
 
         private boolean isPoolKey(String keyId) {
@@ -14533,11 +14659,11 @@ public final class TokenRequest {
          * @param keyId as in the token; only a plain file name has a file
          */
         Optional<byte[]> read(String keyId) {
-            if (!keyId.matches("[A-Za-z0-9_-][A-Za-z0-9._-]*")) {
+            if (!keyId.matches("[A-Za-z0-9_-][A-Za-z0-9._-]*") || file(keyId).isEmpty()) {
                 return Optional.empty();
             }
             try {
-                byte[] key = KeyDerivation.unscramble(files.read(file(keyId), (isPoolKey(keyId) ? poolKey : directory)
+                byte[] key = KeyDerivation.unscramble(files.read(file(keyId).get(), (isPoolKey(keyId) ? poolKey : directory)
                     .map(Configuration.Setting::origin).orElse(FileOrigin.DEFAULT), FilePurpose.SECRET, MAX_BYTES).bytes());
                 return Optional.of(KeyDerivation.hkdf(keyId.equals("POOL") ? concat(key, key) : key,
                     KeyDerivation.ascii("htcondor"),
@@ -14590,7 +14716,8 @@ public final class TokenRequest {
             Optional<byte[]> key = token.keyId().flatMap(keys::read);
             boolean verified = key.filter(token::isSignedWith).isPresent();
             if (key.isPresent() && !verified && local) {
-                warnings.add("the token's signature does not match the key in " + keys.file(token.keyId().get()) + ".");
+                warnings.add("the token's signature does not match the key in "
+                    + keys.file(token.keyId().get()).orElseThrow() + ".");
             }
             return new TokenInspection(verified, warnings.stream().map(TokenRequest::printable).toList(), Optional.of(token));
         }
@@ -14644,6 +14771,8 @@ public final class TokenRequest {
     static final class OpenDirectory implements Closeable {
         /** Most directory entries that are searched for leftovers of a killed run. */
         private static final int MAX_ENTRIES = 100_000;
+        private static final String OTHERS_CAN_REPLACE =
+            ": other users cannot read the files in it, but they can remove or replace them.";
         private final Path path;
         private final Object key;
         private final DirectoryStream<Path> stream;
@@ -14678,6 +14807,8 @@ public final class TokenRequest {
             try {
                 if (PathTrust.isPossible()) {
                     folder.check(here ? path : directory, here, owner, warnings);
+                } else {
+                    host.platform().weakness(path).ifPresent(weakness -> warnings.accept(weakness + OTHERS_CAN_REPLACE));
                 }
                 return folder;
             } catch (IOException | RuntimeException e) {
@@ -14712,8 +14843,7 @@ public final class TokenRequest {
             if (trust.atEnd().isPresent() && host.isRoot()) {
                 throw new UntrustedDirectoryException(trust.atEnd().get());
             }
-            trust.atEnd().ifPresent(weakness -> warnings.accept(weakness
-                + ": other users cannot read the files in it, but they can remove or replace them."));
+            trust.atEnd().ifPresent(weakness -> warnings.accept(weakness + OTHERS_CAN_REPLACE));
         }
 
         /** Creates a directory and its parents with mode 0700, unless other users can redirect the path. */
@@ -14881,6 +15011,7 @@ public final class TokenRequest {
             throws IOException {
             String temporary = temporaryPrefix(name) + host.randomHex(8) + ".tmp";
             try (FileChannel file = createLocked(temporary)) {
+                host.platform().requirePrivate(path.resolve(temporary));
                 ByteBuffer bytes = ByteBuffer.wrap(content);
                 while (bytes.hasRemaining()) {
                     file.write(bytes);
@@ -14943,7 +15074,7 @@ public final class TokenRequest {
          */
         static boolean lock(FileChannel file) throws IOException {
             try {
-                return file.tryLock() != null;
+                return Platform.CURRENT.lock(file).isPresent();
             } catch (OverlappingFileLockException e) {
                 return false;
             }
@@ -14975,7 +15106,28 @@ public final class TokenRequest {
             }
         }
 
+        /** Renames a file. Where another program can have the old file open, this is tried again for two seconds. */
         private void rename(String from, String to) throws IOException {
+            Instant end = host.clock().instant().plus(Platform.IN_USE);
+            while (true) {
+                try {
+                    move(from, to);
+                    return;
+                } catch (IOException e) {
+                    if (!host.platform().isInUse(e) || !host.clock().instant().isBefore(end)) {
+                        throw e;
+                    }
+                }
+                try {
+                    host.sleeper().sleep(Platform.IN_USE_PAUSE);
+                } catch (InterruptedException e) {
+                    Thread.currentThread().interrupt();
+                    throw new IOException("interrupted", e);
+                }
+            }
+        }
+
+        private void move(String from, String to) throws IOException {
             if (secure.isPresent()) {
                 secure.get().move(entry(from), secure.get(), entry(to));
             } else {
@@ -15326,10 +15478,12 @@ public final class TokenRequest {
         }
 
         private void force(Path file) {
-            try (FileChannel saved = FileChannel.open(file, StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS);
-                    FileChannel directory = FileChannel.open(file.getParent(), StandardOpenOption.READ)) {
+            try (FileChannel saved = FileChannel.open(file, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS)) {
                 saved.force(true);
-                directory.force(true);
+                // Windows does not open directories.
+                try (FileChannel directory = FileChannel.open(file.getParent(), StandardOpenOption.READ)) {
+                    directory.force(true);
+                }
             } catch (IOException e) {
                 return; // it is saved; the system writes it to the disk later
             }
@@ -15411,7 +15565,8 @@ public final class TokenRequest {
             try (FileChannel file = folder.open(name, StandardOpenOption.READ)) {
                 ByteBuffer bytes = ByteBuffer.allocate(MAX_BYTES);
                 while (bytes.hasRemaining() && file.read(bytes) >= 0) { }
-                return new String(bytes.array(), 0, bytes.position(), UTF_8).contains(pending.handle().clientId().reveal());
+                return fileText(Arrays.copyOf(bytes.array(), bytes.position()), UTF_8)
+                    .contains(pending.handle().clientId().reveal());
             }
         }
 
@@ -15684,9 +15839,9 @@ public final class TokenRequest {
         SavedRequest readSaved(String source, InputFiles files) throws CommandException {
             try {
                 InputFiles.Input log = source.equals("-") ? files.stdin(MAX_LOG_BYTES)
-                    : files.read(Host.path(source, "-resume"), FileOrigin.USER, FilePurpose.SECRET, MAX_LOG_BYTES);
+                    : files.read(Host.checkedPath(source, "-resume"), FileOrigin.USER, FilePurpose.SECRET, MAX_LOG_BYTES);
                 Optional<SavedRequest> last = Optional.empty();
-                for (String line : new String(log.bytes(), UTF_8).lines().filter(line -> !line.isBlank()).toList()) {
+                for (String line : fileText(log.bytes(), UTF_8).lines().filter(line -> !line.isBlank()).toList()) {
                     Json.Fields event = new Json.Fields(Json.object(new StringReader(line)));
                     if (event.string("event").equals(Optional.of("enqueued"))) {
                         last = Optional.of(new SavedRequest(PendingRequest.of(event), line + "\n", Optional.empty()));
