@@ -1021,7 +1021,7 @@ public final class TokenRequest {
         /** A text about the system for HTCondor's macros; blank if the system does not have it. */
         abstract String fact(Fact fact);
 
-        /** The texts of the files that name the distribution, in HTCondor's order. */
+        /** The texts of the files that name the distribution, in HTCondor's order; empty on other systems than Linux. */
         abstract List<String> distributions();
 
         /** HTCondor's name of the operating system (OPSYS). */
@@ -1308,8 +1308,8 @@ public final class TokenRequest {
 
         @Override
         List<String> distributions() {
-            return List.of(content("/etc/issue"), content("/etc/redhat-release"), content("/etc/system-release"),
-                content("/etc/issue.net"));
+            return name().equals("LINUX") ? List.of(content("/etc/issue"), content("/etc/redhat-release"),
+                content("/etc/system-release"), content("/etc/issue.net")) : List.of();
         }
 
         /** HTCondor calls macOS by this name. condor_sysapi/arch.cpp */
@@ -7336,6 +7336,9 @@ public final class TokenRequest {
 
         private Optional<String> distribution(String name) {
             String title = "Unknown";
+            if (host.platform().distributions().isEmpty()) {
+                return Optional.empty();
+            }
             for (String text : host.platform().distributions()) {
                 String line = text.lines().findFirst().orElse("").stripTrailing();
                 while (line.length() > 2 && (line.endsWith("\\n") || line.endsWith("\\l"))) {
@@ -15408,15 +15411,16 @@ public final class TokenRequest {
                     OpenDirectory folder = made(candidate);
                     try {
                         folder.probeUnsynced(candidate.prefix() + REQUEST, PROBE_BYTES);
-                        if (isNew) {
-                            Files.delete(folder.path());
-                        } else {
+                        if (!isNew) {
                             folder.sweep(TEMPORARY);
                         }
-                        return;
                     } finally {
                         candidate.close(folder);
                     }
+                    if (isNew) {
+                        Files.delete(folder.path()); // Windows does so once it is closed
+                    }
+                    return;
                 } catch (IOException | InvalidPathException e) {
                     complain(candidate, e);
                     if (candidate.chosen()) {
