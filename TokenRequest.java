@@ -824,7 +824,7 @@ public final class TokenRequest {
 
         /** @throws InvalidPathException if the locale cannot represent the path */
         private static void requireRepresentable(String path) {
-            Objects.requireNonNull(Platform.CURRENT.path(path));
+            Objects.requireNonNull(Platform.CURRENT.files.getPath(path));
         }
 
         /**
@@ -3559,6 +3559,11 @@ public final class TokenRequest {
             try (InputStream in = Files.newInputStream(file)) {
                 return new Input(bounded(in, file, maxBytes), weakness, host.platform().isOwn(file));
             }
+        }
+
+        /** The system whose files these are. */
+        Platform platform() {
+            return host.platform();
         }
 
         /** Reads stdin to its end. The content is cached. */
@@ -10151,12 +10156,12 @@ public final class TokenRequest {
             if (!alias.matches("[A-Za-z0-9._:-]+")) {
                 throw new IOException("'" + printable(alias) + "' is not a host name");
             }
-            Files.createDirectories(file.toAbsolutePath().getParent(), Platform.CURRENT.creation("rwxr-xr-x"));
+            Files.createDirectories(file.toAbsolutePath().getParent(), files.platform().creation("rwxr-xr-x"));
             String before = text();
             String line = (before.isEmpty() || before.endsWith("\n") ? "" : "\n") + (accepted ? "" : "!") + alias + " "
                 + METHOD + " " + encoded(certificate) + "\n";
             try (FileChannel channel = FileChannel.open(files.place(file), Set.of(StandardOpenOption.CREATE,
-                    StandardOpenOption.APPEND, LinkOption.NOFOLLOW_LINKS), Platform.CURRENT.creation("rw-r--r--"))) {
+                    StandardOpenOption.APPEND, LinkOption.NOFOLLOW_LINKS), files.platform().creation("rw-r--r--"))) {
                 channel.write(ByteBuffer.wrap(line.getBytes(ISO_8859_1)));
                 channel.force(true);
             }
