@@ -188,7 +188,6 @@ import java.util.function.IntConsumer;
 import java.util.function.IntPredicate;
 import java.util.function.Predicate;
 import java.util.function.Supplier;
-import java.util.function.ToLongFunction;
 import java.util.random.RandomGenerator;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -940,8 +939,8 @@ public final class TokenRequest {
 
         /** The system to which a file system belongs. */
         static Platform of(FileSystem files, Programs programs, Map<String, String> environment) {
-            return files.getSeparator().equals("\\") ? new WindowsPlatform(files, programs,
-                new WindowsPlatform.RealAccount(), environment) : new UnixPlatform(files, programs);
+            return files.getSeparator().equals("\\") ? WindowsPlatform.real(files, programs, environment)
+                : new UnixPlatform(files, programs);
         }
 
         // ---- Names and users ----
@@ -964,8 +963,9 @@ public final class TokenRequest {
         /** The home; empty if it is unknown or not absolute, or if the locale cannot represent its name. */
         Optional<Path> home(Map<String, String> environment) {
             try {
-                return Optional.of(homeText(environment)).filter(home -> !home.isEmpty()).map(this::path)
-                    .filter(Path::isAbsolute);
+                String text = homeText(environment);
+                Path home = path(text);
+                return home.isAbsolute() ? Optional.of(home) : Optional.empty();
             } catch (InvalidPathException e) {
                 return Optional.empty(); // requireHome says so
             }
@@ -1197,21 +1197,23 @@ public final class TokenRequest {
 
         @Override
         OptionalInt userId() {
-            return number("unix:uid", UnixSystem::getUid);
+            return isLinux() ? number("unix:uid") : OptionalInt.of((int) new UnixSystem().getUid());
         }
 
         @Override
         OptionalInt groupId() {
-            return number("unix:gid", UnixSystem::getGid);
+            return isLinux() ? number("unix:gid") : OptionalInt.of((int) new UnixSystem().getGid());
         }
 
-        /** A number of this process. Java's own class for it is loaded only on a system without /proc. */
-        private OptionalInt number(String attribute, ToLongFunction<UnixSystem> otherwise) {
-            Path self = files.getPath("/proc/self");
+        /** Whether the kernel shows this process as a directory. Otherwise Java's own class has the numbers. */
+        private boolean isLinux() {
+            return Files.exists(files.getPath("/proc/self"));
+        }
+
+        private OptionalInt number(String attribute) {
             try {
-                return OptionalInt.of(Files.exists(self) ? (Integer) Files.getAttribute(self, attribute)
-                    : (int) otherwise.applyAsLong(new UnixSystem()));
-            } catch (IOException | UnsupportedOperationException | IllegalArgumentException | LinkageError e) {
+                return OptionalInt.of((Integer) Files.getAttribute(files.getPath("/proc/self"), attribute));
+            } catch (IOException | UnsupportedOperationException e) {
                 return OptionalInt.empty();
             }
         }
@@ -1530,6 +1532,11 @@ public final class TokenRequest {
             this.account = account;
             String root = variable(environment, "SystemRoot");
             this.systemRoot = isAbsolute(root) ? root : "C:\\Windows";
+        }
+
+        /** A platform with this process's account. (That this method makes it spares other systems the loading of the class.) */
+        static Platform real(FileSystem files, Programs programs, Map<String, String> environment) {
+            return new WindowsPlatform(files, programs, new RealAccount(), environment);
         }
 
         /** The Windows account of this process. Only access control lists need it: Windows may look it up in the network. */
