@@ -345,9 +345,6 @@ public final class TokenRequest {
             return 0;
         } catch (CommandException failure) {
             return console.failed(failure);
-        } catch (Host.UnusablePathException e) {
-            guard.saveHeldToken();
-            return console.failed(e.failure());
         } catch (InvalidPathException e) {
             guard.saveHeldToken();
             return console.failed(ArgumentParser.unusablePath(e));
@@ -835,9 +832,9 @@ public final class TokenRequest {
          */
         static Path path(String text, String source) throws CommandException {
             try {
-                return checkedPath(text, source);
-            } catch (UnusablePathException e) {
-                throw e.failure();
+                return Platform.CURRENT.path(text);
+            } catch (InvalidPathException e) {
+                throw new UnusablePathException(text, source).failure();
             }
         }
 
@@ -851,13 +848,18 @@ public final class TokenRequest {
             try {
                 return Platform.CURRENT.path(text);
             } catch (InvalidPathException e) {
-                throw new UnusablePathException(text, source);
+                throw UnusablePathException.of(text, source);
             }
         }
 
         /** A text is not a path. */
         static final class UnusablePathException extends InvalidPathException {
             private static final long serialVersionUID = 1L;
+
+            /** As the general type, so that a start that needs no exception does not load this class. */
+            static InvalidPathException of(String text, String source) {
+                return new UnusablePathException(text, source);
+            }
 
             /** @param source the option or setting; its name and source for a setting */
             UnusablePathException(String text, String source) {
@@ -900,15 +902,15 @@ public final class TokenRequest {
         /** The JVM does not know the command that started it; JBang's environment variables and the class path reveal it. */
         private static String ownInvocation(Platform platform) {
             String command = System.getProperty("sun.java.command", "").split(" ")[0];
-            Shell shell = platform.shell(System.getenv());
             // File takes names that the locale cannot represent; Path throws.
             if (System.getenv("JBANG_LAUNCH_CMD") == null) {
-                return command.endsWith(".jar") ? "java -jar " + shell.quoted(new File(command).getAbsolutePath())
-                    : ArgumentParser.PROGRAM;
+                return command.endsWith(".jar") ? "java -jar " + platform.shell(System.getenv())
+                    .quoted(new File(command).getAbsolutePath()) : ArgumentParser.PROGRAM;
             }
             File jbang = new File(Optional.ofNullable(System.getenv("JBANG_DIR"))
                 .orElse(System.getProperty("user.home") + "/.jbang"));
             File source = new File("TokenRequest.java").getAbsoluteFile();
+            Shell shell = platform.shell(System.getenv());
             return source.exists() ? "jbang " + shell.quoted(source.toString())
                 : new File(jbang, "bin/" + ArgumentParser.PROGRAM).exists() ? ArgumentParser.PROGRAM
                 : "java -cp " + shell.quoted(System.getProperty("java.class.path")) + " " + command;
@@ -1806,12 +1808,8 @@ public final class TokenRequest {
         /** Who can change Windows itself controls the machine. The names of such accounts depend on its language. */
         private boolean isAdministration(UserPrincipal other) {
             for (String name : ADMINISTRATORS) {
-                try {
-                    if (other.equals(files.getUserPrincipalLookupService().lookupPrincipalByName(name))) {
-                        return true;
-                    }
-                } catch (IOException e) {
-                    continue; // in another language
+                if (isCalled(other, name)) {
+                    return true;
                 }
             }
             try {
@@ -1820,6 +1818,14 @@ public final class TokenRequest {
                     && !Collections.disjoint(entry.permissions(), CHANGING));
             } catch (IOException | InvalidPathException e) {
                 return false;
+            }
+        }
+
+        private boolean isCalled(UserPrincipal other, String name) {
+            try {
+                return other.equals(files.getUserPrincipalLookupService().lookupPrincipalByName(name));
+            } catch (IOException e) {
+                return false; // this Windows has another language
             }
         }
 
@@ -1922,6 +1928,7 @@ public final class TokenRequest {
          * that either, the one of this name does.
          */
         @Override
+        @SuppressWarnings("SystemConsoleNull") // not with this console
         boolean isTerminal(int stream) {
             if (System.getProperty("jdk.console") == null) {
                 System.setProperty("jdk.console", "java.base");
@@ -4626,6 +4633,9 @@ public final class TokenRequest {
 
         /** An error about a path that Java refuses, because of the locale or of a character that no path can have. */
         static CommandException unusablePath(InvalidPathException e) {
+            if (e instanceof Host.UnusablePathException unusable) {
+                return unusable.failure();
+            }
             boolean isAscii = e.getInput().chars().allMatch(c -> c < 128);
             return new CommandException(ErrorCode.CONFIGURATION, "Cannot use the path " + printable(e.getInput())
                 + (isAscii ? ": " + printable(e.getReason()) + "."
