@@ -1528,6 +1528,8 @@ public final class TokenRequest {
         private final Account account;
         /** The directory of Windows itself. */
         private final String systemRoot;
+        /** Of the account, once a list needed it. */
+        private Optional<UserPrincipal> principal = Optional.empty();
 
         WindowsPlatform(FileSystem files, Programs programs, Account account, Map<String, String> environment) {
             super(files, programs);
@@ -1763,8 +1765,11 @@ public final class TokenRequest {
             }
         }
 
-        private UserPrincipal principal() throws IOException {
-            return files.getUserPrincipalLookupService().lookupPrincipalByName(account.name());
+        private synchronized UserPrincipal principal() throws IOException {
+            if (principal.isEmpty()) {
+                principal = Optional.of(files.getUserPrincipalLookupService().lookupPrincipalByName(account.name()));
+            }
+            return principal.get();
         }
 
         @Override
@@ -12268,7 +12273,10 @@ public final class TokenRequest {
             } catch (InterruptedIOException e) {
                 complaints.add(reason(e));
                 return Optional.empty();
-            } catch (IOException | InvalidPathException e) {
+            } catch (InvalidPathException e) {
+                complaints.add("'" + printable(file) + "' is not a file name");
+                return Optional.empty();
+            } catch (IOException e) {
                 return Optional.empty();
             }
         }
