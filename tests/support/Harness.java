@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //DESCRIPTION TokenRequest with a clock, a chance and a machine name that are the same in every run, for tests.
 //JAVA 17+
+//DEPS com.google.jimfs:jimfs:1.3.1
 //SOURCES ../../TokenRequest.java
 //SOURCES JudgeCertificates.java
 //SOURCES LoopbackPool.java
@@ -9,7 +10,10 @@
 //SOURCES ReadAgain.java
 //SOURCES ShowConfiguration.java
 //SOURCES ShowPathTrust.java
+//SOURCES SystemRoots.java
 //SOURCES Vectors.java
+//SOURCES WindowsBench.java
+//SOURCES WindowsFiles.java
 //SOURCES Workbench.java
 //COMPILE_OPTIONS -Xlint:all
 
