@@ -6071,8 +6071,8 @@ public final class TokenRequest {
                     + " for the configuration in " + doubtful.get().file() + ".", doubtful.get().weakness() + ".");
             }
             if (!host.platform().runsCommands()) {
-                throw new CommandException(ErrorCode.CONFIGURATION, "ERROR: the configuration includes the output of a command, which is not"
-                    + " supported on Windows: " + printable(command), "");
+                throw new CommandException(ErrorCode.CONFIGURATION, "ERROR: the configuration includes the output of a command, which"
+                    + " is not supported on Windows: " + printable(command), "");
             }
             ProcessBuilder builder = new ProcessBuilder(command.strip().split("\\s+"))
                 .redirectInput(new File(Platform.NO_CONFIGURATION));
