@@ -252,8 +252,9 @@ final class WindowsBench {
         File lists = new File(folder, "lists");
         for (String line : lists.exists() ? text(lists).split("\n") : new String[0]) {
             String[] fields = line.split("\t", -1);
-            if (fields.length == 3) {
-                WindowsFiles.guard(windows.memory().getPath(fields[0]), fields[1], fields[2]);
+            Path file = windows.memory().getPath(fields[0]);
+            if (Files.exists(file)) {
+                WindowsFiles.guard(file, fields[1], fields[2]);
             }
         }
         windows.forget();
