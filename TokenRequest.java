@@ -1528,6 +1528,8 @@ public final class TokenRequest {
         private final Account account;
         /** The directory of Windows itself. */
         private final String systemRoot;
+        /** Of the account, once a list needed it. */
+        private Optional<UserPrincipal> principal = Optional.empty();
 
         WindowsPlatform(FileSystem files, Programs programs, Account account, Map<String, String> environment) {
             super(files, programs);
@@ -1763,8 +1765,11 @@ public final class TokenRequest {
             }
         }
 
-        private UserPrincipal principal() throws IOException {
-            return files.getUserPrincipalLookupService().lookupPrincipalByName(account.name());
+        private synchronized UserPrincipal principal() throws IOException {
+            if (principal.isEmpty()) {
+                principal = Optional.of(files.getUserPrincipalLookupService().lookupPrincipalByName(account.name()));
+            }
+            return principal.get();
         }
 
         @Override
@@ -4491,9 +4496,11 @@ public final class TokenRequest {
                     throw new CommandException(ErrorCode.USAGE, PROGRAM + ": -owner and -mode need a token file.",
                         "Add -token NAME or -file PATH.");
                 }
-                if (!Platform.CURRENT.hasModes() && (given.contains(Option.OWNER) || given.contains(Option.MODE))) {
-                    throw new CommandException(ErrorCode.USAGE, PROGRAM + ": -owner and -mode are not supported on Windows.",
-                        "A token file there has an access control list for you alone.");
+                for (Option option : Platform.CURRENT.hasModes() ? List.<Option>of() : List.of(Option.OWNER, Option.MODE)) {
+                    if (given.contains(option)) {
+                        throw new CommandException(ErrorCode.USAGE, PROGRAM + ": " + option.fullName()
+                            + " is not supported on Windows; a token file there is for you alone.", "");
+                    }
                 }
                 Verbosity verbosity = given.contains(Option.QUIET) ? Verbosity.QUIET
                     : given.contains(Option.VERBOSE) ? Verbosity.VERBOSE : Verbosity.NORMAL;
@@ -6064,8 +6071,8 @@ public final class TokenRequest {
                     + " for the configuration in " + doubtful.get().file() + ".", doubtful.get().weakness() + ".");
             }
             if (!host.platform().runsCommands()) {
-                throw new CommandException(ErrorCode.CONFIGURATION, "ERROR: the configuration runs a command ("
-                    + printable(command) + "), which this program does not do on Windows.", "");
+                throw new CommandException(ErrorCode.CONFIGURATION, "ERROR: the configuration includes the output of a command, which is not"
+                    + " supported on Windows: " + printable(command), "");
             }
             ProcessBuilder builder = new ProcessBuilder(command.strip().split("\\s+"))
                 .redirectInput(new File(Platform.NO_CONFIGURATION));
@@ -12268,7 +12275,10 @@ public final class TokenRequest {
             } catch (InterruptedIOException e) {
                 complaints.add(reason(e));
                 return Optional.empty();
-            } catch (IOException | InvalidPathException e) {
+            } catch (InvalidPathException e) {
+                complaints.add("'" + printable(file) + "' is not a file name");
+                return Optional.empty();
+            } catch (IOException e) {
                 return Optional.empty();
             }
         }
