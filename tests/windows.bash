@@ -67,7 +67,7 @@ windows_process() {
 }
 
 # list_of PATH: owner and access control list of a file on the drives
-list_of() { awk -F '\t' -v path="$1" 'tolower($1) == tolower(path) { print $2 "\t" $3 }' "$drives/lists"; }
+list_of() { WANTED=$1 awk -F '\t' 'tolower($1) == tolower(ENVIRON["WANTED"]) { print $2 "\t" $3 }' "$drives/lists"; }
 
 # guard PATH OWNER LIST: what the next run finds
 guard() { printf '%s\t%s\t%s\n' "$@" >>"$drives/lists"; }

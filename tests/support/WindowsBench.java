@@ -13,6 +13,9 @@ import java.io.FileReader;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.PrintStream;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.net.Socket;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -48,7 +51,7 @@ import java.util.Optional;
  * </pre>
  * A CIRCUMSTANCE is {@code busy TIMES PATH}, {@code busy-is-refusal}, {@code no-lists DRIVE}, {@code empty-lists DRIVE},
  * {@code merging} (a directory's list is added to that of a new file), {@code account NAME}, {@code administrator},
- * {@code console} (stdin and stderr are one), {@code registry FILE} (what reg.exe prints), {@code roots FILE} (the CAs in
+ * {@code console} (stdin and stderr are one), {@code here DIRECTORY} (the working directory), {@code registry FILE} (what reg.exe prints), {@code roots FILE} (the CAs in
  * the store of Windows).
  *
  * <p>{@code --process FOLDER ARGUMENT...} is the unmodified {@code main} in a process of its own.
@@ -62,7 +65,11 @@ final class WindowsBench {
     public static void main(String... arguments) throws IOException, GeneralSecurityException, ClassNotFoundException {
         // What the JDK decides by these two, it has decided for the machine by now.
         WindowsFiles.current();
-        Class.forName("jdk.net.ExtendedSocketOptions");
+        Class.forName("java.lang.ProcessImpl");
+        try (ServerSocket server = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
+                Socket client = new Socket(server.getInetAddress(), server.getLocalPort())) {
+            client.supportedOptions();
+        }
         System.setProperty("user.dir", PROFILE + "\\work");
         System.setProperty("os.name", "Windows 11");
         if (arguments[0].equals("--process")) {
@@ -160,6 +167,7 @@ final class WindowsBench {
                 case "administrator" -> administrator = true;
                 case "console" -> console = true;
                 case "registry" -> registry = Optional.of(text(new File(words[1])));
+                case "here" -> System.setProperty("user.dir", words[1]);
                 case "roots" -> Security.addProvider(new WindowsRoots(words[1]));
                 default -> {
                     account = words[0].equals("account") ? words[1] : account;
@@ -170,6 +178,7 @@ final class WindowsBench {
 
         void end() {
             Security.removeProvider(WindowsRoots.NAME);
+            System.setProperty("user.dir", PROFILE + "\\work");
         }
 
         TokenRequest.Host host(Map<String, String> environment, InputStream in, PrintStream out, PrintStream err) {
@@ -243,8 +252,9 @@ final class WindowsBench {
         File lists = new File(folder, "lists");
         for (String line : lists.exists() ? text(lists).split("\n") : new String[0]) {
             String[] fields = line.split("\t", -1);
-            if (fields.length == 3) {
-                WindowsFiles.guard(windows.memory().getPath(fields[0]), fields[1], fields[2]);
+            Path file = windows.memory().getPath(fields[0]);
+            if (Files.exists(file)) {
+                WindowsFiles.guard(file, fields[1], fields[2]);
             }
         }
         windows.forget();

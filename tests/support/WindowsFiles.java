@@ -320,7 +320,8 @@ public final class WindowsFiles extends FileSystemProvider {
     @Override
     public DirectoryStream<Path> newDirectoryStream(Path directory, DirectoryStream.Filter<? super Path> filter)
             throws IOException {
-        DirectoryStream<Path> entries = Files.newDirectoryStream(note("list", directory));
+        DirectoryStream<Path> entries = isOfJdk(directory) ? machine.newDirectoryStream(ofMachine(directory), path -> true)
+            : Files.newDirectoryStream(note("list", directory));
         return new DirectoryStream<>() {
             @Override
             public Iterator<Path> iterator() {
@@ -663,7 +664,13 @@ public final class WindowsFiles extends FileSystemProvider {
 
         @Override
         public PathMatcher getPathMatcher(String syntaxAndPattern) {
-            throw new UnsupportedOperationException();
+            try {
+                FileSystem files = memory();
+                PathMatcher matcher = files.getPathMatcher(syntaxAndPattern);
+                return path -> matcher.matches(files.getPath(path.toString()));
+            } catch (IOException e) {
+                throw new java.io.UncheckedIOException(e);
+            }
         }
 
         @Override
