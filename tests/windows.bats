@@ -22,7 +22,7 @@ ask_pool() {
 # got_token [FILE]: stdout, or a file on the drives, has the token and nothing else
 got_token() { printf '%s\n' "$TOKEN" | cmp - "${1-$BATS_TEST_TMPDIR/stdout}"; }
 
-# refused_unasked ARGUMENT...: ends with 2 and with an error of a line and its hint; the pool has not seen a connection, and
+# refused_unasked ARGUMENT...: ends with 2 and an error of a line and its hint; the pool has not seen a connection, and
 # no file is new
 refused_unasked() {
   local before files
@@ -32,7 +32,7 @@ refused_unasked() {
   assert_status 2
   [[ $(events ^connection) == "$before" && ! -s $BATS_TEST_TMPDIR/stdout ]]
   diff <(printf '%s' "$files" | sed '$a\') <(find c d -type f | sort)
-  [[ $(wc -l <"$BATS_TEST_TMPDIR/stderr") -le 2 ]]
+  [[ $(grep -vc ^WARNING "$BATS_TEST_TMPDIR/stderr") -le 2 ]]
   lacks "$BATS_TEST_TMPDIR/stderr" 'Internal error' Exception
 }
 
@@ -91,7 +91,7 @@ private() {
 
 @test "-token takes no name that Windows would take elsewhere, to a device or to another name" {
   local name
-  for name in '..\up' '../up' .. . '' 'a\b' a/b 'a:b' a: 'C:x' 'C:\x' '\x' /x 'a?b' 'a*b' 'a<b' 'a|b' 'a"b' CON con NUL.txt 'nul .txt' \
+  for name in '..\up' '../up' .. . 'a\b' a/b 'a:b' a: 'C:x' 'C:\x' '\x' /x 'a?b' 'a*b' 'a<b' 'a|b' 'a"b' CON con NUL.txt 'nul .txt' \
     aux.tar.gz PRN COM1 com9.x LPT1 'COM¹' 'CONIN$' 'CONOUT$' name. 'name ' 'name. .' $'a\tb'; do
     echo "name: $name"
     refused_unasked -token "$name"
@@ -336,7 +336,7 @@ nothing_planted() {
   request -identity alice@own.test
   assert_status 0
   got_token
-  request -config
+  request -config X -config Y
   grep -qF 'X = C:\dir\sub\|name|name.ext|' "$BATS_TEST_TMPDIR/stdout" || { grep '^X' "$BATS_TEST_TMPDIR/stdout" && return 1; }
   grep -qF '|name.ext|C:\pool' "$BATS_TEST_TMPDIR/stdout"
   grep -qx 'Y = local' "$BATS_TEST_TMPDIR/stdout"
@@ -395,7 +395,7 @@ registry() {
     settings=('CONDOR_CONFIG=C:\pool\condor_config')
     request -identity alice@own.test
     assert_status 0
-    request -config
+    request -config X
     grep -qx 'X = x' "$BATS_TEST_TMPDIR/stdout"
     settings=(_CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS=SSL _CONDOR_AUTH_SSL_CLIENT_USE_DEFAULT_CAS=false)
     eval "$filter" <"$LOOPBACK_CA" >"$PROFILE/ca.pem"
@@ -599,7 +599,7 @@ answering() {
   path=$BATS_TEST_TMPDIR/programs
   mkdir "$path"
   for name in test test.exe reg reg.exe hostname hostname.exe; do
-    printf '#!/bin/sh\nprintf "%%%%s\\\\n" "$0" >>%q\n' "$BATS_TEST_TMPDIR/started" | tee "$path/$name" >"$BATS_TEST_TMPDIR/$name"
+    printf '#!/bin/sh\nprintf "%%s\\n" "$0" >>%q\n' "$BATS_TEST_TMPDIR/started" | tee "$path/$name" >"$BATS_TEST_TMPDIR/$name"
     chmod 755 "$path/$name" "$BATS_TEST_TMPDIR/$name"
   done
   cd "$BATS_TEST_TMPDIR"
@@ -611,6 +611,7 @@ answering() {
   # reg.exe is started by its whole name, which on this machine is that of a file on PATH.
   cp programs/reg.exe 'programs/C:\Windows\System32\reg.exe'
   path=$path windows_process -pool "$HERE"
+  cat started
   [[ $status == 4 && $(<started) == *'System32\reg.exe' ]]
 }
 
