@@ -14,6 +14,8 @@ package tokenrequest;
 
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static java.nio.charset.StandardCharsets.US_ASCII;
+import static java.nio.charset.StandardCharsets.UTF_16BE;
+import static java.nio.charset.StandardCharsets.UTF_16LE;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import com.fasterxml.jackson.core.JsonFactory;
@@ -22,6 +24,7 @@ import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.core.StreamReadConstraints;
+import com.sun.security.auth.module.NTSystem;
 import com.sun.security.auth.module.UnixSystem;
 import io.jsonwebtoken.JwtException;
 import io.jsonwebtoken.Jwts;
@@ -66,11 +69,14 @@ import java.net.UnknownHostException;
 import java.nio.BufferUnderflowException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
+import java.nio.charset.Charset;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystem;
 import java.nio.file.FileSystemException;
 import java.nio.file.FileSystemLoopException;
 import java.nio.file.FileSystems;
@@ -84,12 +90,17 @@ import java.nio.file.Path;
 import java.nio.file.SecureDirectoryStream;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.AclEntry;
+import java.nio.file.attribute.AclEntryFlag;
+import java.nio.file.attribute.AclEntryPermission;
+import java.nio.file.attribute.AclEntryType;
+import java.nio.file.attribute.AclFileAttributeView;
 import java.nio.file.attribute.BasicFileAttributeView;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.FileAttribute;
+import java.nio.file.attribute.FileOwnerAttributeView;
 import java.nio.file.attribute.PosixFileAttributeView;
 import java.nio.file.attribute.PosixFileAttributes;
-import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.nio.file.attribute.UserPrincipal;
 import java.nio.file.attribute.UserPrincipalLookupService;
@@ -384,8 +395,9 @@ public final class TokenRequest {
         List<StateStore.Found> found = new StateStore(options.state(), Optional.empty(), new Destination.Stdout(), directories,
             host).find();
         for (StateStore.Found one : found) {
-            console.pending(one, host.invocation() + " -resume " + quoted(one.file().toString()) + one.pending().order()
-                .map(order -> " -file " + quoted(order.file())).orElse(""));
+            console.pending(one, host.invocation() + " -resume " + host.shell().quoted(one.file().toString())
+                + one.pending().order()
+                .map(order -> " -file " + host.shell().quoted(order.file())).orElse(""));
         }
         if (found.isEmpty()) {
             console.notice("No saved requests.");
@@ -817,7 +829,7 @@ public final class TokenRequest {
                 Optional<Path> file = states.save(pending, line);
                 console.waitingFor(pending.handle().requestId(), order.isPresent() && file.isPresent()
                     ? Optional.of("run the same command again") : file.map(path -> Stream.concat(
-                    Stream.of("-resume", absolute(path.toString())), carriedOver().stream()).map(TokenRequest::quoted)
+                    Stream.of("-resume", absolute(path.toString())), carriedOver().stream()).map(host.shell()::quoted)
                     .collect(Collectors.joining(" ", host.invocation() + " ", timeout()))));
                 return file.isPresent();
             }
@@ -851,7 +863,7 @@ public final class TokenRequest {
 
             private static String absolute(String path) {
                 try {
-                    return path.isEmpty() ? path : Path.of(path).toAbsolutePath().toString();
+                    return path.isEmpty() ? path : Host.checkedPath(path, "").toAbsolutePath().toString();
                 } catch (InvalidPathException e) {
                     return path;
                 }
@@ -977,30 +989,24 @@ public final class TokenRequest {
      * @param out         receives the token
      * @param err         receives everything else
      * @param terminal    whether the file descriptor of that number is a terminal
+     * @param platform    the operating system
      */
     record Host(InstantSource clock, SecureRandom random, Sleeper sleeper, Map<String, String> environment, String name,
                 Optional<Path> home, Optional<UserPrincipal> user, OptionalInt uid, String invocation, InputStream in,
-                PrintStream out, PrintStream err, IntPredicate terminal) {
+                PrintStream out, PrintStream err, IntPredicate terminal, Platform platform) {
 
         /** Above the size of this program's source. */
         private static final int SOURCE_MAX_BYTES = 1 << 23;
 
         /** The real machine: system clock, streams and environment of this process. */
         static Host real() {
+            Platform platform = Platform.CURRENT;
+            Map<String, String> environment = System.getenv();
             return new Host(InstantSource.system(), new SecureRandom(), duration -> Thread.sleep(duration.toMillis()),
-                System.getenv(), machineName(),
-                ownHome(), owner(), ownUid(), ownInvocation(), new BufferedInputStream(new FileInputStream(FileDescriptor.in)),
+                environment, platform.hostName(environment), platform.home(environment), platform.user(), platform.userId(),
+                ownInvocation(platform), new BufferedInputStream(new FileInputStream(FileDescriptor.in)),
                 new PrintStream(new FileOutputStream(FileDescriptor.out), false, UTF_8),
-                new PrintStream(new FileOutputStream(FileDescriptor.err), true, UTF_8), Host::isTerminal);
-        }
-
-        /** The home; empty if it is unknown, or if the locale cannot represent its name. */
-        private static Optional<Path> ownHome() {
-            try {
-                return Optional.of(System.getProperty("user.home")).filter(home -> home.startsWith("/")).map(Path::of);
-            } catch (InvalidPathException e) {
-                return Optional.empty(); // requireHome says so
-            }
+                new PrintStream(new FileOutputStream(FileDescriptor.err), true, UTF_8), platform::isTerminal, platform);
         }
 
         /**
@@ -1010,7 +1016,7 @@ public final class TokenRequest {
          * @throws InvalidPathException if the user has such a home
          */
         void requireHome() {
-            requireRepresentable(home.isEmpty() ? System.getProperty("user.home") : "");
+            requireRepresentable(home.isEmpty() ? platform.homeText(environment) : "");
         }
 
         /**
@@ -1025,29 +1031,58 @@ public final class TokenRequest {
 
         /** @throws InvalidPathException if the locale cannot represent the path */
         private static void requireRepresentable(String path) {
-            Objects.requireNonNull(Path.of(path));
+            Objects.requireNonNull(Platform.CURRENT.files.getPath(path));
         }
 
         /**
-         * Converts a text of the user or the configuration to a path. Every such text goes through here, since Path.of throws an
-         * unchecked exception for a NUL character, and for one that the locale's encoding lacks.
+         * Converts a text of the user or the configuration to a path. Every such text goes through here or through
+         * {@link #checkedPath}.
          *
          * @param source the option or setting, for the message
          * @throws CommandException USAGE if the source is an option, otherwise CONFIGURATION
          */
         static Path path(String text, String source) throws CommandException {
             try {
-                return Path.of(text);
+                return Platform.CURRENT.path(text);
             } catch (InvalidPathException e) {
-                throw notAPath(text, source, source.startsWith("-") ? ErrorCode.USAGE : ErrorCode.CONFIGURATION);
+                throw new UnusablePathException(text, source).failure();
             }
         }
 
-        /** The error for a text that cannot be a path. */
-        static CommandException notAPath(String text, String source, ErrorCode code) {
-            return new CommandException(code, "ERROR: '" + printable(text) + "' (" + printable(source) + ") is not a file name.",
-                text.indexOf(0) >= 0 ? "A file name cannot contain a NUL character."
-                    : "The locale's encoding lacks one of its characters. Set LC_ALL=C.UTF-8 and run the command again.");
+        /**
+         * The same where no checked exception fits. Whoever does not catch the exception ends the program with the error of
+         * the option or setting.
+         *
+         * @throws UnusablePathException if the text is not a path
+         */
+        static Path checkedPath(String text, String source) {
+            try {
+                return Platform.CURRENT.path(text);
+            } catch (InvalidPathException e) {
+                throw UnusablePathException.of(text, source);
+            }
+        }
+
+        /** A text is not a path. */
+        static final class UnusablePathException extends InvalidPathException {
+            private static final long serialVersionUID = 1L;
+
+            /** As the general type, so that a start that needs no exception does not load this class. */
+            static InvalidPathException of(String text, String source) {
+                return new UnusablePathException(text, source);
+            }
+
+            /** @param source the option or setting; its name and source for a setting */
+            UnusablePathException(String text, String source) {
+                super(text, source);
+            }
+
+            /** The error for the user. */
+            CommandException failure() {
+                return new CommandException(getReason().startsWith("-") ? ErrorCode.USAGE : ErrorCode.CONFIGURATION, "ERROR: '"
+                    + printable(getInput()) + "' (" + printable(getReason()) + ") is not a file name.",
+                    Platform.CURRENT.pathHint(getInput()));
+            }
         }
 
         /**
@@ -1084,11 +1119,7 @@ public final class TokenRequest {
 
         /** The lines of the machine's own list of users, passwd(5); no lines if there is no such list. */
         List<String> users() {
-            try {
-                return Files.readAllLines(Path.of("/etc/passwd"), ISO_8859_1);
-            } catch (IOException e) {
-                return List.of();
-            }
+            return platform.fact(Platform.Fact.USERS).lines().toList();
         }
 
         /** Cryptographically random bytes as lower-case hex. */
@@ -1098,20 +1129,26 @@ public final class TokenRequest {
             return HexFormat.of().formatHex(value);
         }
 
+        /** The shell that printed commands are for. */
+        Shell shell() {
+            return platform.shell(environment);
+        }
+
         /** The JVM does not know the command that started it; JBang's environment variables and the class path reveal it. */
-        private static String ownInvocation() {
+        private static String ownInvocation(Platform platform) {
             String command = System.getProperty("sun.java.command", "").split(" ")[0];
-            if (System.getenv("JBANG_LAUNCH_CMD") == null) {
-                return command.endsWith(".jar") ? "java -jar " + quoted(Path.of(command).toAbsolutePath().toString())
-                    : ArgumentParser.PROGRAM;
-            }
             // File takes names that the locale cannot represent; Path throws.
+            if (System.getenv("JBANG_LAUNCH_CMD") == null) {
+                return command.endsWith(".jar") ? "java -jar " + platform.shell(System.getenv())
+                    .quoted(new File(command).getAbsolutePath()) : ArgumentParser.PROGRAM;
+            }
             File jbang = new File(Optional.ofNullable(System.getenv("JBANG_DIR"))
                 .orElse(System.getProperty("user.home") + "/.jbang"));
             File source = new File("TokenRequest.java").getAbsoluteFile();
-            return isOurs(source) ? "jbang " + quoted(source.toString())
+            Shell shell = platform.shell(System.getenv());
+            return isOurs(source) ? "jbang " + shell.quoted(source.toString())
                 : new File(jbang, "bin/" + ArgumentParser.PROGRAM).exists() ? ArgumentParser.PROGRAM
-                : "java -cp " + quoted(System.getProperty("java.class.path")) + " " + command;
+                : "java -cp " + shell.quoted(System.getProperty("java.class.path")) + " " + command;
         }
 
         /** Whether it is the source of this program: JBang puts the SHA-256 of the file that it compiled into the class path. */
@@ -1126,20 +1163,591 @@ public final class TokenRequest {
                 return false;
             }
         }
+    }
+
+    /**
+     * The operating system. It answers each question that depends on the system; no other section names a system, its files
+     * or its programs. {@link PathTrust} does so too: it knows the owners and modes of Unix.
+     *
+     * <p>To add a question: an abstract method here, its answers in {@link UnixPlatform} and {@link WindowsPlatform}.
+     */
+    abstract static sealed class Platform permits UnixPlatform, WindowsPlatform {
+        /** The system of this JVM. The default file system decides: its separator is a backslash on Windows alone. */
+        static final Platform CURRENT = of(FileSystems.getDefault(), new SystemPrograms(), System.getenv());
+        /** The name of a configuration source that is empty, in HTCondor's words on every system. */
+        static final String NO_CONFIGURATION = "/dev/null";
+        /** How long a file that another program has open is tried again, and how often. */
+        static final Duration IN_USE = Duration.ofSeconds(2);
+        static final Duration IN_USE_PAUSE = Duration.ofMillis(100);
+        final FileSystem files;
+        final Programs programs;
+
+        Platform(FileSystem files, Programs programs) {
+            this.files = files;
+            this.programs = programs;
+        }
+
+        /** The system to which a file system belongs. */
+        static Platform of(FileSystem files, Programs programs, Map<String, String> environment) {
+            return files.getSeparator().equals("\\") ? WindowsPlatform.real(files, programs, environment)
+                : new UnixPlatform(files, programs);
+        }
+
+        // ---- Names and users ----
+
+        /** The machine's name, without a query of a name service, which can take seconds. */
+        abstract String hostName(Map<String, String> environment);
+
+        /** The user of this process; empty if the system does not tell. */
+        abstract Optional<UserPrincipal> user();
+
+        /** The user's number; empty on a system without such numbers. */
+        abstract OptionalInt userId();
+
+        /** The number of the user's group; empty on a system without such numbers. */
+        abstract OptionalInt groupId();
+
+        /** The text of the home directory, absolute or not; blank if it is unknown. */
+        abstract String homeText(Map<String, String> environment);
+
+        /** The home; empty if it is unknown or not absolute, or if the locale cannot represent its name. */
+        Optional<Path> home(Map<String, String> environment) {
+            try {
+                String text = homeText(environment);
+                Path home = path(text);
+                return home.isAbsolute() ? Optional.of(home) : Optional.empty();
+            } catch (InvalidPathException e) {
+                return Optional.empty(); // requireHome says so
+            }
+        }
+
+        // ---- Paths and places ----
+
+        /**
+         * Converts a text to a path. Nothing else in this program does so for a text of a user or a configuration.
+         *
+         * @throws InvalidPathException if the text is not a path on this system
+         */
+        abstract Path path(String text);
+
+        /** Why a text is not a path, and what to do, as one or two sentences. */
+        abstract String pathHint(String text);
+
+        /** Whether a text is an absolute path, also in a form that {@link #path} refuses. */
+        abstract boolean isAbsolute(String text);
+
+        /** The index of the last separator in a text; -1 if it has none. */
+        abstract int lastSeparator(String text);
+
+        /** The same before or at an index. */
+        abstract int lastSeparator(String text, int from);
+
+        /** Whether a text names a file in a directory: no separator, drive, or device, and not a directory itself. */
+        abstract boolean isPlainName(String name);
+
+        /** HTCondor's main configuration file where the machine's administrator keeps it; empty if there is none. */
+        abstract Optional<String> configurationSource(Optional<String> homeOfCondor);
+
+        /**
+         * The built-in value of one of HTCondor's parameters.
+         *
+         * @param ofUnix       its value on Unix
+         * @param isConfigured whether this machine has a configuration of HTCondor
+         */
+        abstract Optional<String> builtIn(String name, Optional<String> ofUnix, boolean isConfigured);
+
+        /** A file of HTCondor's own directory, for a setting that is blank; empty if the system has no such directory. */
+        abstract Optional<Path> condorFile(String name);
+
+        /** The files in which the system keeps its CAs, the first readable one counts. */
+        abstract List<String> caBundles();
+
+        /** The types of Java's key stores that hold the system's CAs. */
+        abstract List<String> caStores();
+
+        /** The directory of other programs' temporary files, where a bearer token can be; empty if there is none. */
+        abstract Optional<String> temporaryDirectory();
+
+        /** A text about the system for HTCondor's macros; blank if the system does not have it. */
+        abstract String fact(Fact fact);
+
+        /** The texts of the files that name the distribution, in HTCondor's order; empty on other systems than Linux. */
+        abstract List<String> distributions();
+
+        /** HTCondor's name of the operating system (OPSYS). */
+        abstract String name();
+
+        /** Sources of HTCondor's macros. */
+        enum Fact { USERS, PROCESSORS, MEMORY, RELEASE, KERNEL_NAME, KERNEL_RELEASE, KERNEL_VERSION, NODE_NAME }
+
+        // ---- Files ----
+
+        /** Attributes that create a file or directory with this mode; on Windows, with an ACL for this user alone. */
+        abstract FileAttribute<?>[] creation(String permissions) throws IOException;
+
+        /**
+         * Checks a file that was just created with {@link #creation}, before anything is written to it.
+         *
+         * @throws IOException if others can open it
+         */
+        abstract void requirePrivate(Path file) throws IOException;
+
+        /**
+         * How another user can change a file, and whether he owns it. Only for systems without the owners and modes of Unix,
+         * which {@link PathTrust} examines.
+         */
+        abstract Optional<PathTrust.Weakness> weakness(Path file) throws IOException;
+
+        /** Whether no other user can read or change a file. Only for systems without the modes of Unix. */
+        abstract boolean isPrivate(Path file) throws IOException;
+
+        /** Whether the user owns a file. Only for systems without the user numbers of Unix. */
+        abstract boolean isOwn(Path file) throws IOException;
+
+        /** Owner, group and mode of a file; empty if its file system has none. */
+        abstract Optional<FileRights> rights(Path file) throws IOException;
+
+        /** Whether files have a Unix owner and mode, so that -owner and -mode have a meaning. */
+        abstract boolean hasModes();
+
+        /** Whether the configuration can run commands. */
+        abstract boolean runsCommands();
+
+        /** Whether the authentication method FS works. */
+        abstract boolean hasFs();
+
+        /** Sets owner, group and mode of a file. */
+        abstract void grant(Path path, FilePermissions permissions) throws IOException;
+
+        /** Locks a file, as every run of this program does it; empty if another process has the lock. */
+        abstract Optional<FileLock> lock(FileChannel file) throws IOException;
+
+        /** Whether a file could not be replaced because another program has it open. */
+        abstract boolean isInUse(IOException e);
+
+        /** The directory of this process's open files, by descriptor number; empty if there is none. */
+        abstract Optional<Path> openFiles();
+
+        /** The same if its entries are links, which tell the files' paths. */
+        abstract Optional<Path> openFileLinks();
+
+        /** Whether a file is not to be replaced, since it is a stream or a device. The directory has no links in its path. */
+        abstract SpecialFile special(Path directory, String name) throws IOException;
+
+        /** Whether a path without links leads to this process's stdin. */
+        abstract boolean isStdin(Path path) throws IOException;
+
+        /** Whether the descriptor of that number is open for writing. */
+        abstract boolean isForWriting(String descriptor) throws IOException;
+
+        /** Whether a file system is mounted at the path. */
+        abstract boolean isMountPoint(Path path) throws IOException;
+
+        /** What is not a file to be replaced. A descriptor is an inherited one; a device discards, or is the terminal. */
+        enum SpecialFile { STDOUT, STDERR, DESCRIPTOR, DEVICE, NONE }
+
+        // ---- Terminal and shell ----
+
+        /** Whether the stream of that number is a terminal. */
+        abstract boolean isTerminal(int stream);
+
+        /** Whether the terminal can erase a line and show colours. */
+        abstract boolean understandsEscapes(Map<String, String> environment);
+
+        /** How a user gets the question that a terminal is needed for. */
+        abstract String terminalAdvice();
+
+        /** The shell that a user has without the environment telling. */
+        abstract Shell defaultShell();
+
+        /** The shell that started this program, as JBang tells it. */
+        Shell shell(Map<String, String> environment) {
+            return switch (environment.getOrDefault("JBANG_RUNTIME_SHELL", "")) {
+                case "bash" -> Shell.POSIX;
+                case "cmd" -> Shell.CMD;
+                case "powershell" -> Shell.POWERSHELL;
+                default -> defaultShell();
+            };
+        }
+
+        /** Starts the few programs of the system that this program needs, each by its absolute path. */
+        interface Programs {
+            /** The output of a program that has no input; empty if it fails or does not end in time. */
+            Optional<String> output(String... command);
+
+            /** Whether a program succeeds. It has the streams of this one. */
+            boolean succeeds(String... command);
+        }
+
+        /** The real programs. */
+        private static final class SystemPrograms implements Programs {
+            private static final int LIMIT_SECONDS = 5;
+            private static final int MAX_BYTES = 1 << 16;
+
+            @Override
+            public Optional<String> output(String... command) {
+                try {
+                    Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+                    process.getOutputStream().close();
+                    // What these programs print fits into the pipe.
+                    if (!process.waitFor(LIMIT_SECONDS, TimeUnit.SECONDS) || process.exitValue() != 0) {
+                        process.destroyForcibly();
+                        return Optional.empty();
+                    }
+                    try (InputStream in = process.getInputStream()) {
+                        return Optional.of(new String(in.readNBytes(MAX_BYTES), Charset.defaultCharset()));
+                    }
+                } catch (IOException e) {
+                    return Optional.empty();
+                } catch (InterruptedException e) {
+                    Thread.currentThread().interrupt();
+                    return Optional.empty();
+                }
+            }
+
+            @Override
+            public boolean succeeds(String... command) {
+                try {
+                    return new ProcessBuilder(command).inheritIO().start().waitFor() == 0;
+                } catch (IOException e) {
+                    return false;
+                } catch (InterruptedException e) {
+                    Thread.currentThread().interrupt();
+                    return false;
+                }
+            }
+        }
+    }
+
+    /** Linux, macOS and other systems like them. */
+    static final class UnixPlatform extends Platform {
+        private static final String OPEN_FILES = "/proc/self/fd";
+        private static final String CONDOR = "/etc/condor";
+
+        UnixPlatform(FileSystem files, Programs programs) {
+            super(files, programs);
+        }
+
+        /** The kernel's word; macOS has a program for it. */
+        @Override
+        String hostName(Map<String, String> environment) {
+            String name = content("/proc/sys/kernel/hostname").strip();
+            return !name.isEmpty() ? name : programs.output("/bin/hostname").map(String::strip)
+                .filter(text -> !text.isEmpty())
+                .or(() -> Optional.ofNullable(environment.get("HOSTNAME")).filter(text -> !text.isEmpty())).orElse("unknown");
+        }
+
+        @Override
+        Optional<UserPrincipal> user() {
+            Path self = files.getPath("/proc/self");
+            try {
+                return Optional.of(Files.exists(self) ? Files.getOwner(self)
+                    : files.getUserPrincipalLookupService().lookupPrincipalByName(System.getProperty("user.name")));
+            } catch (IOException | UnsupportedOperationException e) {
+                return Optional.empty();
+            }
+        }
+
+        @Override
+        OptionalInt userId() {
+            return isLinux() ? number("unix:uid") : OptionalInt.of((int) new UnixSystem().getUid());
+        }
+
+        @Override
+        OptionalInt groupId() {
+            return isLinux() ? number("unix:gid") : OptionalInt.of((int) new UnixSystem().getGid());
+        }
+
+        /** Whether the kernel shows this process as a directory. Otherwise Java's own class has the numbers. */
+        private boolean isLinux() {
+            return Files.exists(files.getPath("/proc/self"));
+        }
+
+        private OptionalInt number(String attribute) {
+            try {
+                return OptionalInt.of((Integer) Files.getAttribute(files.getPath("/proc/self"), attribute));
+            } catch (IOException | UnsupportedOperationException e) {
+                return OptionalInt.empty();
+            }
+        }
+
+        /** The home in the password database, as HTCondor takes it, not $HOME. */
+        @Override
+        String homeText(Map<String, String> environment) {
+            return System.getProperty("user.home");
+        }
+
+        @Override
+        Path path(String text) {
+            return files.getPath(text);
+        }
+
+        @Override
+        String pathHint(String text) {
+            return text.indexOf(0) >= 0 ? "A file name cannot contain a NUL character."
+                : "The locale's encoding lacks one of its characters. Set LC_ALL=C.UTF-8 and run the command again.";
+        }
+
+        @Override
+        boolean isAbsolute(String text) {
+            return text.startsWith("/");
+        }
+
+        @Override
+        int lastSeparator(String text) {
+            return text.lastIndexOf('/');
+        }
+
+        @Override
+        int lastSeparator(String text, int from) {
+            return text.lastIndexOf('/', from);
+        }
+
+        @Override
+        boolean isPlainName(String name) {
+            return !name.isEmpty() && name.indexOf('/') < 0 && name.indexOf(0) < 0 && !name.equals(".") && !name.equals("..");
+        }
+
+        /** The first place with a readable file. condor_config.cpp, find_file */
+        @Override
+        Optional<String> configurationSource(Optional<String> homeOfCondor) {
+            for (String place : List.of(CONDOR, "/usr/local/etc", homeOfCondor.orElse(CONDOR))) {
+                if (Files.isReadable(path(place).resolve("condor_config"))) {
+                    return Optional.of(place.concat("/condor_config"));
+                }
+            }
+            return Optional.empty();
+        }
+
+        @Override
+        Optional<String> builtIn(String name, Optional<String> ofUnix, boolean isConfigured) {
+            return ofUnix;
+        }
+
+        @Override
+        Optional<Path> condorFile(String name) {
+            return Optional.of(files.getPath(CONDOR, name));
+        }
+
+        /** OpenSSL's default CAs on Debian, on Fedora and its relatives, and on BSD and macOS. */
+        @Override
+        List<String> caBundles() {
+            return List.of("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem");
+        }
+
+        /** The Keychain of macOS: the CAs that the user or an administrator added, and, in newer JDKs, the system's. */
+        @Override
+        List<String> caStores() {
+            return java.security.Security.getProvider("Apple") == null ? List.of()
+                : List.of("KeychainStore", "KeychainStore-ROOT");
+        }
+
+        @Override
+        Optional<String> temporaryDirectory() {
+            return Optional.of("/tmp");
+        }
+
+        @Override
+        String fact(Fact fact) {
+            return switch (fact) {
+                case USERS -> content("/etc/passwd");
+                case PROCESSORS -> content("/proc/cpuinfo");
+                case MEMORY -> content("/proc/meminfo");
+                case RELEASE -> content("/etc/os-release");
+                case KERNEL_NAME -> content("/proc/sys/kernel/ostype");
+                case KERNEL_RELEASE -> content("/proc/sys/kernel/osrelease");
+                case KERNEL_VERSION -> content("/proc/sys/kernel/version");
+                case NODE_NAME -> content("/proc/sys/kernel/hostname");
+            };
+        }
+
+        @Override
+        List<String> distributions() {
+            return name().equals("LINUX") ? List.of(content("/etc/issue"), content("/etc/redhat-release"),
+                content("/etc/system-release"), content("/etc/issue.net")) : List.of();
+        }
+
+        /** HTCondor calls macOS by this name. condor_sysapi/arch.cpp */
+        @Override
+        String name() {
+            String name = System.getProperty("os.name");
+            return name.startsWith("Mac") ? "macOS" : name.toUpperCase(Locale.ROOT);
+        }
+
+        /** The content of a file of the system; blank if it cannot be read. */
+        private String content(String file) {
+            try {
+                return Files.readString(files.getPath(file), ISO_8859_1);
+            } catch (IOException e) {
+                return "";
+            }
+        }
+
+        @Override
+        FileAttribute<?>[] creation(String permissions) {
+            return files.supportedFileAttributeViews().contains("posix")
+                ? new FileAttribute<?>[] {PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString(permissions))}
+                : new FileAttribute<?>[0];
+        }
+
+        /** The mode was given at creation, and the kernel only takes rights away from it. */
+        @Override
+        void requirePrivate(Path file) { }
+
+        @Override
+        Optional<PathTrust.Weakness> weakness(Path file) {
+            return Optional.empty();
+        }
+
+        @Override
+        boolean isPrivate(Path file) {
+            return true;
+        }
+
+        @Override
+        boolean isOwn(Path file) {
+            return true;
+        }
+
+        @Override
+        boolean hasModes() {
+            return true;
+        }
+
+        @Override
+        boolean runsCommands() {
+            return true;
+        }
+
+        @Override
+        boolean hasFs() {
+            return true;
+        }
+
+        @Override
+        void grant(Path path, FilePermissions permissions) throws IOException {
+            PosixFileAttributeView view = Files.getFileAttributeView(path, PosixFileAttributeView.class);
+            if (view == null) {
+                throw new IOException("this file system does not support owners and modes");
+            }
+            UserPrincipalLookupService users = path.getFileSystem().getUserPrincipalLookupService();
+            if (permissions.group().isPresent()) {
+                view.setGroup(OpenDirectory.lookUp("group", permissions.group().get(), users::lookupPrincipalByGroupName));
+            }
+            view.setPermissions(PosixFilePermissions.fromString(permissions.mode()));
+            if (permissions.owner().isPresent()) {
+                view.setOwner(OpenDirectory.user(permissions.owner().get()));
+            }
+        }
+
+        @Override
+        Optional<FileRights> rights(Path file) throws IOException {
+            PosixFileAttributeView view = Files.getFileAttributeView(file, PosixFileAttributeView.class);
+            if (view == null) {
+                return Optional.empty();
+            }
+            PosixFileAttributes attributes = view.readAttributes();
+            return Optional.of(new FileRights(attributes.owner(), attributes.group().getName(),
+                PosixFilePermissions.toString(attributes.permissions())));
+        }
+
+        /** Sets the mode of an opened directory to 0700, and its owner if one is given. */
+        static void restrict(SecureDirectoryStream<Path> directory, Optional<Integer> owner) throws IOException {
+            PosixFileAttributeView view = directory.getFileAttributeView(PosixFileAttributeView.class);
+            view.setPermissions(PosixFilePermissions.fromString("rwx------"));
+            if (owner.isPresent()) {
+                view.setOwner(FileSystems.getDefault().getUserPrincipalLookupService()
+                    .lookupPrincipalByName(Integer.toString(owner.get())));
+            }
+        }
+
+        @Override
+        Optional<FileLock> lock(FileChannel file) throws IOException {
+            return Optional.ofNullable(file.tryLock());
+        }
+
+        /** A rename replaces a file that is open. */
+        @Override
+        boolean isInUse(IOException e) {
+            return false;
+        }
+
+        @Override
+        Optional<Path> openFiles() {
+            return openFileLinks().or(() -> Optional.of(files.getPath("/dev/fd")));
+        }
+
+        /** proc_pid_fd(5) */
+        @Override
+        Optional<Path> openFileLinks() {
+            return Optional.of(files.getPath(OPEN_FILES)).filter(Files::isDirectory);
+        }
+
+        @Override
+        SpecialFile special(Path directory, String name) throws IOException {
+            boolean devices = directory.equals(files.getPath("/dev"));
+            boolean descriptors = isDescriptors(directory);
+            if ((devices && name.equals("stdout")) || (descriptors && name.equals("1"))) {
+                return SpecialFile.STDOUT;
+            } else if ((devices && name.equals("stderr")) || (descriptors && name.equals("2"))) {
+                return SpecialFile.STDERR;
+            } else if (descriptors && name.matches("[0-9]{1,9}")) {
+                return SpecialFile.DESCRIPTOR;
+            }
+            return devices && (name.equals("null") || name.equals("tty")) && Files.exists(directory.resolve(name))
+                ? SpecialFile.DEVICE : SpecialFile.NONE;
+        }
+
+        /** Whether a path without links is this process's descriptor directory. proc_pid_fd(5), fd(4) */
+        private boolean isDescriptors(Path directory) throws IOException {
+            return directory.equals(files.getPath("/dev/fd")) || (directory.startsWith("/proc") && directory.endsWith("fd")
+                && directory.startsWith(files.getPath("/proc/self").toRealPath()));
+        }
+
+        @Override
+        boolean isStdin(Path path) throws IOException {
+            return path.equals(files.getPath("/proc/self").toRealPath().resolve("fd").resolve("0"));
+        }
+
+        /** The JDK's own files are not open for writing. proc_pid_fdinfo(5) */
+        @Override
+        boolean isForWriting(String descriptor) throws IOException {
+            Path facts = files.getPath("/proc/self/fdinfo", descriptor);
+            if (!Files.exists(facts)) {
+                return true; // a system without /proc
+            }
+            return Files.readAllLines(facts).stream().filter(line -> line.startsWith("flags:"))
+                .anyMatch(line -> (Integer.parseInt(line.substring(6).strip(), 8) & 3) != 0);
+        }
+
+        /** A single file can be mounted in a container. proc_pid_mountinfo(5) */
+        @Override
+        boolean isMountPoint(Path path) throws IOException {
+            Path mounts = files.getPath("/proc/self/mountinfo");
+            if (!Files.exists(mounts)) {
+                return false;
+            }
+            String point = path.toString().replace("\\", "\\134").replace(" ", "\\040").replace("\t", "\\011")
+                .replace("\n", "\\012");
+            return new String(Files.readAllBytes(mounts), UTF_8).lines().map(line -> line.split(" ", 6))
+                .anyMatch(fields -> fields.length > 4 && fields[4].equals(point));
+        }
 
         /**
          * System.console() covers only stdin and stdout together. On Linux the device number of /proc/self/fd/N decides;
          * elsewhere {@code test -t} does. (Linux avoids the child process: if Java 17 cannot create a pipe for a child that
          * inherits this program's streams, it closes stdin and stderr.)
          */
-        private static boolean isTerminal(int stream) {
+        @Override
+        boolean isTerminal(int stream) {
             try {
-                Map<String, Object> device = Files.readAttributes(Path.of("/proc/self/fd", Integer.toString(stream)),
+                Map<String, Object> device = Files.readAttributes(files.getPath(OPEN_FILES, Integer.toString(stream)),
                     "unix:mode,rdev");
                 return PathTrust.Type.of((Integer) device.get("mode")) == PathTrust.Type.CHARACTERS
                     && isTerminalDevice((int) ((Long) device.get("rdev") >> 8) & 0xFFF);
             } catch (IOException | UnsupportedOperationException | IllegalArgumentException e) {
-                return !Files.exists(Path.of("/proc/self")) && isTerminalByTool(stream);
+                return !Files.exists(files.getPath("/proc/self"))
+                    && programs.succeeds("/bin/test", "-t", Integer.toString(stream));
             }
         }
 
@@ -1148,45 +1756,530 @@ public final class TokenRequest {
             return major == 4 || major == 5 || (major >= 136 && major <= 143) || major == 204 || major == 229;
         }
 
-        private static boolean isTerminalByTool(int stream) {
+        @Override
+        boolean understandsEscapes(Map<String, String> environment) {
+            String kind = environment.getOrDefault("TERM", "dumb");
+            return !kind.equals("dumb") && !kind.isEmpty();
+        }
+
+        @Override
+        String terminalAdvice() {
+            return "run the command in a terminal and answer the question";
+        }
+
+        @Override
+        Shell defaultShell() {
+            return Shell.POSIX;
+        }
+    }
+
+    /** Windows 10 and later. */
+    static final class WindowsPlatform extends Platform {
+        /** Names that Windows gives to devices in every directory, whatever extension they have. */
+        private static final Set<String> DEVICES = Set.of("CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$");
+        /** COM1 to COM9 and LPT1 to LPT9. Windows takes the superscript digits of Latin-1 for digits. */
+        private static final String PORT_DIGITS = "0123456789\u00b9\u00b2\u00b3";
+        /** Characters that no file name has. The colon separates a drive, or a stream within a file. */
+        private static final String FORBIDDEN = "<>:\"/\\|?*";
+        private static final String NO_DRIVE = "it has no drive";
+        /** What Windows calls those who control the machine, where its language is English. */
+        private static final List<String> ADMINISTRATORS =
+            List.of("BUILTIN\\Administrators", "Administrators", "NT AUTHORITY\\SYSTEM", "SYSTEM");
+        /** What does not matter for who can read or change a file. */
+        private static final Set<AclEntryPermission> HARMLESS = EnumSet.of(AclEntryPermission.READ_ATTRIBUTES,
+            AclEntryPermission.READ_NAMED_ATTRS, AclEntryPermission.READ_ACL, AclEntryPermission.SYNCHRONIZE);
+        private static final Set<AclEntryPermission> CHANGING = EnumSet.of(AclEntryPermission.WRITE_DATA,
+            AclEntryPermission.APPEND_DATA, AclEntryPermission.WRITE_ACL, AclEntryPermission.WRITE_OWNER,
+            AclEntryPermission.DELETE, AclEntryPermission.DELETE_CHILD);
+        private final Account account;
+        /** The directory of Windows itself. */
+        private final String systemRoot;
+        /** Of the account, once a list needed it. */
+        private Optional<UserPrincipal> principal = Optional.empty();
+
+        WindowsPlatform(FileSystem files, Programs programs, Account account, Map<String, String> environment) {
+            super(files, programs);
+            this.account = account;
+            String root = variable(environment, "SystemRoot");
+            this.systemRoot = isAbsolute(root) ? root : "C:\\Windows";
+        }
+
+        /** A platform with this process's account. (That this method makes it spares other systems the loading of the class.) */
+        static Platform real(FileSystem files, Programs programs, Map<String, String> environment) {
+            return new WindowsPlatform(files, programs, new RealAccount(), environment);
+        }
+
+        /** The Windows account of this process. Only access control lists need it: Windows may look it up in the network. */
+        interface Account {
+            /** With its domain, as in {@code DOMAIN\alice}. */
+            String name();
+
+            boolean isAdministrator();
+        }
+
+        /** The account as Java's own class tells it; on another system, by the user's name alone. */
+        static final class RealAccount implements Account {
+            private static final String ADMINISTRATORS_SID = "S-1-5-32-544";
+
+            @Override
+            public String name() {
+                try {
+                    NTSystem system = new NTSystem();
+                    return system.getDomain() + "\\" + system.getName();
+                } catch (LinkageError e) {
+                    return System.getProperty("user.name");
+                }
+            }
+
+            @Override
+            public boolean isAdministrator() {
+                try {
+                    return Arrays.asList(new NTSystem().getGroupIDs()).contains(ADMINISTRATORS_SID);
+                } catch (LinkageError e) {
+                    return false;
+                }
+            }
+        }
+
+        /** A variable of the environment, whose name has no case on Windows; blank if it is not set. */
+        private static String variable(Map<String, String> environment, String name) {
+            String value = environment.get(name);
+            for (Map.Entry<String, String> entry : value == null ? environment.entrySet() : Set.<Map.Entry<String, String>>of()) {
+                value = entry.getKey().equalsIgnoreCase(name) ? entry.getValue() : value;
+            }
+            return value == null ? "" : value;
+        }
+
+        @Override
+        String hostName(Map<String, String> environment) {
+            String name = variable(environment, "COMPUTERNAME").strip();
+            return name.isEmpty() ? "unknown" : name;
+        }
+
+        /** The name alone, without its domain, and without a look-up. */
+        @Override
+        Optional<UserPrincipal> user() {
+            String name = System.getProperty("user.name");
+            String bare = name.substring(name.lastIndexOf('\\') + 1);
+            return Optional.of(() -> bare);
+        }
+
+        @Override
+        OptionalInt userId() {
+            return OptionalInt.empty();
+        }
+
+        @Override
+        OptionalInt groupId() {
+            return OptionalInt.empty();
+        }
+
+        /** condor_utils/condor_config.cpp, find_user_file */
+        @Override
+        String homeText(Map<String, String> environment) {
+            String profile = variable(environment, "USERPROFILE");
+            return profile.isEmpty() ? System.getProperty("user.home") : profile;
+        }
+
+        /** Windows would complete a path without a drive with the current one, where every user may have put files. */
+        @Override
+        Path path(String text) {
+            Path path = files.getPath(text);
+            if (path.getRoot() != null && !path.isAbsolute()) {
+                throw new InvalidPathException(text, NO_DRIVE);
+            }
+            return path;
+        }
+
+        @Override
+        String pathHint(String text) {
             try {
-                return new ProcessBuilder("/bin/test", "-t", Integer.toString(stream)).inheritIO().start().waitFor() == 0;
-            } catch (IOException e) {
+                return files.getPath(text).getRoot() != null ? "Write its drive and directory, as in C:\\directory\\file."
+                    : "Write another file name.";
+            } catch (InvalidPathException e) {
+                return "A file name cannot contain a control character or one of < > : \" | ? *, nor end in a blank.";
+            }
+        }
+
+        @Override
+        boolean isAbsolute(String text) {
+            return text.startsWith("/") || text.startsWith("\\") || (text.length() > 2 && text.charAt(1) == ':'
+                && "/\\".indexOf(text.charAt(2)) >= 0);
+        }
+
+        @Override
+        int lastSeparator(String text) {
+            return lastSeparator(text, text.length());
+        }
+
+        @Override
+        int lastSeparator(String text, int from) {
+            return Math.max(text.lastIndexOf('/', from), text.lastIndexOf('\\', from));
+        }
+
+        /** Windows drops trailing dots and blanks, and a colon begins the name of a stream within the file. */
+        @Override
+        boolean isPlainName(String name) {
+            return !name.isEmpty() && !name.endsWith(".") && !name.endsWith(" ") && !isDevice(name)
+                && name.chars().noneMatch(c -> c < ' ' || FORBIDDEN.indexOf(c) >= 0);
+        }
+
+        private static boolean isDevice(String name) {
+            int end = name.indexOf('.');
+            String base = (end < 0 ? name : name.substring(0, end)).stripTrailing().toUpperCase(Locale.ROOT);
+            return DEVICES.contains(base) || (base.length() == 4 && (base.startsWith("COM") || base.startsWith("LPT"))
+                && PORT_DIGITS.indexOf(base.charAt(3)) >= 0);
+        }
+
+        /** The value that HTCondor's installer writes to the registry. condor_config.cpp, find_file */
+        @Override
+        Optional<String> configurationSource(Optional<String> homeOfCondor) {
+            return programs.output(systemRoot + "\\System32\\reg.exe", "query", "HKLM\\Software\\Condor", "/v", "CONDOR_CONFIG")
+                .flatMap(WindowsPlatform::registryValue).filter(this::isReadable);
+        }
+
+        /** The text in a line such as {@code CONDOR_CONFIG    REG_SZ    C:\condor\condor_config}. */
+        private static Optional<String> registryValue(String output) {
+            String type = " REG_SZ ";
+            return output.lines().map(String::strip)
+                .filter(line -> line.startsWith("CONDOR_CONFIG ") && line.contains(type))
+                .map(line -> line.substring(line.indexOf(type) + type.length()).strip()).filter(value -> !value.isEmpty())
+                .findFirst();
+        }
+
+        private boolean isReadable(String file) {
+            try {
+                return Files.isReadable(path(file));
+            } catch (InvalidPathException e) {
                 return false;
-            } catch (InterruptedException e) {
-                Thread.currentThread().interrupt();
+            }
+        }
+
+        /**
+         * As condor_utils/param_info.in has it (win32_default). Without a configuration of HTCondor there is not a directory
+         * of HTCondor either: every user could make one, in the root of a drive.
+         */
+        @Override
+        Optional<String> builtIn(String name, Optional<String> ofUnix, boolean isConfigured) {
+            Optional<String> value = Optional.ofNullable(BuiltIn.VALUES.get(name)).or(() -> ofUnix)
+                .filter(text -> !text.isEmpty());
+            return isConfigured ? value : value.filter(text -> !BuiltIn.VALUES.containsKey(name)
+                && !(text.startsWith("$(") && text.contains(")/")));
+        }
+
+        /** Loaded only on Windows. */
+        private static final class BuiltIn {
+            private static final Map<String, String> VALUES = Map.ofEntries(Map.entry("RELEASE_DIR", "c:\\condor"),
+                Map.entry("LOCAL_DIR", "$(RELEASE_DIR)"), Map.entry("ETC", "$(LOCAL_DIR)"),
+                Map.entry("BIN", "$(RELEASE_DIR)\\bin"), Map.entry("SBIN", "$(BIN)"), Map.entry("LIBEXEC", "$(BIN)"),
+                Map.entry("SEC_PASSWORD_FILE", ""), Map.entry("SEC_PASSWORD_DIRECTORY", "$(RELEASE_DIR)\\tokens.sk"),
+                Map.entry("SEC_TOKEN_SYSTEM_DIRECTORY", "$(RELEASE_DIR)\\tokens.d"),
+                Map.entry("SEC_TOKEN_POOL_SIGNING_KEY_FILE", "$(RELEASE_DIR)\\tokens.sk\\POOL"),
+                Map.entry("SEC_SYSTEM_KNOWN_HOSTS", "$(LOCAL_DIR)\\known_hosts"));
+        }
+
+        @Override
+        Optional<Path> condorFile(String name) {
+            return Optional.empty();
+        }
+
+        @Override
+        List<String> caBundles() {
+            return List.of();
+        }
+
+        /** The roots that Windows has so far; it fetches public ones when its own programs need them. */
+        @Override
+        List<String> caStores() {
+            return java.security.Security.getProvider("SunMSCAPI") == null ? List.of() : List.of("Windows-ROOT");
+        }
+
+        /** The WLCG's rules for bearer tokens name no directory on Windows. condor_scitokens.cpp, discover_token */
+        @Override
+        Optional<String> temporaryDirectory() {
+            return Optional.empty();
+        }
+
+        @Override
+        String fact(Fact fact) {
+            return "";
+        }
+
+        @Override
+        List<String> distributions() {
+            return List.of();
+        }
+
+        @Override
+        String name() {
+            return "WINDOWS";
+        }
+
+        @Override
+        FileAttribute<?>[] creation(String permissions) throws IOException {
+            boolean isDirectory = permissions.startsWith("rwx");
+            AclEntry own = AclEntry.newBuilder().setType(AclEntryType.ALLOW).setPrincipal(principal())
+                .setPermissions(EnumSet.allOf(AclEntryPermission.class)).setFlags(isDirectory
+                    ? EnumSet.of(AclEntryFlag.FILE_INHERIT, AclEntryFlag.DIRECTORY_INHERIT) : Set.of()).build();
+            return new FileAttribute<?>[] {new AclAttribute(List.of(own))};
+        }
+
+        private record AclAttribute(List<AclEntry> value) implements FileAttribute<List<AclEntry>> {
+            @Override
+            public String name() {
+                return "acl:acl";
+            }
+        }
+
+        private synchronized UserPrincipal principal() throws IOException {
+            if (principal.isEmpty()) {
+                principal = Optional.of(files.getUserPrincipalLookupService().lookupPrincipalByName(account.name()));
+            }
+            return principal.get();
+        }
+
+        @Override
+        void requirePrivate(Path file) throws IOException {
+            List<AclEntry> acl = acl(file);
+            UserPrincipal own = principal();
+            // Where a volume has no lists, Java may return an empty one.
+            if (acl.stream().noneMatch(entry -> entry.type() == AclEntryType.ALLOW && entry.principal().equals(own))) {
+                throw new IOException("this volume has no access control lists, so others could read the file");
+            }
+            Optional<UserPrincipal> other = other(acl, EnumSet.complementOf(EnumSet.copyOf(HARMLESS)));
+            if (other.isPresent()) {
+                throw new IOException("its access control list lets " + printable(other.get().getName()) + " open it");
+            }
+        }
+
+        private static List<AclEntry> acl(Path file) throws IOException {
+            AclFileAttributeView view = Files.getFileAttributeView(file, AclFileAttributeView.class);
+            if (view == null) {
+                throw new IOException("this volume has no access control lists, so others could read the file");
+            }
+            return view.getAcl();
+        }
+
+        /** Who else has one of these permissions. */
+        private Optional<UserPrincipal> other(List<AclEntry> acl, Set<AclEntryPermission> permissions) throws IOException {
+            for (AclEntry entry : acl) {
+                if (entry.type() == AclEntryType.ALLOW && !entry.flags().contains(AclEntryFlag.INHERIT_ONLY)
+                        && !Collections.disjoint(entry.permissions(), permissions) && !isTrusted(entry.principal())) {
+                    return Optional.of(entry.principal());
+                }
+            }
+            return Optional.empty();
+        }
+
+        /** Whether it is this user, or controls the machine. */
+        private boolean isTrusted(UserPrincipal other) throws IOException {
+            return other.equals(principal()) || isAdministration(other);
+        }
+
+        /** Who can change Windows itself controls the machine. The names of such accounts depend on its language. */
+        private boolean isAdministration(UserPrincipal other) {
+            for (String name : ADMINISTRATORS) {
+                if (isCalled(other, name)) {
+                    return true;
+                }
+            }
+            try {
+                return acl(path(systemRoot)).stream().anyMatch(entry -> entry.type() == AclEntryType.ALLOW
+                    && entry.principal().equals(other) && !entry.flags().contains(AclEntryFlag.INHERIT_ONLY)
+                    && !Collections.disjoint(entry.permissions(), CHANGING));
+            } catch (IOException | InvalidPathException e) {
                 return false;
             }
         }
 
-        /** Read from the kernel where possible, because Java's InetAddress.getLocalHost() queries DNS and may block. */
-        private static String machineName() {
+        private boolean isCalled(UserPrincipal other, String name) {
             try {
-                return Files.readString(Path.of("/proc/sys/kernel/hostname")).strip();
+                return other.equals(files.getUserPrincipalLookupService().lookupPrincipalByName(name));
             } catch (IOException e) {
-                return Optional.ofNullable(System.getenv("HOSTNAME")).orElse("localhost");
+                return false; // this Windows has another language
             }
         }
 
-        private static Optional<UserPrincipal> owner() {
-            Path self = Path.of("/proc/self");
-            try {
-                return Optional.of(Files.exists(self) ? Files.getOwner(self)
-                    : self.getFileSystem().getUserPrincipalLookupService()
-                        .lookupPrincipalByName(System.getProperty("user.name")));
-            } catch (IOException | UnsupportedOperationException e) {
-                return Optional.empty();
+        @Override
+        Optional<PathTrust.Weakness> weakness(Path file) throws IOException {
+            UserPrincipal owner = Files.getOwner(file);
+            if (!isTrusted(owner)) {
+                return Optional.of(new PathTrust.Weakness(file, true, "belongs to " + printable(owner.getName())));
             }
+            List<AclEntry> acl;
+            try {
+                acl = acl(file);
+            } catch (IOException e) {
+                return Optional.of(new PathTrust.Weakness(file, false, "is on a volume without access control lists"));
+            }
+            return other(acl, CHANGING).map(other -> new PathTrust.Weakness(file, false, "can be changed by "
+                + printable(other.getName())));
         }
 
-        private static OptionalInt ownUid() {
-            Path self = Path.of("/proc/self");
-            try {
-                return OptionalInt.of(Files.exists(self) ? (Integer) Files.getAttribute(self, "unix:uid")
-                    : (int) new UnixSystem().getUid());
-            } catch (IOException | UnsupportedOperationException | LinkageError e) {
-                return OptionalInt.empty(); // a system without such numbers
+        @Override
+        boolean isPrivate(Path file) throws IOException {
+            List<AclEntry> acl = acl(file);
+            return isOwn(file) && !acl.isEmpty() && other(acl, EnumSet.complementOf(EnumSet.copyOf(HARMLESS))).isEmpty();
+        }
+
+        /** What an administrator creates can belong to all administrators. */
+        @Override
+        boolean isOwn(Path file) throws IOException {
+            UserPrincipal owner = Files.getOwner(file);
+            return owner.equals(principal()) || (isAdministration(owner) && account.isAdministrator());
+        }
+
+        @Override
+        boolean hasModes() {
+            return false;
+        }
+
+        @Override
+        boolean runsCommands() {
+            return false;
+        }
+
+        @Override
+        boolean hasFs() {
+            return false;
+        }
+
+        /** The ACL as a mode: private, or open to all. */
+        @Override
+        Optional<FileRights> rights(Path file) throws IOException {
+            Optional<UserPrincipal> user = isOwn(file) ? user() : Optional.empty();
+            return Optional.of(new FileRights(user.isPresent() ? user.get() : Files.getOwner(file), "",
+                isPrivate(file) ? FilePermissions.OWN.mode() : "rw-rw-rw-"));
+        }
+
+        @Override
+        void grant(Path path, FilePermissions permissions) throws IOException {
+            throw new IOException("Windows does not have these owners and modes");
+        }
+
+        /** The last byte that a file can have: nobody can read what another process has locked. */
+        @Override
+        Optional<FileLock> lock(FileChannel file) throws IOException {
+            return Optional.ofNullable(file.tryLock(Long.MAX_VALUE - 1, 1, false));
+        }
+
+        /** Windows reports it as a refused access or in words of its own language. */
+        @Override
+        boolean isInUse(IOException e) {
+            return e instanceof FileSystemException && !(e instanceof NoSuchFileException);
+        }
+
+        @Override
+        Optional<Path> openFiles() {
+            return Optional.empty();
+        }
+
+        @Override
+        Optional<Path> openFileLinks() {
+            return Optional.empty();
+        }
+
+        @Override
+        SpecialFile special(Path directory, String name) throws IOException {
+            if (!isPlainName(name)) {
+                throw new IOException("it is not a plain file name");
             }
+            return SpecialFile.NONE;
+        }
+
+        @Override
+        boolean isStdin(Path path) {
+            return false;
+        }
+
+        @Override
+        boolean isForWriting(String descriptor) {
+            return false;
+        }
+
+        @Override
+        boolean isMountPoint(Path path) {
+            return false;
+        }
+
+        /**
+         * Java knows only whether stdin and stdout together are a console. From 22 to 24 its default console does not tell
+         * that either, the one of this name does.
+         */
+        @Override
+        @SuppressWarnings("SystemConsoleNull") // not with this console
+        boolean isTerminal(int stream) {
+            if (System.getProperty("jdk.console") == null) {
+                System.setProperty("jdk.console", "java.base");
+            }
+            return System.console() != null;
+        }
+
+        /** Windows Terminal, ConEmu, and what comes from Unix. */
+        @Override
+        boolean understandsEscapes(Map<String, String> environment) {
+            String kind = variable(environment, "TERM");
+            return !variable(environment, "WT_SESSION").isEmpty() || variable(environment, "ConEmuANSI").equals("ON")
+                || !(kind.isEmpty() || kind.equals("dumb"));
+        }
+
+        @Override
+        String terminalAdvice() {
+            return "run the command in a console, with its output not redirected, and answer the question";
+        }
+
+        @Override
+        Shell defaultShell() {
+            return Shell.CMD;
+        }
+    }
+
+    /** How a printed command is quoted. */
+    enum Shell {
+        POSIX, CMD, POWERSHELL;
+
+        private static final String SPECIAL_TO_CMD = "()%!^\"<>&|";
+
+        /** A word as the shell passes it on unchanged. */
+        String quoted(String word) {
+            return switch (this) {
+                case POSIX -> TokenRequest.quoted(word);
+                case CMD -> isPlain(word, "_+:.\\/@-") ? word : forCmd(word);
+                // It takes some other quotation marks for single quotes. Before 7.3 it did not escape quotes for programs.
+                case POWERSHELL -> isPlain(word, "_+:.\\/-") ? word
+                    : "'" + word.replaceAll("(['\u2018-\u201b])", "$1$1") + "'";
+            };
+        }
+
+        private static boolean isPlain(String word, String others) {
+            return !word.isEmpty() && word.chars().allMatch(c -> (Character.isLetterOrDigit(c) && c < 128)
+                || others.indexOf(c) >= 0);
+        }
+
+        /**
+         * Quoted as C programs on Windows read their command line: a backslash counts only before a quote. If the word has
+         * what cmd also interprets within quotes, a caret precedes all that it interprets.
+         */
+        private static String forCmd(String word) {
+            StringBuilder quoted = new StringBuilder("\"");
+            int backslashes = 0;
+            for (int i = 0; i < word.length(); i++) {
+                char c = word.charAt(i);
+                if (c == '"') {
+                    quoted.append("\\".repeat(backslashes + 1));
+                }
+                backslashes = c == '\\' ? backslashes + 1 : 0;
+                quoted.append(c);
+            }
+            quoted.append("\\".repeat(backslashes)).append('"');
+            if (word.indexOf('"') < 0 && word.indexOf('%') < 0 && word.indexOf('!') < 0) {
+                return quoted.toString();
+            }
+            StringBuilder escaped = new StringBuilder();
+            for (int i = 0; i < quoted.length(); i++) {
+                escaped.append(SPECIAL_TO_CMD.indexOf(quoted.charAt(i)) >= 0 ? "^" : "").append(quoted.charAt(i));
+            }
+            return escaped.toString();
         }
     }
 
@@ -1531,7 +2624,7 @@ public final class TokenRequest {
 
         /** Whether the file system has Unix owners and modes. */
         static boolean isPossible() {
-            return FileSystems.getDefault().supportedFileAttributeViews().contains("unix");
+            return Platform.CURRENT.files.supportedFileAttributeViews().contains("unix");
         }
 
         /**
@@ -1651,7 +2744,7 @@ public final class TokenRequest {
         /** The examination of one path. */
         private static final class Walk {
             private final Set<Integer> trusted;
-            private Path at = Path.of("/");
+            private Path at = Platform.CURRENT.path("/");
             private Stat here = Stat.of(at, LinkOption.NOFOLLOW_LINKS);
             private Optional<Weakness> onPath = Optional.empty();
 
@@ -1804,11 +2897,22 @@ public final class TokenRequest {
         return (more <= 0 ? first : Stream.concat(first, Stream.of("\u2026 and " + more + " more"))).toList();
     }
 
-    /** Attributes that create a file or directory with this mode; none on a file system without POSIX modes. */
-    static FileAttribute<?>[] withMode(String permissions) {
-        return FileSystems.getDefault().supportedFileAttributeViews().contains("posix")
-            ? new FileAttribute<?>[] {PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString(permissions))}
-            : new FileAttribute<?>[0];
+    /**
+     * The text of a file. A byte-order mark, which Windows' own programs write, tells its encoding and is not part of it.
+     * Windows PowerShell writes UTF-16.
+     */
+    static String fileText(byte[] bytes, Charset otherwise) {
+        int length = bytes.length;
+        return !isMarked(bytes) ? new String(bytes, otherwise)
+            : bytes[0] == (byte) 0xEF ? new String(bytes, 3, length - 3, UTF_8)
+            : new String(bytes, 2, length - 2, bytes[0] == (byte) 0xFF ? UTF_16LE : UTF_16BE);
+    }
+
+    /** Whether a file begins with a byte-order mark. */
+    private static boolean isMarked(byte... bytes) {
+        return (bytes.length >= 3 && bytes[0] == (byte) 0xEF && bytes[1] == (byte) 0xBB && bytes[2] == (byte) 0xBF)
+            || (bytes.length >= 2 && ((bytes[0] == (byte) 0xFE && bytes[1] == (byte) 0xFF)
+                || (bytes[0] == (byte) 0xFF && bytes[1] == (byte) 0xFE)));
     }
 
     /** The system's text for a failed connection, without the call that some Java versions append. */
@@ -1949,8 +3053,8 @@ public final class TokenRequest {
 
         /** An unexpected exception. The message contains the line numbers for a bug report. */
         static CommandException bug(Throwable e) {
-            if (e instanceof InvalidPathException path) {
-                return Host.notAPath(path.getInput(), path.getReason(), ErrorCode.CONFIGURATION);
+            if (e instanceof Host.UnusablePathException path) {
+                return path.failure();
             }
             String lines = Arrays.stream(e.getStackTrace()).filter(frame -> frame.getClassName().startsWith("tokenrequest."))
                 .limit(5).map(frame -> Integer.toString(frame.getLineNumber())).collect(Collectors.joining(", "));
@@ -2230,6 +3334,21 @@ public final class TokenRequest {
         /** Whether these are the default permissions. (A record's equals() would slow down the start.) */
         boolean isDefault() {
             return owner.isEmpty() && group.isEmpty() && mode.equals(OWN.mode());
+        }
+    }
+
+    /**
+     * Owner, group and mode of a file.
+     *
+     * @param mode nine characters, such as {@code rw-r-----}
+     */
+    record FileRights(UserPrincipal owner, String group, String mode) {
+        boolean isReadableByOthers() {
+            return mode.charAt(3) == 'r' || mode.charAt(6) == 'r';
+        }
+
+        boolean isWritableByOthers() {
+            return mode.charAt(4) == 'w' || mode.charAt(7) == 'w';
         }
     }
 
@@ -2803,7 +3922,7 @@ public final class TokenRequest {
 
             /** The lines, stripped, without empty lines and comments. */
             Stream<String> lines() {
-                return new String(bytes, ISO_8859_1).lines().map(String::strip)
+                return fileText(bytes, ISO_8859_1).lines().map(String::strip)
                     .filter(line -> !line.isEmpty() && !line.startsWith("#"));
             }
         }
@@ -2835,9 +3954,7 @@ public final class TokenRequest {
                 return streams.get(file);
             }
             if (!PathTrust.isPossible()) {
-                try (InputStream in = Files.newInputStream(file)) {
-                    return Input.given(bounded(in, file, maxBytes));
-                }
+                return readByAcl(file, origin, content, maxBytes);
             }
             PathTrust trust = look(file, origin, content);
             PathTrust.Stat stat = trust.entry().orElseThrow(() -> new NoSuchFileException(file.toString()));
@@ -2861,9 +3978,37 @@ public final class TokenRequest {
             return input;
         }
 
+        /** Reads a file on a system whose files have access control lists instead of a mode. */
+        private Input readByAcl(Path file, FileOrigin origin, FilePurpose content, int maxBytes) throws IOException {
+            BasicFileAttributes attributes = Files.readAttributes(file, BasicFileAttributes.class);
+            if (attributes.isDirectory()) {
+                throw new FileSystemException(file.toString(), null, "Is a directory");
+            } else if (!attributes.isRegularFile()) {
+                throw new RefusedFileException(file, "is not a regular file");
+            }
+            Optional<PathTrust.Weakness> weakness = host.platform().weakness(file);
+            if (content == FilePurpose.TOKEN && !host.platform().isPrivate(file)) {
+                throw new RefusedFileException(file, "is not this user's alone");
+            } else if (content != FilePurpose.SETTINGS && content != FilePurpose.TOKEN) {
+                if (weakness.filter(PathTrust.Weakness::owned).isPresent()) {
+                    throw new RefusedFileException(file, weakness.get().reason() + ", not to an administrator or this user"
+                        + (content == FilePurpose.LISTED ? "" : ": copy it if you trust it"));
+                }
+                warn(file, weakness, origin, content);
+            }
+            try (InputStream in = Files.newInputStream(file)) {
+                return new Input(bounded(in, file, maxBytes), weakness, host.platform().isOwn(file));
+            }
+        }
+
+        /** The system whose files these are. */
+        Platform platform() {
+            return host.platform();
+        }
+
         /** Reads stdin to its end. The content is cached. */
         Input stdin(int maxBytes) throws IOException {
-            Path name = Path.of("-");
+            Path name = Host.checkedPath("-", "stdin");
             if (!streams.containsKey(name)) {
                 streams.put(name, Input.given(deadline.await("reading stdin", () -> bounded(host.in(), name, maxBytes))));
             }
@@ -2969,7 +4114,7 @@ public final class TokenRequest {
         }
 
         private static boolean isStdin(PathTrust trust) throws IOException {
-            return trust.path().equals(Path.of("/proc/self").toRealPath().resolve("fd").resolve("0"));
+            return Platform.CURRENT.isStdin(trust.path());
         }
 
         private static byte[] bytes(PathTrust trust, int maxBytes) throws IOException {
@@ -2990,8 +4135,7 @@ public final class TokenRequest {
          */
         private static int openings(PathTrust.Stat file) throws IOException {
             int count = 0;
-            Path descriptors = Path.of(Files.isDirectory(Path.of("/proc/self/fd")) ? "/proc/self/fd" : "/dev/fd");
-            try (DirectoryStream<Path> entries = Files.newDirectoryStream(descriptors)) {
+            try (DirectoryStream<Path> entries = Files.newDirectoryStream(Platform.CURRENT.openFiles().orElseThrow())) {
                 for (Path entry : entries) {
                     try {
                         count += file.isSame(PathTrust.Stat.of(entry)) ? 1 : 0;
@@ -3812,6 +4956,12 @@ public final class TokenRequest {
                     throw new CommandException(ErrorCode.USAGE, PROGRAM + ": -owner and -mode need a token file.",
                         "Add -token NAME or -file PATH.");
                 }
+                for (Option option : Platform.CURRENT.hasModes() ? List.<Option>of() : List.of(Option.OWNER, Option.MODE)) {
+                    if (given.contains(option)) {
+                        throw new CommandException(ErrorCode.USAGE, PROGRAM + ": " + option.fullName()
+                            + " is not supported on Windows; a token file there is for you alone.", "");
+                    }
+                }
                 Verbosity verbosity = given.contains(Option.QUIET) ? Verbosity.QUIET
                     : given.contains(Option.VERBOSE) ? Verbosity.VERBOSE : Verbosity.NORMAL;
                 return new Options(new TokenSpec(value(Option.IDENTITY), List.copyOf(authorizations), lifetimeSeconds),
@@ -3845,7 +4995,7 @@ public final class TokenRequest {
 
             /** Whether a file name depends on the working directory; "-" is stdin. */
             private static boolean isRelative(String name) {
-                return !name.isEmpty() && !name.startsWith("/") && !name.equals("-");
+                return !name.isEmpty() && !Platform.CURRENT.isAbsolute(name) && !name.equals("-");
             }
 
             /** Where the token goes: the last of -token and -file decides, as in the original. */
@@ -3976,6 +5126,9 @@ public final class TokenRequest {
 
         /** An error about a path that Java refuses, because of the locale or of a character that no path can have. */
         static CommandException unusablePath(InvalidPathException e) {
+            if (e instanceof Host.UnusablePathException unusable) {
+                return unusable.failure();
+            }
             boolean isAscii = e.getInput().chars().allMatch(c -> c < 128);
             return new CommandException(ErrorCode.CONFIGURATION, "Cannot use the path " + printable(e.getInput())
                 + (isAscii ? ": " + printable(e.getReason()) + "."
@@ -4886,11 +6039,7 @@ public final class TokenRequest {
 
             /** The file that this setting names. */
             Path path() {
-                try {
-                    return Path.of(value.strip());
-                } catch (InvalidPathException e) {
-                    throw new InvalidPathException(value, name + ", " + source);
-                }
+                return Host.checkedPath(value.strip(), name + ", " + source);
             }
         }
 
@@ -5057,6 +6206,8 @@ public final class TokenRequest {
         private final Map<String, Configuration.Setting> defined = new HashMap<>();
         private final Set<String> said = new LinkedHashSet<>();
         private final InputFiles files;
+        /** Whether this machine has a configuration of HTCondor. */
+        private boolean isConfigured;
         /** The first file that other users can change, and how. */
         private Optional<Doubtful> doubtful = Optional.empty();
         private final HostFacts machine;
@@ -5076,7 +6227,7 @@ public final class TokenRequest {
             this.deadline = deadline;
             this.files = new InputFiles(host, deadline, this::say);
             this.machine = new HostFacts(host, localName, deadline);
-            this.macros = new Macros(defined, Parameters::builtIn, localName, machine, host, said);
+            this.macros = new Macros(defined, this::builtIn, localName, machine, host, said);
             this.wishes = new Macros(wished, name -> Optional.empty(), localName, machine, host, said);
         }
 
@@ -5143,38 +6294,43 @@ public final class TokenRequest {
                             : "\" does not exist."), "");
                 }
             }
-            String root = named.isPresent() ? named.get() : standardRoot();
-            if (!root.equals("/dev/null")) {
-                int slash = root.lastIndexOf('/');
+            String root = named.or(() -> host.platform().configurationSource(machine.homeOfCondor()))
+                .orElse(Platform.NO_CONFIGURATION);
+            if (!root.equals(Platform.NO_CONFIGURATION)) {
+                isConfigured = true;
+                int slash = host.platform().lastSeparator(root);
                 define("CONFIG_ROOT", slash < 0 ? "." : root.substring(0, Math.max(1, slash)), Configuration.DETECTED);
                 read("global config source", root, named.isPresent() ? FileOrigin.USER : FileOrigin.DEFAULT, 0);
             }
         }
 
-        /** The first file that exists; otherwise an empty source. */
-        private String standardRoot() {
-            String home = machine.homeOfCondor().orElse("/etc/condor");
-            for (String place : List.of("/etc/condor", "/usr/local/etc", home)) {
-                if (Files.isReadable(Path.of(place, "condor_config"))) {
-                    return place.concat("/condor_config");
-                }
-            }
-            return "/dev/null";
+        /** The built-in value of a parameter on this system. */
+        private Optional<String> builtIn(String name) {
+            return host.platform().builtIn(name, Parameters.builtIn(name), isConfigured);
         }
 
         private void readDirectories(String list) throws CommandException {
             for (String directory : Configuration.items(list)) {
                 Pattern excluded = excluded(macros);
-                String[] names = Objects.requireNonNullElse(Host.path(directory, "LOCAL_CONFIG_DIR").toFile().list(),
-                    new String[0]);
-                Arrays.sort(names);
-                for (String name : names) {
+                for (String name : names(Host.path(directory, "LOCAL_CONFIG_DIR"))) {
                     Path file = Host.path(directory, "LOCAL_CONFIG_DIR").resolve(Host.path(name, "LOCAL_CONFIG_DIR"));
                     if (!excluded.matcher(name).find() && !Files.isDirectory(file)) {
                         read("config source", file.toString(), FileOrigin.CONFIGURATION, 1);
                     }
                 }
             }
+        }
+
+        /** The names in a directory, sorted; an empty list if it cannot be read. */
+        private static List<String> names(Path directory) {
+            List<String> names = new ArrayList<>();
+            try (DirectoryStream<Path> entries = Files.newDirectoryStream(directory)) {
+                entries.forEach(entry -> names.add(entry.getFileName().toString()));
+            } catch (IOException | DirectoryIteratorException e) {
+                return List.of();
+            }
+            Collections.sort(names);
+            return names;
         }
 
         /** Matches the names of files to ignore in a configuration directory, such as an editor's backups. */
@@ -5212,8 +6368,9 @@ public final class TokenRequest {
 
         private void readUserFile() throws CommandException {
             String name = text("USER_CONFIG_FILE");
-            if (!name.isEmpty() && !host.isRoot() && (name.startsWith("/") || host.home().isPresent())) {
-                Path file = host.home().orElse(Path.of("/")).resolve(".condor").resolve(Host.path(name, "USER_CONFIG_FILE"));
+            if (!name.isEmpty() && !host.isRoot() && (host.platform().isAbsolute(name) || host.home().isPresent())) {
+                Path named = Host.path(name, "USER_CONFIG_FILE");
+                Path file = host.home().map(home -> home.resolve(".condor").resolve(named)).orElse(named);
                 if (Files.isReadable(file)) {
                     read("user_config source", file.toString(), FileOrigin.DEFAULT, 1);
                 }
@@ -5229,7 +6386,7 @@ public final class TokenRequest {
             String directory = text("PERSISTENT_CONFIG_DIR");
             String named = text(Macros.SUBSYSTEM.concat("_CONFIG"));
             String file = named.isEmpty() ? directory.concat("/.config.").concat(Macros.SUBSYSTEM) : named;
-            if ((named.isEmpty() && directory.isEmpty()) || !Files.isReadable(Path.of(file))) {
+            if ((named.isEmpty() && directory.isEmpty()) || !Files.isReadable(Host.path(file, "PERSISTENT_CONFIG_DIR"))) {
                 return;
             }
             read("persistent config source", file, FileOrigin.CONFIGURATION, 0);
@@ -5272,7 +6429,7 @@ public final class TokenRequest {
             if (defined.isEmpty()) {
                 return;
             }
-            Macros offline = new Macros(defined, Parameters::builtIn, localName, machine.offline(), host, said);
+            Macros offline = new Macros(defined, this::builtIn, localName, machine.offline(), host, said);
             for (String name : Parameters.NAMES) {
                 offline.value(name);
             }
@@ -5397,7 +6554,7 @@ public final class TokenRequest {
 
         /** A file name cannot contain a null character, which ends a line in the original. */
         private static String text(byte[] bytes) {
-            return new String(bytes, UTF_8).replace("\0", "");
+            return fileText(bytes, UTF_8).replace("\0", "");
         }
 
         /**
@@ -5411,9 +6568,13 @@ public final class TokenRequest {
             }
             if (command.isBlank()) {
                 return new Text("", 0); // as in HTCondor
+            } else if (!host.platform().runsCommands()) {
+                throw new CommandException(ErrorCode.CONFIGURATION,
+                    "ERROR: the configuration includes the output of a command, which"
+                    + " is not supported on Windows: " + printable(command), "");
             }
             ProcessBuilder builder = new ProcessBuilder(command.strip().split("\\s+"))
-                .redirectInput(Path.of("/dev/null").toFile());
+                .redirectInput(new File(Platform.NO_CONFIGURATION));
             builder.environment().clear();
             builder.environment().putAll(host.environment());
             Process process;
@@ -5854,6 +7015,10 @@ public final class TokenRequest {
                 throw new ConfigSyntaxException("");
             }
             String target = macros.expand(statement.rest());
+            if (command && !sources.host.platform().runsCommands()) {
+                throw new CommandException(ErrorCode.CONFIGURATION, "ERROR: include command is not supported on Windows ("
+                    + printable(name) + ":" + lines.number() + ").", "");
+            }
             ConfigParser inner = new ConfigParser(sources, target, "", depth + 1, Optional.empty());
             try {
                 Sources.Text text = cache.isPresent() ? sources.runInto(Host.path(cache.get(), "include command into"), target)
@@ -7071,7 +8236,7 @@ public final class TokenRequest {
             String quote = !letters.contains("q") ? "" : letters.contains("a") ? "'" : "\"";
             String text = quote + (letters.contains("w") ? bareText.replace('/', '\\')
                 : letters.contains("u") ? bareText.replace('\\', '/') : bareText) + quote;
-            int name = text.lastIndexOf('/') + 1;
+            int name = Platform.CURRENT.lastSeparator(text) + 1;
             int dot = text.lastIndexOf('.') > name ? text.lastIndexOf('.') : text.length();
             boolean wantsExtension = letters.contains("x");
             if (!suffix.isEmpty() && text.length() - suffix.length() >= name
@@ -7130,7 +8295,6 @@ public final class TokenRequest {
         /** The settings on which name and addresses depend. */
         private static final List<String> NETWORK_SETTINGS = List.of("NETWORK_HOSTNAME", "DEFAULT_DOMAIN_NAME", "NO_DNS",
             "NETWORK_INTERFACE", "ENABLE_IPV4", "ENABLE_IPV6");
-        private static final Path CPUS = Path.of("/proc/cpuinfo");
         private final Host host;
         private final String localName;
         private final Deadline deadline;
@@ -7218,11 +8382,11 @@ public final class TokenRequest {
                 case "IP_ADDRESS", "IP_ADDRESS_IS_IPV6", "IPV4_ADDRESS", "IPV6_ADDRESS", "USERNAME", "REAL_UID", "REAL_GID",
                     "PID", "PPID" -> phase.compareTo(Phase.SETTLING) < 0 ? Optional.empty() : ofProcess(name);
                 case "ARCH", "UNAME_ARCH", "UTSNAME_MACHINE" -> Optional.of(architecture(name.equals("ARCH")));
-                case "OPSYS", "OPSYSLEGACY" -> Optional.of(System.getProperty("os.name").toUpperCase(Locale.ROOT));
-                case "UNAME_OPSYS", "UTSNAME_SYSNAME" -> kernel("ostype");
-                case "UTSNAME_NODENAME" -> kernel("hostname");
-                case "UTSNAME_RELEASE" -> kernel("osrelease");
-                case "UTSNAME_VERSION" -> kernel("version");
+                case "OPSYS", "OPSYSLEGACY" -> Optional.of(host.platform().name());
+                case "UNAME_OPSYS", "UTSNAME_SYSNAME" -> kernel(Platform.Fact.KERNEL_NAME);
+                case "UTSNAME_NODENAME" -> kernel(Platform.Fact.NODE_NAME);
+                case "UTSNAME_RELEASE" -> kernel(Platform.Fact.KERNEL_RELEASE);
+                case "UTSNAME_VERSION" -> kernel(Platform.Fact.KERNEL_VERSION);
                 case "OPSYSLONGNAME", "OPSYSNAME", "OPSYSSHORTNAME", "OPSYSANDVER", "OPSYSMAJORVER", "OPSYSVER" ->
                     distribution(name);
                 case "DETECTED_MEMORY" -> memory();
@@ -7241,8 +8405,8 @@ public final class TokenRequest {
         private Optional<String> ofProcess(String name) {
             return switch (name) {
                 case "USERNAME" -> host.user().map(UserPrincipal::getName);
-                case "REAL_UID" -> ofProcessFile("unix:uid");
-                case "REAL_GID" -> ofProcessFile("unix:gid");
+                case "REAL_UID" -> text(host.platform().userId());
+                case "REAL_GID" -> text(host.platform().groupId());
                 case "PID" -> Optional.of(Long.toString(ProcessHandle.current().pid()));
                 case "PPID" -> ProcessHandle.current().parent().map(parent -> Long.toString(parent.pid()));
                 default -> identity().flatMap(identity -> identity.address(name));
@@ -7251,33 +8415,20 @@ public final class TokenRequest {
 
         /** The home directory of the user condor, as far as the machine's own list of users has one. */
         Optional<String> homeOfCondor() {
-            String users = "\n".concat(content(Path.of("/etc/passwd")));
+            String users = "\n".concat(host.platform().fact(Platform.Fact.USERS));
             int start = users.indexOf("\ncondor:");
             String[] fields = start < 0 ? new String[0] : users.substring(start).split(":", 7);
             return fields.length < 7 ? Optional.empty() : Optional.of(fields[5]);
         }
 
-        /** The content of a file of the system; blank if it cannot be read. */
-        private static String content(Path file) {
-            try {
-                return Files.readString(file, ISO_8859_1);
-            } catch (IOException e) {
-                return "";
-            }
-        }
-
-        private static Optional<String> ofProcessFile(String attribute) {
-            try {
-                return Optional.of(Files.getAttribute(Path.of("/proc/self"), attribute).toString());
-            } catch (IOException | IllegalArgumentException | UnsupportedOperationException e) {
-                return Optional.empty();
-            }
+        private static Optional<String> text(OptionalInt number) {
+            return number.isPresent() ? Optional.of(Integer.toString(number.getAsInt())) : Optional.empty();
         }
 
         // ---- System: condor_sysapi/arch.cpp, ncpus.cpp and phys_mem.cpp ----
 
-        private static Optional<String> kernel(String property) {
-            return Optional.of(content(Path.of("/proc/sys/kernel", property)).strip()).filter(text -> !text.isEmpty());
+        private Optional<String> kernel(Platform.Fact fact) {
+            return Optional.of(host.platform().fact(fact).strip()).filter(text -> !text.isEmpty());
         }
 
         /** @param translated in HTCondor's own terms, not in the kernel's */
@@ -7291,10 +8442,13 @@ public final class TokenRequest {
             };
         }
 
-        private static Optional<String> distribution(String name) {
+        private Optional<String> distribution(String name) {
             String title = "Unknown";
-            for (String file : List.of("issue", "redhat-release", "system-release", "issue.net")) {
-                String line = content(Path.of("/etc", file)).lines().findFirst().orElse("").stripTrailing();
+            if (host.platform().distributions().isEmpty()) {
+                return Optional.empty();
+            }
+            for (String text : host.platform().distributions()) {
+                String line = text.lines().findFirst().orElse("").stripTrailing();
                 while (line.length() > 2 && (line.endsWith("\\n") || line.endsWith("\\l"))) {
                     line = line.substring(0, line.length() - 2).stripTrailing();
                 }
@@ -7304,7 +8458,7 @@ public final class TokenRequest {
                 }
             }
             if (title.equals("Unknown")) {
-                title = content(Path.of("/etc/os-release")).lines().filter(line -> line.contains("PRETTY_NAME")
+                title = host.platform().fact(Platform.Fact.RELEASE).lines().filter(line -> line.contains("PRETTY_NAME")
                     && line.indexOf('"') >= 0).map(line -> line.split("\"", 3)[1]).findFirst().orElse(title);
             }
             int start = 0;
@@ -7346,8 +8500,8 @@ public final class TokenRequest {
         }
 
         /** The memory of this machine in MiB. */
-        private static Optional<String> memory() {
-            return content(Path.of("/proc/meminfo")).lines().filter(line -> line.startsWith("MemTotal:"))
+        private Optional<String> memory() {
+            return host.platform().fact(Platform.Fact.MEMORY).lines().filter(line -> line.startsWith("MemTotal:"))
                 .map(line -> Long.toString(Long.parseLong(line.replaceAll("[^0-9]", "")) / 1024)).findFirst();
         }
 
@@ -7356,9 +8510,13 @@ public final class TokenRequest {
         }
 
         /** @param threads whether threads of one core count as processors of their own */
-        private static int processors(boolean threads) {
+        private int processors(boolean threads) {
             Set<String> cores = new HashSet<>();
-            for (String processor : content(CPUS).split("\n(?=processor)")) {
+            String known = host.platform().fact(Platform.Fact.PROCESSORS);
+            if (known.isEmpty()) {
+                return Runtime.getRuntime().availableProcessors();
+            }
+            for (String processor : known.split("\n(?=processor)")) {
                 StringBuilder core = new StringBuilder();
                 for (String line : processor.split("\n")) {
                     String key = line.substring(0, Math.max(0, line.indexOf(':'))).strip();
@@ -8222,6 +9380,9 @@ public final class TokenRequest {
         private static final String HEX = "0123456789abcdefABCDEF";
         /** The longest IPv6 address, characters. */
         private static final int IPV6_MAX_CHARACTERS = 45;
+        /** The characters of an interface's name or number, and how many there are at most. */
+        private static final String ZONE = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+        private static final int ZONE_MAX_CHARACTERS = 31;
 
         private NumericAddress() { }
 
@@ -8255,10 +9416,14 @@ public final class TokenRequest {
             return parts == 4 && digits > 0;
         }
 
-        /** Whether the text looks like an IPv6 address. */
+        /** Whether the text looks like an IPv6 address. A zone such as {@code %2} or {@code %eth0} may follow. RFC 4007 */
         static boolean isIpv6(String text) {
-            return text.indexOf(':') >= 0 && text.length() <= IPV6_MAX_CHARACTERS && consistsOf(text, HEX + ":.")
-                && text.charAt(0) != '.';
+            int percent = text.indexOf('%');
+            String zone = percent < 0 ? "0" : text.substring(percent + 1);
+            String address = percent < 0 ? text : text.substring(0, percent);
+            return address.indexOf(':') >= 0 && address.length() <= IPV6_MAX_CHARACTERS && consistsOf(address, HEX + ":.")
+                && address.charAt(0) != '.' && !zone.isEmpty() && zone.length() <= ZONE_MAX_CHARACTERS
+                && consistsOf(zone, ZONE);
         }
 
         /** Parses an address; empty if the text is not one. InetAddress.getByName would query DNS for some such texts. */
@@ -8850,7 +10015,7 @@ public final class TokenRequest {
 
         /** The name of such a daemon of this machine. condor_utils/get_daemon_name.cpp, build_valid_daemon_name */
         private String ownName(String prefix) {
-            String machine = configuration.text("FULL_HOSTNAME").orElse("localhost");
+            String machine = configuration.text("FULL_HOSTNAME").orElse(host.name());
             Optional<String> name = configuration.text(prefix + "NAME");
             return name.isEmpty() || machine.equalsIgnoreCase(name.get()) ? machine
                 : name.get().contains("@") ? name.get() : name.get() + "@" + machine;
@@ -10265,14 +11430,18 @@ public final class TokenRequest {
         record KnownHostsEntry(Verdict verdict, int line, Optional<X509Certificate> other) { }
 
         /** The user's file, or the system's for root and for users without a home directory. */
-        static KnownHosts of(Configuration configuration, Host host, InputFiles files) {
+        static KnownHosts of(Configuration configuration, Host host, InputFiles files) throws CommandException {
             Optional<Configuration.Setting> named = configuration.find("SEC_KNOWN_HOSTS");
             Optional<Path> own = host.home().filter(home -> !host.isRoot() && named.isEmpty())
                 .map(home -> home.resolve(".condor").resolve("known_hosts"));
-            return own.map(file -> new KnownHosts(file, FileOrigin.DEFAULT, files))
-                .orElseGet(() -> named.or(() -> configuration.find("SEC_SYSTEM_KNOWN_HOSTS"))
-                    .map(setting -> new KnownHosts(setting.path(), setting.origin(), files))
-                    .orElseGet(() -> new KnownHosts(Path.of("/etc/condor/known_hosts"), FileOrigin.DEFAULT, files)));
+            if (own.isPresent()) {
+                return new KnownHosts(own.get(), FileOrigin.DEFAULT, files);
+            }
+            Optional<Configuration.Setting> set = named.or(() -> configuration.find("SEC_SYSTEM_KNOWN_HOSTS"));
+            return set.isPresent() ? new KnownHosts(set.get().path(), set.get().origin(), files)
+                : new KnownHosts(host.platform().condorFile("known_hosts").orElseThrow(() -> new CommandException(
+                    ErrorCode.CONFIGURATION, "ERROR: the user's home directory is unknown.",
+                    "Set USERPROFILE to it, or SEC_KNOWN_HOSTS to a file.")), FileOrigin.DEFAULT, files);
         }
 
         /** @throws IOException if the file exists but cannot be read: it might refuse the certificate */
@@ -10302,7 +11471,7 @@ public final class TokenRequest {
         /** The content of the file; empty if the file does not exist. */
         private String text() throws IOException {
             try {
-                return new String(files.read(file, origin, FilePurpose.TRUST, MAX_BYTES).bytes(), ISO_8859_1);
+                return fileText(files.read(file, origin, FilePurpose.TRUST, MAX_BYTES).bytes(), ISO_8859_1);
             } catch (NoSuchFileException | NotDirectoryException e) {
                 return "";
             }
@@ -10313,12 +11482,12 @@ public final class TokenRequest {
             if (!alias.matches("[A-Za-z0-9._:-]+")) {
                 throw new IOException("'" + printable(alias) + "' is not a host name");
             }
-            Files.createDirectories(file.toAbsolutePath().getParent(), withMode("rwxr-xr-x"));
+            Files.createDirectories(file.toAbsolutePath().getParent(), files.platform().creation("rwxr-xr-x"));
             String before = text();
             String line = (before.isEmpty() || before.endsWith("\n") ? "" : "\n") + (accepted ? "" : "!") + alias + " "
                 + METHOD + " " + encoded(certificate) + "\n";
             try (FileChannel channel = FileChannel.open(files.place(file), Set.of(StandardOpenOption.CREATE,
-                    StandardOpenOption.APPEND, LinkOption.NOFOLLOW_LINKS), withMode("rw-r--r--"))) {
+                    StandardOpenOption.APPEND, LinkOption.NOFOLLOW_LINKS), files.platform().creation("rw-r--r--"))) {
                 channel.write(ByteBuffer.wrap(line.getBytes(ISO_8859_1)));
                 channel.force(true);
             }
@@ -10932,9 +12101,6 @@ public final class TokenRequest {
      * <p>{@link CertificatePath} checks the chain and the name; this class chooses the trust anchors and writes the messages.
      */
     static final class ServerTrust extends X509ExtendedTrustManager {
-        /** OpenSSL's default CAs on Debian, on Fedora and its relatives, and on BSD and macOS. */
-        private static final List<String> SYSTEM_BUNDLES = List.of("/etc/ssl/certs/ca-certificates.crt",
-            "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem");
         /** File names of certificates in an OpenSSL CA directory. */
         private static final Pattern HASHED = Pattern.compile("[0-9a-f]{8}\\.[0-9]+");
         /** Size of a file of CAs: the public ones take a quarter of a megabyte. */
@@ -10948,6 +12114,8 @@ public final class TokenRequest {
             "This may be an attack, or the pool renewed its certificate. Ask its administrator first.";
         private final Configuration configuration;
         private final Map<String, String> environment;
+        private final Platform platform;
+        private final DebugLog trace;
         private final TrustOptions trustOptions;
         private final Deadline deadline;
         private final UserInterface ui;
@@ -10958,6 +12126,9 @@ public final class TokenRequest {
         private final boolean asks;
         private final boolean skipsHostCheck;
         private final List<String> sources = new ArrayList<>();
+        private final List<Path> caFiles = new ArrayList<>();
+        private final Optional<Path> caDirectory;
+        private final Optional<Path> namedBundle;
         private String hostName = "";
         private CertificateUse use = CertificateUse.LOGIN;
         private Optional<Rejection> rejection = Optional.empty();
@@ -11000,6 +12171,8 @@ public final class TokenRequest {
         ServerTrust(Context context) throws CommandException {
             this.configuration = context.configuration();
             this.environment = context.host().environment();
+            this.platform = context.host().platform();
+            this.trace = context.trace();
             this.trustOptions = context.trustOptions();
             this.deadline = context.deadline();
             this.ui = context.ui();
@@ -11012,15 +12185,22 @@ public final class TokenRequest {
             if (trustOptions.caFile().isPresent()) {
                 checkCaFile(trustOptions.caFile().get());
             }
+            Optional<Configuration.Setting> list = configuration.find("AUTH_SSL_CLIENT_CAFILE");
+            for (String name : list.map(setting -> setting.value().split(",")).orElse(new String[0])) {
+                caFiles.add(Host.path(name.strip(), list.get().name() + ", " + list.get().source()));
+            }
+            this.caDirectory = configuration.find("AUTH_SSL_CLIENT_CADIR").map(Configuration.Setting::path);
+            this.namedBundle = environment.containsKey("SSL_CERT_FILE")
+                ? Optional.of(Host.path(environment.get("SSL_CERT_FILE"), "SSL_CERT_FILE")) : Optional.empty();
         }
 
         private void checkCaFile(String name) throws CommandException {
             String problem = "this file has no readable certificate";
             try {
-                if (!parse(files.read(Path.of(name), FileOrigin.USER, FilePurpose.TRUST, MAX_BYTES)).isEmpty()) {
+                if (!parse(files.read(Host.path(name, "-cafile"), FileOrigin.USER, FilePurpose.TRUST, MAX_BYTES)).isEmpty()) {
                     return;
                 }
-            } catch (NoSuchFileException | InvalidPathException e) {
+            } catch (NoSuchFileException e) {
                 problem = "there is no such file";
             } catch (InputFiles.RefusedFileException e) {
                 problem = "this file " + reason(e);
@@ -11215,9 +12395,13 @@ public final class TokenRequest {
          */
         private Optional<CertificatePath> byCas(PresentedCertificates presented, String keyType) throws CertificateException {
             sources.clear();
-            Optional<CertificatePath> path = presented.pathTo(new LinkedHashSet<>(ownCas()));
-            return path.isPresent() || !useSystemCas || trustOptions.caFile().isPresent() ? path
-                : bySystemCas(presented, keyType);
+            try {
+                Optional<CertificatePath> path = presented.pathTo(new LinkedHashSet<>(ownCas()));
+                return path.isPresent() || !useSystemCas || trustOptions.caFile().isPresent() ? path
+                    : bySystemCas(presented, keyType);
+            } finally {
+                trace.log(DebugLog.SECURITY, () -> "CAs: " + (sources.isEmpty() ? "none" : String.join(", ", sources)));
+            }
         }
 
         private Optional<CertificatePath> bySystemCas(PresentedCertificates presented, String keyType)
@@ -11225,16 +12409,20 @@ public final class TokenRequest {
             // OpenSSL looks into its default file and, by hashed names, into its default directories. The system's bundle
             // stands for both: Debian has the directory, Fedora the file.
             List<X509Certificate> cas = new ArrayList<>();
-            variable("SSL_CERT_FILE").ifPresent(file -> cas.addAll(read(Path.of(file), FileOrigin.USER)));
+            variable("SSL_CERT_FILE").ifPresent(file -> cas.addAll(read(Host.checkedPath(file, "SSL_CERT_FILE"),
+                FileOrigin.USER)));
             Optional<String> directories = variable("SSL_CERT_DIR");
-            for (StringTokenizer list = new StringTokenizer(directories.orElse(""), ":"); list.hasMoreTokens(); ) {
-                cas.addAll(readDirectory(Path.of(list.nextToken()), FileOrigin.USER));
+            for (StringTokenizer list = new StringTokenizer(directories.orElse(""), File.pathSeparator); list.hasMoreTokens(); ) {
+                cas.addAll(readDirectory(Host.checkedPath(list.nextToken(), "SSL_CERT_DIR"), FileOrigin.USER));
             }
             Optional<Path> bundle = directories.isPresent() ? Optional.empty()
-                : SYSTEM_BUNDLES.stream().map(Path::of).filter(Files::isReadable).findFirst();
+                : platform.caBundles().stream().map(platform::path).filter(Files::isReadable).findFirst();
             bundle.ifPresent(file -> cas.addAll(read(file, FileOrigin.DEFAULT)));
+            List<X509Certificate> stored = storedCas();
             if (!cas.isEmpty() || directories.isPresent()) {
-                return presented.pathTo(new LinkedHashSet<>(cas));
+                Set<X509Certificate> all = new LinkedHashSet<>(cas);
+                all.addAll(stored);
+                return presented.pathTo(all);
             }
             sources.add("Java's own CAs");
             X509TrustManager java = javasOwn();
@@ -11242,7 +12430,28 @@ public final class TokenRequest {
             if (path.isPresent()) { // Java distrusts some of them partly (jdk.security.caDistrustPolicies)
                 java.checkServerTrusted(presented.all().toArray(X509Certificate[]::new), keyType);
             }
-            return path;
+            return path.isPresent() || stored.isEmpty() ? path : presented.pathTo(new LinkedHashSet<>(stored));
+        }
+
+        /** The CAs in the system's own store, where it has one. */
+        private List<X509Certificate> storedCas() {
+            List<X509Certificate> cas = new ArrayList<>();
+            for (String type : platform.caStores()) {
+                try {
+                    KeyStore store = KeyStore.getInstance(type);
+                    store.load(null, null);
+                    int before = cas.size();
+                    for (String alias : Collections.list(store.aliases())) {
+                        if (store.isCertificateEntry(alias) && store.getCertificate(alias) instanceof X509Certificate ca) {
+                            cas.add(ca);
+                        }
+                    }
+                    sources.add(type + " (" + (cas.size() - before) + ")");
+                } catch (GeneralSecurityException | IOException e) {
+                    sources.add(type + " (not readable)");
+                }
+            }
+            return cas;
         }
 
         /** An environment variable; OpenSSL treats a blank one as not set. */
@@ -11381,17 +12590,15 @@ public final class TokenRequest {
 
         private List<X509Certificate> ownCas() {
             if (trustOptions.caFile().isPresent()) {
-                return read(Path.of(trustOptions.caFile().get()), FileOrigin.USER);
+                return read(Host.checkedPath(trustOptions.caFile().get(), "-cafile"), FileOrigin.USER);
             }
             List<X509Certificate> cas = new ArrayList<>();
             // Of several files the last readable one counts, as in HTCondor.
             Optional<Configuration.Setting> setting = configuration.find("AUTH_SSL_CLIENT_CAFILE");
-            List<String> names = setting.map(list -> List.of(list.value().split(","))).orElse(List.of());
-            for (int i = names.size() - 1; i >= 0 && cas.isEmpty(); i--) {
-                cas.addAll(read(Path.of(names.get(i).strip()), setting.get().origin()));
+            for (int i = caFiles.size() - 1; i >= 0 && cas.isEmpty(); i--) {
+                cas.addAll(read(caFiles.get(i), setting.get().origin()));
             }
-            configuration.find("AUTH_SSL_CLIENT_CADIR")
-                .ifPresent(directory -> cas.addAll(readDirectory(directory.path(), FileOrigin.CONFIGURATION)));
+            caDirectory.ifPresent(directory -> cas.addAll(readDirectory(directory, FileOrigin.CONFIGURATION)));
             return cas;
         }
 
@@ -11434,7 +12641,8 @@ public final class TokenRequest {
 
         private static List<X509Certificate> parse(InputFiles.Input file) {
             try {
-                return CertificateFactory.getInstance("X.509").generateCertificates(new ByteArrayInputStream(file.bytes()))
+                return CertificateFactory.getInstance("X.509").generateCertificates(new ByteArrayInputStream(
+                    isMarked(file.bytes()) ? fileText(file.bytes(), ISO_8859_1).getBytes(ISO_8859_1) : file.bytes()))
                     .stream().map(X509Certificate.class::cast).toList();
             } catch (CertificateException e) {
                 return List.of();
@@ -11462,7 +12670,7 @@ public final class TokenRequest {
             return untrusted(path, selfSigned ? "it is self-signed" : "its CA is unknown", List.of(
                 confirmedFingerprint(last),
                 "Or name the CA's certificate: -cafile FILE, or AUTH_SSL_CLIENT_CAFILE.",
-                "Or run the command in a terminal and answer the question"
+                "Or " + platform.terminalAdvice()
                     + (asks ? "." : " (but " + PROMPT + " is off, " + source(PROMPT) + ").")),
                 Optional.of(new UntrustedCertificate(path)));
         }
@@ -11857,20 +13065,20 @@ public final class TokenRequest {
                     + ", which is not a name that HTCondor uses for a directory in " + parent);
             }
             if (!channelBinding) {
-                return new RequestedDirectory(Path.of(plain), Optional.empty());
+                return new RequestedDirectory(Host.checkedPath(plain, "FS"), Optional.empty());
             }
             if (!addressed) {
                 throw new AuthenticationException("the server's directory name does not contain its address" + RELAY_HINT);
             }
             if (name.group(3) != null) {
                 String extension = endpoint();
-                return new RequestedDirectory(Path.of(plain + extension), Optional.of(extension));
+                return new RequestedDirectory(Host.checkedPath(plain + extension, "FS"), Optional.of(extension));
             }
             if (!address.get().equals(new InetSocketAddress(peer.getAddress(), peer.getPort()))) {
                 throw new AuthenticationException("the server's directory name contains the address " + Target.text(address.get())
                     + "; this connection is to " + Target.text(peer) + RELAY_HINT);
             }
-            return new RequestedDirectory(Path.of(plain), Optional.empty());
+            return new RequestedDirectory(Host.checkedPath(plain, "FS"), Optional.empty());
         }
 
         private static Optional<InetSocketAddress> address(String ip, String port) {
@@ -11946,24 +13154,19 @@ public final class TokenRequest {
             if (closed) {
                 throw new IOException("the program is ending");
             }
-            Files.createDirectory(path, withMode("rwx------"));
+            Files.createDirectory(path, Platform.CURRENT.creation("rwx------"));
             fileKey = Optional.ofNullable(attributes().fileKey());
             // The path "NAME/." opens only a directory; a FIFO in its place could block.
             handle = parent.isPresent() ? Optional.of(parent.get().newDirectoryStream(
                 path.getFileName().resolve("."))) : open(path.resolve("."));
             if (handle.isPresent()) {
-                PosixFileAttributeView view = handle.get().getFileAttributeView(PosixFileAttributeView.class);
-                PosixFileAttributes found = view.readAttributes();
-                if (!fileKey.equals(Optional.ofNullable(found.fileKey()))
-                        || user.filter(owner -> !owner.equals(found.owner())).isPresent()) {
+                Object found = handle.get().getFileAttributeView(BasicFileAttributeView.class).readAttributes().fileKey();
+                UserPrincipal owner = handle.get().getFileAttributeView(FileOwnerAttributeView.class).getOwner();
+                if (!fileKey.equals(Optional.ofNullable(found)) || user.filter(own -> !own.equals(owner)).isPresent()) {
                     throw new IOException("another file has replaced it");
                 }
                 // A parent with the setgid bit passes the bit on, and the server refuses it; so the mode is set again.
-                view.setPermissions(PosixFilePermissions.fromString("rwx------"));
-                if (newOwner.isPresent()) {
-                    view.setOwner(path.getFileSystem().getUserPrincipalLookupService()
-                        .lookupPrincipalByName(Integer.toString(newOwner.get())));
-                }
+                UnixPlatform.restrict(handle.get(), newOwner);
             }
         }
 
@@ -12384,7 +13587,7 @@ public final class TokenRequest {
          * (condor_utils/store_cred.cpp, read_password_from_filename).
          */
         static byte[] read(Configuration configuration, InputFiles files) throws AuthenticationException {
-            Path file = file(configuration);
+            Path file = file(configuration).orElseThrow(() -> new AuthenticationException("SEC_PASSWORD_FILE is not set"));
             FileOrigin origin = configuration.find("SEC_PASSWORD_FILE").map(Configuration.Setting::origin)
                 .orElse(FileOrigin.DEFAULT);
             String detail = "";
@@ -12402,10 +13605,10 @@ public final class TokenRequest {
             throw new AuthenticationException("cannot read the pool password file " + file + detail);
         }
 
-        /** The path of the pool password file, readable or not. */
-        static Path file(Configuration configuration) {
+        /** The path of the pool password file, readable or not; empty on a system without a default, if it is not set. */
+        static Optional<Path> file(Configuration configuration) {
             return configuration.find("SEC_PASSWORD_FILE").map(Configuration.Setting::path)
-                .orElse(Path.of("/etc/condor/passwords.d/POOL"));
+                .or(() -> Platform.CURRENT.condorFile("passwords.d/POOL"));
         }
 
         private static byte[] upToNul(byte[] bytes) {
@@ -12456,7 +13659,8 @@ public final class TokenRequest {
                 if (found.isEmpty() && environment.containsKey("BEARER_TOKEN_FILE")) {
                     found = readFile(environment.get("BEARER_TOKEN_FILE"), FileOrigin.USER, files);
                 }
-                for (String directory : new String[] {environment.getOrDefault("XDG_RUNTIME_DIR", ""), "/tmp"}) {
+                for (String directory : new String[] {environment.getOrDefault("XDG_RUNTIME_DIR", ""),
+                        host.platform().temporaryDirectory().orElse("")}) {
                     if (found.isEmpty() && !directory.isEmpty() && host.uid().isPresent()) {
                         found = readFile(directory + "/bt_u" + Integer.toUnsignedString(host.uid().getAsInt()), FileOrigin.FOUND,
                             files);
@@ -12483,7 +13687,8 @@ public final class TokenRequest {
                 return Optional.empty();
             }
             try {
-                Optional<String> line = files.read(Path.of(file), origin, FilePurpose.SECRET, MAX_BYTES).lines().findFirst();
+                Optional<String> line = files.read(Host.checkedPath(file, "bearer token"), origin, FilePurpose.SECRET, MAX_BYTES)
+                    .lines().findFirst();
                 return line.isPresent() ? parse(line.get(), file) : Optional.empty();
             } catch (NoSuchFileException e) {
                 return Optional.empty();
@@ -12696,12 +13901,17 @@ public final class TokenRequest {
 
         /** @throws CommandException CONFIGURATION if a setting is not a valid path */
         static TokenDirectory of(Configuration configuration, Host host) throws CommandException {
-            Path system = Host.path(configuration.text("SEC_TOKEN_SYSTEM_DIRECTORY").map(String::strip)
-                .orElse("/etc/condor/tokens.d"), "SEC_TOKEN_SYSTEM_DIRECTORY");
-            Path own = host.isRoot() ? system
-                : host.home().map(home -> home.resolve(".condor").resolve("tokens.d")).orElse(system);
+            Optional<String> named = configuration.text("SEC_TOKEN_SYSTEM_DIRECTORY").map(String::strip);
+            Optional<Path> system = named.isEmpty() ? host.platform().condorFile("tokens.d")
+                : Optional.of(Host.path(named.get(), "SEC_TOKEN_SYSTEM_DIRECTORY"));
+            Optional<Path> own = host.isRoot() ? system
+                : host.home().map(home -> home.resolve(".condor").resolve("tokens.d")).or(() -> system);
             Optional<String> set = configuration.text("SEC_TOKEN_DIRECTORY").map(String::strip);
-            return new TokenDirectory(set.isPresent() ? Host.path(set.get(), "SEC_TOKEN_DIRECTORY") : own,
+            if (set.isEmpty() && own.isEmpty()) {
+                throw new CommandException(ErrorCode.CONFIGURATION, "ERROR: the user's home directory is unknown.",
+                    "Set USERPROFILE to it, or SEC_TOKEN_DIRECTORY to a directory for tokens.");
+            }
+            return new TokenDirectory(set.isPresent() ? Host.path(set.get(), "SEC_TOKEN_DIRECTORY") : own.get(),
                 configuration.excluded());
         }
 
@@ -12758,7 +13968,8 @@ public final class TokenRequest {
         static MethodPolicy of(Configuration configuration) throws CommandException {
             Optional<Configuration.Setting> setting = configuration.security("AUTHENTICATION_METHODS")
                 .filter(Configuration.Setting::isSet);
-            List<AuthMethod> configured = setting.map(list -> named(list.value())).orElse(BUILT_IN);
+            List<AuthMethod> configured = setting.map(list -> named(list.value())).orElseGet(() -> BUILT_IN.stream()
+                .filter(method -> method != AuthMethod.FS || Platform.CURRENT.hasFs()).toList());
             if (configured.isEmpty()) {
                 throw Configuration.invalid(setting.orElseThrow(),
                     "a list of authentication methods, such as SSL, IDTOKENS, FS");
@@ -12883,6 +14094,9 @@ public final class TokenRequest {
             if (!method.provesServer() && server.elsewhere()) {
                 return Optional.of("not used: it does not authenticate the server as "
                     + server.name().orElse("the expected host") + ", which is another machine; to allow it, omit alias=");
+            }
+            if (method == AuthMethod.FS && !Platform.CURRENT.hasFs()) {
+                return Optional.of("not supported on Windows");
             }
             if (method == AuthMethod.FS) {
                 return target.isLocal() ? Optional.empty() : Optional.of("not used: it works only with servers on this machine");
@@ -13972,7 +15186,8 @@ public final class TokenRequest {
                         .orElse("") : Protocol.PASSWORD_USER, Password.read(configuration, context.files()), host.random());
                     case TOKEN -> new IdToken(matchingToken(reply), host.random());
                     // Servers before 25.14 do not expect the shared port ID.
-                    case FS -> new FileSystemAccess(configuration.text("FS_LOCAL_DIR").map(String::strip).orElse("/tmp"),
+                    case FS -> new FileSystemAccess(configuration.text("FS_LOCAL_DIR").map(String::strip)
+                        .or(() -> host.platform().temporaryDirectory()).orElse(""),
                         connection.peer(), reply.isBefore(25, 14) ? Optional.empty() : target.sharedPortId(),
                         configuration.flag("SEC_FS_ENFORCE_CHANNEL_BINDING", true), host.user(), account);
                     case CLAIMTOBE -> ClaimToBe.of(configuration, host, account, claimedDomain);
@@ -14029,7 +15244,7 @@ public final class TokenRequest {
                         + choice + ")"));
                     trace.log(DebugLog.SECURITY, () -> "The server chose " + method.label + ".");
                     if (method == AuthMethod.PASSWORD) {
-                        announceCredential(method, "the pool password in " + Password.file(configuration));
+                        announceCredential(method, "the pool password in " + Password.file(configuration).orElseThrow());
                     }
                     try {
                         return Optional.of(offers.remove(method).authenticate(stream));
@@ -14932,10 +16147,11 @@ public final class TokenRequest {
                 configuration.find("SEC_TOKEN_POOL_SIGNING_KEY_FILE"), files);
         }
 
-        /** The file of a key, for messages. */
-        Path file(String keyId) {
-            return isPoolKey(keyId) ? poolKey.get().path()
-                : directory.map(Configuration.Setting::path).orElse(Path.of("/etc/condor/passwords.d")).resolve(keyId);
+        /** The file of a key, for messages; empty if this machine has no directory for keys. */
+        Optional<Path> file(String keyId) {
+            return isPoolKey(keyId) ? Optional.of(poolKey.get().path())
+                : directory.map(Configuration.Setting::path).or(() -> Platform.CURRENT.condorFile("passwords.d"))
+                .map(keys -> keys.resolve(keyId));
         }
 
         private boolean isPoolKey(String keyId) {
@@ -14949,11 +16165,11 @@ public final class TokenRequest {
          * @param keyId as in the token; only a plain file name has a file
          */
         Optional<byte[]> read(String keyId) {
-            if (!keyId.matches("[A-Za-z0-9_-][A-Za-z0-9._-]*")) {
+            if (!keyId.matches("[A-Za-z0-9_-][A-Za-z0-9._-]*") || file(keyId).isEmpty()) {
                 return Optional.empty();
             }
             try {
-                byte[] key = KeyDerivation.unscramble(files.read(file(keyId), (isPoolKey(keyId) ? poolKey : directory)
+                byte[] key = KeyDerivation.unscramble(files.read(file(keyId).get(), (isPoolKey(keyId) ? poolKey : directory)
                     .map(Configuration.Setting::origin).orElse(FileOrigin.DEFAULT), FilePurpose.SECRET, MAX_BYTES).bytes());
                 return Optional.of(KeyDerivation.hkdf(keyId.equals("POOL") ? concat(key, key) : key,
                     KeyDerivation.ascii("htcondor"),
@@ -15006,7 +16222,8 @@ public final class TokenRequest {
             Optional<byte[]> key = token.keyId().flatMap(keys::read);
             boolean verified = key.filter(token::isSignedWith).isPresent();
             if (key.isPresent() && !verified && local) {
-                warnings.add("the token's signature does not match the key in " + keys.file(token.keyId().get()) + ".");
+                warnings.add("the token's signature does not match the key in "
+                    + keys.file(token.keyId().get()).orElseThrow() + ".");
             }
             return new TokenInspection(verified, warnings.stream().map(TokenRequest::printable).toList(), Optional.of(token));
         }
@@ -15058,12 +16275,12 @@ public final class TokenRequest {
      * that a later change of its path has no effect. Where the JDK lacks SecureDirectoryStream (macOS), paths are used.
      */
     static final class OpenDirectory implements Closeable {
-        /** The links to this process's open files, by descriptor number. proc_pid_fd(5) */
-        private static final Path DESCRIPTORS = Path.of("/proc/self/fd");
         /** Most directory entries that are searched for leftovers of a killed run. */
         private static final int MAX_ENTRIES = 100_000;
         /** How often a file is read that another process replaces meanwhile. */
         private static final int READ_ATTEMPTS = 3;
+        static final String OTHERS_CAN_REPLACE =
+            ": other users cannot read the files in it, but they can remove or replace them.";
         private final Path path;
         private final Object key;
         private final DirectoryStream<Path> stream;
@@ -15093,7 +16310,7 @@ public final class TokenRequest {
         static OpenDirectory open(Path directory, Optional<UserPrincipal> owner, Host host, Consumer<String> warnings)
                 throws IOException {
             Path path = directory.toRealPath();
-            boolean here = directory.toString().isEmpty() || directory.equals(Path.of("."));
+            boolean here = directory.toString().isEmpty() || directory.toString().equals(".");
             OpenDirectory folder = new OpenDirectory(path, here ? directory : path, host);
             try {
                 if (PathTrust.isPossible()) {
@@ -15117,8 +16334,8 @@ public final class TokenRequest {
 
         private void check(Path directory, boolean here, Optional<UserPrincipal> owner, Consumer<String> warnings)
                 throws IOException {
-            PosixFileAttributes opened = attributes();
-            boolean his = owner.filter(opened.owner()::equals).isPresent();
+            Object opened = attributes().fileKey();
+            boolean his = owner.isPresent() && owner.get().equals(owner());
             if (his) {
                 trusted.add(PathTrust.Stat.of(path, LinkOption.NOFOLLOW_LINKS).uid());
             }
@@ -15126,14 +16343,13 @@ public final class TokenRequest {
             if (!his && !here && trust.onPath().isPresent()) {
                 throw new UntrustedDirectoryException(trust.onPath().get());
             }
-            if (!trust.entry().map(PathTrust.Stat::key).equals(Optional.of(opened.fileKey())) || !opened.fileKey().equals(key)) {
+            if (!trust.entry().map(PathTrust.Stat::key).equals(Optional.of(opened)) || !opened.equals(key)) {
                 throw new IOException("its path changed while it was opened");
             }
             if (trust.atEnd().isPresent() && host.isRoot()) {
                 throw new UntrustedDirectoryException(trust.atEnd().get());
             }
-            trust.atEnd().ifPresent(weakness -> warnings.accept(weakness
-                + ": other users cannot read the files in it, but they can remove or replace them."));
+            trust.atEnd().ifPresent(weakness -> warnings.accept(weakness + OTHERS_CAN_REPLACE));
         }
 
         /** Creates a directory and its parents with mode 0700, unless other users can redirect the path. */
@@ -15151,7 +16367,7 @@ public final class TokenRequest {
                     throw new UntrustedDirectoryException(weakness.get());
                 }
             }
-            Files.createDirectories(directory, withMode("rwx------"));
+            Files.createDirectories(directory, host.platform().creation("rwx------"));
         }
 
         /** Other users can redirect a path or change a directory. The message is a clause that tells who and where. */
@@ -15184,7 +16400,11 @@ public final class TokenRequest {
         }
 
         private Path currentPath() {
-            try (DirectoryStream<Path> descriptors = Files.newDirectoryStream(DESCRIPTORS)) {
+            Optional<Path> openFiles = host.platform().openFileLinks();
+            if (openFiles.isEmpty()) {
+                return path;
+            }
+            try (DirectoryStream<Path> descriptors = Files.newDirectoryStream(openFiles.get())) {
                 Object key = attributes().fileKey();
                 for (Path descriptor : descriptors) {
                     if (Files.isDirectory(descriptor)
@@ -15198,16 +16418,26 @@ public final class TokenRequest {
             return path;
         }
 
-        private PosixFileAttributes attributes() throws IOException {
-            return (secure.isPresent() ? secure.get().getFileAttributeView(PosixFileAttributeView.class)
-                : Files.getFileAttributeView(path, PosixFileAttributeView.class)).readAttributes();
+        private BasicFileAttributes attributes() throws IOException {
+            return (secure.isPresent() ? secure.get().getFileAttributeView(BasicFileAttributeView.class)
+                : Files.getFileAttributeView(path, BasicFileAttributeView.class)).readAttributes();
+        }
+
+        /** The name of an entry as a path, relative to the directory. */
+        private Path entry(String name) {
+            return path.getFileSystem().getPath(name);
+        }
+
+        private UserPrincipal owner() throws IOException {
+            return secure.isPresent() ? secure.get().getFileAttributeView(FileOwnerAttributeView.class).getOwner()
+                : Files.getOwner(path);
         }
 
         /** The attributes of an entry, without following a link; empty if it does not exist. */
         Optional<BasicFileAttributes> look(String name) throws IOException {
             try {
                 return Optional.of((secure.isPresent()
-                    ? secure.get().getFileAttributeView(Path.of(name), BasicFileAttributeView.class,
+                    ? secure.get().getFileAttributeView(entry(name), BasicFileAttributeView.class,
                         LinkOption.NOFOLLOW_LINKS)
                     : Files.getFileAttributeView(path.resolve(name), BasicFileAttributeView.class,
                         LinkOption.NOFOLLOW_LINKS)).readAttributes());
@@ -15219,7 +16449,7 @@ public final class TokenRequest {
         /** Whether a path still leads to the entry of that name in this directory. */
         boolean isAt(Path somewhere, String name) {
             try {
-                Path directory = Objects.requireNonNullElse(somewhere.getParent(), Path.of(""));
+                Path directory = Objects.requireNonNullElse(somewhere.getParent(), entry(""));
                 Object there = Files.readAttributes(somewhere, BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS).fileKey();
                 return Objects.equals(key, Files.readAttributes(directory, BasicFileAttributes.class).fileKey())
                     && Objects.equals(there, look(name).map(BasicFileAttributes::fileKey).orElse(null));
@@ -15232,17 +16462,18 @@ public final class TokenRequest {
         FileChannel open(String name, OpenOption... options) throws IOException {
             Set<OpenOption> all = new HashSet<>(Arrays.asList(options));
             all.add(LinkOption.NOFOLLOW_LINKS);
-            return secure.isPresent() ? (FileChannel) secure.get().newByteChannel(Path.of(name), all, withMode("rw-------"))
-                : FileChannel.open(path.resolve(name), all, withMode("rw-------"));
+            return secure.isPresent() ? (FileChannel) secure.get().newByteChannel(entry(name), all,
+                    host.platform().creation("rw-------"))
+                : FileChannel.open(path.resolve(name), all, host.platform().creation("rw-------"));
         }
 
         /**
          * A regular file as it was opened.
          *
-         * @param attributes its owner and mode; empty where files have none
+         * @param rights its owner and mode; empty where files have none
          */
         @SuppressWarnings("ArrayRecordComponent") // never compared
-        record Content(byte[] bytes, Optional<PosixFileAttributes> attributes) { }
+        record Content(byte[] bytes, Optional<FileRights> rights) { }
 
         /**
          * Reads a regular file without following a link.
@@ -15274,9 +16505,8 @@ public final class TokenRequest {
                 }
                 ByteBuffer bytes = ByteBuffer.allocate((int) file.size());
                 while (bytes.hasRemaining() && file.read(bytes) >= 0) { }
-                PosixFileAttributeView view = Files.getFileAttributeView(opened(name), PosixFileAttributeView.class);
                 return Optional.of(new Content(Arrays.copyOf(bytes.array(), bytes.position()),
-                    view == null ? Optional.empty() : Optional.of(view.readAttributes())));
+                    host.platform().rights(opened(name))));
             } catch (NoSuchFileException e) {
                 return Optional.empty();
             }
@@ -15286,7 +16516,7 @@ public final class TokenRequest {
         List<String> names(Pattern pattern) throws IOException {
             Set<String> found = new TreeSet<>();
             int entries = 0;
-            try (DirectoryStream<Path> names = secure.isPresent() ? secure.get().newDirectoryStream(Path.of("."))
+            try (DirectoryStream<Path> names = secure.isPresent() ? secure.get().newDirectoryStream(entry("."))
                     : Files.newDirectoryStream(path)) {
                 for (Path entry : names) {
                     String name = entry.getFileName().toString();
@@ -15307,13 +16537,14 @@ public final class TokenRequest {
          * /proc, the plain path.
          */
         Path opened(String name) throws IOException {
-            if (secure.isEmpty() || !Files.isDirectory(DESCRIPTORS)) {
+            Optional<Path> openFiles = secure.isEmpty() ? Optional.empty() : host.platform().openFileLinks();
+            if (openFiles.isEmpty()) {
                 return path.resolve(name);
             }
-            try (DirectoryStream<Path> descriptors = Files.newDirectoryStream(DESCRIPTORS)) {
+            try (DirectoryStream<Path> descriptors = Files.newDirectoryStream(openFiles.get())) {
                 for (Path descriptor : descriptors) {
                     if (Files.isSymbolicLink(descriptor)
-                            && Path.of(name).equals(Files.readSymbolicLink(descriptor).getFileName())) {
+                            && entry(name).equals(Files.readSymbolicLink(descriptor).getFileName())) {
                         return descriptor;
                     }
                 }
@@ -15351,12 +16582,13 @@ public final class TokenRequest {
             throws IOException {
             String temporary = temporaryPrefix(name) + host.randomHex(8) + ".tmp";
             try (FileChannel file = createLocked(temporary)) {
+                host.platform().requirePrivate(path.resolve(temporary));
                 ByteBuffer bytes = ByteBuffer.wrap(content);
                 while (bytes.hasRemaining()) {
                     file.write(bytes);
                 }
                 if (!permissions.isDefault()) {
-                    grant(opened(temporary), permissions);
+                    host.platform().grant(opened(temporary), permissions);
                 }
                 if (forcing) {
                     file.force(true);
@@ -15413,7 +16645,7 @@ public final class TokenRequest {
          */
         static boolean lock(FileChannel file) throws IOException {
             try {
-                return file.tryLock() != null;
+                return Platform.CURRENT.lock(file).isPresent();
             } catch (OverlappingFileLockException e) {
                 return false;
             }
@@ -15428,31 +16660,16 @@ public final class TokenRequest {
             }
         }
 
-        private static void grant(Path path, FilePermissions permissions) throws IOException {
-            PosixFileAttributeView view = Files.getFileAttributeView(path, PosixFileAttributeView.class);
-            if (view == null) {
-                throw new IOException("this file system does not support owners and modes");
-            }
-            UserPrincipalLookupService users = path.getFileSystem().getUserPrincipalLookupService();
-            if (permissions.group().isPresent()) {
-                view.setGroup(lookUp("group", permissions.group().get(), users::lookupPrincipalByGroupName));
-            }
-            view.setPermissions(PosixFilePermissions.fromString(permissions.mode()));
-            if (permissions.owner().isPresent()) {
-                view.setOwner(user(permissions.owner().get()));
-            }
-        }
-
         static UserPrincipal user(String name) throws IOException {
-            return lookUp("user", name, FileSystems.getDefault().getUserPrincipalLookupService()::lookupPrincipalByName);
+            return lookUp("user", name, Platform.CURRENT.files.getUserPrincipalLookupService()::lookupPrincipalByName);
         }
 
-        private interface Lookup<T> {
+        interface Lookup<T> {
             T of(String name) throws IOException;
         }
 
         /** Looks up a user or group. The message is made here, since newer JDKs omit the name. */
-        private static <T> T lookUp(String kind, String name, Lookup<T> lookup) throws IOException {
+        static <T> T lookUp(String kind, String name, Lookup<T> lookup) throws IOException {
             try {
                 return lookup.of(name);
             } catch (UserPrincipalNotFoundException e) {
@@ -15460,9 +16677,30 @@ public final class TokenRequest {
             }
         }
 
+        /** Renames a file. Where another program can have the old file open, this is tried again for two seconds. */
         private void rename(String from, String to) throws IOException {
+            Instant end = host.clock().instant().plus(Platform.IN_USE);
+            while (true) {
+                try {
+                    move(from, to);
+                    return;
+                } catch (IOException e) {
+                    if (!host.platform().isInUse(e) || !host.clock().instant().isBefore(end)) {
+                        throw e;
+                    }
+                }
+                try {
+                    host.sleeper().sleep(Platform.IN_USE_PAUSE);
+                } catch (InterruptedException e) {
+                    Thread.currentThread().interrupt();
+                    throw new IOException("interrupted", e);
+                }
+            }
+        }
+
+        private void move(String from, String to) throws IOException {
             if (secure.isPresent()) {
-                secure.get().move(Path.of(from), secure.get(), Path.of(to));
+                secure.get().move(entry(from), secure.get(), entry(to));
             } else {
                 Files.move(path.resolve(from), path.resolve(to), StandardCopyOption.ATOMIC_MOVE);
             }
@@ -15472,7 +16710,7 @@ public final class TokenRequest {
         void remove(String name) throws IOException {
             try {
                 if (secure.isPresent()) {
-                    secure.get().deleteFile(Path.of(name));
+                    secure.get().deleteFile(entry(name));
                 } else {
                     Files.delete(path.resolve(name));
                 }
@@ -15688,8 +16926,12 @@ public final class TokenRequest {
         private record Candidate(String directory, boolean chosen, boolean making, Optional<OpenDirectory> folder,
                                  String prefix) {
             OpenDirectory open(Host host) throws IOException {
-                return folder.isPresent() ? folder.get() : OpenDirectory.open(Path.of(directory), Optional.empty(), host, line
-                    -> { });
+                return folder.isPresent() ? folder.get() : OpenDirectory.open(path(), Optional.empty(), host, line -> { });
+            }
+
+            /** @throws InvalidPathException if the directory that the user chose is not a path */
+            Path path() {
+                return Host.checkedPath(directory, "-state");
             }
 
             void close(OpenDirectory opened) {
@@ -15737,20 +16979,21 @@ public final class TokenRequest {
             complaints.clear();
             for (Candidate candidate : candidates) {
                 try {
-                    boolean isNew = candidate.making() && !candidate.chosen() && !Files.exists(Path.of(candidate.directory()));
+                    boolean isNew = candidate.making() && !candidate.chosen() && !Files.exists(candidate.path());
                     OpenDirectory folder = made(candidate);
                     try {
                         folder.probeUnsynced(candidate.prefix() + REQUEST, PROBE_BYTES);
-                        if (isNew) {
-                            Files.delete(folder.path());
-                        } else {
+                        if (!isNew) {
                             folder.sweep(TEMPORARY);
                             deleteStale(folder);
                         }
-                        return;
                     } finally {
                         candidate.close(folder);
                     }
+                    if (isNew) {
+                        Files.delete(folder.path()); // Windows does so once it is closed
+                    }
+                    return;
                 } catch (IOException | InvalidPathException e) {
                     complain(candidate, e);
                     if (candidate.chosen()) {
@@ -15769,7 +17012,7 @@ public final class TokenRequest {
 
         private OpenDirectory made(Candidate candidate) throws IOException {
             if (candidate.making()) {
-                OpenDirectory.make(Path.of(candidate.directory()), host);
+                OpenDirectory.make(candidate.path(), host);
             }
             return candidate.open(host);
         }
@@ -15799,8 +17042,8 @@ public final class TokenRequest {
         Optional<Path> save(PendingRequest pending, String line) {
             Optional<Path> file = store(name(pending), line.getBytes(UTF_8), false);
             unsynced = file;
-            return file.isEmpty() && source.isPresent() && Files.isRegularFile(Path.of(source.get()))
-                ? source.map(Path::of) : file;
+            return file.isPresent() ? file
+                : source.map(name -> Host.checkedPath(name, "-resume")).filter(name -> Files.isRegularFile(name));
         }
 
         /**
@@ -15844,7 +17087,7 @@ public final class TokenRequest {
                 if (content.isEmpty() || !isOwn(content.get())) {
                     return Optional.empty();
                 }
-                String line = new String(content.get().bytes(), UTF_8);
+                String line = fileText(content.get().bytes(), UTF_8);
                 Json.Fields fields = new Json.Fields(Json.object(new StringReader(line)));
                 Found found = new Found(folder.file(name), PendingRequest.of(fields), line, fields.time("time"));
                 // A wait can be longer than a day, so its deadline counts, too.
@@ -15861,9 +17104,8 @@ public final class TokenRequest {
 
         /** Whether a file belongs to this user, and no other user can write to it. */
         private boolean isOwn(OpenDirectory.Content content) {
-            return content.attributes().isEmpty() || (host.user().equals(content.attributes().map(PosixFileAttributes::owner))
-                && !content.attributes().get().permissions().contains(PosixFilePermission.GROUP_WRITE)
-                && !content.attributes().get().permissions().contains(PosixFilePermission.OTHERS_WRITE));
+            return content.rights().isEmpty() || (host.user().equals(content.rights().map(FileRights::owner))
+                && !content.rights().get().isWritableByOthers());
         }
 
         /** Deletes the stale requests of a directory. */
@@ -15886,10 +17128,12 @@ public final class TokenRequest {
         }
 
         private void force(Path file) {
-            try (FileChannel saved = FileChannel.open(file, StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS);
-                    FileChannel directory = FileChannel.open(file.getParent(), StandardOpenOption.READ)) {
+            try (FileChannel saved = FileChannel.open(file, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS)) {
                 saved.force(true);
-                directory.force(true);
+                // Windows does not open directories.
+                try (FileChannel directory = FileChannel.open(file.getParent(), StandardOpenOption.READ)) {
+                    directory.force(true);
+                }
             } catch (IOException e) {
                 return; // it is saved; the system writes it to the disk later
             }
@@ -15934,11 +17178,16 @@ public final class TokenRequest {
             for (Candidate candidate : candidates) {
                 remove(candidate, names, pending);
             }
-            if (source.isPresent() && source.get().matches("(.*/)?\\.?" + REQUEST + "[^/]*\\.json")) {
-                Path file = Path.of(source.get());
-                remove(new Candidate(Objects.requireNonNullElse(file.getParent(), Path.of("")).toString(), false, false,
+            if (source.isPresent() && isSavedRequest(source.get())) {
+                Path file = Host.checkedPath(source.get(), "-resume");
+                remove(new Candidate(Objects.requireNonNullElse(file.getParent(), "").toString(), false, false,
                     Optional.empty(), ""), List.of(file.getFileName().toString()), pending);
             }
+        }
+
+        /** Whether a file has the name of a saved request. */
+        private boolean isSavedRequest(String file) {
+            return file.substring(host.platform().lastSeparator(file) + 1).matches("\\.?" + REQUEST + ".*\\.json");
         }
 
         private void remove(Candidate candidate, List<String> names, PendingRequest pending) {
@@ -15961,8 +17210,7 @@ public final class TokenRequest {
         /** Whether a file contains this request, and not another one with the same ID. */
         private static boolean holds(OpenDirectory folder, String name, PendingRequest pending) throws IOException {
             return folder.look(name).filter(BasicFileAttributes::isRegularFile).isPresent() && folder.read(name, MAX_BYTES)
-                .filter(content ->
-                new String(content.bytes(), UTF_8).contains(pending.handle().clientId().reveal())).isPresent();
+                .filter(content -> fileText(content.bytes(), UTF_8).contains(pending.handle().clientId().reveal())).isPresent();
         }
 
         /**
@@ -16024,8 +17272,7 @@ public final class TokenRequest {
          */
         Destination prepare(Output output, TokenDirectory tokens, Preparation preparation) throws CommandException {
             if (output instanceof Output.Token token) {
-                if (token.name().isEmpty() || token.name().indexOf('/') >= 0 || token.name().indexOf(0) >= 0
-                        || token.name().equals(".") || token.name().equals("..")) {
+                if (!host.platform().isPlainName(token.name())) {
                     throw new CommandException(ErrorCode.DESTINATION, "Token name isn't a plain filename", "'"
                         + printable(token.name()) + "' must be a file name in " + tokens.path()
                         + "; for another directory use -file PATH.");
@@ -16060,7 +17307,7 @@ public final class TokenRequest {
 
         private Destination check(Path path, FilePermissions permissions, Preparation preparation) throws CommandException {
             try {
-                Path directory = Objects.requireNonNullElse(path.getParent(), Path.of(""));
+                Path directory = Objects.requireNonNullElse(path.getParent(), path.getFileSystem().getPath(""));
                 if (path.getFileName() == null) {
                     throw new FileSystemException(path.toString(), null, "Is a directory");
                 }
@@ -16084,34 +17331,14 @@ public final class TokenRequest {
          * /dev/null or /dev/tty.
          */
         private Optional<Destination> stream(Path path, Path directory, String name) throws IOException {
-            boolean devices = directory.equals(Path.of("/dev"));
-            if ((devices && name.equals("stdout")) || (isDescriptors(directory) && name.equals("1"))) {
-                return Optional.of(new Destination.Stdout());
-            }
-            if ((devices && name.equals("stderr")) || (isDescriptors(directory) && name.equals("2"))) {
-                return Optional.of(new Destination.Stderr(path));
-            }
-            if (isDescriptors(directory) && name.matches("[0-9]{1,9}")) {
-                return Optional.of(device(path, EnumSet.of(PathTrust.Type.PIPE, PathTrust.Type.CHARACTERS), isForWriting(name)));
-            }
-            return !devices || !(name.equals("null") || name.equals("tty")) || !Files.exists(path) ? Optional.empty()
-                : Optional.of(device(path, EnumSet.of(PathTrust.Type.CHARACTERS), true));
-        }
-
-        /** Whether a path without links is this process's descriptor directory. proc_pid_fd(5), fd(4) */
-        private static boolean isDescriptors(Path directory) throws IOException {
-            return directory.equals(Path.of("/dev/fd")) || (directory.startsWith("/proc") && directory.endsWith("fd")
-                && directory.startsWith(Path.of("/proc/self").toRealPath()));
-        }
-
-        /** Whether a descriptor is open for writing; the JDK's own files are not. proc_pid_fdinfo(5) */
-        private static boolean isForWriting(String number) throws IOException {
-            Path facts = Path.of("/proc/self/fdinfo", number);
-            if (!Files.exists(facts)) {
-                return true; // a system without /proc
-            }
-            return Files.readAllLines(facts).stream().filter(line -> line.startsWith("flags:"))
-                .anyMatch(line -> (Integer.parseInt(line.substring(6).strip(), 8) & 3) != 0);
+            return switch (host.platform().special(directory, name)) {
+                case STDOUT -> Optional.of(new Destination.Stdout());
+                case STDERR -> Optional.of(new Destination.Stderr(path));
+                case DESCRIPTOR -> Optional.of(device(path, EnumSet.of(PathTrust.Type.PIPE, PathTrust.Type.CHARACTERS),
+                    host.platform().isForWriting(name)));
+                case DEVICE -> Optional.of(device(path, EnumSet.of(PathTrust.Type.CHARACTERS), true));
+                case NONE -> Optional.empty();
+            };
         }
 
         /** Opens the device now, since opening a pipe may block. */
@@ -16142,6 +17369,8 @@ public final class TokenRequest {
                 if (preparation == Preparation.FULL) {
                     folder.probe(name, PROBE_BYTES, permissions);
                 }
+                host.platform().weakness(folder.path())
+                    .ifPresent(weakness -> warnings.accept(weakness + OpenDirectory.OTHERS_CAN_REPLACE));
                 Optional<DestinationLock> lock = preparation == Preparation.LOOK ? Optional.empty()
                     : DestinationLock.take(folder, name, path, host, warnings);
                 if (lock.isPresent()) {
@@ -16187,22 +17416,10 @@ public final class TokenRequest {
                 throw new IOException(withErrno("Operation not permitted") + "; it belongs to " + printable(Files.getOwner(path,
                     LinkOption.NOFOLLOW_LINKS).getName()) + ", who alone can replace it in a sticky directory");
             }
-            if (isMountPoint(path)) {
+            if (host.platform().isMountPoint(path)) {
                 throw new IOException(withErrno("Device or resource busy") + "; it is a mount point, which cannot be replaced. "
                     + "Mount its directory instead");
             }
-        }
-
-        /** Whether the path is a mount point, such as a single file mounted in a container. proc_pid_mountinfo(5) */
-        private static boolean isMountPoint(Path path) throws IOException {
-            Path mounts = Path.of("/proc/self/mountinfo");
-            if (!Files.exists(mounts)) {
-                return false;
-            }
-            String point = path.toString().replace("\\", "\\134").replace(" ", "\\040").replace("\t", "\\011")
-                .replace("\n", "\\012");
-            return new String(Files.readAllBytes(mounts), UTF_8).lines().map(line -> line.split(" ", 6))
-                .anyMatch(fields -> fields.length > 4 && fields[4].equals(point));
         }
 
         private static CommandException unwritable(String path, IOException e) {
@@ -16304,9 +17521,9 @@ public final class TokenRequest {
         SavedRequest readSaved(String source, InputFiles files) throws CommandException {
             try {
                 InputFiles.Input log = source.equals("-") ? files.stdin(MAX_LOG_BYTES)
-                    : files.read(Path.of(source), FileOrigin.USER, FilePurpose.SECRET, MAX_LOG_BYTES);
+                    : files.read(Host.checkedPath(source, "-resume"), FileOrigin.USER, FilePurpose.SECRET, MAX_LOG_BYTES);
                 Optional<SavedRequest> last = Optional.empty();
-                for (String line : new String(log.bytes(), UTF_8).lines().filter(line -> !line.isBlank()).toList()) {
+                for (String line : fileText(log.bytes(), UTF_8).lines().filter(line -> !line.isBlank()).toList()) {
                     Json.Fields event = new Json.Fields(Json.object(new StringReader(line)));
                     if (event.string("event").equals(Optional.of("enqueued"))) {
                         last = Optional.of(new SavedRequest(PendingRequest.of(event), line + "\n", Optional.empty()));
@@ -16371,7 +17588,7 @@ public final class TokenRequest {
                     return Optional.empty();
                 }
                 // Without Jackson, which takes longer to load than all the rest of a run that finds a current token.
-                Optional<Map<String, Object>> values = Json.flat(new String(content.get().bytes(), UTF_8));
+                Optional<Map<String, Object>> values = Json.flat(fileText(content.get().bytes(), UTF_8));
                 if (values.isEmpty()) {
                     return Optional.empty();
                 }
@@ -16590,27 +17807,27 @@ public final class TokenRequest {
 
         /** What is wrong with the file's owner or mode; empty if they are as ordered. */
         Optional<String> wrongPermissions(Present present) throws CommandException {
-            Optional<PosixFileAttributes> attributes = present.content().attributes();
-            if (attributes.isEmpty()) {
+            Optional<FileRights> rights = present.content().rights();
+            if (rights.isEmpty()) {
                 return Optional.empty();
             }
             FilePermissions ordered = file.permissions();
-            String mode = PosixFilePermissions.toString(attributes.get().permissions());
             try {
                 Optional<UserPrincipal> owner = ordered.owner().isPresent()
                     ? Optional.of(OpenDirectory.user(ordered.owner().get())) : host.user();
-                if (owner.isPresent() && !owner.get().equals(attributes.get().owner())) {
-                    return Optional.of("the owner " + printable(attributes.get().owner().getName()));
+                if (owner.isPresent() && !owner.get().equals(rights.get().owner())) {
+                    return Optional.of("the owner " + printable(rights.get().owner().getName()));
                 }
             } catch (IOException e) {
                 throw new CommandException(ErrorCode.DESTINATION, "Cannot set the owner of " + file.file() + ": " + reason(e)
                     + ".",
                     "");
             }
-            if (ordered.group().filter(group -> !group.equals(attributes.get().group().getName())).isPresent()) {
-                return Optional.of("the group " + printable(attributes.get().group().getName()));
+            if (ordered.group().filter(group -> !group.equals(rights.get().group())).isPresent()) {
+                return Optional.of("the group " + printable(rights.get().group()));
             }
-            return mode.equals(ordered.mode()) ? Optional.empty() : Optional.of("the mode " + mode);
+            return rights.get().mode().equals(ordered.mode()) ? Optional.empty()
+                : Optional.of("the mode " + rights.get().mode());
         }
 
         /** Gives the file its owner and mode. It is written anew, since others may have the old one open. */
@@ -16625,8 +17842,7 @@ public final class TokenRequest {
 
         /** Whether users other than its owner could read the file. */
         static boolean wasReadable(Present present) {
-            return present.content().attributes().filter(it -> it.permissions().contains(PosixFilePermission.GROUP_READ)
-                || it.permissions().contains(PosixFilePermission.OTHERS_READ)).isPresent();
+            return present.content().rights().filter(FileRights::isReadableByOthers).isPresent();
         }
 
         /** Writes the record of a token. Without it, the next run needs a connection. */
@@ -17094,8 +18310,7 @@ public final class TokenRequest {
         /** Whether stderr is a terminal that can erase a line. */
         private boolean onTerminal() {
             if (terminal.isEmpty()) {
-                String kind = host.environment().getOrDefault("TERM", "dumb");
-                terminal = Optional.of(!kind.equals("dumb") && !kind.isEmpty() && host.terminal().test(2));
+                terminal = Optional.of(host.platform().understandsEscapes(host.environment()) && host.terminal().test(2));
             }
             return terminal.get();
         }

@@ -157,7 +157,7 @@ final class CompareConfigurations {
         PrintStream nowhere = new PrintStream(OutputStream.nullOutputStream(), false, UTF_8);
         TokenRequest.Host host = new TokenRequest.Host(machine.clock(), machine.random(), machine.sleeper(), environment,
             machine.name(), machine.home(), machine.user(), machine.uid(), machine.invocation(), machine.in(), nowhere, nowhere,
-            machine.terminal());
+            machine.terminal(), machine.platform());
         Map<String, String> values = new HashMap<>();
         try {
             TokenRequest.Configuration configuration = TokenRequest.Configuration.read(host,

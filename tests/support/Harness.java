@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //DESCRIPTION TokenRequest with a clock, a chance and a machine name that are the same in every run, for tests.
 //JAVA 17+
+//DEPS com.google.jimfs:jimfs:1.3.1
 //SOURCES ../../TokenRequest.java
 //SOURCES CompareConfigurations.java
 //SOURCES JudgeCertificates.java
@@ -10,7 +11,10 @@
 //SOURCES ReadAgain.java
 //SOURCES ShowConfiguration.java
 //SOURCES ShowPathTrust.java
+//SOURCES SystemRoots.java
 //SOURCES Vectors.java
+//SOURCES WindowsBench.java
+//SOURCES WindowsFiles.java
 //SOURCES Workbench.java
 //COMPILE_OPTIONS -Xlint:all
 
@@ -64,7 +68,8 @@ public final class Harness {
             Map<String, String> environment, Path home, InputStream in, PrintStream out, PrintStream err) {
         TokenRequest.Host real = TokenRequest.Host.real();
         return new TokenRequest.Host(clock, random, sleeper, Map.copyOf(environment), real.name(), Optional.of(home),
-            real.user(), real.uid(), TokenRequest.ArgumentParser.PROGRAM, in, out, err, stream -> false);
+            real.user(), real.uid(), TokenRequest.ArgumentParser.PROGRAM, in, out, err, stream -> false,
+            real.platform());
     }
 
     /** The same, with a clock, a chance and a machine's name that are the same in every run. */
@@ -73,7 +78,8 @@ public final class Harness {
             Integer.parseInt(host.environment().getOrDefault("HARNESS_SPEED", "0")),
             Optional.ofNullable(host.environment().get("HARNESS_CLOCK")).map(Path::of));
         return new TokenRequest.Host(time, seeded(), time, host.environment(), MACHINE, host.home(), host.user(),
-            host.uid(), TokenRequest.ArgumentParser.PROGRAM, host.in(), host.out(), host.err(), host.terminal());
+            host.uid(), TokenRequest.ArgumentParser.PROGRAM, host.in(), host.out(), host.err(), host.terminal(),
+            host.platform());
     }
 
     /** This provider draws from nothing but its seed if the seed comes first. */

@@ -86,7 +86,7 @@ final class JudgeCertificates {
         TokenRequest.Host real = TokenRequest.Host.real();
         TokenRequest.Host host = new TokenRequest.Host(real.clock(), real.random(), real.sleeper(), environment,
             real.name(), real.home(), real.user(), real.uid(), real.invocation(), real.in(), real.out(), real.err(),
-            real.terminal());
+            real.terminal(), real.platform());
         TokenRequest.Deadline deadline = new TokenRequest.Deadline(host.clock(), Duration.ZERO);
         TokenRequest.Configuration configuration = TokenRequest.Configuration.read(host, deadline);
         return new TokenRequest.ServerTrust(new TokenRequest.Context(configuration, host, TokenRequest.DebugLog.OFF,

@@ -39,7 +39,7 @@ final class ShowConfiguration {
         }
         TokenRequest.Host host = new TokenRequest.Host(machine.clock(), machine.random(), machine.sleeper(),
             machine.environment(), machine.name(), machine.home(), user, uid, machine.invocation(), machine.in(), machine.out(),
-            machine.err(), machine.terminal());
+            machine.err(), machine.terminal(), machine.platform());
         try {
             TokenRequest.Configuration configuration = TokenRequest.Configuration.read(host, localName,
                 new TokenRequest.Deadline(host.clock(), Duration.ZERO));
