@@ -12128,7 +12128,6 @@ public final class TokenRequest {
         private final List<String> sources = new ArrayList<>();
         private final List<Path> caFiles = new ArrayList<>();
         private final Optional<Path> caDirectory;
-        private final Optional<Path> namedBundle;
         private String hostName = "";
         private CertificateUse use = CertificateUse.LOGIN;
         private Optional<Rejection> rejection = Optional.empty();
@@ -12190,8 +12189,6 @@ public final class TokenRequest {
                 caFiles.add(Host.path(name.strip(), list.get().name() + ", " + list.get().source()));
             }
             this.caDirectory = configuration.find("AUTH_SSL_CLIENT_CADIR").map(Configuration.Setting::path);
-            this.namedBundle = environment.containsKey("SSL_CERT_FILE")
-                ? Optional.of(Host.path(environment.get("SSL_CERT_FILE"), "SSL_CERT_FILE")) : Optional.empty();
         }
 
         private void checkCaFile(String name) throws CommandException {
@@ -17068,7 +17065,7 @@ public final class TokenRequest {
                         candidate.close(folder);
                     }
                 } catch (IOException | InvalidPathException e) {
-                    continue; // nothing is saved there
+                    // Nothing is saved there.
                 }
             }
             return found.values().stream().sorted(Comparator.comparing(Found::since)).toList();
