@@ -29,6 +29,7 @@ import com.sun.security.auth.module.UnixSystem;
 import io.jsonwebtoken.JwtException;
 import io.jsonwebtoken.Jwts;
 import io.jsonwebtoken.io.AbstractDeserializer;
+import io.jsonwebtoken.io.AbstractSerializer;
 import java.io.BufferedInputStream;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
@@ -151,6 +152,7 @@ import java.util.Base64;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.Comparator;
+import java.util.Date;
 import java.util.Deque;
 import java.util.EnumMap;
 import java.util.EnumSet;
@@ -13531,7 +13533,12 @@ public final class TokenRequest {
     }
 
     /** IDTOKENS: AKEP2 with a key derived from the token's signature. condor_io/condor_auth_passwd.cpp */
-    record IdToken(IssuedToken token, SecureRandom random) implements Authenticator {
+    record IdToken(IssuedToken token, String description, SecureRandom random) implements Authenticator {
+        /** With a token of the user's. */
+        IdToken(IssuedToken token, SecureRandom random) {
+            this(token, "the token of " + token.authenticatesAs(), random);
+        }
+
         @Override
         public AuthMethod method() {
             return AuthMethod.TOKEN;
@@ -13540,7 +13547,7 @@ public final class TokenRequest {
         @Override
         public Authenticated authenticate(CedarStream stream) throws IOException, AuthenticationException {
             String a = token.authenticatesAs();
-            Akep2.VerifiedServer server = new Akep2(a, Optional.of(token.signedPart()), sharedKey(token), "the token of " + a,
+            Akep2.VerifiedServer server = new Akep2(a, Optional.of(token.signedPart()), sharedKey(token), description,
                 random).run(stream);
             // HTCondor derives the key of this method from RB, which is sent in the clear; so the key is not secret.
             return new Authenticated(new byte[0], new ServerName(method(), server.name(), Optional.empty()));
@@ -13875,6 +13882,35 @@ public final class TokenRequest {
 
         private static List<String> scopes(Map<String, Object> claims) {
             return claims.get("scope") instanceof String scope ? Configuration.items(scope) : strings(claims, "scope");
+        }
+
+        /**
+         * Makes the token with which the holder of a signing key logs in: of the pool's daemons, for a minute, without a limit.
+         * The program never writes or shows it. condor_io/condor_auth_passwd.cpp, Condor_Auth_Passwd::tokenRequest
+         *
+         * @param key    ID and 32 bytes
+         * @param issuer the pool's trust domain
+         * @param id     unguessable
+         */
+        static IssuedToken make(SigningKeys.SigningKey key, String issuer, String subject, String id, Instant now) {
+            return read(Signer.sign(key, issuer, subject, id, now)).orElseThrow();
+        }
+
+        /** Writes tokens. A class of its own, so that the classes of jjwt that only this needs are not loaded before. */
+        private static final class Signer extends AbstractSerializer<Map<String, ?>> {
+            private static final Duration LIFETIME = Duration.ofSeconds(60);
+
+            static String sign(SigningKeys.SigningKey key, String issuer, String subject, String id, Instant now) {
+                return Jwts.builder().json(new Signer()).header().keyId(key.id()).and().issuer(issuer).subject(subject).id(id)
+                    .issuedAt(Date.from(now)).expiration(Date.from(now.plus(LIFETIME)))
+                    .signWith(new SecretKeySpec(key.key(), "HmacSHA256"), Jwts.SIG.HS256).compact();
+            }
+
+            /** The JSON writer for jjwt, which has none of its own without jjwt-jackson. */
+            @Override
+            protected void doSerialize(Map<String, ?> fields, OutputStream out) throws IOException {
+                out.write(KeyDerivation.ascii(Json.line(fields).strip()));
+            }
         }
 
         /** The JSON reader for jjwt, which has none of its own without jjwt-jackson. */
@@ -14670,6 +14706,9 @@ public final class TokenRequest {
         private final DebugLog trace;
         private final Supplier<TokenDirectory.Contents> tokens;
         private final Path tokenDirectory;
+        /** Keys that can take the place of a token; empty for a client that authenticates with one given token. */
+        private final Optional<SigningKeys> signingKeys;
+        private final MethodPolicy methodPolicy;
         private final ServerTrust trust;
         private final AuthenticationPlan plan;
         private final Optional<CondorAccount> account;
@@ -14679,6 +14718,7 @@ public final class TokenRequest {
         private Assurance minimumAssurance = Assurance.NONE;
         private boolean authenticatedBefore;
         private boolean nameAnnounced;
+        private boolean signingKeyAnnounced;
 
         /** @throws CommandException CONFIGURATION, if the settings contradict what a token request needs */
         Security(Target target, Connector connector, Context context) throws CommandException {
@@ -14691,6 +14731,8 @@ public final class TokenRequest {
             TokenDirectory directory = TokenDirectory.of(configuration, host);
             this.tokens = () -> directory.read(context.files());
             this.tokenDirectory = directory.path();
+            this.signingKeys = Optional.of(SigningKeys.of(configuration, context.files()));
+            this.methodPolicy = MethodPolicy.of(configuration);
             this.trust = new ServerTrust(context);
             this.account = CondorAccount.of(configuration, host);
             this.claimedDomain = configuration.flag("SEC_CLAIMTOBE_INCLUDE_DOMAIN", true)
@@ -14698,7 +14740,7 @@ public final class TokenRequest {
             for (String feature : List.of("AUTHENTICATION", "ENCRYPTION", "INTEGRITY", "NEGOTIATION")) {
                 checkLevel(feature);
             }
-            this.plan = AuthenticationPlan.of(MethodPolicy.of(configuration), target, context.trustOptions(),
+            this.plan = AuthenticationPlan.of(methodPolicy, target, context.trustOptions(),
                 method -> unusableReason(method).isEmpty());
             for (String word : MethodPolicy.unknown(configuration)) {
                 trace.log(DebugLog.SECURITY, () -> "Ignored the authentication method " + printable(word)
@@ -14717,6 +14759,8 @@ public final class TokenRequest {
             this.trace = other.trace;
             this.tokens = () -> new TokenDirectory.Contents(List.of(token), List.of());
             this.tokenDirectory = other.tokenDirectory;
+            this.signingKeys = Optional.empty();
+            this.methodPolicy = other.methodPolicy;
             this.trust = other.trust;
             this.account = other.account;
             this.claimedDomain = other.claimedDomain;
@@ -15042,14 +15086,37 @@ public final class TokenRequest {
             }
             if (method == AuthMethod.TOKEN) {
                 TokenDirectory.Contents contents = tokens.get();
-                return contents.tokens().isEmpty() ? Optional.of(noToken(contents.complaints())) : Optional.empty();
+                return contents.tokens().isEmpty() && !canUseSigningKey() ? Optional.of(noToken(contents.complaints()))
+                    : Optional.empty();
             }
             return Optional.empty();
         }
 
+        private boolean canUseSigningKey() {
+            return mayUseSigningKey() && signingKeys.flatMap(SigningKeys::any).isPresent();
+        }
+
+        /**
+         * Whether policy allows a login with the pool's signing key. It makes the client the pool's administrator, and IDTOKENS
+         * does not bind the session; so the server must be on this machine, or the user must have named both the method and the
+         * server.
+         */
+        private boolean mayUseSigningKey() {
+            return (target.isLocal() && target.from().isTrusted()) || (methodPolicy.requested().contains(AuthMethod.TOKEN)
+                && target.expected().name().isPresent() && target.expected().from().isTyped());
+        }
+
         private String noToken(List<String> complaints) {
             return "no token in " + tokenDirectory
-                + (complaints.isEmpty() ? "" : " (" + String.join("; ", complaints) + ")");
+                + (complaints.isEmpty() ? "" : " (" + String.join("; ", complaints) + ")") + signingKeyObjection();
+        }
+
+        /** Why the signing key on this machine does not help; blank if there is none. */
+        private String signingKeyObjection() {
+            return mayUseSigningKey() ? "" : signingKeys.flatMap(SigningKeys::any).map(file -> "; the signing key "
+                + printable(file.toString()) + " is used only for a pool of this machine whose address the command line, the"
+                + " configuration or an address file gives, or if the settings name IDTOKENS and the command line names the host")
+                .orElse("");
         }
 
         private CedarStream stream(Connection connection) throws IOException {
@@ -15093,6 +15160,7 @@ public final class TokenRequest {
             private final ChannelBinding binding;
             private final List<AuthMethod> methods;
             private final List<MethodFailure> failures;
+            private Optional<SigningKeys.SigningKey> signingKey = Optional.empty();
 
             Negotiation(Connection connection, ChannelBinding binding, List<AuthMethod> methods, List<MethodFailure> failures) {
                 this.connection = connection;
@@ -15181,7 +15249,7 @@ public final class TokenRequest {
                     }
                     case PASSWORD -> new Password(reply.isBefore(23, 9) ? Protocol.OLD_PASSWORD_USER + reply.trustDomain()
                         .orElse("") : Protocol.PASSWORD_USER, Password.read(configuration, context.files()), host.random());
-                    case TOKEN -> new IdToken(matchingToken(reply), host.random());
+                    case TOKEN -> idToken(reply);
                     // Servers before 25.14 do not expect the shared port ID.
                     case FS -> new FileSystemAccess(configuration.text("FS_LOCAL_DIR").map(String::strip)
                         .or(() -> host.platform().temporaryDirectory()).orElse(""),
@@ -15207,20 +15275,57 @@ public final class TokenRequest {
                 }
             }
 
-            private IssuedToken matchingToken(PolicyReply reply) throws AuthenticationException {
+            /** IDTOKENS with the first token that fits, or else with one made with the pool's signing key. */
+            private IdToken idToken(PolicyReply reply) throws AuthenticationException {
                 TokenDirectory.Contents contents = tokens.get();
                 List<String> complaints = new ArrayList<>(contents.complaints());
                 for (IssuedToken token : contents.tokens()) {
                     Optional<String> unusableReason = token.unusableReason(reply.trustDomain(), reply.issuerKeys(), host.clock()
                         .instant());
                     if (unusableReason.isEmpty()) {
-                        return token;
+                        return new IdToken(token, host.random());
                     }
                     complaints.add("the token of " + token.authenticatesAs() + " " + unusableReason.get());
+                }
+                Optional<IdToken> made = madeToken(reply, complaints);
+                if (made.isPresent()) {
+                    return made.get();
                 }
                 throw new AuthenticationException("no token for trust domain " + printable(reply.trustDomain().orElse("(none)"))
                     + " and keys " + printable(reply.issuerKeys().toString())
                     + noToken(complaints).substring("no token".length()));
+            }
+
+            /**
+             * A token made with the pool's signing key; empty without a key that may be used here.
+             *
+             * @param complaints receives the reason why a key is not used
+             */
+            private Optional<IdToken> madeToken(PolicyReply reply, List<String> complaints) throws AuthenticationException {
+                if (!canUseSigningKey() || reply.issuerKeys().isEmpty() || reply.trustDomain().isEmpty()) {
+                    return Optional.empty();
+                }
+                String domain = reply.trustDomain().get();
+                Optional<Configuration.Setting> own = configuration.find("TRUST_DOMAIN");
+                if (own.filter(setting -> setting.value().strip().equals(domain)).isEmpty()) {
+                    complaints.add("a signing key is on this machine, but TRUST_DOMAIN is "
+                        + own.map(setting -> printable(setting.value()) + " (" + setting.source() + ")").orElse("not set"));
+                    return Optional.empty();
+                }
+                signingKey = signingKeys.orElseThrow().first(reply.issuerKeys());
+                return signingKey.map(key -> new IdToken(IssuedToken.make(key, domain, reply.isBefore(23, 9)
+                    ? Protocol.OLD_PASSWORD_USER : Protocol.PASSWORD_USER, host.randomHex(16), host.clock().instant()),
+                    "the signing key " + printable(key.file().toString()), host.random()));
+            }
+
+            /** Says once that the client logs in as the pool's administrator does. */
+            private void announceSigningKey(SigningKeys.SigningKey key) {
+                context.ui().credential("signing key", "Credential for " + hostName() + ": the signing key " + key.file() + ".");
+                if (!signingKeyAnnounced) {
+                    signingKeyAnnounced = true;
+                    context.ui().notice("Logging in to " + hostAndPort(target) + " with the pool's signing key "
+                        + key.file() + ".");
+                }
             }
 
             /** Runs the methods that the server chooses, until one succeeds. condor_io/authentication.cpp */
@@ -15242,6 +15347,8 @@ public final class TokenRequest {
                     trace.log(DebugLog.SECURITY, () -> "The server chose " + method.label + ".");
                     if (method == AuthMethod.PASSWORD) {
                         announceCredential(method, "the pool password in " + Password.file(configuration).orElseThrow());
+                    } else if (method == AuthMethod.TOKEN) {
+                        signingKey.ifPresent(this::announceSigningKey);
                     }
                     try {
                         return Optional.of(offers.remove(method).authenticate(stream));
@@ -16139,6 +16246,14 @@ public final class TokenRequest {
     record SigningKeys(Optional<Configuration.Setting> directory, Optional<Configuration.Setting> poolKey, InputFiles files) {
         private static final int MAX_BYTES = 64 * 1024;
 
+        /**
+         * A key of the pool.
+         *
+         * @param key 32 bytes
+         */
+        @SuppressWarnings("ArrayRecordComponent") // never compared
+        record SigningKey(String id, Path file, byte[] key) { }
+
         static SigningKeys of(Configuration configuration, InputFiles files) {
             return new SigningKeys(configuration.find("SEC_PASSWORD_DIRECTORY"),
                 configuration.find("SEC_TOKEN_POOL_SIGNING_KEY_FILE"), files);
@@ -16146,33 +16261,85 @@ public final class TokenRequest {
 
         /** The file of a key, for messages; empty if this machine has no directory for keys. */
         Optional<Path> file(String keyId) {
-            return isPoolKey(keyId) ? Optional.of(poolKey.get().path())
-                : directory.map(Configuration.Setting::path).or(() -> Platform.CURRENT.condorFile("passwords.d"))
-                .map(keys -> keys.resolve(keyId));
+            return isPoolKey(keyId) ? Optional.of(poolKey.get().path()) : folder().map(keys -> keys.resolve(keyId));
+        }
+
+        private Optional<Path> folder() {
+            return directory.map(Configuration.Setting::path).or(() -> Platform.CURRENT.condorFile("passwords.d"));
         }
 
         private boolean isPoolKey(String keyId) {
             return keyId.equals("POOL") && poolKey.isPresent();
         }
 
+        /** Whether the ID, which the pool or a token chooses, is a plain file name; no other ID has a file. */
+        private static boolean isPlainName(String keyId) {
+            return keyId.matches("[A-Za-z0-9_-][A-Za-z0-9._-]*");
+        }
+
         /**
-         * The 32-byte key that signs tokens; empty if it is unreadable. Its file is scrambled ({@link Protocol#SCRAMBLE}). The
-         * key named POOL is doubled, as a pool password is (condor_utils/token_utils.cpp, condor_io/condor_auth_passwd.cpp).
+         * The 32-byte key that signs tokens; empty if it is unreadable.
          *
-         * @param keyId as in the token; only a plain file name has a file
+         * @param keyId as in the token
          */
         Optional<byte[]> read(String keyId) {
-            if (!keyId.matches("[A-Za-z0-9_-][A-Za-z0-9._-]*") || file(keyId).isEmpty()) {
+            if (!isPlainName(keyId) || file(keyId).isEmpty()) {
                 return Optional.empty();
             }
             try {
-                byte[] key = KeyDerivation.unscramble(files.read(file(keyId).get(), (isPoolKey(keyId) ? poolKey : directory)
-                    .map(Configuration.Setting::origin).orElse(FileOrigin.DEFAULT), FilePurpose.SECRET, MAX_BYTES).bytes());
-                return Optional.of(KeyDerivation.hkdf(keyId.equals("POOL") ? concat(key, key) : key,
-                    KeyDerivation.ascii("htcondor"),
-                    KeyDerivation.ascii("master jwt")));
+                return Optional.of(read(keyId, file(keyId).get(), FilePurpose.SECRET));
             } catch (IOException e) {
                 return Optional.empty();
+            }
+        }
+
+        /**
+         * Reads a key. Its file is scrambled ({@link Protocol#SCRAMBLE}). The key named POOL is doubled, as a pool password is
+         * (condor_utils/token_utils.cpp, condor_io/condor_auth_passwd.cpp).
+         */
+        private byte[] read(String keyId, Path file, FilePurpose purpose) throws IOException {
+            byte[] key = KeyDerivation.unscramble(files.read(file, (isPoolKey(keyId) ? poolKey : directory)
+                .map(Configuration.Setting::origin).orElse(FileOrigin.DEFAULT), purpose, MAX_BYTES).bytes());
+            return KeyDerivation.hkdf(keyId.equals("POOL") ? concat(key, key) : key, KeyDerivation.ascii("htcondor"),
+                KeyDerivation.ascii("master jwt"));
+        }
+
+        /** The file of a key on this machine, whatever its ID; empty if this user finds none. */
+        Optional<Path> any() {
+            Optional<Path> pool = file("POOL").filter(Files::exists);
+            Optional<Path> folder = folder();
+            if (pool.isPresent() || folder.isEmpty()) {
+                return pool;
+            }
+            try (Stream<Path> entries = Files.list(folder.get())) {
+                return entries.filter(entry -> isPlainName(entry.getFileName().toString())).min(Comparator.naturalOrder());
+            } catch (IOException | UncheckedIOException e) {
+                return Optional.empty();
+            }
+        }
+
+        /**
+         * The key with which this machine can make a token for the pool: the first of the pool's keys that has a file here. As
+         * in the original, no other key counts if that file is not the user's alone. condor_io/condor_auth_passwd.cpp
+         *
+         * @param pool IDs of the keys that the pool accepts
+         * @throws AuthenticationException if the file is unusable; the message says why
+         */
+        Optional<SigningKey> first(List<String> pool) throws AuthenticationException {
+            Optional<String> id = pool.stream().filter(SigningKeys::isPlainName).sorted()
+                .filter(one -> file(one).filter(Files::exists).isPresent()).findFirst();
+            if (id.isEmpty()) {
+                return Optional.empty();
+            }
+            Path file = file(id.get()).orElseThrow();
+            try {
+                return Optional.of(new SigningKey(id.get(), file, read(id.get(), file, FilePurpose.TOKEN)));
+            } catch (InputFiles.RefusedFileException e) {
+                throw new AuthenticationException("no token, and the signing key " + printable(file.toString()) + " "
+                    + reason(e));
+            } catch (IOException e) {
+                throw new AuthenticationException("no token, and cannot read the signing key " + printable(file.toString()) + ": "
+                    + reason(e));
             }
         }
     }
