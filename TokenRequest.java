@@ -65,13 +65,16 @@ import java.net.ServerSocket;
 import java.net.Socket;
 import java.net.SocketException;
 import java.net.SocketTimeoutException;
+import java.net.StandardProtocolFamily;
 import java.net.URLDecoder;
+import java.net.UnixDomainSocketAddress;
 import java.net.UnknownHostException;
 import java.nio.BufferUnderflowException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
+import java.nio.channels.SocketChannel;
 import java.nio.charset.Charset;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.DirectoryIteratorException;
@@ -266,8 +269,8 @@ public final class TokenRequest {
      * in the middle can replace the keys, relay the authentication, and read the session, even over a verified
      * certificate. So there are two kinds of connection, and AuthenticationPlan chooses before any negotiation:
      *   bound     without ECDH. The server sends the session key through the authenticated channel. Only methods that
-     *             have such a channel (SSL, SCITOKENS, PASSWORD) are offered, and any deviation ends the connection.
-     *   unbound   with ECDH, for methods without such a channel (IDTOKENS, FS, CLAIMTOBE, ANONYMOUS).
+     *             have such a channel (SSL, SCITOKENS, PASSWORD, MUNGE) are offered, and any deviation ends the connection.
+     *   unbound   with ECDH, for methods without such a channel (IDTOKENS, FS, FS_REMOTE, CLAIMTOBE, ANONYMOUS).
      *
      * Packages: picocli in ArgumentParser, jackson-core in Json, jjwt in IssuedToken, and nowhere else.
      * Rejected: a TLS library; HTTP.
@@ -1315,8 +1318,11 @@ public final class TokenRequest {
         /** Whether the configuration can run commands. */
         abstract boolean runsCommands();
 
-        /** Whether the authentication method FS works. */
+        /** Whether the authentication methods FS and FS_REMOTE work. */
         abstract boolean hasFs();
+
+        /** The path of munged's socket where the program munged exists. munge, configure option --with-munge-socket */
+        abstract Optional<String> mungeSocket();
 
         /** Sets owner, group and mode of a file. */
         abstract void grant(Path path, FilePermissions permissions) throws IOException;
@@ -1624,6 +1630,11 @@ public final class TokenRequest {
         @Override
         boolean hasFs() {
             return true;
+        }
+
+        @Override
+        Optional<String> mungeSocket() {
+            return Optional.of((isLinux() ? "/run" : "/var/run") + "/munge/munge.socket.2");
         }
 
         @Override
@@ -2144,6 +2155,11 @@ public final class TokenRequest {
         @Override
         boolean hasFs() {
             return false;
+        }
+
+        @Override
+        Optional<String> mungeSocket() {
+            return Optional.empty();
         }
 
         /** The ACL as a mode: private, or open to all. */
@@ -3454,7 +3470,7 @@ public final class TokenRequest {
         }
 
         Assurance assurance() {
-            return binding == ChannelBinding.BOUND ? Assurance.SESSION
+            return binding == ChannelBinding.BOUND ? method.equals(AuthMethod.MUNGE.label) ? Assurance.REALM : Assurance.SESSION
                 : AuthMethod.named(method).filter(AuthMethod::provesServer).isPresent() ? Assurance.SERVER
                 : Assurance.NONE;
         }
@@ -3462,9 +3478,10 @@ public final class TokenRequest {
 
     /**
      * What an authentication proves about the server, in ascending order: nothing; the server knows our key or owns the
-     * certificate; and no man in the middle can read the session. A wait never continues with less than it began with.
+     * certificate; no man in the middle can read the session, unless he has the key that all machines of the site share
+     * (MUNGE); and no man in the middle can. A wait never continues with less than it began with.
      */
-    enum Assurance { NONE, SERVER, SESSION }
+    enum Assurance { NONE, SERVER, REALM, SESSION }
 
     /**
      * A request that waits for approval: all that is needed to resume it, also on another machine.
@@ -5403,6 +5420,7 @@ public final class TokenRequest {
             SEC_TOKEN_POOL_SIGNING_KEY_FILE = $(SEC_PASSWORD_FILE)
             SCITOKENS_FILE FS_LOCAL_DIR FS_REMOTE_DIR
             SEC_FS_ENFORCE_CHANNEL_BINDING
+            MUNGE_SOCKET MUNGE_POOL_UID
             KERBEROS_SERVER_KEYTAB KERBEROS_SERVER_PRINCIPAL
             KERBEROS_SERVER_SERVICE KERBEROS_SERVER_USER KERBEROS_CLIENT_KEYTAB KERBEROS_MAP_FILE
             CERTIFICATE_MAPFILE
@@ -10319,6 +10337,10 @@ public final class TokenRequest {
         static final String PASSWORD_USER = "condor@password";
         static final String OLD_PASSWORD_USER = "condor_pool@";
 
+        // MUNGE. condor_io/condor_auth_munge.cpp
+        /** Length of the random secret that a credential encrypts, and that becomes the key of the method. */
+        static final int MUNGE_SECRET_BYTES = 24;
+
         /** HTCondor XORs key files on disk with this. condor_utils/store_cred.cpp, simple_scramble */
         static final byte[] SCRAMBLE = {(byte) 0xDE, (byte) 0xAD, (byte) 0xBE, (byte) 0xEF};
 
@@ -10373,19 +10395,22 @@ public final class TokenRequest {
             return Arrays.stream(values()).filter(method -> method.name().equals(name)).findFirst();
         }
 
-        /** Whether it authenticates the server: by a certificate, or by a shared key. */
+        /** Whether it authenticates the server: by a certificate, or by a key that only the pool or its realm has. */
         boolean provesServer() {
             return switch (this) {
-                case SSL, SCITOKENS, PASSWORD, KERBEROS, TOKEN -> true;
+                case SSL, SCITOKENS, PASSWORD, KERBEROS, MUNGE, TOKEN -> true;
                 default -> false;
             };
         }
 
-        /** The reusable secret that a login by this method sends or uses; empty if there is none. */
+        /**
+         * What a login by this method sends or uses, and what a man in the middle could use as this user; empty if there is none.
+         */
         Optional<String> credential() {
             return switch (this) {
                 case SCITOKENS -> Optional.of("bearer token");
                 case PASSWORD -> Optional.of("pool password");
+                case MUNGE -> Optional.of("MUNGE credential");
                 default -> Optional.empty();
             };
         }
@@ -12868,9 +12893,15 @@ public final class TokenRequest {
          * @throws CommandException CONFIGURATION, if CONDOR_IDS has another form
          */
         static Optional<CondorAccount> of(Configuration configuration, Host host) throws CommandException {
-            if (!host.isRoot()) {
-                return Optional.empty();
-            }
+            return host.isRoot() ? find(configuration, host) : Optional.empty();
+        }
+
+        /**
+         * The account, whoever runs this program.
+         *
+         * @throws CommandException CONFIGURATION, if CONDOR_IDS has another form
+         */
+        static Optional<CondorAccount> find(Configuration configuration, Host host) throws CommandException {
             Optional<String> variable = Optional.ofNullable(host.environment().get(IDS));
             Optional<Configuration.Setting> setting = variable.isPresent() ? Optional.empty() : configuration.find(IDS);
             Optional<String> ids = variable.or(() -> setting.map(Configuration.Setting::value)).map(String::strip);
@@ -12961,8 +12992,9 @@ public final class TokenRequest {
     }
 
     /**
-     * Proves the user's identity: the client creates a directory whose name the server chooses, on a file system that
-     * both share. condor_io/condor_auth_fs.cpp
+     * FS and FS_REMOTE prove the user's identity: the client creates a directory whose name the server chooses, on a file
+     * system that both share: for FS that of one machine, for FS_REMOTE one that the network shares. Neither proves the
+     * server's. condor_io/condor_auth_fs.cpp
      *
      * <p>The directory itself does not say which server it is for. A man in the middle can pass on the name that a real
      * server chose; once the client creates that directory, the server accepts the attacker as this user. So the name
@@ -12973,7 +13005,9 @@ public final class TokenRequest {
      * FS_ip_port_XXXcccccc_    from 24.0.23, 25.0.13 and 25.13.2 on: the client appends the address that it sees,
      *                          and sends it to the server
      * </pre>
+     * FS_REMOTE's names begin with {@code FS_REMOTE_} instead; those without an address have the server's host and process.
      *
+     * @param method         FS or FS_REMOTE
      * @param parent         path of the only directory in which the client creates one
      * @param peer           the server's end of the connection
      * @param sharedPortId   the server's shared port ID; empty without one, or if the server's release does not expect it
@@ -12982,10 +13016,10 @@ public final class TokenRequest {
      * @param user           the user who runs this program; empty if unknown
      * @param account        the owner that the directory gets, if root runs this program
      */
-    record FileSystemAccess(String parent, InetSocketAddress peer, Optional<String> sharedPortId, boolean channelBinding,
-                            Optional<UserPrincipal> user, Optional<CondorAccount> account) implements Authenticator {
-        private static final Pattern NAME = Pattern.compile(
-            "FS_(?:XXX[A-Za-z0-9]{6}|([0-9A-Fa-f:.]+)_([0-9]{1,5})_XXX[A-Za-z0-9]{6}(_)?)");
+    record FileSystemAccess(AuthMethod method, String parent, InetSocketAddress peer, Optional<String> sharedPortId,
+                            boolean channelBinding, Optional<UserPrincipal> user, Optional<CondorAccount> account)
+            implements Authenticator {
+        private static final String ADDRESSED = "([0-9A-Fa-f:.]+)_([0-9]{1,5})_XXX[A-Za-z0-9]{6}(_)?";
         /** PATH_MAX of Linux, in bytes. */
         private static final int PATH_MAX = 4096;
         private static final String RELAY_HINT = ", so a man in the middle could log in as this user at another server;"
@@ -12996,9 +13030,26 @@ public final class TokenRequest {
             parent = parent.endsWith("/") ? parent.substring(0, parent.length() - 1) : parent;
         }
 
-        @Override
-        public AuthMethod method() {
-            return AuthMethod.FS;
+        /** The last component of a directory's path. A name with an IPv4 address also fits the other form, and counts as that. */
+        private Pattern name() {
+            return Pattern.compile(method == AuthMethod.FS ? "FS_(?:" + ADDRESSED + "|XXX[A-Za-z0-9]{6})"
+                : "FS_REMOTE_(?:" + ADDRESSED + "|[A-Za-z0-9.-]{1,255}_[0-9]{1,10}_XXX[A-Za-z0-9]{6})");
+        }
+
+        /**
+         * The directory that FS_REMOTE shares. The original uses /tmp without the setting, which no network shares.
+         *
+         * @throws AuthenticationException if there is none
+         */
+        static String remoteParent(Configuration configuration) throws AuthenticationException {
+            Configuration.Setting setting = configuration.find("FS_REMOTE_DIR").orElseThrow(() ->
+                new AuthenticationException("FS_REMOTE_DIR is not set; set it to the directory that this machine and the pool"
+                    + " share"));
+            if (!Files.isDirectory(setting.path())) {
+                throw new AuthenticationException("FS_REMOTE_DIR = " + printable(setting.value()) + " (" + setting.source()
+                    + ") is not a directory on this machine");
+            }
+            return setting.value().strip();
         }
 
         /**
@@ -13011,7 +13062,7 @@ public final class TokenRequest {
 
         @Override
         public Authenticated authenticate(CedarStream stream) throws IOException, AuthenticationException {
-            MessageReader message = stream.receive("FS directory name");
+            MessageReader message = stream.receive(method + " directory name");
             String path = message.string();
             message.end();
             Optional<String> extension = Optional.empty();
@@ -13033,14 +13084,16 @@ public final class TokenRequest {
                 Message answer = stream.message().number(created.isPresent() ? 0 : -1);
                 extension.ifPresent(answer::string);
                 stream.send(answer);
-                MessageReader verdict = stream.receive("answer to FS");
+                MessageReader verdict = stream.receive("answer to " + method);
                 boolean accepted = verdict.number() == 0;
                 verdict.end();
                 if (created.isEmpty() || !accepted) {
                     throw new AuthenticationException(created.isEmpty() ? failure
                         : "the pool did not accept the directory "
-                        + printable(created.get().path().toString()) + "; FS works only if the pool runs on this machine and"
-                        + " shares " + parent);
+                        + printable(created.get().path().toString()) + (method == AuthMethod.FS
+                        ? "; FS works only if the pool runs on this machine and shares " + parent
+                        : "; FS_REMOTE works only if the pool's machine has the same " + parent
+                        + ", and the file server keeps this user's number"));
                 }
                 return new Authenticated(new byte[0], ServerName.unknown(method()));
             } finally {
@@ -13051,11 +13104,12 @@ public final class TokenRequest {
         /** Checks the path that the server sent. @throws AuthenticationException if a server must not request this path */
         RequestedDirectory parse(String path) throws AuthenticationException {
             if (path.isEmpty()) {
-                throw new AuthenticationException("the pool could not choose a directory name (its log says why)");
+                throw new AuthenticationException("the pool could not choose a directory name; its log says why"
+                    + (method == AuthMethod.FS ? "" : ", and its FS_REMOTE_DIR may be wrong"));
             }
             // A server of 23.x whose FS_LOCAL_DIR ends in a slash appends a second one.
             String plain = path.length() > PATH_MAX ? "" : collapseSlashes(path);
-            Matcher name = NAME.matcher(plain.startsWith(parent + "/") ? plain.substring(parent.length() + 1) : "");
+            Matcher name = name().matcher(plain.startsWith(parent + "/") ? plain.substring(parent.length() + 1) : "");
             boolean fits = plain.startsWith("/") && name.matches();
             boolean addressed = fits && name.group(1) != null;
             Optional<InetSocketAddress> address = addressed ? address(name.group(1), name.group(2)) : Optional.empty();
@@ -13625,6 +13679,248 @@ public final class TokenRequest {
     }
 
     /**
+     * MUNGE: a daemon on this machine, munged, encrypts a random secret with a key that all machines of the site have; the
+     * pool's munged decrypts it, and tells who sent it. condor_io/condor_auth_munge.cpp
+     *
+     * <pre>
+     * C>S  int 0, string credential         or int -1, string reason: the method is over, without an answer
+     * S>C  int 0, or -1: refused
+     * </pre>
+     *
+     * <p>The secret is also the key that protects the session key. By default every user of the site can decrypt a credential;
+     * if it names the user of the pool's daemons, only he can, and whoever has the site's key.
+     *
+     * @param poolUid number of the user of the pool's daemons; empty if unknown, so that every user can decrypt
+     */
+    record Munge(MungeDaemon daemon, OptionalLong poolUid, Host host, UserInterface ui) implements Authenticator {
+        /** Greater numbers are none: -1 means every user. munge.h, MUNGE_UID_ANY */
+        private static final long UID_MAX = 0xFFFF_FFFEL;
+
+        /** @throws AuthenticationException if there is no usable munged on this machine */
+        static Munge of(Configuration configuration, Context context) throws AuthenticationException, CommandException {
+            return new Munge(new MungeDaemon(socket(configuration, context.host()), context.deadline(), context.host().clock()),
+                poolUid(configuration, context.host()), context.host(), context.ui());
+        }
+
+        /**
+         * The socket of munged: the environment's or the configuration's MUNGE_SOCKET, or else the usual one. munged runs as a
+         * user of its own, who owns the directory.
+         *
+         * @throws AuthenticationException if there is none, or another user could take munged's place and learn the secret
+         */
+        static Path socket(Configuration configuration, Host host) throws AuthenticationException {
+            String name = Optional.ofNullable(host.environment().get("MUNGE_SOCKET")).filter(text -> !text.isBlank())
+                .or(() -> configuration.text("MUNGE_SOCKET")).map(String::strip)
+                .or(() -> host.platform().mungeSocket()).orElse("");
+            try {
+                Path socket = host.platform().path(name).toAbsolutePath();
+                Optional<String> objection = PathTrust.isPossible() ? objection(socket, host) : Optional.empty();
+                if (objection.isPresent()) {
+                    throw new AuthenticationException("munged's socket " + printable(name) + " " + objection.get());
+                }
+                return socket;
+            } catch (NoSuchFileException e) {
+                throw new AuthenticationException("no munged here: " + printable(name) + " does not exist; start munge.service,"
+                    + " or set MUNGE_SOCKET");
+            } catch (IOException | InvalidPathException e) {
+                throw new AuthenticationException("cannot use munged's socket " + printable(name) + ": "
+                    + (e instanceof IOException failed ? reason(failed) : "it is not a path"));
+            }
+        }
+
+        /** Why the socket is not trustworthy, as a predicate. */
+        private static Optional<String> objection(Path socket, Host host) throws IOException {
+            Set<Integer> owners = host.trusted();
+            Path directory = socket.getParent().toRealPath();
+            // Where every user can create a directory, its owner may be any user.
+            if (directory.getParent() != null && (PathTrust.Stat.of(directory.getParent()).mode() & 0002) == 0) {
+                owners.add(PathTrust.Stat.of(directory).uid());
+            }
+            PathTrust trust = PathTrust.of(socket, owners);
+            PathTrust.Stat stat = trust.entry().orElseThrow(() -> new NoSuchFileException(socket.toString()));
+            return stat.type() != PathTrust.Type.SOCKET ? Optional.of("is " + stat.type().words() + ", not a socket")
+                : trust.onPath().map(weakness -> "can be replaced by others (" + weakness + ")")
+                .or(() -> owners.contains(stat.uid()) ? Optional.empty() : Optional.of("belongs to another user"));
+        }
+
+        /** The user of the pool's daemons: MUNGE_POOL_UID, or else HTCondor's account on this machine. */
+        private static OptionalLong poolUid(Configuration configuration, Host host) throws CommandException {
+            Optional<Configuration.Setting> setting = configuration.find("MUNGE_POOL_UID");
+            if (setting.isPresent()) {
+                String value = setting.get().value().strip();
+                return value.equalsIgnoreCase("any") ? OptionalLong.empty() : uid(value)
+                    .orElseThrow(() -> Configuration.invalid(setting.get(),
+                        "the number of the user of the pool's daemons, or any"));
+            }
+            Optional<CondorAccount> account = CondorAccount.find(configuration, host);
+            return account.isPresent() ? OptionalLong.of(account.get().uid()) : OptionalLong.empty();
+        }
+
+        private static Optional<OptionalLong> uid(String text) {
+            return Optional.of(text).filter(number -> NumericAddress.isNumber(number, 10)).map(Long::parseLong)
+                .filter(number -> number <= UID_MAX).map(OptionalLong::of);
+        }
+
+        @Override
+        public AuthMethod method() {
+            return AuthMethod.MUNGE;
+        }
+
+        @Override
+        public Authenticated authenticate(CedarStream stream) throws IOException, AuthenticationException {
+            byte[] secret = new byte[Protocol.MUNGE_SECRET_BYTES];
+            host.random().nextBytes(secret);
+            String credential;
+            try {
+                credential = daemon.encode(secret, poolUid);
+            } catch (IOException e) {
+                // The pool's log shows the text; the reason is this machine's affair.
+                stream.send(stream.message().number(-1).string("munged failed"));
+                throw new AuthenticationException(e.getMessage());
+            }
+            if (poolUid.isEmpty()) {
+                ui.warn("With MUNGE every user of the site could read this session: the number of the user of the pool's daemons"
+                    + " is unknown. Set MUNGE_POOL_UID.");
+            }
+            stream.send(stream.message().number(0).string(credential));
+            MessageReader verdict = stream.receive("answer to MUNGE");
+            boolean accepted = verdict.number() == 0;
+            verdict.end();
+            if (!accepted) {
+                throw new AuthenticationException("the pool did not accept the credential: both machines need the same munge.key,"
+                    + " the same users and the same time"
+                    + (poolUid.isPresent() ? "; and only user " + poolUid.getAsLong() + " can decrypt it: if the pool's daemons"
+                    + " run as another user, set MUNGE_POOL_UID" : "") + " (the pool's log says more)");
+            }
+            return new Authenticated(secret, ServerName.unknown(method()));
+        }
+    }
+
+    /**
+     * The client's side of munged's protocol, version 4: one request on a Unix socket. munge, libcommon/m_msg.c
+     *
+     * <pre>
+     * header   u32 magic, u8 version, u8 type, u8 retry, u32 length of the body
+     * request  u8 cipher, u8 MAC, u8 zip, u8 length of the realm, u32 lifetime, u32 uid, u32 gid, u32 length, payload
+     * reply    u8 error, u8 length, text, u32 length, credential
+     * </pre>
+     *
+     * Every length is checked before anything is allocated; the whole exchange has one deadline.
+     */
+    record MungeDaemon(Path socket, Deadline deadline, InstantSource clock) {
+        private static final int MAGIC = 0x00606D4B;
+        private static final byte VERSION = 4;
+        private static final byte ENCODE_REQUEST = 2;
+        private static final byte ENCODE_REPLY = 3;
+        private static final int HEADER_BYTES = 11;
+        private static final int ANY = -1;
+        private static final byte DEFAULT = 1;
+        /** Longest reply; a limit of this program. A credential of ours has 188 bytes. */
+        private static final int REPLY_MAX_BYTES = 64 * 1024;
+
+        /**
+         * The credential for a secret: text that only the site's munged can decrypt.
+         *
+         * @param uid who may have it decrypted; empty for every user
+         * @throws IOException if munged does not make one; the message says why
+         */
+        String encode(byte[] secret, OptionalLong uid) throws IOException {
+            try (SocketChannel channel = SocketChannel.open(StandardProtocolFamily.UNIX)) {
+                return Deadline.await("munged", () -> exchange(channel, request(secret, uid)),
+                    deadline.within(Deadline.CONNECTION), clock);
+            } catch (ProtocolViolation e) {
+                throw e;
+            } catch (InterruptedIOException e) {
+                throw new IOException("munged at " + shown() + " does not answer; it may be stopped", e);
+            } catch (EOFException e) {
+                throw new IOException("munged at " + shown() + " closed the connection without an answer", e);
+            } catch (UnsupportedOperationException e) {
+                throw new IOException("this system has no Unix sockets", e);
+            } catch (IOException e) {
+                String reason = String.valueOf(e.getMessage());
+                throw new IOException(reason.contains("refused") ? "munged is not running: " + shown() + " has no listener"
+                    : reason.contains("ermission denied") ? "this user may not connect to munged's socket " + shown()
+                    : "cannot connect to munged at " + shown() + ": " + printable(reason), e);
+            }
+        }
+
+        private String shown() {
+            return printable(socket.toString());
+        }
+
+        static byte[] request(byte[] secret, OptionalLong uid) {
+            int body = 20 + secret.length;
+            return ByteBuffer.allocate(HEADER_BYTES + body).putInt(MAGIC).put(VERSION).put(ENCODE_REQUEST).put((byte) 0)
+                .putInt(body).put(DEFAULT).put(DEFAULT).put(DEFAULT).put((byte) 0).putInt(0)
+                .putInt((int) uid.orElse(ANY)).putInt(ANY).putInt(secret.length).put(secret).array();
+        }
+
+        private String exchange(SocketChannel channel, byte[] request) throws IOException {
+            channel.connect(UnixDomainSocketAddress.of(socket));
+            for (ByteBuffer rest = ByteBuffer.wrap(request); rest.hasRemaining(); ) {
+                channel.write(rest);
+            }
+            ByteBuffer header = read(channel, HEADER_BYTES);
+            boolean fits = header.getInt() == MAGIC && header.get() == VERSION && header.get() == ENCODE_REPLY;
+            header.get();
+            int length = header.getInt();
+            if (!fits || length < 0 || length > REPLY_MAX_BYTES) {
+                throw violation();
+            }
+            return credential(read(channel, length));
+        }
+
+        private static ByteBuffer read(SocketChannel channel, int length) throws IOException {
+            ByteBuffer bytes = ByteBuffer.allocate(length);
+            while (bytes.hasRemaining()) {
+                if (channel.read(bytes) < 0) {
+                    throw new EOFException();
+                }
+            }
+            return bytes.flip();
+        }
+
+        /** @param body of the reply */
+        String credential(ByteBuffer body) throws IOException {
+            int error = field(body, 1)[0] & 0xFF;
+            String text = text(field(body, field(body, 1)[0] & 0xFF));
+            int length = ByteBuffer.wrap(field(body, Integer.BYTES)).getInt();
+            String credential = text(field(body, length));
+            if (body.hasRemaining()) {
+                throw violation();
+            }
+            if (error != 0) {
+                throw new ProtocolViolation("munged at " + shown() + " answered error " + error + ": " + printable(text));
+            }
+            if (!credential.matches("MUNGE:[A-Za-z0-9+/=]+:")) {
+                throw violation();
+            }
+            return credential;
+        }
+
+        private byte[] field(ByteBuffer body, int length) throws ProtocolViolation {
+            if (length < 0 || length > body.remaining()) {
+                throw violation();
+            }
+            byte[] field = new byte[length];
+            body.get(field);
+            return field;
+        }
+
+        private static String text(byte[] bytes) {
+            int end = bytes.length;
+            while (end > 0 && bytes[end - 1] == 0) {
+                end--;
+            }
+            return new String(bytes, 0, end, ISO_8859_1);
+        }
+
+        private ProtocolViolation violation() {
+            return new ProtocolViolation("what listens at " + shown() + " does not speak munged's protocol");
+        }
+    }
+
+    /**
      * A bearer token of another issuer, for SCITOKENS. {@link #find} searches in the same places as HTCondor and the WLCG
      * (condor_utils/condor_scitokens.cpp, discover_token).
      *
@@ -14042,7 +14338,7 @@ public final class TokenRequest {
     /** One connection to try: its key exchange, and the methods that it offers. */
     record ConnectionAttempt(ChannelBinding binding, List<AuthMethod> methods) {
         Assurance assurance() {
-            return binding == ChannelBinding.BOUND ? Assurance.SESSION
+            return binding == ChannelBinding.BOUND ? methods.contains(AuthMethod.MUNGE) ? Assurance.REALM : Assurance.SESSION
                 : methods.stream().allMatch(AuthMethod::provesServer) ? Assurance.SERVER : Assurance.NONE;
         }
     }
@@ -14064,12 +14360,13 @@ public final class TokenRequest {
      */
     record AuthenticationPlan(List<ConnectionAttempt> attempts, Map<AuthMethod, String> excluded) {
         private static final Set<AuthMethod> SUPPORTED = EnumSet.of(AuthMethod.FS, AuthMethod.TOKEN, AuthMethod.SSL,
-            AuthMethod.SCITOKENS, AuthMethod.PASSWORD, AuthMethod.CLAIMTOBE, AuthMethod.ANONYMOUS);
+            AuthMethod.SCITOKENS, AuthMethod.PASSWORD, AuthMethod.MUNGE, AuthMethod.FS_REMOTE, AuthMethod.CLAIMTOBE,
+            AuthMethod.ANONYMOUS);
         /** Methods that check the server's certificate. */
         static final Set<AuthMethod> CERTIFICATE_METHODS = EnumSet.of(AuthMethod.SSL, AuthMethod.SCITOKENS);
         /** Methods that can protect the transport of a session key, so that a man in the middle cannot read it. */
         private static final Set<AuthMethod> BOUND_METHODS =
-            EnumSet.of(AuthMethod.SSL, AuthMethod.SCITOKENS, AuthMethod.PASSWORD);
+            EnumSet.of(AuthMethod.SSL, AuthMethod.SCITOKENS, AuthMethod.PASSWORD, AuthMethod.MUNGE);
 
         /**
          * @param isAvailable whether this machine has what a method needs, such as a token or a password
@@ -14128,7 +14425,8 @@ public final class TokenRequest {
                 return Optional.of("not used: it does not authenticate the server as "
                     + server.name().orElse("the expected host") + ", which is another machine; to allow it, omit alias=");
             }
-            if (method == AuthMethod.FS && !Platform.CURRENT.hasFs()) {
+            if (((method == AuthMethod.FS || method == AuthMethod.FS_REMOTE) && !Platform.CURRENT.hasFs())
+                    || (method == AuthMethod.MUNGE && Platform.CURRENT.mungeSocket().isEmpty())) {
                 return Optional.of("not supported on Windows");
             }
             if (method == AuthMethod.FS) {
@@ -15070,6 +15368,10 @@ public final class TokenRequest {
                     ClaimToBe.of(configuration, host, account, claimedDomain);
                 } else if (method == AuthMethod.PASSWORD) {
                     Password.read(configuration, context.files());
+                } else if (method == AuthMethod.MUNGE) {
+                    Munge.socket(configuration, host);
+                } else if (method == AuthMethod.FS_REMOTE) {
+                    FileSystemAccess.remoteParent(configuration);
                 } else if (method == AuthMethod.SCITOKENS) {
                     BearerToken token = BearerToken.find(configuration, host, context.files());
                     return token.unusableReason(host.clock().instant())
@@ -15251,10 +15553,12 @@ public final class TokenRequest {
                         .orElse("") : Protocol.PASSWORD_USER, Password.read(configuration, context.files()), host.random());
                     case TOKEN -> idToken(reply);
                     // Servers before 25.14 do not expect the shared port ID.
-                    case FS -> new FileSystemAccess(configuration.text("FS_LOCAL_DIR").map(String::strip)
+                    case FS, FS_REMOTE -> new FileSystemAccess(method, method == AuthMethod.FS_REMOTE
+                        ? FileSystemAccess.remoteParent(configuration) : configuration.text("FS_LOCAL_DIR").map(String::strip)
                         .or(() -> host.platform().temporaryDirectory()).orElse(""),
                         connection.peer(), reply.isBefore(25, 14) ? Optional.empty() : target.sharedPortId(),
                         configuration.flag("SEC_FS_ENFORCE_CHANNEL_BINDING", true), host.user(), account);
+                    case MUNGE -> Munge.of(configuration, context);
                     case CLAIMTOBE -> ClaimToBe.of(configuration, host, account, claimedDomain);
                     case ANONYMOUS -> new Anonymous();
                     default -> throw new AssertionError(method + " is not offered");
@@ -15347,6 +15651,8 @@ public final class TokenRequest {
                     trace.log(DebugLog.SECURITY, () -> "The server chose " + method.label + ".");
                     if (method == AuthMethod.PASSWORD) {
                         announceCredential(method, "the pool password in " + Password.file(configuration).orElseThrow());
+                    } else if (method == AuthMethod.MUNGE) {
+                        announceCredential(method, "a credential that munged makes for this login");
                     } else if (method == AuthMethod.TOKEN) {
                         signingKey.ifPresent(this::announceSigningKey);
                     }
