@@ -15,7 +15,10 @@ copy_of_configuration() {
 }
 
 teardown() {
-  [[ -z ${NETWORK-} ]] || { kill "$NETWORK" && wait "$NETWORK" || :; }
+  if [[ -n ${NETWORK-} ]]; then
+    kill "$NETWORK"
+    wait "$NETWORK" || :
+  fi
   [[ ! -d ${copy-} ]] || rm -r "$copy"
 }
 
