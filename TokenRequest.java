@@ -8599,7 +8599,10 @@ public final class TokenRequest {
                 return switch (macro) {
                     case "IP_ADDRESS_IS_IPV6" -> Optional.of(Boolean.toString(
                         address.filter(Inet6Address.class::isInstance).isPresent()));
-                    case "IPV4_ADDRESS" -> address.filter(Inet4Address.class::isInstance).map(Identity::text);
+                    // What the first look found stays in force where the second finds nothing.
+                    case "IPV4_ADDRESS" -> address.filter(Inet4Address.class::isInstance).map(Identity::text)
+                        .or(() -> earlier.flatMap(before -> before.address(macro)));
+                    case "IPV6_ADDRESS" -> address.map(Identity::text).or(() -> earlier.flatMap(before -> before.address(macro)));
                     default -> address.map(Identity::text);
                 };
             }
@@ -9001,7 +9004,11 @@ public final class TokenRequest {
                 if (++depth > DEPTH_MAX) {
                     return reject("an expression of more than " + DEPTH_MAX + " levels");
                 }
-                Object otherwise = defaulted();
+                // After it a minus sign belongs to a number only if nothing is between them.
+                boolean isNegative = token.equals("-") && isDigit(at) && take("-");
+                Object number = defaulted();
+                Object otherwise = !isNegative ? number : number instanceof Long whole ? (Object) (-whole)
+                    : number instanceof Double real ? (Object) (-real) : number;
                 depth--;
                 return value == Unknown.UNDEFINED ? otherwise : value;
             }

@@ -15,7 +15,10 @@ copy_of_configuration() {
 }
 
 teardown() {
-  [[ -z ${NETWORK-} ]] || { kill "$NETWORK" && wait "$NETWORK" || :; }
+  if [[ -n ${NETWORK-} ]]; then
+    kill "$NETWORK"
+    wait "$NETWORK" || :
+  fi
   [[ ! -d ${copy-} ]] || rm -r "$copy"
 }
 
@@ -197,11 +200,15 @@ addresses_agree() {
   local interface names=(IP_ADDRESS IP_ADDRESS_IS_IPV6 IPV4_ADDRESS IPV6_ADDRESS HOSTNAME FULL_HOSTNAME NETWORK_INTERFACE)
   empty_copy
   case_of -- "${names[@]}"
+  # The older release keeps the first IP_ADDRESS, too, where the second look finds another.
+  [[ $RELEASE != stable ]] || names=("${names[@]:2}")
   for interface in '*' two 'two*' ONE 10.1.2.3 '10.*' '*.7' '192.0.2.*' 198.51.100.1 2001:db8::7 '2001:*' fd00::5 127.0.0.1 lo '::1' 'o*' \
     'one,two' 'two, one' 'nosuch' '1*2*' 172.16.0.5; do
     case_of "_CONDOR_NETWORK_INTERFACE=$interface" -- "${names[@]}"
-    case_of "_CONDOR_NETWORK_INTERFACE=$interface" _CONDOR_ENABLE_IPV4=false -- "${names[@]}"
-    case_of "_CONDOR_NETWORK_INTERFACE=$interface" _CONDOR_ENABLE_IPV6=false -- "${names[@]}"
+    case_of "_CONDOR_NETWORK_INTERFACE=$interface" _CONDOR_ENABLE_IPV4=false _CONDOR_NETWORK_HOSTNAME=here.test -- "${names[@]}"
+    case_of "_CONDOR_NETWORK_INTERFACE=$interface" _CONDOR_ENABLE_IPV6=false _CONDOR_NETWORK_HOSTNAME=here.test -- "${names[@]}"
+  done
+  for interface in '*' two 2001:db8::7 lo; do
     case_of "_CONDOR_NETWORK_INTERFACE=$interface" _CONDOR_NO_DNS=true _CONDOR_DEFAULT_DOMAIN_NAME=no.dns -- "${names[@]}"
   done
   no_difference
@@ -216,7 +223,7 @@ several_interfaces() {
 
 only_ipv6() {
   on "$1"
-  network_with 'ip address del 127.0.0.1/8 dev lo; interface one fd00::5/64; interface two 2001:db8::7/64 2001:db8::8/64'
+  network_with 'ip address del 127.0.0.1/8 dev lo; interface one fd00::5/64; interface two 2001:db8::7/64'
   addresses_agree
 }
 
