@@ -89,3 +89,29 @@ only_the_environment() {
 
 @test "stable: we read the environment alone as condor_config_val does" { only_the_environment stable; }
 @test "testing: we read the environment alone as condor_config_val does" { only_the_environment testing; }
+
+# every_template RELEASE NUMBER: condor_config_val in the pool answers what the fixtures of configuration.bats record for
+# that release's number, for every template, with and without arguments
+every_template() {
+  on "$1"
+  local line config names values differences=0
+  copy=$(mktemp -d /tmp/token-request-configuration.XXXXXX)
+  chmod 755 "$copy"
+  while IFS= read -r line; do
+    line=$(jq -c --arg number "$2" '{config, answer: (.[$number] // ."25.14.1")}' <<<"$line")
+    config=$(jq -r .config <<<"$line")
+    printf 'LOCAL_DIR=/var/lib/condor\n%s\nEND_OF_VALUE=@@@\n' "$config" >"$copy/condor_config"
+    mapfile -t names < <(jq -r '.answer.values // {} | keys[] | ., "END_OF_VALUE"' <<<"$line")
+    values=$(pool exec env CONDOR_CONFIG="$copy/condor_config" condor_config_val -subsystem TOOL "${names[@]}" END_OF_VALUE \
+      2>/dev/null) || values=
+    if ! diff <(jq -r 'if .answer.values then (.answer.values[], "") + "@@@" | ltrimstr("\n") else "" end' <<<"$line" \
+      | sed '/^@@@$/d; s/@@@$//') <(sed '/^@@@$/d' <<<"$values") -iB >"$copy/difference"; then
+      printf 'differs: %s\n' "$config" && cat "$copy/difference"
+      differences=$((differences + 1))
+    fi
+  done <"$BATS_TEST_DIRNAME/fixtures/config/templates.jsonl"
+  ((differences == 0))
+}
+
+@test "stable: every template has the recorded values" { every_template stable 23.9.6; }
+@test "testing: every template has the recorded values" { every_template testing 25.14.1; }
