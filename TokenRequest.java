@@ -6195,6 +6195,7 @@ public final class TokenRequest {
      */
     static final class Sources {
         private static final int MAX_BYTES = 1 << 22;
+        private static final int EXCLUSION_READS_MAX = 1 << 20;
         private static final int COMPLAINTS_MILLIS = 1000;
         private static final String ROOT_VARIABLE = "CONDOR_CONFIG";
         private static final String PREFIX = "_CONDOR_";
@@ -6314,7 +6315,7 @@ public final class TokenRequest {
                 Pattern excluded = excluded(macros);
                 for (String name : names(Host.path(directory, "LOCAL_CONFIG_DIR"))) {
                     Path file = Host.path(directory, "LOCAL_CONFIG_DIR").resolve(Host.path(name, "LOCAL_CONFIG_DIR"));
-                    if (!excluded.matcher(name).find() && !Files.isDirectory(file)) {
+                    if (!isExcluded(excluded, name) && !Files.isDirectory(file)) {
                         read("config source", file.toString(), FileOrigin.CONFIGURATION, 1);
                     }
                 }
@@ -6338,14 +6339,41 @@ public final class TokenRequest {
             Optional<Configuration.Setting> expression = macros.value("LOCAL_CONFIG_DIR_EXCLUDE_REGEXP");
             try {
                 return Pattern.compile(expression.isEmpty() ? "(?!)" : expression.get().value());
-            } catch (PatternSyntaxException e) {
+            } catch (PatternSyntaxException | StackOverflowError e) {
                 throw Configuration.invalid(expression.get(), "a regular expression");
+            }
+        }
+
+        /** The name's characters are counted as they are read: some expressions try every part of it again and again. */
+        private boolean isExcluded(Pattern excluded, String name) throws CommandException {
+            int[] reads = {0};
+            CharSequence counted = new CharSequence() {
+                @Override public int length() {
+                    return name.length();
+                }
+
+                @Override public char charAt(int index) {
+                    if (++reads[0] > EXCLUSION_READS_MAX) {
+                        throw new IllegalStateException("too long");
+                    }
+                    return name.charAt(index);
+                }
+
+                @Override public CharSequence subSequence(int start, int end) {
+                    return name.substring(start, end);
+                }
+            };
+            try {
+                return excluded.matcher(counted).find();
+            } catch (IllegalStateException | StackOverflowError e) {
+                throw Configuration.invalid(macros.value("LOCAL_CONFIG_DIR_EXCLUDE_REGEXP").orElseThrow(),
+                    "a regular expression that decides on " + printable(name) + " in reasonable time");
             }
         }
 
         /** A file can change the list of files; then the new list applies, except for files that were already read. */
         private void readLocalFiles() throws CommandException {
-            List<String> done = new ArrayList<>();
+            Set<String> done = new HashSet<>();
             requiresLocalFiles(); // a wrong value is an error even if no file is missing
             String list = text("LOCAL_CONFIG_FILE");
             Deque<String> next = new ArrayDeque<>(localFiles(list));
@@ -6481,7 +6509,7 @@ public final class TokenRequest {
                 prefix = before.lookup(name).map(Configuration.Setting::value).filter(old -> !old.isEmpty())
                     .map(old -> old + separator.get()).orElse("");
             }
-            return new Configuration.Setting(name, before.expandSelf(name, prefix + value), source);
+            return new Configuration.Setting(name, before.expandSelf(name, prefix + value, source), source);
         }
 
         /** Only this check accepts any word that begins with t or f. condor_config.cpp, param_boolean_crufty */
@@ -6675,6 +6703,10 @@ public final class TokenRequest {
             this.continues = continues;
         }
 
+        int length() {
+            return text.length();
+        }
+
         /** The number of lines read so far. */
         int number() {
             return number;
@@ -6727,9 +6759,9 @@ public final class TokenRequest {
      * @param words    between that and the operator
      * @param operator {@code = : @= += +,= +&&=} and so on; empty for a line without one
      * @param rest     the text after the operator
-     * @param isAdjacent whether no blank is before the operator
+     * @param attached the operator and the text after it as written, if no blank is before it; otherwise empty
      */
-    record ConfigLine(String keyword, String words, String operator, String rest, boolean isAdjacent) {
+    record ConfigLine(String keyword, String words, String operator, String rest, String attached) {
 
         static ConfigLine of(String line) {
             int end = 0;
@@ -6743,7 +6775,7 @@ public final class TokenRequest {
             String operator = operator(line, start);
             return new ConfigLine(line.substring(0, end), line.substring(end, start).strip(), operator,
                 line.substring(start + operator.length()).stripLeading(),
-                start > 0 && !Character.isWhitespace(line.charAt(start - 1)));
+                start > 0 && !Character.isWhitespace(line.charAt(start - 1)) ? line.substring(start) : "");
         }
 
         private static String operator(String line, int start) {
@@ -6764,6 +6796,8 @@ public final class TokenRequest {
     /** Executes the lines of one source. condor_utils/config.cpp, Parse_macros */
     static final class ConfigParser {
         private static final int DEPTH_MAX = 20;
+        /** What it costs to open a source, as work: of sources that include each other, the number grows with each level. */
+        private static final int SOURCE_WORK = 4096;
         private static final String TOO_DEEP = "nesting too deep";
         private final Sources sources;
         private final Macros macros;
@@ -6800,6 +6834,16 @@ public final class TokenRequest {
         }
 
         void perform() throws ConfigSyntaxException, CommandException {
+            Supplier<String> outer = macros.locate(this::origin);
+            try {
+                macros.charge(lines.length() + (origin.isEmpty() ? SOURCE_WORK : 0));
+                performLines();
+            } finally {
+                macros.locate(outer);
+            }
+        }
+
+        private void performLines() throws ConfigSyntaxException, CommandException {
             for (Optional<String> next = lines.next(); next.isPresent(); next = lines.next()) {
                 String line = next.get();
                 if (line.startsWith("#") || line.isBlank()) {
@@ -6926,7 +6970,7 @@ public final class TokenRequest {
         private void use(ConfigLine statement) throws ConfigSyntaxException, CommandException {
             // Where no blank is before the colon, the original shows the rest of the line as part of the category.
             String category = macros.expand(statement.words());
-            String shown = category + (statement.isAdjacent() ? ":" + macros.expand(statement.rest()) : "");
+            String shown = category.concat(macros.expand(statement.attached()));
             try {
                 use(category, shown, statement.rest());
             } catch (ConfigSyntaxException e) {
@@ -7236,7 +7280,7 @@ public final class TokenRequest {
         /** The parentheses and brackets that may be open at once in arguments; HTCondor takes deeper ones for names. */
         private static final int NESTING_MAX = 26;
         private static final int ARGUMENTS_MAX = 1000;
-        private static final int LENGTH_MAX = 1 << 20;
+        private static final int LENGTH_MAX = 1 << 18;
         /** The statement of a template whose arguments refer to themselves; the original fills it in for ever. */
         private static final String ENDLESS = "error : the arguments refer to themselves, or are too long";
         private static final String TEXT = """
@@ -7747,7 +7791,7 @@ public final class TokenRequest {
             String filled = text;
             int[] reference = reference(filled);
             for (int count = 0; reference.length > 0; count++) {
-                if (count > ARGUMENTS_MAX || filled.length() > LENGTH_MAX) {
+                if (count > ARGUMENTS_MAX || filled.length() > LENGTH_MAX || reference[0] < 0) {
                     return ENDLESS;
                 }
                 filled = filled.substring(0, reference[0])
@@ -7758,8 +7802,12 @@ public final class TokenRequest {
             return filled;
         }
 
-        /** The first reference to an argument, as the indices of its dollar sign and its last parenthesis, or nothing. */
+        /**
+         * The first reference to an argument, as the indices of its dollar sign and its last parenthesis, or nothing; -1 if
+         * the search takes too long.
+         */
         private static int[] reference(String text) {
+            long work = 0;
             for (int start = text.indexOf("$("); start >= 0; start = text.indexOf("$(", start + 2)) {
                 boolean isAllowed = start + 2 < text.length() && isDigit(text.charAt(start + 2))
                     && (start == 0 || text.charAt(start - 1) != '$');
@@ -7772,8 +7820,9 @@ public final class TokenRequest {
                     isAllowed = colon || c == ':' || isDigit(c) || "?#+".indexOf(c) >= 0;
                     colon |= c == ':';
                 }
-                if (isAllowed && at < text.length()) {
-                    return new int[] {start, at};
+                work += at - start;
+                if (work > LENGTH_MAX || (isAllowed && at < text.length())) {
+                    return work > LENGTH_MAX ? new int[] {-1, -1} : new int[] {start, at};
                 }
             }
             return new int[0];
@@ -7795,7 +7844,7 @@ public final class TokenRequest {
             Optional<String> otherwise = form.startsWith(":", sign) ? Optional.of(form.substring(sign + 1)) : Optional.empty();
             int at = 0; // the rest of the arguments begins here
             String item = "";
-            for (int i = isMany ? 1 : 0; number > 0 && i < number && at < arguments.length(); i++) {
+            for (int i = isMany ? 1 : 0; number > 0 && i < number && (at < arguments.length() || !item.isEmpty()); i++) {
                 while (at < arguments.length() && (arguments.charAt(at) == ',' || isBlank(arguments, at))) {
                     at++;
                 }
@@ -7829,12 +7878,19 @@ public final class TokenRequest {
         private static final String SUBSYSTEM = "TOOL";
         private static final Set<String> FUNCTIONS = Set.of("", "ENV", "RANDOM_CHOICE", "RANDOM_INTEGER", "CHOICE",
             "SUBSTR", "INT", "REAL", "STRING", "EVAL", "BASENAME", "DIRNAME");
+        private static final int FUNCTION_MAX = 40;
+        /** Limits far above what a pool's configuration needs; reading and expanding it all counts as work, by characters. */
+        private static final long WORK_MAX = 1 << 28;
+        private static final int LENGTH_MAX = 1 << 20;
+        private static final int DEPTH_MAX = 200;
         private final Map<String, Configuration.Setting> defined;
         private final Function<String, Optional<String>> builtIns;
         private final List<String> prefixes;
         private final MacroSource detector;
         private final Host host;
         private final Set<String> complaints;
+        private Supplier<String> place = () -> "this command";
+        private long spent;
 
         /** A reference in a text: {@code $function(body)}, with a blank function in {@code $(body)}. */
         private record Reference(int start, int end, String function, String body) {
@@ -7851,6 +7907,57 @@ public final class TokenRequest {
             /** Whether it is {@code $(DOLLAR)}: a dollar sign that does not begin another reference. */
             boolean isDollar() {
                 return function.isEmpty() && body.equalsIgnoreCase("DOLLAR");
+            }
+        }
+
+        /** A text with a gap where the last replacement was, so that the next one near it moves little. */
+        private static final class GapText implements CharSequence {
+            private char[] chars;
+            private int gap;
+            private int behind; // the text resumes here after the gap
+
+            GapText(String text) {
+                chars = text.toCharArray();
+            }
+
+            @Override public int length() {
+                return chars.length - (behind - gap);
+            }
+
+            @Override public char charAt(int index) {
+                return chars[index < gap ? index : index + behind - gap];
+            }
+
+            @Override public CharSequence subSequence(int start, int end) {
+                StringBuilder part = new StringBuilder(end - start);
+                for (int i = start; i < end; i++) {
+                    part.append(charAt(i));
+                }
+                return part;
+            }
+
+            @Override public String toString() {
+                return subSequence(0, length()).toString();
+            }
+
+            void replace(int start, int end, String value) {
+                int moved = end - gap;
+                if (moved > 0) {
+                    System.arraycopy(chars, behind, chars, gap, moved);
+                } else {
+                    System.arraycopy(chars, end, chars, behind + moved, -moved);
+                }
+                gap = start;
+                behind += moved;
+                if (value.length() > behind - gap) {
+                    int more = chars.length + value.length();
+                    char[] larger = Arrays.copyOf(chars, chars.length + more);
+                    System.arraycopy(chars, behind, larger, behind + more, chars.length - behind);
+                    chars = larger;
+                    behind += more;
+                }
+                value.getChars(0, value.length(), chars, gap);
+                gap += value.length();
             }
         }
 
@@ -7916,7 +8023,13 @@ public final class TokenRequest {
             if (raw.isEmpty()) {
                 return raw;
             }
-            String value = expand(raw.get().value(), List.of(name));
+            Supplier<String> outer = locate(() -> name + " in " + raw.get().source());
+            String value;
+            try {
+                value = expand(raw.get().value(), List.of(name));
+            } finally {
+                locate(outer);
+            }
             return value.isBlank() ? Optional.empty()
                 : Optional.of(new Configuration.Setting(raw.get().name(), value, raw.get().source()));
         }
@@ -7927,15 +8040,21 @@ public final class TokenRequest {
         }
 
         /** Expands references to the parameter itself, or to it without its prefix, and leaves the others. */
-        String expandSelf(String name, String text) throws CommandException {
+        String expandSelf(String name, String text, String source) throws CommandException {
+            charge(text.length());
             if (text.indexOf('$') < 0) {
                 return text;
             }
             String prefix = prefixes.stream().filter(start -> name.regionMatches(true, 0, start, 0, start.length()))
                 .findFirst().orElse("");
             String bare = name.substring(prefix.length());
-            return replace(text, List.of(), found -> (found.function().isEmpty() || isFile(found.function()))
-                && (found.name().equalsIgnoreCase(name) || found.name().equalsIgnoreCase(bare)));
+            Supplier<String> outer = locate(() -> name + " in " + source);
+            try {
+                return replace(text, List.of(), found -> (found.function().isEmpty() || isFile(found.function()))
+                    && (found.name().equalsIgnoreCase(name) || found.name().equalsIgnoreCase(bare)));
+            } finally {
+                locate(outer);
+            }
         }
 
         private String expand(String text, List<String> within) throws CommandException {
@@ -7943,23 +8062,29 @@ public final class TokenRequest {
                 return text;
             }
             String expanded = replace(text, within, reference -> !reference.isDollar());
-            for (Optional<Reference> dollar = next(expanded, Reference::isDollar); dollar.isPresent();
-                    dollar = next(expanded, Reference::isDollar)) {
-                expanded = expanded.substring(0, dollar.get().start()) + "$" + expanded.substring(dollar.get().end());
+            StringBuilder result = new StringBuilder();
+            int at = 0;
+            Search search = new Search(expanded, Reference::isDollar);
+            for (Optional<Reference> dollar = search.next(0); dollar.isPresent(); dollar = search.next(at)) {
+                result.append(expanded, at, dollar.get().start()).append('$');
+                at = dollar.get().end();
             }
-            return expanded;
+            charge(search.work());
+            return result.append(expanded, at, expanded.length()).toString();
         }
 
         /**
-         * Replaces reference by reference, each time from the text's beginning, since they can nest: $($(A)). Where a
-         * parameter refers to itself, the original loops for ever; here the regions around a reference show the cycle.
+         * Replaces reference by reference, since they can nest: $($(A)). The search resumes at the first text that the
+         * replacement can have completed to a reference. Where a parameter refers to itself, the original loops for ever;
+         * here the regions around a reference show the cycle.
          *
          * @param within parameters whose values contain the whole text
          */
         private String replace(String text, List<String> within, Predicate<Reference> query) throws CommandException {
-            StringBuilder result = new StringBuilder(text);
+            GapText result = new GapText(text);
             Deque<Region> regions = new ArrayDeque<>();
-            for (Optional<Reference> found = next(text, query); found.isPresent(); found = next(result.toString(), query)) {
+            Search search = new Search(result, query);
+            for (Optional<Reference> found = search.next(0); found.isPresent(); ) {
                 Reference reference = found.get();
                 int following = result.length() - reference.end();
                 List<String> names = new ArrayList<>(within);
@@ -7971,13 +8096,53 @@ public final class TokenRequest {
                         names.add(region.name());
                     }
                 }
+                charge(16L * names.size());
+                if (names.size() > DEPTH_MAX) {
+                    throw excessive("refers to more than " + DEPTH_MAX + " settings inside one another", names);
+                }
                 if (reference.function().isEmpty() && !raw(reference.name()).isEmpty()) {
                     checkCircle(reference.name(), names);
                     regions.add(new Region(reference.name(), reference.start(), following));
                 }
-                result.replace(reference.start(), reference.end(), evaluate(reference, names));
+                String value = evaluate(reference, names);
+                if ((long) result.length() + value.length() > Math.max(text.length(), LENGTH_MAX)) {
+                    throw excessive("grows to more than " + LENGTH_MAX + " characters", names);
+                }
+                charge(value.length());
+                result.replace(reference.start(), reference.end(), value);
+                found = search.next(search.resumption(reference.start()));
+                charge(search.work());
             }
+            charge(search.work());
             return result.toString();
+        }
+
+        /** Adds to the work of this configuration. Its limit ends what would grow without end, or be searched again and again. */
+        void charge(long work) throws CommandException {
+            spent += work;
+            if (spent > WORK_MAX) {
+                throw excessive("takes too long to expand", List.of());
+            }
+        }
+
+        /** Sets what an error calls the place that is read or expanded now; returns what it was before. */
+        Supplier<String> locate(Supplier<String> now) {
+            Supplier<String> before = place;
+            place = now;
+            return before;
+        }
+
+        private CommandException excessive(String reason, List<String> within) {
+            Optional<Configuration.Setting> outermost = Optional.empty();
+            try {
+                outermost = within.isEmpty() ? outermost : lookup(within.get(0));
+            } catch (CommandException e) {
+                // Its name is shown without its source.
+            }
+            String where = outermost.map(setting -> setting.name() + " in " + setting.source())
+                .orElse(within.isEmpty() ? place.get() : within.get(0));
+            return new CommandException(ErrorCode.CONFIGURATION, "ERROR: the configuration of " + printable(where) + " " + reason
+                + ".", "Check which settings it refers to.");
         }
 
         private void checkCircle(String name, List<String> names) throws CommandException {
@@ -8001,39 +8166,95 @@ public final class TokenRequest {
         /** The parameters that a text refers to, as references, without the text's own words. */
         static String references(String text) {
             StringBuilder references = new StringBuilder();
-            String rest = text;
             Predicate<Reference> plain = reference -> reference.function().isEmpty();
-            for (Optional<Reference> found = next(rest, plain); found.isPresent(); found = next(rest, plain)) {
+            Search search = new Search(text, plain);
+            for (Optional<Reference> found = search.next(0); found.isPresent(); found = search.next(found.get().end())) {
                 references.append("$(").append(found.get().name()).append(") ");
-                rest = rest.substring(found.get().end());
             }
             return references.toString();
         }
 
-        private static Optional<Reference> next(String text, Predicate<Reference> query) {
-            int at = text.indexOf('$');
-            while (at >= 0) {
-                int open = at + (text.startsWith("$", at + 1) ? 2 : 1);
-                while (open < text.length() && isNameCharacter(text.charAt(open)) && text.charAt(open) != '.'
-                    && text.charAt(open) != '/') {
-                    open++;
-                }
-                int behind = open;
-                String function = text.substring(at + 1, open);
-                if (text.startsWith("(", open) && (FUNCTIONS.contains(function) || isFile(function))) {
-                    int close = function.isEmpty() || function.equals("ENV") ? endOfName(text, open + 1)
-                        : text.indexOf(')', open);
-                    if (close > 0) {
-                        Reference reference = new Reference(at, close + 1, function, text.substring(open + 1, close));
-                        if (query.test(reference)) {
-                            return Optional.of(reference);
-                        }
-                    }
-                    behind = Math.max(open, close);
-                }
-                at = text.indexOf('$', behind);
+        /** Looks for references in a text that changes behind the search. */
+        private static final class Search {
+            private final CharSequence text;
+            private final Predicate<Reference> query;
+            /** Where a candidate that is no reference begins, and how far it was read. */
+            private final List<int[]> candidates = new ArrayList<>();
+            private long work;
+            private long reported;
+
+            Search(CharSequence text, Predicate<Reference> query) {
+                this.text = text;
+                this.query = query;
             }
-            return Optional.empty();
+
+            /** The number of characters read since the last call. */
+            long work() {
+                long more = work - reported;
+                reported = work;
+                return more;
+            }
+
+            /** The next reference; empty also if the search has read more than the limit. */
+            Optional<Reference> next(int start) {
+                int at = indexOf(text, '$', start);
+                while (at >= 0 && work <= WORK_MAX) {
+                    int open = at + (isAt('$', at + 1) ? 2 : 1);
+                    while (open < text.length() && isNameCharacter(text.charAt(open)) && text.charAt(open) != '.'
+                        && text.charAt(open) != '/') {
+                        open++;
+                    }
+                    int behind = open;
+                    int reach = open;
+                    String function = open - at > FUNCTION_MAX ? "?" : text.subSequence(at + 1, open).toString();
+                    if (isAt('(', open) && (FUNCTIONS.contains(function) || isFile(function))) {
+                        boolean isName = function.isEmpty() || function.equals("ENV");
+                        int end = isName ? endOfName(text, open + 1) : indexOf(text, ')', open);
+                        int close = isName && !isAt(')', end) ? -1 : end;
+                        reach = isName ? end : close < 0 ? text.length() : close;
+                        if (close > 0) {
+                            Reference reference = new Reference(at, close + 1, function,
+                                text.subSequence(open + 1, close).toString());
+                            if (query.test(reference)) {
+                                work += reach - start + 1;
+                                return Optional.of(reference);
+                            }
+                        }
+                        behind = Math.max(open, close);
+                    }
+                    work += reach - at;
+                    candidates.add(new int[] {at, reach});
+                    at = indexOf(text, '$', behind);
+                }
+                work += text.length() - start;
+                return Optional.empty();
+            }
+
+            private boolean isAt(char c, int index) {
+                return index < text.length() && text.charAt(index) == c;
+            }
+
+            /** Where to resume after the text from the index on has changed: at the first candidate that was read so far. */
+            int resumption(int changed) {
+                int first = changed;
+                for (int[] candidate : candidates) {
+                    first = candidate[1] >= changed ? Math.min(first, candidate[0]) : first;
+                }
+                int resumption = first;
+                candidates.removeIf(candidate -> candidate[0] >= resumption || candidate[1] < resumption);
+                return resumption;
+            }
+        }
+
+        private static int indexOf(CharSequence text, char c, int start) {
+            if (text instanceof String string) {
+                return string.indexOf(c, start);
+            }
+            int at = start;
+            while (at < text.length() && text.charAt(at) != c) {
+                at++;
+            }
+            return at < text.length() ? at : -1;
         }
 
         /** $F and letters that say which parts of a file's name are wanted, and how. */
@@ -8042,22 +8263,20 @@ public final class TokenRequest {
                 && function.substring(1).toLowerCase(Locale.ROOT).chars().allMatch(c -> "pnxdqabfwu".indexOf(c) >= 0);
         }
 
-        /** The index of the parenthesis that ends {@code NAME} or {@code NAME:else}; -1 for any other text. */
-        private static int endOfName(String text, int start) {
+        /** The index of the parenthesis that ends {@code NAME} or {@code NAME:else}, or of what cannot be in them. */
+        private static int endOfName(CharSequence text, int start) {
             boolean colon = false;
             int at = start;
             while (at < text.length() && text.charAt(at) != ')') {
-                char c = text.charAt(at++);
-                int close = colon && c == '(' ? text.indexOf(')', at) : -1;
-                if (close >= 0) {
-                    at = close + 1;
-                } else if (c == ':' && !colon) {
-                    colon = true;
-                } else if (!isNameCharacter(c) && !(colon && "$ ,\\:".indexOf(c) >= 0)) {
-                    return -1;
+                char c = text.charAt(at);
+                int close = colon && c == '(' ? indexOf(text, ')', at) : -1;
+                if (close < 0 && c != ':' && !isNameCharacter(c) && !(colon && "$ ,\\".indexOf(c) >= 0)) {
+                    return c == '(' && colon ? text.length() : at;
                 }
+                at = close >= 0 ? close + 1 : at + 1;
+                colon |= c == ':';
             }
-            return at < text.length() ? at : -1;
+            return at;
         }
 
         // ---- Functions ----

@@ -113,7 +113,7 @@ no_difference() {
 
 # case_of VARIABLE=VALUE... -- NAME...: one more configuration, the environment alone, in $copy. The pool has a user condor.
 case_of() {
-  local place=$copy/$((cases++))
+  place=$copy/$((cases++))
   mkdir -p "$place"
   : >"$place/local-name"
   printf '%s\n' CONDOR_CONFIG=ONLY_ENV PATH=/usr/sbin:/usr/bin:/sbin:/bin _CONDOR_MARK=@MARK@ _CONDOR_LOCAL_DIR=/var/lib/condor \
@@ -231,3 +231,39 @@ only_ipv6() {
 @test "testing: of several interfaces we take the addresses that HTCondor takes" { several_interfaces testing; }
 @test "stable: with IPv6 alone we take the addresses that HTCondor takes" { only_ipv6 stable; }
 @test "testing: with IPv6 alone we take the addresses that HTCondor takes" { only_ipv6 testing; }
+# templates NUMBER: every template, with and without arguments, as a configuration in $copy; its names are those for which
+# the fixtures of configuration.bats record a value of that release
+templates() {
+  local config names
+  empty_copy
+  while IFS= read -r config && IFS= read -r names; do
+    # shellcheck disable=SC2086 # words
+    case_of -- $names
+    printf '%b\n' "$config" >"$place/condor_config"
+    sed -i "s|^CONDOR_CONFIG=.*|CONDOR_CONFIG=$place/condor_config|" "$place/environment"
+  done < <(jq -r --arg number "$1" '(.config | @json | ltrimstr("\"") | rtrimstr("\"") | gsub("\\\\\""; "\"")),
+    ((.[$number] // ."25.14.1").values // {} | keys | join(" "))' "$BATS_TEST_DIRNAME/fixtures/config/templates.jsonl")
+  ((cases >= 250))
+}
+
+templates_agree() {
+  on testing
+  templates 25.14.1
+  no_difference
+}
+
+# The older release's answers are recorded; where it refuses a template, none are.
+templates_recorded() {
+  local number=0 config
+  on stable
+  templates 23.9.6
+  comparison script "$copy" >"$copy/oracle"
+  env -u CONDOR_CONFIG "$TESTS_DIR/pool/pool.sh" exec stable sh "$copy/oracle"
+  while IFS= read -r config; do
+    diff -iw <(jq -r '(."23.9.6" // ."25.14.1").values // {} | to_entries[] | .value, "@MARK@"' <<<"$config") "$copy/$((number++))/stdout" \
+      || { jq -r .config <<<"$config" && return 1; }
+  done <"$BATS_TEST_DIRNAME/fixtures/config/templates.jsonl"
+}
+
+@test "stable: every template has the recorded values" { templates_recorded; }
+@test "testing: we read every template as condor_config_val does" { templates_agree; }
