@@ -1136,7 +1136,7 @@ public final class TokenRequest {
             @Override
             public Optional<String> output(String... command) {
                 try {
-                    Process process = new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.DISCARD).start();
+                    Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
                     process.getOutputStream().close();
                     // What these programs print fits into the pipe.
                     if (!process.waitFor(LIMIT_SECONDS, TimeUnit.SECONDS) || process.exitValue() != 0) {
@@ -6071,8 +6071,8 @@ public final class TokenRequest {
                     + " for the configuration in " + doubtful.get().file() + ".", doubtful.get().weakness() + ".");
             }
             if (!host.platform().runsCommands()) {
-                throw new CommandException(ErrorCode.CONFIGURATION, "ERROR: the configuration includes the output of a command, which is not"
-                    + " supported on Windows: " + printable(command), "");
+                throw new CommandException(ErrorCode.CONFIGURATION, "ERROR: the configuration includes the output of a command, which"
+                    + " is not supported on Windows: " + printable(command), "");
             }
             ProcessBuilder builder = new ProcessBuilder(command.strip().split("\\s+"))
                 .redirectInput(new File(Platform.NO_CONFIGURATION));
@@ -6434,6 +6434,10 @@ public final class TokenRequest {
                 throw new ConfigSyntaxException("");
             }
             String target = macros.expand(statement.rest());
+            if (command && !sources.host.platform().runsCommands()) {
+                throw new CommandException(ErrorCode.CONFIGURATION, "ERROR: include command is not supported on Windows ("
+                    + printable(name) + ":" + lines.number() + ").", "");
+            }
             ConfigParser inner = new ConfigParser(sources, target, "", depth + 1, Optional.empty());
             try {
                 Sources.Text text = cache.isPresent() ? sources.runInto(Host.path(cache.get(), "include command into"), target)
@@ -14806,7 +14810,7 @@ public final class TokenRequest {
     static final class OpenDirectory implements Closeable {
         /** Most directory entries that are searched for leftovers of a killed run. */
         private static final int MAX_ENTRIES = 100_000;
-        private static final String OTHERS_CAN_REPLACE =
+        static final String OTHERS_CAN_REPLACE =
             ": other users cannot read the files in it, but they can remove or replace them.";
         private final Path path;
         private final Object key;
@@ -14842,8 +14846,6 @@ public final class TokenRequest {
             try {
                 if (PathTrust.isPossible()) {
                     folder.check(here ? path : directory, here, owner, warnings);
-                } else {
-                    host.platform().weakness(path).ifPresent(weakness -> warnings.accept(weakness + OTHERS_CAN_REPLACE));
                 }
                 return folder;
             } catch (IOException | RuntimeException e) {
@@ -15739,6 +15741,8 @@ public final class TokenRequest {
                     checkReplaceable(folder, name, there.get());
                 }
                 folder.probe(name, PROBE_BYTES, permissions);
+                host.platform().weakness(folder.path())
+                    .ifPresent(weakness -> warnings.accept(weakness + OpenDirectory.OTHERS_CAN_REPLACE));
                 Optional<DestinationLock> lock = DestinationLock.take(folder, name, path, host, warnings);
                 if (lock.isPresent()) {
                     folder.sweep(name);
