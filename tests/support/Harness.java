@@ -8,6 +8,7 @@
 //SOURCES JudgeCertificates.java
 //SOURCES LoopbackPool.java
 //SOURCES MiddleMan.java
+//SOURCES OtherSystem.java
 //SOURCES ReadAgain.java
 //SOURCES ShowConfiguration.java
 //SOURCES ShowPathTrust.java
