@@ -260,8 +260,9 @@ templates_recorded() {
   comparison script "$copy" >"$copy/oracle"
   env -u CONDOR_CONFIG "$TESTS_DIR/pool/pool.sh" exec stable sh "$copy/oracle"
   while IFS= read -r config; do
-    diff -iw <(jq -r '(."23.9.6" // ."25.14.1").values // {} | to_entries[] | .value, "@MARK@"' <<<"$config") "$copy/$((number++))/stdout" \
-      || { jq -r .config <<<"$config" && return 1; }
+    jq -r '(."23.9.6" // ."25.14.1").values // {} | to_entries[] | .value, "@MARK@"' <<<"$config" >recorded
+    [[ ! -s recorded ]] || diff -iw recorded "$copy/$number/stdout" || { jq -r .config <<<"$config" && return 1; }
+    number=$((number + 1))
   done <"$BATS_TEST_DIRNAME/fixtures/config/templates.jsonl"
 }
 
