@@ -1525,6 +1525,9 @@ public final class TokenRequest {
         private static final Set<AclEntryPermission> CHANGING = EnumSet.of(AclEntryPermission.WRITE_DATA,
             AclEntryPermission.APPEND_DATA, AclEntryPermission.WRITE_ACL, AclEntryPermission.WRITE_OWNER,
             AclEntryPermission.DELETE, AclEntryPermission.DELETE_CHILD);
+        /** What lets a user of a directory put another file in the place of one. */
+        private static final Set<AclEntryPermission> REPLACING = EnumSet.of(AclEntryPermission.WRITE_ACL,
+            AclEntryPermission.WRITE_OWNER, AclEntryPermission.DELETE_CHILD);
         private final Account account;
         /** The directory of Windows itself. */
         private final String systemRoot;
@@ -1846,7 +1849,15 @@ public final class TokenRequest {
             } catch (IOException e) {
                 return Optional.of(new PathTrust.Weakness(file, false, "is on a volume without access control lists"));
             }
-            return other(acl, CHANGING).map(other -> new PathTrust.Weakness(file, false, "can be changed by "
+            Optional<PathTrust.Weakness> weakness = weakness(file, acl, CHANGING);
+            Path directory = file.toAbsolutePath().getParent();
+            return weakness.isPresent() || directory == null || Files.isDirectory(file) ? weakness
+                : weakness(directory, acl(directory), REPLACING);
+        }
+
+        private Optional<PathTrust.Weakness> weakness(Path path, List<AclEntry> acl, Set<AclEntryPermission> permissions)
+                throws IOException {
+            return other(acl, permissions).map(other -> new PathTrust.Weakness(path, false, "can be changed by "
                 + printable(other.getName())));
         }
 
