@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # Texts that are not paths: each is an error of the option or setting that has it.
 # shellcheck disable=SC2016 # $ in the configuration's own language
-# shellcheck disable=SC2030,SC2031 # settings of one test
+# shellcheck disable=SC2030,SC2031,SC2034 # settings of one test
 load loopback
 
 # A character that no path has in the POSIX locale. (A NUL, which none has anywhere, reaches the tool neither by an argument
@@ -27,9 +27,9 @@ setup() {
 
 # in_posix ARGUMENT...: `request` in that locale
 in_posix() {
-  cd "$POSIX/work"
+  cd "$POSIX/work" || return
   WORKBENCH=$POSIX WORK=$POSIX/work LC_ALL=POSIX request "$@"
-  cd "$WORK"
+  cd "$WORK" || return
 }
 
 # is_error_of NAME: the last run ended with 2 and an error of a line and its hint, which names this
