@@ -681,10 +681,16 @@ answering() {
   [[ $(<"$PROFILE/.condor/known_hosts") == "localhost SSL $(certificate)" ]]
 }
 
+# windows_with_status ARGUMENT...: for the background
+windows_with_status() {
+  windows_process "$@"
+  return "$status"
+}
+
 @test "an interrupted wait of a process is saved and resumed" {
   pool_with --methods CLAIMTOBE --approve-on "$PWD/approved" --token "$TOKEN"
   local saved
-  background windows_process -pool "$HERE" -identity alice@own.test
+  background windows_with_status -pool "$HERE" -identity alice@own.test
   await_line '^Token request enqueued'
   kill -INT -- "-$client"
   await_end
