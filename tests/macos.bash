@@ -74,7 +74,7 @@ mac_command() {
   # shellcheck disable=SC2016 # for the shell in there
   mac=(nsenter --target "$MAC_PID" --mount --uts chroot "$MAC" setpriv --reuid=501 --regid=20 --clear-groups
     # Without /proc the loader does not know where a program is.
-    env -i --default-signal=HUP,INT,TERM "LD_LIBRARY_PATH=${MAC_JAVA%/bin/java}/lib" "${environment[@]}" "${settings[@]}"
+    env -i '--default-signal=HUP,INT,TERM' "LD_LIBRARY_PATH=${MAC_JAVA%/bin/java}/lib" "${environment[@]}" "${settings[@]}"
     sh -c "echo \$\$ >/tmp/process; cd ${there:-$MAC_HOME} && exec \"\$@\"" sh
     "$MAC_JAVA" "${options[@]}" -Duser.name=alice "-Duser.home=$MAC_HOME" "${properties[@]}" -cp "$MAC_CLASSPATH"
     tokenrequest.OtherSystem 'Mac OS X' "$@")
@@ -89,15 +89,9 @@ run_tool() {
 
 # mac_terminal ARGUMENT...: at_terminal there
 mac_terminal() {
-  local command mac
+  local mac
   mac_command "$@"
-  printf -v command '%q ' "${mac[@]}"
-  : >shown
-  mkfifo keyboard 2>/dev/null || :
-  exec {KEYBOARD}<>keyboard
-  exec {SCREEN}< <(SHELL=/bin/bash exec env --default-signal=HUP,INT,TERM script --quiet --return --flush --command "exec $command" /dev/null \
-    <keyboard 3>&-)
-  client=$!
+  terminal_for "${mac[@]}"
 }
 
 # mac_send SIGNAL: to the tool there

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # Where things are as on macOS. Not tried on a real one.
+# shellcheck disable=SC2016 # $ in the language of the configuration, and of a script
 # shellcheck disable=SC2030,SC2031,SC2034,SC2154 # settings of one test; environment and properties are for macos.bash
 load macos
 
@@ -88,7 +89,8 @@ END
   printf '#!/bin/sh\necho "$0" >>/tmp/started\n' | tee "$MAC/Users/alice/programs/test" >"$MAC/Users/alice/programs/hostname"
   chmod 755 "$MAC"/Users/alice/programs/*
   by_ssl
-  there=$MAC_HOME/programs settings=(PATH=.:/Users/alice/programs:/usr/bin:/bin) request -pool "$HERE" -identity alice@own.test
+  settings=(PATH=.:/Users/alice/programs:/usr/bin:/bin)
+  there=$MAC_HOME/programs request -pool "$HERE" -identity alice@own.test
   assert_status 4
   [[ ! -e $MAC/private/tmp/started ]]
 }
