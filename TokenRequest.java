@@ -5873,6 +5873,9 @@ public final class TokenRequest {
             Deque<String> next = new ArrayDeque<>(localFiles(list));
             while (!next.isEmpty()) {
                 done.add(next.element());
+                if (!next.element().contains("|")) {
+                    Host.path(next.element(), "LOCAL_CONFIG_FILE"); // so that the error names it
+                }
                 read("config source", next.remove(), FileOrigin.CONFIGURATION, 1);
                 String changed = text("LOCAL_CONFIG_FILE");
                 if (!changed.isEmpty() && !changed.equals(list)) {
