@@ -795,7 +795,7 @@ public final class TokenRequest {
                 environment, platform.hostName(environment), platform.home(environment), platform.user(), platform.userId(),
                 ownInvocation(platform), new BufferedInputStream(new FileInputStream(FileDescriptor.in)),
                 new PrintStream(new FileOutputStream(FileDescriptor.out), false, UTF_8),
-                new PrintStream(new FileOutputStream(FileDescriptor.err), true, UTF_8), platform::isTerminal, platform);
+                new PrintStream(new FileOutputStream(FileDescriptor.err), true, UTF_8), platform, platform);
         }
 
         /**
@@ -921,9 +921,10 @@ public final class TokenRequest {
      * The operating system. It answers each question that depends on the system; no other section names a system, its files
      * or its programs. {@link PathTrust} does so too: it knows the owners and modes of Unix.
      *
-     * <p>To add a question: an abstract method here, its answers in {@link UnixPlatform} and {@link WindowsPlatform}.
+     * <p>To add a question: an abstract method here, its answers in {@link UnixPlatform} and {@link WindowsPlatform}. As a
+     * predicate it says whether the stream of that number is a terminal; a lambda would make the start slower.
      */
-    abstract static sealed class Platform permits UnixPlatform, WindowsPlatform {
+    abstract static sealed class Platform implements IntPredicate permits UnixPlatform, WindowsPlatform {
         /** The system of this JVM. The default file system decides: its separator is a backslash on Windows alone. */
         static final Platform CURRENT = of(FileSystems.getDefault(), new SystemPrograms(), System.getenv());
         /** The name of a configuration source that is empty, in HTCondor's words on every system. */
@@ -1097,8 +1098,8 @@ public final class TokenRequest {
 
         // ---- Terminal and shell ----
 
-        /** Whether the stream of that number is a terminal. */
-        abstract boolean isTerminal(int stream);
+        @Override
+        public abstract boolean test(int stream);
 
         /** Whether the terminal can erase a line and show colours. */
         abstract boolean understandsEscapes(Map<String, String> environment);
@@ -1473,7 +1474,7 @@ public final class TokenRequest {
          * inherits this program's streams, it closes stdin and stderr.)
          */
         @Override
-        boolean isTerminal(int stream) {
+        public boolean test(int stream) {
             try {
                 Map<String, Object> device = Files.readAttributes(files.getPath(OPEN_FILES, Integer.toString(stream)),
                     "unix:mode,rdev");
@@ -1945,7 +1946,7 @@ public final class TokenRequest {
          */
         @Override
         @SuppressWarnings("SystemConsoleNull") // not with this console
-        boolean isTerminal(int stream) {
+        public boolean test(int stream) {
             if (System.getProperty("jdk.console") == null) {
                 System.setProperty("jdk.console", "java.base");
             }
@@ -6085,8 +6086,8 @@ public final class TokenRequest {
                     + " for the configuration in " + doubtful.get().file() + ".", doubtful.get().weakness() + ".");
             }
             if (!host.platform().runsCommands()) {
-                throw new CommandException(ErrorCode.CONFIGURATION, "ERROR: the configuration includes the output of a command, which"
-                    + " is not supported on Windows: " + printable(command), "");
+                throw new CommandException(ErrorCode.CONFIGURATION, "ERROR: the configuration includes the output of a command,"
+                    + " which is not supported on Windows: " + printable(command), "");
             }
             ProcessBuilder builder = new ProcessBuilder(command.strip().split("\\s+"))
                 .redirectInput(new File(Platform.NO_CONFIGURATION));
