@@ -1006,7 +1006,7 @@ public final class TokenRequest {
                 environment, platform.hostName(environment), platform.home(environment), platform.user(), platform.userId(),
                 ownInvocation(platform), new BufferedInputStream(new FileInputStream(FileDescriptor.in)),
                 new PrintStream(new FileOutputStream(FileDescriptor.out), false, UTF_8),
-                new PrintStream(new FileOutputStream(FileDescriptor.err), true, UTF_8), platform::isTerminal, platform);
+                new PrintStream(new FileOutputStream(FileDescriptor.err), true, UTF_8), platform, platform);
         }
 
         /**
@@ -1169,9 +1169,10 @@ public final class TokenRequest {
      * The operating system. It answers each question that depends on the system; no other section names a system, its files
      * or its programs. {@link PathTrust} does so too: it knows the owners and modes of Unix.
      *
-     * <p>To add a question: an abstract method here, its answers in {@link UnixPlatform} and {@link WindowsPlatform}.
+     * <p>To add a question: an abstract method here, its answers in {@link UnixPlatform} and {@link WindowsPlatform}. As a
+     * predicate it says whether the stream of that number is a terminal; a lambda would make the start slower.
      */
-    abstract static sealed class Platform permits UnixPlatform, WindowsPlatform {
+    abstract static sealed class Platform implements IntPredicate permits UnixPlatform, WindowsPlatform {
         /** The system of this JVM. The default file system decides: its separator is a backslash on Windows alone. */
         static final Platform CURRENT = of(FileSystems.getDefault(), new SystemPrograms(), System.getenv());
         /** The name of a configuration source that is empty, in HTCondor's words on every system. */
@@ -1348,8 +1349,8 @@ public final class TokenRequest {
 
         // ---- Terminal and shell ----
 
-        /** Whether the stream of that number is a terminal. */
-        abstract boolean isTerminal(int stream);
+        @Override
+        public abstract boolean test(int stream);
 
         /** Whether the terminal can erase a line and show colours. */
         abstract boolean understandsEscapes(Map<String, String> environment);
@@ -1739,7 +1740,7 @@ public final class TokenRequest {
          * inherits this program's streams, it closes stdin and stderr.)
          */
         @Override
-        boolean isTerminal(int stream) {
+        public boolean test(int stream) {
             try {
                 Map<String, Object> device = Files.readAttributes(files.getPath(OPEN_FILES, Integer.toString(stream)),
                     "unix:mode,rdev");
@@ -2219,7 +2220,7 @@ public final class TokenRequest {
          */
         @Override
         @SuppressWarnings("SystemConsoleNull") // not with this console
-        boolean isTerminal(int stream) {
+        public boolean test(int stream) {
             if (System.getProperty("jdk.console") == null) {
                 System.setProperty("jdk.console", "java.base");
             }
@@ -6390,6 +6391,9 @@ public final class TokenRequest {
             Deque<String> next = new ArrayDeque<>(localFiles(list));
             while (!next.isEmpty()) {
                 done.add(next.element());
+                if (!next.element().contains("|")) {
+                    Host.path(next.element(), "LOCAL_CONFIG_FILE"); // so that the error names it
+                }
                 read("config source", next.remove(), FileOrigin.CONFIGURATION, 1);
                 String changed = text("LOCAL_CONFIG_FILE");
                 if (!changed.isEmpty() && !changed.equals(list)) {
@@ -6609,8 +6613,8 @@ public final class TokenRequest {
                 return new Text("", 0); // as in HTCondor
             } else if (!host.platform().runsCommands()) {
                 throw new CommandException(ErrorCode.CONFIGURATION,
-                    "ERROR: the configuration includes the output of a command, which"
-                    + " is not supported on Windows: " + printable(command), "");
+                    "ERROR: the configuration includes the output of a command, which is not supported on Windows: "
+                    + printable(command), "");
             }
             ProcessBuilder builder = new ProcessBuilder(command.strip().split("\\s+"))
                 .redirectInput(new File(Platform.NO_CONFIGURATION));

@@ -47,8 +47,8 @@ import java.util.Optional;
  * </pre>
  * A CIRCUMSTANCE is {@code busy TIMES PATH}, {@code busy-is-refusal}, {@code no-lists DRIVE}, {@code empty-lists DRIVE},
  * {@code merging} (a directory's list is added to that of a new file), {@code account NAME}, {@code administrator},
- * {@code console} (stdin and stderr are one), {@code here DIRECTORY} (the working directory), {@code registry FILE} (what reg.exe prints), {@code roots FILE} (the CAs in
- * the store of Windows).
+ * {@code console} (stdin and stderr are one), {@code here DIRECTORY} (the working directory), {@code registry FILE} (what
+ * reg.exe prints), {@code roots FILE} (the CAs in the store of Windows).
  *
  * <p>{@code --process FOLDER ARGUMENT...} is the unmodified {@code main} in a process of its own.
  */
