@@ -219,7 +219,6 @@ import javax.security.auth.x500.X500Principal;
 import org.ietf.jgss.GSSContext;
 import org.ietf.jgss.GSSException;
 import org.ietf.jgss.GSSManager;
-import org.ietf.jgss.GSSName;
 import org.ietf.jgss.Oid;
 import picocli.AutoComplete;
 import picocli.CommandLine;
@@ -8002,6 +8001,8 @@ public final class TokenRequest {
 
         // The key message. condor_io/authentication.cpp, Authentication::exchangeKey
         static final int CIPHER_AES = 3;
+        /** Largest encrypted session key; a limit of this program. KERBEROS adds up to 52 bytes. */
+        static final int WRAPPED_KEY_MAX_BYTES = 256;
 
         // SSL inside messages. condor_io/condor_auth_ssl.h
         static final int SSL_ERROR = -1;
@@ -11344,7 +11345,7 @@ public final class TokenRequest {
         /**
          * A keytab that root can use.
          *
-         * @param principal of the host; its realm can be missing
+         * @param principal the name to log in as; its realm can be missing
          * @param isHost    whether the principal is SERVICE/HOST, whose realm depends on the host
          */
         record Keytab(Path path, String principal, boolean isHost) { }
@@ -12061,7 +12062,9 @@ public final class TokenRequest {
     @SuppressWarnings("ArrayRecordComponent") // never compared
     private record KerberosContext(GSSContext gss, byte[] request, String client, String server, int keyType,
                                    byte[] sessionKey) {
-        /** DER of the object identifier 1.2.840.113554.1.2.2, Kerberos 5. */
+        private static final String KERBEROS_5 = "1.2.840.113554.1.2.2";
+        private static final String PRINCIPAL_NAME = KERBEROS_5 + ".1";
+        /** DER of that object identifier. */
         private static final byte[] MECHANISM = HexFormat.of().parseHex("06092a864886f712010202");
         private static final byte[] AP_REQ_ID = {1, 0};
         private static final byte[] AP_REP_ID = {2, 0};
@@ -12191,13 +12194,12 @@ public final class TokenRequest {
             try {
                 return Subject.doAs(subject, (PrivilegedExceptionAction<KerberosContext>) () -> {
                     GSSManager manager = GSSManager.getInstance();
-                    Oid mechanism = new Oid("1.2.840.113554.1.2.2");
-                    GSSContext gss = manager.createContext(name(manager, subject, service, host), mechanism, null,
-                        GSSContext.DEFAULT_LIFETIME);
+                    String server = principal(subject, service, host);
+                    GSSContext gss = manager.createContext(manager.createName(server, new Oid(PRINCIPAL_NAME)),
+                        new Oid(KERBEROS_5), null, GSSContext.DEFAULT_LIFETIME);
                     gss.requestMutualAuth(true);
                     gss.requestCredDeleg(false);
                     byte[] request = unframed(gss.initSecContext(new byte[0], 0, 0));
-                    String server = gss.getTargName().canonicalize(mechanism).toString();
                     KerberosTicket ticket = ticket(subject, server);
                     return new KerberosContext(gss, request, gss.getSrcName().toString(), ticket.getServer().getName(),
                         ticket.getSessionKeyType(), ticket.getSessionKey().getEncoded());
@@ -12210,13 +12212,15 @@ public final class TokenRequest {
             }
         }
 
-        /** The server's name. Java maps the host to a realm by krb5.conf; without a default realm, to the user's realm. */
-        private static GSSName name(GSSManager manager, Subject subject, String service, String host) throws GSSException {
+        /**
+         * The server's principal. Java completes a short name if the name service knows it by a longer one, and maps the host
+         * to a realm by krb5.conf; without a default realm it is the user's.
+         */
+        private static String principal(Subject subject, String service, String host) {
             try {
-                return manager.createName(service + "@" + host, GSSName.NT_HOSTBASED_SERVICE)
-                    .canonicalize(new Oid("1.2.840.113554.1.2.2"));
-            } catch (GSSException e) {
-                return manager.createName(service + "/" + host + "@" + realm(subject), new Oid("1.2.840.113554.1.2.2.1"));
+                return new KerberosPrincipal(service + "/" + host, KerberosPrincipal.KRB_NT_SRV_HST).getName();
+            } catch (IllegalArgumentException e) {
+                return service + "/" + host + "@" + realm(subject);
             }
         }
 
@@ -13925,7 +13929,7 @@ public final class TokenRequest {
                 message.number(Protocol.KEY_BYTES, Protocol.KEY_BYTES);
                 message.number(Protocol.CIPHER_AES, Protocol.CIPHER_AES);
                 message.number();
-                byte[] wrapped = message.raw(message.number(Protocol.KEY_BYTES, Protocol.KEY_BYTES));
+                byte[] wrapped = message.raw(message.number(Protocol.KEY_BYTES, Protocol.WRAPPED_KEY_MAX_BYTES));
                 message.end();
                 return Optional.of(wrapped);
             }
