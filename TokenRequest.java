@@ -11335,6 +11335,8 @@ public final class TokenRequest {
         private final Host host;
         private final Configuration configuration;
         private Optional<KerberosConfiguration> file = Optional.empty();
+        /** What {@link #unusableReason} found, for the attempt that follows it. */
+        private Optional<Tickets> found = Optional.empty();
 
         KerberosClient(Context context) {
             this.context = context;
@@ -11367,6 +11369,7 @@ public final class TokenRequest {
         Optional<String> unusableReason() {
             try {
                 Tickets tickets = tickets();
+                found = Optional.of(tickets);
                 return tickets.keytab().isEmpty() && tickets.cache().isEmpty() ? Optional.of(tickets.problem())
                     : Optional.empty();
             } catch (AuthenticationException e) {
@@ -11453,7 +11456,8 @@ public final class TokenRequest {
          */
         KerberosContext context(ExpectedServer server, InetAddress address, Duration limit)
                 throws IOException, AuthenticationException {
-            Tickets tickets = tickets();
+            Tickets tickets = found.isPresent() ? found.get() : tickets();
+            found = Optional.empty();
             if (tickets.keytab().isEmpty() && tickets.cache().isEmpty()) {
                 throw new AuthenticationException(tickets.problem());
             }
@@ -11650,6 +11654,8 @@ public final class TokenRequest {
      * @param principal of the user
      */
     record CredentialCache(String name, String principal, List<CachedTicket> tickets) {
+        /** Start of the reason if the user has no ticket. */
+        static final String NO_TICKET = "no Kerberos ticket: ";
 
         /**
          * One ticket. Principals are text, in which a backslash escapes the separators; times are seconds since 1970, and 0
@@ -11749,7 +11755,7 @@ public final class TokenRequest {
             }
 
             private AuthenticationException noTicket(String reason) {
-                return new AuthenticationException("no Kerberos ticket: " + reason + (reason.contains("; run ") ? ""
+                return new AuthenticationException(NO_TICKET + reason + (reason.contains("; run ") ? ""
                     : clientKeytab.map(keytab -> "; run kinit -kt " + printable(quoted(keytab))
                         + " PRINCIPAL (KERBEROS_CLIENT_KEYTAB has no effect, as in HTCondor)").orElse("; run kinit")));
             }
@@ -13522,16 +13528,21 @@ public final class TokenRequest {
             throw notAuthenticated(failures);
         }
 
-        /** Warns if the connection replaces a bound one, and records the bound methods that failed. */
-        private SecureChannel warnOfFallback(SecureChannel channel, List<MethodFailure> failures) {
+        /**
+         * Warns if the connection replaces a bound one, and records the bound methods that failed. That a user who does not
+         * ask for KERBEROS has no ticket is not worth a warning.
+         */
+        private SecureChannel warnOfFallback(SecureChannel channel, List<MethodFailure> failures) throws CommandException {
             List<String> failed = failures.stream().filter(one -> AuthenticationPlan.BOUND_METHODS.contains(one.method()))
                 .filter(one -> one.progress() != Progress.NOT_OFFERED).map(one -> one.method().label).distinct().toList();
             Session before = channel.session();
+            boolean wantsKerberos = MethodPolicy.of(configuration).requested().contains(AuthMethod.KERBEROS);
             if (before.auth().assurance() == Assurance.SERVER
                     && plan.attempts().stream().anyMatch(attempt -> attempt.binding() == ChannelBinding.BOUND)) {
                 List<String> untried = failures.stream().map(MethodFailure::method)
                     .filter(AuthenticationPlan.BOUND_METHODS::contains).map(method -> method.label).distinct()
-                    .filter(method -> !failed.contains(method)).toList();
+                    .filter(method -> !failed.contains(method)
+                        && (wantsKerberos || !method.equals(AuthMethod.KERBEROS.label))).toList();
                 String reason = (failed.isEmpty() ? "" : String.join(" and ", failed) + " failed")
                     + (failed.isEmpty() || untried.isEmpty() ? "" : ", and ")
                     + (untried.isEmpty() ? "" : String.join(" and ", untried) + " could not be tried");
@@ -13581,6 +13592,10 @@ public final class TokenRequest {
                 boolean isOffered = offered.isEmpty() || offered.contains(one.method());
                 if (one.method() == AuthMethod.TOKEN && isOffered && one.reason().startsWith("no token ")) {
                     return "For IDTOKENS, put a token that this pool accepts into " + printable(tokenDirectory.toString()) + ".";
+                }
+                if (one.method() == AuthMethod.KERBEROS && isOffered && one.reason().startsWith(CredentialCache.NO_TICKET)
+                        && MethodPolicy.named(configuration.securityWish("AUTHENTICATION_METHODS")).contains(one.method())) {
+                    return "For KERBEROS, get a ticket: run kinit, and see klist.";
                 }
                 if (isOffered && one.reason().startsWith(NO_NAME)) {
                     return "For " + one.method().label + ", name the server by the host name in its certificate.";

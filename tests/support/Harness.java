@@ -4,6 +4,7 @@
 //JAVA 17+
 //SOURCES ../../TokenRequest.java
 //SOURCES JudgeCertificates.java
+//SOURCES KerberosVectors.java
 //SOURCES LoopbackPool.java
 //SOURCES MiddleMan.java
 //SOURCES ReadAgain.java

@@ -171,17 +171,18 @@ public final class KerberosVectors {
     private void cache() throws IOException {
         byte[] file = bytes(vectors.required("ccache_file"), "hex");
         check(parsed(file));
-        // The format before had no header, and the type of a key twice.
-        ByteBuffer old = ByteBuffer.allocate(2 * file.length).putShort((short) 0x0503);
-        int header = 4 + ByteBuffer.wrap(file).getShort(2);
-        old.put(file, header, file.length - header);
-        equal("alice@POOL.TEST", parsedPrincipal(Arrays.copyOf(old.array(), old.position())), "principal in format 3");
+        // The format before has no header, and the type of a key twice.
+        String hex = HexFormat.of().formatHex(file);
+        String principal = principalOfCache(hex);
+        int settings = hex.indexOf(principal) + principal.length();
+        int tickets = hex.indexOf(principal, settings + principal.length());
+        check(parsed(HexFormat.of().parseHex("0503" + principal + hex.substring(tickets)
+            .replace("001200000020", "0012001200000020"))));
     }
 
-    /** Only the principal is where it was; the tickets are not. */
-    private String parsedPrincipal(byte[] file) throws IOException {
-        byte[] principalAlone = Arrays.copyOf(file, 2 + 8 + 4 + 9 + 4 + 5);
-        return parsed(principalAlone).principal();
+    /** The principal of the user, as it begins the file behind the header and each ticket. */
+    private static String principalOfCache(String hex) {
+        return hex.substring(2 * 16, 2 * (16 + 8 + 4 + 9 + 4 + 5));
     }
 
     private static void check(TokenRequest.CredentialCache cache) {

@@ -21,6 +21,8 @@ import java.io.OutputStream;
 import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.math.BigInteger;
+import java.net.DatagramPacket;
+import java.net.DatagramSocket;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
@@ -228,14 +230,14 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         }
         Realm realm = Realm.make(random);
         if (script.kerberosCache.isPresent()) {
-            realm.writeCache(script.kerberosCache.get(), script.kerberosLifetimeSeconds);
+            realm.writeCache(script.kerberosCache.get(), script.kerberosTgt, script.kerberosLifetimeSeconds);
         }
         ServerSocket listener = listen(script.listen);
         Journal journal = Journal.open(script.log);
         Pool pool = new Pool(script, journal, new Sessions(listener.getLocalPort()), new Desk(script, issuer, journal),
             new Directory(script, listener.getLocalPort(), journal), authority.server(script), issuer, realm, random);
         Running running = new Running(listener, pool, "LOOPBACK_PORT=" + listener.getLocalPort() + " LOOPBACK_CA="
-            + quoted(ca.toString()) + script.tokenFor.map(user -> " LOOPBACK_TOKEN=" + issuer.issue(new Grant(user, "",
+            + quoted(ca.toString()) + (script.kdc.isPresent() ? " LOOPBACK_KDC=" + Realm.playKdc(script.kdc.get()) : "") + script.tokenFor.map(user -> " LOOPBACK_TOKEN=" + issuer.issue(new Grant(user, "",
                 OptionalLong.empty(), OptionalLong.empty(), script.trustDomain), user)).orElse(""));
         background("accept", running::accept);
         return running;
@@ -320,6 +322,13 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             description = "Write a credential cache here that has nothing but alice's ticket for this pool, "
                 + "host/localhost@POOL.TEST; there is no KDC.")
         private Optional<Path> kerberosCache;
+
+        @Option(names = "--kerberos-tgt", description = "Write a ticket for the KDC instead, which the client then asks.")
+        private boolean kerberosTgt;
+
+        @Option(names = "--kdc", paramLabel = "CODE",
+            description = "Also play a KDC (UDP) that answers this error, or never if it is 0; prints LOOPBACK_KDC.")
+        private Optional<Integer> kdc;
 
         @Option(names = "--kerberos-lifetime", paramLabel = "SECONDS", defaultValue = "3600",
             description = "How long that ticket is valid; less than 0 if it has expired (default: ${DEFAULT-VALUE}).")
@@ -1594,20 +1603,20 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         }
 
         /** Writes alice's cache, in format 4. */
-        void writeCache(Path file, long lifetimeSeconds) throws IOException {
+        void writeCache(Path file, boolean isTgt, long lifetimeSeconds) throws IOException {
             Instant start = Instant.now().minusSeconds(24 * 3600);
             Instant end = Instant.now().plusSeconds(lifetimeSeconds);
             ByteArrayOutputStream bytes = new ByteArrayOutputStream();
             bytes.writeBytes(ByteBuffer.allocate(4).putShort((short) 0x0504).putShort((short) 0).array());
             bytes.writeBytes(principal("alice"));
             bytes.writeBytes(principal("alice"));
-            bytes.writeBytes(principal("host", "localhost"));
+            bytes.writeBytes(isTgt ? principal("krbtgt", NAME) : principal("host", "localhost"));
             bytes.writeBytes(ByteBuffer.allocate(2).putShort((short) TYPE).array());
             bytes.writeBytes(counted(sessionKey));
             int seconds = (int) start.getEpochSecond();
             bytes.writeBytes(ByteBuffer.allocate(29).putInt(seconds).putInt(seconds).putInt((int) end.getEpochSecond()).putInt(0)
                 .put((byte) 0).putInt(0).putInt(0).putInt(0).array());
-            bytes.writeBytes(counted(ticket(start, end)));
+            bytes.writeBytes(counted(ticket(isTgt ? name(2, "krbtgt", NAME) : name(3, "host", "localhost"), start, end)));
             bytes.writeBytes(counted(new byte[0]));
             Files.deleteIfExists(file);
             Files.createFile(file, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")));
@@ -1627,15 +1636,37 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         }
 
         /** RFC 4120, section 5.3 */
-        private byte[] ticket(Instant start, Instant end) {
+        private byte[] ticket(byte[] server, Instant start, Instant end) {
             byte[] part = der(0x63, der(0x30, der(0xA0, der(0x03, new byte[] {0, 0, 0, 0, 0})),
                 der(0xA1, der(0x30, der(0xA0, number(TYPE)), der(0xA1, der(0x04, sessionKey)))),
                 der(0xA2, text(NAME)), der(0xA3, name(1, "alice")),
                 der(0xA4, der(0x30, der(0xA0, number(1)), der(0xA1, der(0x04)))),
                 der(0xA5, time(start)), der(0xA6, time(start)), der(0xA7, time(end))));
-            return der(0x61, der(0x30, der(0xA0, number(5)), der(0xA1, text(NAME)), der(0xA2, name(3, "host", "localhost")),
+            return der(0x61, der(0x30, der(0xA0, number(5)), der(0xA1, text(NAME)), der(0xA2, server),
                 der(0xA3, der(0x30, der(0xA0, number(TYPE)), der(0xA1, number(1)),
                     der(0xA2, der(0x04, encrypt(hostKey, TICKET_USAGE, part)))))));
+        }
+
+        /** Answers every request with an error, or not at all. RFC 4120, section 5.9.1 */
+        static int playKdc(int code) throws IOException {
+            DatagramSocket socket = new DatagramSocket(0, InetAddress.getLoopbackAddress());
+            byte[] error = der(0x7E, der(0x30, der(0xA0, number(5)), der(0xA1, number(30)), der(0xA4, time(Instant.now())),
+                der(0xA5, number(0)), der(0xA6, number(code)), der(0xA9, text(NAME)),
+                der(0xAA, name(2, "krbtgt", NAME))));
+            background("kdc", () -> {
+                DatagramPacket request = new DatagramPacket(new byte[4096], 4096);
+                try (socket) {
+                    while (true) {
+                        socket.receive(request);
+                        if (code != 0) {
+                            socket.send(new DatagramPacket(error, error.length, request.getSocketAddress()));
+                        }
+                    }
+                } catch (IOException e) {
+                    System.err.println("LoopbackPool: KDC: " + e);
+                }
+            });
+            return socket.getLocalPort();
         }
 
         private static byte[] der(int tag, byte[]... parts) {
