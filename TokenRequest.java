@@ -12276,28 +12276,29 @@ public final class TokenRequest {
                 }
             } catch (GSSException | RuntimeException e) { // Java's decoder throws both for what is not an AP-REP
                 throw new ProtocolViolation("the server could not prove that it is " + printable(server) + " ("
-                    + printable(String.valueOf(innermost(e).getMessage())) + ")");
+                    + printable(String.valueOf(below(e).getMessage())) + ")");
             }
             throw new ProtocolViolation("the server did not prove that it is " + printable(server));
         }
 
-        private static Throwable innermost(Throwable e) {
-            Throwable last = e;
-            while (last.getCause() != null && last.getCause() != last) {
-                last = last.getCause();
+        /** Java's own exception below that of JGSS. Its cause can be another, without meaning. */
+        private static Throwable below(Throwable e) {
+            Throwable one = e;
+            while ((one instanceof GSSException || one instanceof LoginException) && one.getCause() != null) {
+                one = one.getCause();
             }
-            return last;
+            return one;
         }
 
         /** The error code of RFC 4120, section 7.5.9, in the message of Java's own exception; -1 if there is none. */
         private static int code(Throwable e) {
-            Matcher matcher = Pattern.compile("\\((\\d{1,3})\\)").matcher(String.valueOf(innermost(e).getMessage()));
+            Matcher matcher = Pattern.compile("\\((\\d{1,3})\\)").matcher(String.valueOf(below(e).getMessage()));
             return matcher.find() ? Integer.parseInt(matcher.group(1)) : -1;
         }
 
         /** What failed, and what to do about it. */
         static String explain(Throwable e, int code, String realm, String principals) {
-            String message = printable(String.valueOf(innermost(e).getMessage()));
+            String message = printable(String.valueOf(below(e).getMessage()));
             String name = printable(principals);
             boolean isNetwork = false;
             for (Throwable one = e; one != null && one != one.getCause(); one = one.getCause()) {
@@ -13333,8 +13334,8 @@ public final class TokenRequest {
         private final Supplier<TokenDirectory.Contents> tokens;
         private final Path tokenDirectory;
         private final ServerTrust trust;
-        private final KerberosClient kerberos;
         private final AuthenticationPlan plan;
+        private Optional<KerberosClient> kerberos = Optional.empty();
         private Optional<Session> session = Optional.empty();
         private Assurance minimumAssurance = Assurance.NONE;
         private boolean authenticatedBefore;
@@ -13352,7 +13353,6 @@ public final class TokenRequest {
             this.tokens = () -> directory.read(context.files());
             this.tokenDirectory = directory.path();
             this.trust = new ServerTrust(context);
-            this.kerberos = new KerberosClient(context);
             for (String feature : List.of("AUTHENTICATION", "ENCRYPTION", "INTEGRITY", "NEGOTIATION")) {
                 checkLevel(feature);
             }
@@ -13372,7 +13372,6 @@ public final class TokenRequest {
             this.tokens = () -> new TokenDirectory.Contents(List.of(token), List.of());
             this.tokenDirectory = other.tokenDirectory;
             this.trust = other.trust;
-            this.kerberos = other.kerberos;
             this.plan = new AuthenticationPlan(List.of(new ConnectionAttempt(ChannelBinding.UNBOUND,
                 List.of(AuthMethod.TOKEN))), Map.of());
         }
@@ -13681,6 +13680,14 @@ public final class TokenRequest {
             }
         }
 
+        /** Created when KERBEROS is about to be tried, so that its classes are not loaded before. */
+        private KerberosClient kerberos() {
+            if (kerberos.isEmpty()) {
+                kerberos = Optional.of(new KerberosClient(context));
+            }
+            return kerberos.get();
+        }
+
         /** The reason why this machine cannot use a method now; empty if it can. */
         private Optional<String> unusableReason(AuthMethod method) {
             try {
@@ -13691,7 +13698,7 @@ public final class TokenRequest {
                     return token.unusableReason(host.clock().instant())
                         .map(reason -> "the bearer token in " + token + " " + reason);
                 } else if (method == AuthMethod.KERBEROS) {
-                    return kerberos.unusableReason();
+                    return kerberos().unusableReason();
                 }
             } catch (AuthenticationException e) {
                 return Optional.of(e.getMessage());
@@ -13846,7 +13853,7 @@ public final class TokenRequest {
                     }
                     case PASSWORD -> new Password(reply.isBefore(23, 9) ? Protocol.OLD_PASSWORD_USER + reply.trustDomain()
                         .orElse("") : Protocol.PASSWORD_USER, Password.read(configuration, context.files()), host.random());
-                    case KERBEROS -> new Kerberos(kerberos, target.expected(), connection.peer().getAddress(),
+                    case KERBEROS -> new Kerberos(kerberos(), target.expected(), connection.peer().getAddress(),
                         Duration.ofSeconds(configuration.number(configuration.security("AUTHENTICATION_TIMEOUT")
                             .map(Configuration.Setting::name).orElse("SEC_DEFAULT_AUTHENTICATION_TIMEOUT"), 20, 1, 3600))
                             .dividedBy(2));

@@ -110,14 +110,15 @@ says() { grep -F -e "$1" "$BATS_TEST_TMPDIR/stderr" || { cat "$BATS_TEST_TMPDIR/
   read -ra options <<<"$TOKEN_REQUEST_JAVA_OPTIONS"
   java "${options[@]}" -cp "$TOKEN_REQUEST_CLASSPATH" tokenrequest.KerberosVectors kcm \
     "$TESTS_DIR/fixtures/wire/kerberos.json" "$socket" 3>&- &
+  local daemon=$!
   until [[ -S $socket ]]; do sleep 0.02; done
   pool_with --methods KERBEROS
   settings_of_krb5 '' "kcm_socket = $socket"
   # The recorded tickets were valid on one day.
   KRB5CCNAME=KCM: by_kerberos
-  wait
+  wait "$daemon"
   assert_status 4
-  reason 'no Kerberos ticket: the ticket of alice@POOL.TEST in KCM: expired at 2026-11-26T19:3'
+  reason 'no Kerberos ticket: the ticket of alice@POOL.TEST in KCM: expired at 2026-11-26T09:53:54Z; run kinit'
 
   KRB5CCNAME=KCM:0 by_kerberos
   assert_status 4
@@ -296,19 +297,23 @@ broken_by() {
     authenticate_by KERBEROS SSL
     AS_PROCESS=1 request -pool "$HERE" "${RULES[@]}"
     says "${fault#*:}"
-    [[ $status == 3 && $(events ' bound SSL') == 0 && $(events '^start') == 0 ]]
+    [[ $status == [34] && $(events ' bound SSL') == 0 && $(events '^start') == 0 ]]
   done
 }
 
 # ---- When it is used ----
 
-# by_default ARGUMENT...: the built-in list, without FS
+# unknown_certificate: the pool's CA is not in the settings
+unknown_certificate() { unset _CONDOR_AUTH_SSL_CLIENT_CAFILE; }
+
+# by_default ARGUMENT...: the built-in list
 by_default() {
   AS_PROCESS=1 request -pool "$HERE" "${RULES[@]}" "$@"
 }
 
 @test "from the built-in list a ticket is used in a connection of its own, after a certificate that nobody knows" {
   realm_with --methods SSL,KERBEROS --auto-approve
+  unknown_certificate
   by_default -debug:D_SECURITY
   assert_status 0
   says 'Authenticated with KERBEROS as alice@pool.test; the session is bound'
@@ -332,9 +337,10 @@ by_default() {
 
 # not_used ARGUMENT...: KERBEROS never reaches the pool
 not_used() {
+  unknown_certificate
   by_default "$@"
   assert_status 4
-  [[ $(events 'bound SSL') == "${SSL_TRIED-1}" && $(events ' bound KERBEROS') == 0 && $(events '^authenticated') == 0 ]]
+  [[ $(events ' bound SSL') == 1 && $(events ' bound KERBEROS') == 0 && $(events '^authenticated') == 0 ]]
 }
 
 @test "from the built-in list a ticket is not shown behind a certificate that has changed or that the user has refused" {
@@ -386,10 +392,11 @@ not_used_again() {
 
 # ---- What is loaded ----
 
-KERBEROS_CLASSES='(org\.ietf\.jgss|sun\.security\.(jgss|krb5)|javax\.security\.auth\.kerberos|TokenRequest\$Kerberos(Context|Cipher)|TokenRequest\$CredentialCache)'
+JAVAS='(org\.ietf\.jgss|sun\.security\.(jgss|krb5)|javax\.security\.auth\.kerberos)'
+OURS='TokenRequest\$(Kerberos|CredentialCache)'
 
-# loaded: the classes of Kerberos that the client loads
-loaded() { grep -Eo "\] $KERBEROS_CLASSES[^ ]*" classes | sort -u; }
+# loaded: the classes of Kerberos that the client loads. (Java asks every provider of algorithms what it has.)
+loaded() { grep -Eo "\] tokenrequest\.$OURS[^ ]*|\] $JAVAS[^ ]*" classes | grep -v SunProvider | sort -u || :; }
 
 @test "no class of Kerberos is loaded unless the method is tried" {
   local TOKEN_REQUEST_JAVA_OPTIONS="$TOKEN_REQUEST_JAVA_OPTIONS -Xlog:class+load:file=$PWD/classes"
@@ -401,7 +408,7 @@ loaded() { grep -Eo "\] $KERBEROS_CLASSES[^ ]*" classes | sort -u; }
   pool_with --methods CLAIMTOBE --auto-approve
   by_kerberos
   assert_status 4
-  ! grep -E 'org\.ietf\.jgss|sun\.security\.(jgss|krb5)' classes
+  [[ -z $(loaded | grep -v '\] tokenrequest') ]]
   # The control.
   realm_with --methods KERBEROS --auto-approve
   by_kerberos

@@ -702,6 +702,7 @@ kerberos() {
 [domain_realm]
     .pool.test = $realm
     $POOL_HOST = $realm
+    localhost = $realm
 EOF
     cat >"$ROOT/etc/krb5kdc/kdc.conf" <<EOF
 [kdcdefaults]
@@ -722,7 +723,7 @@ EOF
       mkdir -m 700 -p /var/lib/krb5kdc
       kdb5_util create -s -r "$1" -P master
       printf "%s\n" "addprinc -pw alice alice@$1" "addprinc -randkey host/$3@$1" \
-        "ktadd -k $2 host/$3@$1" | kadmin.local' sh "$realm" "$keytab" "$POOL_HOST" >"$DIR/kdc.log" 2>&1 ||
+        "addprinc -randkey host/localhost@$1" "ktadd -k $2 host/$3@$1" "ktadd -k $2 host/localhost@$1" | kadmin.local' sh "$realm" "$keytab" "$POOL_HOST" >"$DIR/kdc.log" 2>&1 ||
       die "no realm; see $DIR/kdc.log"
     (
       close_descriptors
