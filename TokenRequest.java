@@ -11352,7 +11352,12 @@ public final class TokenRequest {
          */
         record Keytab(Path path, String principal, boolean isHost) { }
 
-        /** A server's host name, its source for a notice, and how to find it. */
+        /**
+         * A name of the server.
+         *
+         * @param host      its host name, or the address of which the reverse name is to be found
+         * @param isReverse whether it is that address
+         */
         record Candidate(String host, boolean isReverse) { }
 
         /** What {@link KerberosContext} needs to start. The first usable source of tickets counts: keytab, then cache. */
@@ -11416,6 +11421,8 @@ public final class TokenRequest {
                 }
                 return Optional.of(new Keytab(path, principal.orElse(service() + "/" + configuration.text("FULL_HOSTNAME")
                     .orElse("localhost")), principal.isEmpty()));
+            } catch (NoSuchFileException e) {
+                return Optional.empty();
             } catch (IOException | InvalidPathException e) {
                 context.trace().log(DebugLog.SECURITY, () -> "KERBEROS: not using the keytab " + printable(name) + ": "
                     + (e instanceof IOException io ? reason(io) : "not a path"));
@@ -11460,6 +11467,9 @@ public final class TokenRequest {
             found = Optional.empty();
             if (tickets.keytab().isEmpty() && tickets.cache().isEmpty()) {
                 throw new AuthenticationException(tickets.problem());
+            }
+            if (configuration.set("KERBEROS_CLIENT_KEYTAB").isPresent()) {
+                context.trace().log(DebugLog.SECURITY, () -> "KERBEROS: KERBEROS_CLIENT_KEYTAB has no effect, as in HTCondor");
             }
             String service = service();
             List<Candidate> candidates = candidates(server, address);
@@ -12127,10 +12137,10 @@ public final class TokenRequest {
                     log, notices);
             } catch (LoginException e) {
                 log.add(printable(String.valueOf(e.getMessage())));
-                return new Result(Optional.empty(), explain(e, code(e), "the keytab", service), log, notices);
-            } catch (IllegalArgumentException e) {
-                return new Result(Optional.empty(), "no Kerberos ticket: Java cannot read one in the cache ("
-                    + printable(String.valueOf(e.getMessage())) + "); run kinit", log, notices);
+                return new Result(Optional.empty(), explain(e, code(e), "the keytab's realm", service), log, notices);
+            } catch (RuntimeException | OutOfMemoryError e) { // Java's decoders throw both for damaged tickets and replies
+                return new Result(Optional.empty(), "Java cannot read a ticket of the cache, or a reply of the KDC ("
+                    + printable(e.toString()) + "); run kinit", log, notices);
             }
         }
 

@@ -122,7 +122,7 @@ says() { grep -F -e "$1" "$BATS_TEST_TMPDIR/stderr" || { cat "$BATS_TEST_TMPDIR/
 
   KRB5CCNAME=KCM:0 by_kerberos
   assert_status 4
-  reason "no Kerberos ticket: cannot read KCM:0: No such file or directory"
+  reason "no Kerberos ticket: KCM:0 cannot be read: no daemon answers at $socket (No such file or directory); run kinit"
 }
 
 # ---- Reasons, each with the command that helps ----
@@ -203,6 +203,17 @@ kdc_says() {
   ((SECONDS - before < 15))
   says 'KERBEROS failed: the KDC did not answer within 1 s; check that a KDC of krb5.conf runs and that this machine can reach it'
   says 'Authenticated with SSL as '
+}
+
+@test "a KDC that answers with nonsense, or with 2 GB, fails the method in an orderly way" {
+  realm_with --methods KERBEROS --kerberos-tgt --kdc -1
+  by_kerberos
+  assert_status 4
+  reason 'no ticket for host/localhost: '
+  settings_of_krb5 "$LOOPBACK_KDC" 'udp_preference_limit = 1'
+  TOKEN_REQUEST_JAVA_OPTIONS="$TOKEN_REQUEST_JAVA_OPTIONS -Xmx64m" by_kerberos
+  assert_status 4
+  grep '^  KERBEROS: ' "$BATS_TEST_TMPDIR/stderr"
 }
 
 @test "a KDC that is off or not known is told apart" {
@@ -289,8 +300,8 @@ broken_by() {
     kerberos-out-of-step:'answer to the Kerberos ticket is ' \
     kerberos-other-key:'does not decrypt with the ticket' \
     zero-key:"did not encrypt the session key with the ticket's key" \
-    int-zero-key:'the server sent no session key though none was agreed' \
-    ecdh-in-bound:'the server sent an ECDH key though we sent none' \
+    int-zero-key:'erver sent no session key though none was agreed' \
+    ecdh-in-bound:'erver sent an ECDH key though we sent none' \
     truncated-frame:'closed'; do
     realm_with --methods KERBEROS,SSL --auto-approve --fault "${fault%%:*}" --fault-packet 5
     _CONDOR_AUTH_SSL_CLIENT_CAFILE=$LOOPBACK_CA
@@ -346,17 +357,18 @@ not_used() {
 @test "from the built-in list a ticket is not shown behind a certificate that has changed or that the user has refused" {
   realm_with --methods SSL,KERBEROS --auto-approve
   local certificate other
-  mkdir -m 700 -p "$HOME/.condor"
+  export _CONDOR_SEC_KNOWN_HOSTS=$PWD/known_hosts
   certificate=$(openssl x509 -in "$LOOPBACK_CA" -outform DER | base64 -w 0)
   other=$(openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=other -keyout /dev/null 2>/dev/null |
     openssl x509 -outform DER | base64 -w 0)
-  echo "!localhost SSL $certificate" >"$HOME/.condor/known_hosts"
+  echo "!localhost SSL $certificate" >known_hosts
   not_used
+  says 'refused'
   realm_with --methods SSL,KERBEROS --auto-approve
-  echo "localhost SSL $other" >"$HOME/.condor/known_hosts"
+  echo "localhost SSL $other" >known_hosts
   not_used
   # The control: without these lines it is shown.
-  rm "$HOME/.condor/known_hosts"
+  rm known_hosts
   by_default
   assert_status 0
 }

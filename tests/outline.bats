@@ -45,7 +45,8 @@ statuses() { help | sed -nE 's/^  ([0-9, ]*[0-9]) {2,}(.*)/\1 \2/p'; }
   at_the_door 'Jwts|JwtException|AbstractDeserializer' IssuedToken
   at_the_door '(^|[^A-Za-z])SSL(Context|Engine|EngineResult|Exception|Parameters)([^A-Za-z]|$)|TrustManager|KeyManager|HandshakeStatus' \
     Ssl ServerTrust
-  at_the_door 'Cipher\.getInstance|Mac\.getInstance|KeyAgreement\.getInstance' KeyDerivation AesGcmCipher
+  at_the_door 'GSS(Context|Manager|Exception)|KerberosTicket|KerberosPrincipal|Krb5LoginModule|LoginException' KerberosContext
+  at_the_door 'Cipher\.getInstance|Mac\.getInstance|KeyAgreement\.getInstance' KeyDerivation KerberosCipher AesGcmCipher
 }
 
 @test "the world outside is asked in few places" {

@@ -327,7 +327,8 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         private boolean kerberosTgt;
 
         @Option(names = "--kdc", paramLabel = "CODE",
-            description = "Also play a KDC (UDP) that answers this error, or never if it is 0; prints LOOPBACK_KDC.")
+            description = "Also play a KDC that answers this error, never if it is 0, and with the request if it is less; prints "
+                + "LOOPBACK_KDC. By TCP, it announces a reply of 2 GB.")
         private Optional<Integer> kdc;
 
         @Option(names = "--kerberos-lifetime", paramLabel = "SECONDS", defaultValue = "3600",
@@ -1653,13 +1654,26 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             byte[] error = der(0x7E, der(0x30, der(0xA0, number(5)), der(0xA1, number(30)), der(0xA4, time(Instant.now())),
                 der(0xA5, number(0)), der(0xA6, number(code)), der(0xA9, text(NAME)),
                 der(0xAA, name(2, "krbtgt", NAME))));
+            ServerSocket tcp = new ServerSocket(socket.getLocalPort(), 5, InetAddress.getLoopbackAddress());
+            background("kdc-tcp", () -> {
+                try (tcp) {
+                    while (true) {
+                        Socket client = tcp.accept();
+                        client.getOutputStream().write(new byte[] {0x7F, -1, -1, -1, 0x7E});
+                    }
+                } catch (IOException e) {
+                    System.err.println("LoopbackPool: KDC: " + e);
+                }
+            });
             background("kdc", () -> {
                 DatagramPacket request = new DatagramPacket(new byte[4096], 4096);
                 try (socket) {
                     while (true) {
                         socket.receive(request);
-                        if (code != 0) {
+                        if (code > 0) {
                             socket.send(new DatagramPacket(error, error.length, request.getSocketAddress()));
+                        } else if (code < 0) {
+                            socket.send(request);
                         }
                     }
                 } catch (IOException e) {
