@@ -237,7 +237,8 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         Pool pool = new Pool(script, journal, new Sessions(listener.getLocalPort()), new Desk(script, issuer, journal),
             new Directory(script, listener.getLocalPort(), journal), authority.server(script), issuer, realm, random);
         Running running = new Running(listener, pool, "LOOPBACK_PORT=" + listener.getLocalPort() + " LOOPBACK_CA="
-            + quoted(ca.toString()) + (script.kdc.isPresent() ? " LOOPBACK_KDC=" + Realm.playKdc(script.kdc.get()) : "") + script.tokenFor.map(user -> " LOOPBACK_TOKEN=" + issuer.issue(new Grant(user, "",
+            + quoted(ca.toString()) + (script.kdc.isPresent() ? " LOOPBACK_KDC=" + Realm.playKdc(script.kdc.get()) : "")
+            + script.tokenFor.map(user -> " LOOPBACK_TOKEN=" + issuer.issue(new Grant(user, "",
                 OptionalLong.empty(), OptionalLong.empty(), script.trustDomain), user)).orElse(""));
         background("accept", running::accept);
         return running;
@@ -1723,8 +1724,8 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
                 new SecureRandom().nextBytes(plain);
                 System.arraycopy(text, 0, plain, 16, text.length);
                 Cipher cipher = Cipher.getInstance("AES/CTS/NoPadding");
-                cipher.init(Cipher.ENCRYPT_MODE, new SecretKeySpec(TokenRequest.KerberosCipher.derive(key, usage, (byte) 0xAA, 16),
-                    "AES"), new IvParameterSpec(new byte[16]));
+                cipher.init(Cipher.ENCRYPT_MODE, new SecretKeySpec(
+                    TokenRequest.KerberosCipher.derive(key, usage, (byte) 0xAA, 16), "AES"), new IvParameterSpec(new byte[16]));
                 byte[] tag = TokenRequest.KeyDerivation.hmac("HmacSHA1",
                     TokenRequest.KerberosCipher.derive(key, usage, (byte) 0x55, 16), plain);
                 return TokenRequest.concat(cipher.doFinal(plain), Arrays.copyOf(tag, 12));
