@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2030,SC2031,SC2153 # each test is a subshell; RELEASES is set by real
 # KERBEROS against real pools, each with a KDC of its own (pool.sh kerberos). JGSS reads krb5.conf once in the life of a
 # process, so every client here is one of its own.
 load real
@@ -212,12 +213,11 @@ middleman() {
   behind none
   assert_status 0
   grep -Eq '^== server sealed' loot
-  for attack in swap-keys add-own-key add-own-key-forge-zeros add-key-to-reply int-zero zero-wrapped downgrade-cipher \
-    flip-server choose-claimtobe; do
+  for attack in swap-keys add-own-key-forge-zeros add-key-to-reply int-zero zero-wrapped choose-claimtobe; do
     behind "$attack"
     echo "$attack: $status"
     # What only an encrypted message holds: the request with its client ID, and the token.
-    ! grep -aE 'ClientId|LimitAuthorization|ADVERTISE_STARTD|eyJ' loot
+    if grep -aE 'ClientId|LimitAuthorization|ADVERTISE_STARTD|eyJ' loot; then return 1; fi
     [[ $attack == swap-keys ]] || [[ $status == [34] ]]
   done
 }
