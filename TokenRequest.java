@@ -9087,7 +9087,7 @@ public final class TokenRequest {
                 for (int j = 0; j < 7 && i % 8 == 7; j++) {
                     value |= (random[7 * group + j] & 1) << (j + 1);
                 }
-                key[i] = (byte) (value & 0xFE | (Integer.bitCount(value & 0xFE) & 1 ^ 1));
+                key[i] = (byte) ((value & 0xFE) | ((Integer.bitCount(value & 0xFE) & 1) ^ 1));
             }
             return key;
         }
@@ -9108,7 +9108,7 @@ public final class TokenRequest {
                 int value = 0;
                 for (int bit = 0; bit < 8; bit++) {
                     int at = Math.floorMod(8 * (i % text.length) + bit - 13 * (i / text.length), bits);
-                    value = value << 1 | (text[at / 8] >> 7 - at % 8 & 1);
+                    value = (value << 1) | ((text[at / 8] >> (7 - at % 8)) & 1);
                 }
                 sums[i % length] += value;
             }
@@ -11358,7 +11358,7 @@ public final class TokenRequest {
          * @param host      its host name, or the address of which the reverse name is to be found
          * @param isReverse whether it is that address
          */
-        record Candidate(String host, boolean isReverse) { }
+        record ServerHost(String host, boolean isReverse) { }
 
         /** What {@link KerberosContext} needs to start. The first usable source of tickets counts: keytab, then cache. */
         record Tickets(Optional<Keytab> keytab, Optional<CredentialCache> cache, String problem) { }
@@ -11444,12 +11444,12 @@ public final class TokenRequest {
          * The names of the server, in the order in which to try them. A name from an ad does not count. The original uses the
          * reverse name alone, which whoever controls the name service can choose among the hosts of the realm.
          */
-        private List<Candidate> candidates(ExpectedServer server, InetAddress address) throws AuthenticationException {
-            List<Candidate> candidates = new ArrayList<>();
+        private List<ServerHost> candidates(ExpectedServer server, InetAddress address) throws AuthenticationException {
+            List<ServerHost> candidates = new ArrayList<>();
             server.name().filter(name -> server.from().isTrusted() && NumericAddress.address(name).isEmpty())
-                .ifPresent(name -> candidates.add(new Candidate(name.toLowerCase(Locale.ROOT), false)));
+                .ifPresent(name -> candidates.add(new ServerHost(name.toLowerCase(Locale.ROOT), false)));
             if (file().flag("rdns", true)) {
-                candidates.add(new Candidate(address.getHostAddress(), true));
+                candidates.add(new ServerHost(address.getHostAddress(), true));
             } else if (candidates.isEmpty()) {
                 throw new AuthenticationException("a ticket is for a host name, and only an address is known (krb5.conf sets"
                     + " rdns = false): give -pool HOST");
@@ -11472,7 +11472,7 @@ public final class TokenRequest {
                 context.trace().log(DebugLog.SECURITY, () -> "KERBEROS: KERBEROS_CLIENT_KEYTAB has no effect, as in HTCondor");
             }
             String service = service();
-            List<Candidate> candidates = candidates(server, address);
+            List<ServerHost> candidates = candidates(server, address);
             DebugLog trace = context.trace();
             Optional<Path> merged = file().apply();
             KerberosContext.Result result;
@@ -11547,14 +11547,14 @@ public final class TokenRequest {
             FileOrigin origin = variable.isEmpty() ? FileOrigin.DEFAULT : FileOrigin.USER;
             Map<String, String> defaults = new HashMap<>();
             List<Path> paths = new ArrayList<>();
-            Parser parser = new Parser(files, origin, defaults);
+            FileParser parser = new FileParser(files, origin, defaults);
             for (String name : (variable.isEmpty() ? DEFAULT_PATH : variable).split(File.pathSeparator)) {
                 try {
                     Path path = Path.of(name);
                     parser.read(path);
                     paths.add(path);
                 } catch (NoSuchFileException | InvalidPathException e) {
-                    continue; // MIT's library ignores it if another file exists
+                    // MIT's library ignores it if another file exists
                 } catch (InputFiles.RefusedFileException e) {
                     throw new AuthenticationException("cannot use " + printable(e.getFile()) + ": it " + reason(e));
                 } catch (IOException e) {
@@ -11598,13 +11598,13 @@ public final class TokenRequest {
         }
 
         /** Reads files and the files that they include. */
-        private static final class Parser {
+        private static final class FileParser {
             private final InputFiles files;
             private final FileOrigin origin;
             private final Map<String, String> defaults;
             private int count;
 
-            Parser(InputFiles files, FileOrigin origin, Map<String, String> defaults) {
+            FileParser(InputFiles files, FileOrigin origin, Map<String, String> defaults) {
                 this.files = files;
                 this.origin = origin;
                 this.defaults = defaults;
@@ -11620,7 +11620,7 @@ public final class TokenRequest {
                     String[] words = line.split("\\s+", 2);
                     int equals = line.indexOf('=');
                     if (line.startsWith(";")) {
-                        continue;
+                        // a comment
                     } else if (words.length == 2 && words[0].equals("include")) {
                         read(Path.of(words[1]));
                     } else if (words.length == 2 && words[0].equals("includedir")) {
@@ -11875,14 +11875,13 @@ public final class TokenRequest {
 
             CredentialCache cache(String name, String residual) throws IOException {
                 byte[] cache = residual.isEmpty() ? call(GET_DEFAULT_CACHE) : (residual + "\0").getBytes(UTF_8);
-                Parser client = new Parser(call(GET_PRINCIPAL, cache), Parser.CURRENT);
+                CacheParser client = new CacheParser(call(GET_PRINCIPAL, cache), CacheParser.CURRENT);
                 String principal = client.principal();
                 byte[] ids = call(GET_CRED_UUID_LIST, cache);
                 List<CachedTicket> tickets = new ArrayList<>();
                 for (int at = 0; at + UUID_BYTES <= ids.length && tickets.size() < MAX_TICKETS; at += UUID_BYTES) {
-                    Parser parser = new Parser(call(GET_CRED_BY_UUID, cache, Arrays.copyOfRange(ids, at, at + UUID_BYTES)),
-                        Parser.CURRENT);
-                    parser.ticket().ifPresent(tickets::add);
+                    byte[] ticket = call(GET_CRED_BY_UUID, cache, Arrays.copyOfRange(ids, at, at + UUID_BYTES));
+                    new CacheParser(ticket, CacheParser.CURRENT).ticket().ifPresent(tickets::add);
                 }
                 return new CredentialCache(name, principal, tickets);
             }
@@ -11910,7 +11909,9 @@ public final class TokenRequest {
                 if (reply.getInt() != 0) {
                     throw new CacheException("is empty");
                 }
-                return Arrays.copyOfRange(reply.array(), Integer.BYTES, count);
+                byte[] result = new byte[reply.remaining()];
+                reply.get(result);
+                return result;
             }
 
             private ByteBuffer read(int count) throws IOException {
@@ -11930,14 +11931,14 @@ public final class TokenRequest {
             int version = start.remaining() < Short.BYTES ? 0 : start.getShort();
             if (version == 0x0501 || version == 0x0502) {
                 throw new CacheException("has an old format; run kinit");
-            } else if (version != Parser.CURRENT && version != Parser.PREVIOUS) {
+            } else if (version != CacheParser.CURRENT && version != CacheParser.PREVIOUS) {
                 throw new CacheException("is not a credential cache; run kinit");
             }
             List<CachedTicket> tickets = new ArrayList<>();
             String principal = "";
             try {
-                Parser parser = new Parser(start, version);
-                if (version == Parser.CURRENT) {
+                CacheParser parser = new CacheParser(start, version);
+                if (version == CacheParser.CURRENT) {
                     parser.skipHeader();
                 }
                 principal = parser.principal();
@@ -11956,7 +11957,7 @@ public final class TokenRequest {
          * Reads principals and tickets. Every number is big endian; every length is compared with the bytes that remain.
          * MIT's lib/krb5/ccache/ccmarshal.c
          */
-        private static final class Parser {
+        private static final class CacheParser {
             static final int PREVIOUS = 0x0503;
             static final int CURRENT = 0x0504;
             /** Most parts of a principal, addresses and authorization data; a limit of this program. */
@@ -11966,11 +11967,11 @@ public final class TokenRequest {
             private final ByteBuffer bytes;
             private final int version;
 
-            Parser(byte[] bytes, int version) {
+            CacheParser(byte[] bytes, int version) {
                 this(ByteBuffer.wrap(bytes), version);
             }
 
-            Parser(ByteBuffer bytes, int version) {
+            CacheParser(ByteBuffer bytes, int version) {
                 this.bytes = bytes;
                 this.version = version;
             }
@@ -12096,7 +12097,7 @@ public final class TokenRequest {
         record Result(Optional<KerberosContext> context, String problem, List<String> log, List<String> notices) { }
 
         /** Gets a ticket for the first name that the KDC knows. It can take long. */
-        static Result start(KerberosClient.Tickets tickets, String service, List<KerberosClient.Candidate> candidates,
+        static Result start(KerberosClient.Tickets tickets, String service, List<KerberosClient.ServerHost> candidates,
                             InetAddress address) {
             List<String> log = new ArrayList<>();
             List<String> notices = new ArrayList<>();
@@ -12104,7 +12105,7 @@ public final class TokenRequest {
             String problem = "";
             try {
                 Subject subject = subject(tickets, log);
-                for (KerberosClient.Candidate candidate : candidates) {
+                for (KerberosClient.ServerHost candidate : candidates) {
                     String host = candidate.isReverse() ? address.getCanonicalHostName().toLowerCase(Locale.ROOT)
                         : candidate.host();
                     String principal = service + "/" + host;
@@ -12192,7 +12193,7 @@ public final class TokenRequest {
         private static KerberosTicket ticket(CredentialCache.CachedTicket ticket) {
             boolean[] flags = new boolean[Integer.SIZE];
             for (int i = 0; i < flags.length; i++) {
-                flags[i] = (ticket.flags() & 1 << Integer.SIZE - 1 - i) != 0;
+                flags[i] = (ticket.flags() & (1 << (Integer.SIZE - 1 - i))) != 0;
             }
             return new KerberosTicket(ticket.encoded(), new KerberosPrincipal(ticket.client()),
                 new KerberosPrincipal(ticket.server(), KerberosPrincipal.KRB_NT_SRV_INST), ticket.key(), ticket.keyType(), flags,
