@@ -24,6 +24,7 @@ import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.core.StreamReadConstraints;
+import com.sun.security.auth.module.Krb5LoginModule;
 import com.sun.security.auth.module.NTSystem;
 import com.sun.security.auth.module.UnixSystem;
 import io.jsonwebtoken.JwtException;
@@ -65,12 +66,15 @@ import java.net.Socket;
 import java.net.SocketException;
 import java.net.SocketTimeoutException;
 import java.net.URLDecoder;
+import java.net.UnixDomainSocketAddress;
 import java.net.UnknownHostException;
 import java.nio.BufferUnderflowException;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
+import java.nio.channels.SocketChannel;
 import java.nio.charset.Charset;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.DirectoryIteratorException;
@@ -116,6 +120,8 @@ import java.security.KeyPairGenerator;
 import java.security.KeyStore;
 import java.security.MessageDigest;
 import java.security.PrivateKey;
+import java.security.PrivilegedActionException;
+import java.security.PrivilegedExceptionAction;
 import java.security.ProviderException;
 import java.security.PublicKey;
 import java.security.SecureRandom;
@@ -151,6 +157,7 @@ import java.util.Base64;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.Comparator;
+import java.util.Date;
 import java.util.Deque;
 import java.util.EnumMap;
 import java.util.EnumSet;
@@ -215,7 +222,16 @@ import javax.net.ssl.TrustManager;
 import javax.net.ssl.TrustManagerFactory;
 import javax.net.ssl.X509ExtendedTrustManager;
 import javax.net.ssl.X509TrustManager;
+import javax.security.auth.Subject;
+import javax.security.auth.kerberos.KerberosPrincipal;
+import javax.security.auth.kerberos.KerberosTicket;
+import javax.security.auth.kerberos.KeyTab;
+import javax.security.auth.login.LoginException;
 import javax.security.auth.x500.X500Principal;
+import org.ietf.jgss.GSSContext;
+import org.ietf.jgss.GSSException;
+import org.ietf.jgss.GSSManager;
+import org.ietf.jgss.Oid;
 import picocli.AutoComplete;
 import picocli.CommandLine;
 import picocli.CommandLine.Help.TextTable;
@@ -264,7 +280,7 @@ public final class TokenRequest {
      * in the middle can replace the keys, relay the authentication, and read the session, even over a verified
      * certificate. So there are two kinds of connection, and AuthenticationPlan chooses before any negotiation:
      *   bound     without ECDH. The server sends the session key through the authenticated channel. Only methods that
-     *             have such a channel (SSL, SCITOKENS, PASSWORD) are offered, and any deviation ends the connection.
+     *             have such a channel (SSL, SCITOKENS, KERBEROS, PASSWORD) are offered, and any deviation ends the connection.
      *   unbound   with ECDH, for methods without such a channel (IDTOKENS, FS, CLAIMTOBE, ANONYMOUS).
      *
      * Packages: picocli in ArgumentParser, jackson-core in Json, jjwt in IssuedToken, and nowhere else.
@@ -1269,6 +1285,12 @@ public final class TokenRequest {
         /** The directory of other programs' temporary files, where a bearer token can be; empty if there is none. */
         abstract Optional<String> temporaryDirectory();
 
+        /** A file of Kerberos; empty if the system has no such place. */
+        abstract Optional<String> kerberosFile(KerberosFile file);
+
+        /** Files of Kerberos: krb5.conf, the host's keytab, and the socket of the daemon that keeps credential caches. */
+        enum KerberosFile { CONFIGURATION, KEYTAB, KCM_SOCKET }
+
         /** A text about the system for HTCondor's macros; blank if the system does not have it. */
         abstract String fact(Fact fact);
 
@@ -1546,6 +1568,15 @@ public final class TokenRequest {
         @Override
         Optional<String> temporaryDirectory() {
             return Optional.of("/tmp");
+        }
+
+        @Override
+        Optional<String> kerberosFile(KerberosFile file) {
+            return Optional.of(switch (file) {
+                case CONFIGURATION -> "/etc/krb5.conf";
+                case KEYTAB -> "/etc/krb5.keytab";
+                case KCM_SOCKET -> "/var/run/.heim_org.h5l.kcm-socket";
+            });
         }
 
         @Override
@@ -2001,6 +2032,11 @@ public final class TokenRequest {
         /** The WLCG's rules for bearer tokens name no directory on Windows. condor_scitokens.cpp, discover_token */
         @Override
         Optional<String> temporaryDirectory() {
+            return Optional.empty();
+        }
+
+        @Override
+        Optional<String> kerberosFile(KerberosFile file) {
             return Optional.empty();
         }
 
@@ -10527,6 +10563,8 @@ public final class TokenRequest {
 
         // The key message. condor_io/authentication.cpp, Authentication::exchangeKey
         static final int CIPHER_AES = 3;
+        /** Largest encrypted session key; a limit of this program. KERBEROS adds up to 52 bytes. */
+        static final int WRAPPED_KEY_MAX_BYTES = 256;
 
         // SSL inside messages. condor_io/condor_auth_ssl.h
         static final int SSL_ERROR = -1;
@@ -11623,6 +11661,154 @@ public final class TokenRequest {
 
         static byte[] ascii(String text) {
             return text.getBytes(US_ASCII);
+        }
+    }
+
+    /**
+     * Decrypts with Kerberos keys: AES (RFC 3961 and 3962, RFC 8009), and the two older types that krb5.conf can allow, DES3
+     * (RFC 3961) and RC4 (RFC 4757). Java's own code is in a package that it does not export.
+     */
+    static final class KerberosCipher {
+        /** Key usage of HTCondor's session key. condor_io/condor_auth_kerberos.cpp, Condor_Auth_Kerberos::unwrap */
+        static final int HTCONDOR_USAGE = 1024;
+        private static final int BLOCK_BYTES = 16;
+        private static final int DES_BLOCK_BYTES = 8;
+        private static final byte ENCRYPTION = (byte) 0xAA;
+        private static final byte INTEGRITY = 0x55;
+
+        private KerberosCipher() { }
+
+        /** @throws GeneralSecurityException if the key or the text is of a wrong kind, or the text was changed */
+        static byte[] decrypt(int type, byte[] key, int usage, byte[] text) throws GeneralSecurityException {
+            return switch (type) {
+                case 16 -> simplified(key, usage, text, DES_BLOCK_BYTES, 20);
+                case 17, 18 -> simplified(key, usage, text, BLOCK_BYTES, 12);
+                case 19 -> sha2("HmacSHA256", 16, 16, key, usage, text);
+                case 20 -> sha2("HmacSHA384", 32, 24, key, usage, text);
+                case 23 -> rc4(key, usage, text);
+                default -> throw new GeneralSecurityException("encryption type " + type + " is not supported");
+            };
+        }
+
+        /** The simplified profile of RFC 3961: a checksum over the plaintext follows the ciphertext. */
+        private static byte[] simplified(byte[] key, int usage, byte[] text, int blockBytes, int tagBytes)
+                throws GeneralSecurityException {
+            byte[] cipher = Arrays.copyOf(text, bodyLength(text, blockBytes, tagBytes));
+            Cipher decryption = Cipher.getInstance(blockBytes == BLOCK_BYTES ? "AES/CTS/NoPadding" : "DESede/CBC/NoPadding");
+            decryption.init(Cipher.DECRYPT_MODE, new SecretKeySpec(derive(key, usage, ENCRYPTION, blockBytes),
+                blockBytes == BLOCK_BYTES ? "AES" : "DESede"), new IvParameterSpec(new byte[blockBytes]));
+            byte[] plain = decryption.doFinal(cipher);
+            return checked(KeyDerivation.hmac("HmacSHA1", derive(key, usage, INTEGRITY, blockBytes), plain), text, cipher.length,
+                plain, blockBytes);
+        }
+
+        /** RFC 8009, section 5: a checksum over the initial vector and the ciphertext follows it. */
+        private static byte[] sha2(String hash, int keyBytes, int tagBytes, byte[] key, int usage, byte[] text)
+                throws GeneralSecurityException {
+            byte[] cipher = Arrays.copyOf(text, bodyLength(text, BLOCK_BYTES, tagBytes));
+            byte[] tag = KeyDerivation.hmac(hash, expand(hash, key, usage, INTEGRITY, tagBytes),
+                concat(new byte[BLOCK_BYTES], cipher));
+            Cipher decryption = Cipher.getInstance("AES/CTS/NoPadding");
+            decryption.init(Cipher.DECRYPT_MODE, new SecretKeySpec(expand(hash, key, usage, ENCRYPTION, keyBytes), "AES"),
+                new IvParameterSpec(new byte[BLOCK_BYTES]));
+            byte[] body = checked(tag, text, cipher.length, cipher, 0);
+            return Arrays.copyOfRange(decryption.doFinal(body), BLOCK_BYTES, body.length);
+        }
+
+        /** RFC 4757, section 5: the checksum comes first. */
+        private static byte[] rc4(byte[] key, int usage, byte[] text) throws GeneralSecurityException {
+            int tagBytes = 16;
+            bodyLength(text, DES_BLOCK_BYTES, tagBytes);
+            byte[] tag = Arrays.copyOf(text, tagBytes);
+            byte[] base = KeyDerivation.hmac("HmacMD5", key,
+                ByteBuffer.allocate(Integer.BYTES).order(ByteOrder.LITTLE_ENDIAN).putInt(usage).array());
+            Cipher decryption = Cipher.getInstance("ARCFOUR");
+            decryption.init(Cipher.DECRYPT_MODE, new SecretKeySpec(KeyDerivation.hmac("HmacMD5", base, tag), "ARCFOUR"));
+            byte[] plain = decryption.doFinal(text, tagBytes, text.length - tagBytes);
+            return checked(KeyDerivation.hmac("HmacMD5", base, plain), tag, 0, plain, DES_BLOCK_BYTES);
+        }
+
+        /** The length of a text without its tag. */
+        private static int bodyLength(byte[] text, int confounderBytes, int tagBytes) throws GeneralSecurityException {
+            int length = text.length - tagBytes;
+            if (length < confounderBytes) {
+                throw new GeneralSecurityException("it is too short");
+            }
+            return length;
+        }
+
+        /** The plaintext without its confounder, if the tag that begins at an index of the text is the expected one. */
+        private static byte[] checked(byte[] expected, byte[] text, int index, byte[] plain, int confounderBytes)
+                throws GeneralSecurityException {
+            byte[] tag = Arrays.copyOfRange(text, index, text.length);
+            if (!MessageDigest.isEqual(Arrays.copyOf(expected, tag.length), tag)) {
+                throw new GeneralSecurityException("its checksum is wrong");
+            }
+            return Arrays.copyOfRange(plain, confounderBytes, plain.length);
+        }
+
+        private static byte[] constant(int usage, byte purpose) {
+            return ByteBuffer.allocate(Integer.BYTES + 1).putInt(usage).put(purpose).array();
+        }
+
+        /** DK of RFC 3961, section 5.1. */
+        static byte[] derive(byte[] key, int usage, byte purpose, int blockBytes) throws GeneralSecurityException {
+            boolean isAes = blockBytes == BLOCK_BYTES;
+            Cipher cipher = Cipher.getInstance(isAes ? "AES/ECB/NoPadding" : "DESede/ECB/NoPadding");
+            cipher.init(Cipher.ENCRYPT_MODE, new SecretKeySpec(key, isAes ? "AES" : "DESede"));
+            byte[] derived = new byte[0];
+            byte[] block = nFold(constant(usage, purpose), blockBytes);
+            while (derived.length < key.length) {
+                block = cipher.doFinal(block);
+                derived = concat(derived, block);
+            }
+            return isAes ? Arrays.copyOf(derived, key.length) : desKey(derived);
+        }
+
+        /** Makes a key of 24 bytes of 21 random ones: the lowest bits of seven become an eighth, then parity replaces them. */
+        private static byte[] desKey(byte[] random) {
+            byte[] key = new byte[24];
+            for (int i = 0; i < key.length; i++) {
+                int group = i / 8;
+                int value = i % 8 < 7 ? random[7 * group + i % 8] : 0;
+                for (int j = 0; j < 7 && i % 8 == 7; j++) {
+                    value |= (random[7 * group + j] & 1) << (j + 1);
+                }
+                key[i] = (byte) ((value & 0xFE) | ((Integer.bitCount(value & 0xFE) & 1) ^ 1));
+            }
+            return key;
+        }
+
+        /** KDF-HMAC-SHA2 of RFC 8009, section 3. */
+        private static byte[] expand(String hash, byte[] key, int usage, byte purpose, int length) {
+            byte[] input = ByteBuffer.allocate(14).putInt(1).put(constant(usage, purpose)).put((byte) 0).putInt(8 * length)
+                .array();
+            return Arrays.copyOf(KeyDerivation.hmac(hash, key, input), length);
+        }
+
+        /** n-fold of RFC 3961, section 5.1: adds copies of the text, each rotated by 13 bits more, in ones' complement. */
+        static byte[] nFold(byte[] text, int length) {
+            int total = length * text.length / BigInteger.valueOf(length).gcd(BigInteger.valueOf(text.length)).intValue();
+            int bits = 8 * text.length;
+            int[] sums = new int[length];
+            for (int i = 0; i < total; i++) {
+                int value = 0;
+                for (int bit = 0; bit < 8; bit++) {
+                    int at = Math.floorMod(8 * (i % text.length) + bit - 13 * (i / text.length), bits);
+                    value = (value << 1) | ((text[at / 8] >> (7 - at % 8)) & 1);
+                }
+                sums[i % length] += value;
+            }
+            byte[] folded = new byte[length];
+            int carry = 0;
+            for (int round = 0; round == 0 || carry != 0; round++) {
+                for (int i = length - 1; i >= 0; i--) {
+                    int sum = (round == 0 ? sums[i] : folded[i] & 0xFF) + carry;
+                    folded[i] = (byte) sum;
+                    carry = sum >> 8;
+                }
+            }
+            return folded;
         }
     }
 
@@ -13072,11 +13258,26 @@ public final class TokenRequest {
     /**
      * The result of a successful method.
      *
-     * @param key    the method's secret key, which can encrypt a session key; 0 bytes if the method has no secret key
-     * @param server the server's name
+     * @param key        the method's secret key, which can encrypt a session key; 0 bytes if the method has no secret key
+     * @param encryption of a session key with this key
+     * @param server     the server's name
      */
     @SuppressWarnings("ArrayRecordComponent") // never compared
-    record Authenticated(byte[] key, ServerName server) { }
+    record Authenticated(byte[] key, KeyEncryption encryption, ServerName server) {
+        Authenticated(byte[] key, ServerName server) {
+            this(key, KeyDerivation::unwrap, server);
+        }
+
+        /** Decrypts the session key that the server sent. */
+        byte[] unwrap(byte[] wrapped) throws ProtocolViolation {
+            return encryption.unwrap(wrapped, key);
+        }
+    }
+
+    /** How a method encrypts a session key. */
+    interface KeyEncryption {
+        byte[] unwrap(byte[] wrapped, byte[] methodKey) throws ProtocolViolation;
+    }
 
     /**
      * A server's name, in the form that HTCondor's lists of accepted servers use.
@@ -13859,6 +14060,1116 @@ public final class TokenRequest {
     }
 
     /**
+     * KERBEROS: the client shows a ticket for the server, and the server proves that it knows the ticket's key. One line is
+     * one message, and every number has 8 bytes. condor_io/condor_auth_kerberos.cpp
+     *
+     * <pre>
+     * C>S  4                 a ticket is available; -1 if not, which ends the method
+     * C>S  4, n, AP-REQ
+     * S>C  3                 the ticket is accepted; any other number ends the method
+     * S>C  4, n, AP-REP
+     * C>S  1                 the server's proof is accepted (servers ignore this number: seen)
+     * S>C  1 or 2            the client is accepted; any other number ends the method
+     * </pre>
+     *
+     * <p>The session key of the ticket protects the transport of HTCondor's session key; the subkey of AP-REQ does not (seen).
+     * Everything that can fail on this machine or at the KDC happens before the first message, so the next method can run.
+     *
+     * @param server  expected
+     * @param address of the server, for the reverse name
+     * @param limit   longest wait for the KDC; the server's own limit is the timeout of the whole authentication
+     */
+    record Kerberos(KerberosClient client, ExpectedServer server, InetAddress address, Duration limit)
+            implements Authenticator {
+        private static final int ABORT = -1;
+        private static final int GRANT = 1;
+        private static final int FORWARD = 2;
+        private static final int MUTUAL = 3;
+        private static final int PROCEED = 4;
+        /** Largest AP-REP, bytes; real ones have 120 to 160. */
+        private static final int REPLY_MAX_BYTES = 64 * 1024;
+
+        @Override
+        public AuthMethod method() {
+            return AuthMethod.KERBEROS;
+        }
+
+        @Override
+        public Authenticated authenticate(CedarStream stream) throws IOException, AuthenticationException {
+            KerberosContext context;
+            String user;
+            try {
+                context = client.context(server, address, limit);
+                user = client.serverUser(context.server());
+            } catch (AuthenticationException e) {
+                stream.send(stream.message().number(ABORT));
+                throw e;
+            }
+            stream.send(stream.message().number(PROCEED));
+            stream.send(stream.message().number(PROCEED).counted(context.request()));
+            MessageReader verdict = stream.receive("answer to the Kerberos ticket");
+            boolean isAccepted = verdict.number() == MUTUAL;
+            verdict.end();
+            if (!isAccepted) {
+                throw new AuthenticationException("the pool did not accept the ticket for " + printable(context.server())
+                    + ": its key may be new, or the clocks differ (its log says which); for new tickets, run kinit");
+            }
+            MessageReader proof = stream.receive("Kerberos proof");
+            proof.number(PROCEED, PROCEED);
+            byte[] reply = proof.raw(proof.number(1, REPLY_MAX_BYTES));
+            proof.end();
+            context.verify(reply);
+            stream.send(stream.message().number(GRANT));
+            MessageReader last = stream.receive("answer to KERBEROS");
+            long granted = last.number();
+            last.end();
+            if (granted != GRANT && granted != FORWARD) {
+                throw new AuthenticationException("the pool does not map " + printable(context.client())
+                    + " to a user (its KERBEROS_MAP_FILE must list the realm)");
+            }
+            int type = context.keyType();
+            return new Authenticated(context.sessionKey(), (wrapped, key) -> unwrap(wrapped, type, key),
+                new ServerName(method(), user, Optional.empty()));
+        }
+
+        /**
+         * Decrypts a session key that the server sent under the session key of the ticket: encryption type, key version and
+         * length, 4 bytes each, then the ciphertext (Condor_Auth_Kerberos::wrap).
+         */
+        static byte[] unwrap(byte[] wrapped, int type, byte[] key) throws ProtocolViolation {
+            ByteBuffer fields = ByteBuffer.wrap(wrapped);
+            try {
+                if (fields.remaining() > 3 * Integer.BYTES && fields.getInt() == type) {
+                    fields.getInt();
+                    if (fields.getInt() == fields.remaining()) {
+                        return KerberosCipher.decrypt(type, key, KerberosCipher.HTCONDOR_USAGE,
+                            Arrays.copyOfRange(wrapped, fields.position(), wrapped.length));
+                    }
+                }
+            } catch (GeneralSecurityException e) {
+                throw new ProtocolViolation("the session key that the server sent does not decrypt with the ticket's key ("
+                    + e.getMessage() + ")");
+            }
+            throw new ProtocolViolation("the server did not encrypt the session key with the ticket's key");
+        }
+    }
+
+    /**
+     * The Kerberos settings of this machine and user: krb5.conf, the credential cache, and for root the keytab of the host.
+     * They are those of MIT's library, which the original uses; where Java's own rules differ, this class follows MIT's. It
+     * uses no class of JGSS.
+     */
+    static final class KerberosClient {
+        private static final int MAX_BYTES = 1 << 20;
+        private final Context context;
+        private final Host host;
+        private final Configuration configuration;
+        private Optional<KerberosConfiguration> file = Optional.empty();
+        /** What {@link #unusableReason} found, for the attempt that follows it. */
+        private Optional<Tickets> found = Optional.empty();
+
+        KerberosClient(Context context) {
+            this.context = context;
+            this.host = context.host();
+            this.configuration = context.configuration();
+        }
+
+        /**
+         * A keytab that root can use.
+         *
+         * @param principal the name to log in as; its realm can be missing
+         * @param isHost    whether the principal is SERVICE/HOST, whose realm depends on the host
+         */
+        record Keytab(Path path, String principal, boolean isHost) { }
+
+        /**
+         * A name of the server.
+         *
+         * @param host      its host name, or the address of which the reverse name is to be found
+         * @param isReverse whether it is that address
+         */
+        record ServerHost(String host, boolean isReverse) { }
+
+        /** What {@link KerberosContext} needs to start. The first usable source of tickets counts: keytab, then cache. */
+        record Tickets(Optional<Keytab> keytab, Optional<CredentialCache> cache, String problem) { }
+
+        private KerberosConfiguration file() throws AuthenticationException {
+            if (file.isEmpty()) {
+                file = Optional.of(KerberosConfiguration.read(host, context.files()));
+            }
+            return file.get();
+        }
+
+        /** The reason why KERBEROS cannot work here; empty if there is a ticket or a keytab. */
+        Optional<String> unusableReason() {
+            try {
+                Tickets tickets = tickets();
+                found = Optional.of(tickets);
+                return tickets.keytab().isEmpty() && tickets.cache().isEmpty() ? Optional.of(tickets.problem())
+                    : Optional.empty();
+            } catch (AuthenticationException e) {
+                return Optional.of(e.getMessage());
+            }
+        }
+
+        /** The sources of tickets that exist. For root, the keytab of the host comes before the cache. */
+        private Tickets tickets() throws AuthenticationException {
+            Optional<Keytab> keytab = host.isRoot() ? keytab() : Optional.empty();
+            try {
+                return new Tickets(keytab, Optional.of(cache()), "");
+            } catch (AuthenticationException e) {
+                return new Tickets(keytab, Optional.empty(), e.getMessage());
+            }
+        }
+
+        /** The credential cache, if it contains a valid ticket. */
+        private CredentialCache cache() throws AuthenticationException {
+            return new CredentialCache.Reader(host, context.files(), context.deadline(), file(),
+                configuration.set("KERBEROS_CLIENT_KEYTAB").map(Configuration.Setting::value)).read();
+        }
+
+        /** The keytab of root, who logs in as the host. condor_io/condor_auth_kerberos.cpp, init_daemon */
+        private Optional<Keytab> keytab() throws AuthenticationException {
+            Optional<Configuration.Setting> setting = configuration.find("KERBEROS_SERVER_KEYTAB")
+                .filter(one -> !one.value().isBlank());
+            Optional<String> variable = Optional.ofNullable(host.environment().get("KRB5_KTNAME"));
+            Optional<String> defaultKeytab = file().text("default_keytab_name");
+            String name = setting.map(Configuration.Setting::value).or(() -> variable)
+                .or(() -> defaultKeytab)
+                .or(() -> host.platform().kerberosFile(Platform.KerberosFile.KEYTAB)).orElse("").strip();
+            FileOrigin origin = setting.map(Configuration.Setting::origin)
+                .orElse(variable.isPresent() ? FileOrigin.USER : FileOrigin.DEFAULT);
+            Optional<String> principal = configuration.text("KERBEROS_SERVER_PRINCIPAL").map(String::strip)
+                .filter(text -> !text.isEmpty());
+            try {
+                Path path = Host.checkedPath(name.replaceFirst("^(?:WR)?FILE:", ""), "keytab");
+                // Java opens the file by its path, so nobody else may be able to replace it.
+                Optional<PathTrust.Weakness> weakness = context.files().read(path, origin, FilePurpose.SECRET, MAX_BYTES)
+                    .weakness();
+                if (weakness.isPresent()) {
+                    context.trace().log(DebugLog.SECURITY, () -> "KERBEROS: ignoring the keytab: " + weakness.get());
+                    return Optional.empty();
+                }
+                return Optional.of(new Keytab(path, principal.orElse(service() + "/" + configuration.text("FULL_HOSTNAME")
+                    .orElse("localhost")), principal.isEmpty()));
+            } catch (NoSuchFileException e) {
+                return Optional.empty();
+            } catch (IOException | InvalidPathException e) {
+                context.trace().log(DebugLog.SECURITY, () -> "KERBEROS: not using the keytab " + printable(name) + ": "
+                    + (e instanceof IOException io ? reason(io) : "not a path"));
+                return Optional.empty();
+            }
+        }
+
+        /** First part of the server's principal. It must be the same in the pool's settings. */
+        private String service() throws AuthenticationException {
+            String service = configuration.text("KERBEROS_SERVER_SERVICE").map(String::strip).filter(text -> !text.isEmpty())
+                .orElse("host");
+            if (!service.chars().allMatch(c -> c > ' ' && c < 127 && c != '/' && c != '@' && c != '\\')) {
+                throw new AuthenticationException("KERBEROS_SERVER_SERVICE = " + printable(service) + " is not a service name");
+            }
+            return service;
+        }
+
+        /**
+         * The names of the server, in the order in which to try them. A name from an ad does not count. The original uses the
+         * reverse name alone, which whoever controls the name service can choose among the hosts of the realm.
+         */
+        private List<ServerHost> candidates(ExpectedServer server, InetAddress address) throws AuthenticationException {
+            List<ServerHost> candidates = new ArrayList<>();
+            server.name().filter(name -> server.from().isTrusted() && NumericAddress.address(name).isEmpty())
+                .ifPresent(name -> candidates.add(new ServerHost(name.toLowerCase(Locale.ROOT), false)));
+            if (file().flag("rdns", true)) {
+                candidates.add(new ServerHost(address.getHostAddress(), true));
+            } else if (candidates.isEmpty()) {
+                throw new AuthenticationException("a ticket is for a host name, and only an address is known (krb5.conf sets"
+                    + " rdns = false): give -pool HOST");
+            }
+            return candidates;
+        }
+
+        /**
+         * Gets the ticket for the server, within the limit. Java waits up to 90 s for a KDC, and cannot be interrupted; so
+         * this runs in a thread that is abandoned.
+         */
+        KerberosContext context(ExpectedServer server, InetAddress address, Duration limit)
+                throws IOException, AuthenticationException {
+            Tickets tickets = found.isPresent() ? found.get() : tickets();
+            found = Optional.empty();
+            if (tickets.keytab().isEmpty() && tickets.cache().isEmpty()) {
+                throw new AuthenticationException(tickets.problem());
+            }
+            if (configuration.set("KERBEROS_CLIENT_KEYTAB").isPresent()) {
+                context.trace().log(DebugLog.SECURITY, () -> "KERBEROS: KERBEROS_CLIENT_KEYTAB has no effect, as in HTCondor");
+            }
+            String service = service();
+            List<ServerHost> candidates = candidates(server, address);
+            DebugLog trace = context.trace();
+            Optional<Path> merged = file().apply();
+            KerberosContext.Result result;
+            try {
+                result = Deadline.await("KERBEROS", () -> KerberosContext.start(tickets, service, candidates, address),
+                    context.deadline().within(limit), host.clock());
+            } catch (InterruptedIOException e) {
+                throw new AuthenticationException("the KDC did not answer within " + limit.toSeconds() + " s; check that"
+                    + " a KDC of krb5.conf runs and that this machine can reach it");
+            } catch (NoClassDefFoundError e) {
+                throw new AuthenticationException("this Java has no Kerberos (module java.security.jgss)");
+            } finally {
+                if (merged.isPresent()) {
+                    Files.deleteIfExists(merged.get());
+                }
+            }
+            result.log().forEach(line -> trace.log(DebugLog.SECURITY, () -> "KERBEROS: " + line));
+            result.notices().forEach(context.ui()::notice);
+            return result.context().orElseThrow(() -> new AuthenticationException(result.problem()));
+        }
+
+        /**
+         * The server's name as a user: KERBEROS_SERVER_USER for the service of a host, and the realm, in lower case or as
+         * KERBEROS_MAP_FILE maps it (map_kerberos_name, map_domain_name).
+         *
+         * @throws AuthenticationException if the file lacks the server's realm, as in the original
+         */
+        String serverUser(String principal) throws AuthenticationException, IOException {
+            int at = principal.lastIndexOf('@');
+            String realm = principal.substring(at + 1);
+            String name = principal.substring(0, at).split("/", 2)[0];
+            String user = name.equals(service()) ? configuration.text("KERBEROS_SERVER_USER").map(String::strip)
+                .filter(text -> !text.isEmpty()).orElse("condor") : name;
+            Optional<Configuration.Setting> map = configuration.find("KERBEROS_MAP_FILE").filter(one -> !one.value().isBlank());
+            if (map.isEmpty()) {
+                return user + "@" + realm.toLowerCase(Locale.ROOT);
+            }
+            Path path = map.get().path();
+            try {
+                InputFiles.Input lines = context.files().read(path, map.get().origin(), FilePurpose.TRUST, MAX_BYTES);
+                for (String line : lines.lines().toList()) {
+                    int equals = line.indexOf('=');
+                    if (equals > 0 && line.substring(0, equals).strip().equals(realm)) {
+                        return user + "@" + line.substring(equals + 1).strip();
+                    }
+                }
+            } catch (InputFiles.RefusedFileException e) {
+                throw new AuthenticationException("cannot use KERBEROS_MAP_FILE " + path + ": it " + reason(e));
+            } catch (FileSystemException e) {
+                throw new AuthenticationException("cannot read KERBEROS_MAP_FILE " + path + ": " + reason(e));
+            }
+            throw new AuthenticationException("KERBEROS_MAP_FILE " + path + " lacks the realm " + printable(realm)
+                + "; add a line " + printable(realm) + " = DOMAIN");
+        }
+    }
+
+    /**
+     * The parts of krb5.conf that Java does not read, or reads from other places than MIT's library. krb5.conf(5)
+     *
+     * @param defaults [libdefaults]; the first value of a name counts
+     * @param paths    the files that KRB5_CONFIG names and that exist, or the default one
+     */
+    record KerberosConfiguration(Map<String, String> defaults, List<Path> paths) {
+        private static final int MAX_BYTES = 1 << 20;
+        /** Most files, and deepest nesting of braces, that are read. */
+        private static final int MAX_FILES = 200;
+
+        /** @throws AuthenticationException if KRB5_CONFIG names no file that exists, or a file is not safe to use */
+        static KerberosConfiguration read(Host host, InputFiles files) throws AuthenticationException {
+            String variable = host.environment().getOrDefault("KRB5_CONFIG", "");
+            FileOrigin origin = variable.isEmpty() ? FileOrigin.DEFAULT : FileOrigin.USER;
+            Map<String, String> defaults = new HashMap<>();
+            List<Path> paths = new ArrayList<>();
+            FileParser parser = new FileParser(files, origin, defaults);
+            String names = variable.isEmpty()
+                ? host.platform().kerberosFile(Platform.KerberosFile.CONFIGURATION).orElse("") : variable;
+            for (String name : names.split(File.pathSeparator)) {
+                try {
+                    Path path = Host.checkedPath(name, "KRB5_CONFIG");
+                    parser.read(path);
+                    paths.add(path);
+                } catch (NoSuchFileException | InvalidPathException e) {
+                    // MIT's library ignores it if another file exists
+                } catch (InputFiles.RefusedFileException e) {
+                    throw new AuthenticationException("cannot use " + printable(e.getFile()) + ": it " + reason(e));
+                } catch (IOException e) {
+                    throw new AuthenticationException("cannot read " + printable(name) + ": " + reason(e));
+                }
+            }
+            if (paths.isEmpty() && origin == FileOrigin.USER) {
+                throw new AuthenticationException("there is no file " + printable(variable) + ", which KRB5_CONFIG names");
+            }
+            return new KerberosConfiguration(defaults, List.copyOf(paths));
+        }
+
+        Optional<String> text(String name) {
+            return Optional.ofNullable(defaults.get(name));
+        }
+
+        boolean flag(String name, boolean otherwise) {
+            return switch (text(name).orElse("").toLowerCase(Locale.ROOT)) {
+                case "y", "yes", "true", "t", "1", "on" -> true;
+                case "n", "no", "false", "nil", "0", "off" -> false;
+                default -> otherwise;
+            };
+        }
+
+        /**
+         * Makes Java's Kerberos read the same files: it knows neither KRB5_CONFIG nor several files. Call this before its
+         * classes are loaded.
+         *
+         * @return a temporary file that includes the others; empty if it is not needed
+         */
+        Optional<Path> apply() throws IOException {
+            Optional<Path> merged = Optional.empty();
+            if (paths.size() > 1) {
+                Path file = Files.createTempFile("krb5-", ".conf", Platform.CURRENT.creation("rw-------"));
+                Files.write(file, paths.stream().map(path -> "include " + path.toAbsolutePath()).toList());
+                merged = Optional.of(file);
+            }
+            Optional<Path> file = merged.isPresent() ? merged : paths.stream().findFirst();
+            file.ifPresent(path -> System.setProperty("java.security.krb5.conf", path.toAbsolutePath().toString()));
+            return merged;
+        }
+
+        /** Reads files and the files that they include. */
+        private static final class FileParser {
+            private final InputFiles files;
+            private final FileOrigin origin;
+            private final Map<String, String> defaults;
+            private int count;
+
+            FileParser(InputFiles files, FileOrigin origin, Map<String, String> defaults) {
+                this.files = files;
+                this.origin = origin;
+                this.defaults = defaults;
+            }
+
+            void read(Path path) throws IOException {
+                if (++count > MAX_FILES) {
+                    throw new FileSystemException(path.toString(), null, "more than " + MAX_FILES + " files are included");
+                }
+                String section = "";
+                int depth = 0;
+                for (String line : files.read(path, origin, FilePurpose.TRUST, MAX_BYTES).lines().toList()) {
+                    String[] words = line.split("\\s+", 2);
+                    int equals = line.indexOf('=');
+                    if (line.startsWith(";")) {
+                        // a comment
+                    } else if (words.length == 2 && words[0].equals("include")) {
+                        read(Host.checkedPath(words[1], "include of krb5.conf"));
+                    } else if (words.length == 2 && words[0].equals("includedir")) {
+                        readDirectory(Host.checkedPath(words[1], "includedir of krb5.conf"));
+                    } else if (line.startsWith("[") && line.indexOf(']') > 0) {
+                        section = line.substring(1, line.indexOf(']')).strip();
+                        depth = 0;
+                    } else if (line.startsWith("}")) {
+                        depth = Math.max(0, depth - 1);
+                    } else if (line.endsWith("{")) {
+                        depth++;
+                    } else if (equals > 0 && depth == 0 && section.equals("libdefaults")) {
+                        defaults.putIfAbsent(line.substring(0, equals).strip().replaceFirst("\\*$", ""),
+                            line.substring(equals + 1).strip().replaceFirst("^\"(.*)\"$", "$1"));
+                    }
+                }
+            }
+
+            /** The files of a directory whose names end in .conf, or have only letters, digits, hyphens and underscores. */
+            private void readDirectory(Path directory) throws IOException {
+                try (Stream<Path> entries = Files.list(directory)) {
+                    for (Path entry : entries.sorted().toList()) {
+                        String name = entry.getFileName().toString();
+                        boolean counts = !name.startsWith(".") && (name.endsWith(".conf")
+                            || name.chars().allMatch(c -> c == '-' || c == '_' || (c < 128 && Character.isLetterOrDigit(c))));
+                        if (counts && !Files.isDirectory(entry)) {
+                            read(entry);
+                        }
+                    }
+                } catch (NoSuchFileException e) {
+                    return; // as in Java's own reader
+                }
+            }
+        }
+    }
+
+    /**
+     * The tickets of a credential cache that have not expired.
+     *
+     * @param name      {@code TYPE:RESIDUAL}
+     * @param principal of the user
+     */
+    record CredentialCache(String name, String principal, List<CachedTicket> tickets) {
+        /** Start of the reason if the user has no ticket. */
+        static final String NO_TICKET = "no Kerberos ticket: ";
+
+        /**
+         * One ticket. Principals are text, in which a backslash escapes the separators; times are seconds since 1970, and 0
+         * means that there is none.
+         *
+         * @param flags   bit 31 is flag 0 of RFC 4120
+         * @param encoded the ticket, DER
+         */
+        @SuppressWarnings("ArrayRecordComponent") // never compared
+        record CachedTicket(String client, String server, int keyType, byte[] key, long authTime, long startTime, long endTime,
+                            long renewTill, int flags, List<InetAddress> addresses, byte[] encoded) {
+            /** The time until which the server accepts it. */
+            Instant end() {
+                return Instant.ofEpochSecond(endTime);
+            }
+
+            boolean isFor(String principal) {
+                return server.equals(principal);
+            }
+
+            @Override
+            public String toString() {
+                return "the ticket for " + server;
+            }
+        }
+
+        /** The ticket that gets further tickets, krbtgt/REALM@REALM; empty if the cache has only tickets for servers. */
+        Optional<CachedTicket> ticketGranting() {
+            String realm = realm(principal);
+            return tickets.stream().filter(one -> one.isFor("krbtgt/" + realm + "@" + realm)).findFirst();
+        }
+
+        static String realm(String principal) {
+            return principal.substring(principal.lastIndexOf('@') + 1);
+        }
+
+        /** A cache that cannot be used. The reason is a predicate, such as "is not a credential cache". */
+        static final class CacheException extends IOException {
+            private static final long serialVersionUID = 1L;
+
+            CacheException(String reason) {
+                super(reason);
+            }
+        }
+
+        /** Finds and reads the cache. MIT's krb5_cc_default_name finds it by the same rules. */
+        static final class Reader {
+            private static final int MAX_BYTES = 1 << 20;
+            private static final String CACHE = "Kerberos credential cache";
+            private final Host host;
+            private final InputFiles files;
+            private final Deadline deadline;
+            private final KerberosConfiguration krb5;
+            private final Optional<String> clientKeytab;
+
+            /** @param clientKeytab KERBEROS_CLIENT_KEYTAB, which has no effect */
+            Reader(Host host, InputFiles files, Deadline deadline, KerberosConfiguration krb5, Optional<String> clientKeytab) {
+                this.host = host;
+                this.files = files;
+                this.deadline = deadline;
+                this.krb5 = krb5;
+                this.clientKeytab = clientKeytab;
+            }
+
+            /** @throws AuthenticationException if there is no valid ticket; the message says what to do */
+            CredentialCache read() throws AuthenticationException {
+                Optional<String> variable = Optional.ofNullable(host.environment().get("KRB5CCNAME"))
+                    .filter(text -> !text.isEmpty());
+                Optional<String> configured = krb5.text("default_ccache_name");
+                String name = variable.isPresent() ? variable.get() : configured.isPresent() ? expand(configured.get())
+                    : "FILE:" + host.platform().temporaryDirectory().orElse("") + "/krb5cc_" + uid();
+                FileOrigin origin = variable.isPresent() ? FileOrigin.USER
+                    : configured.isPresent() ? FileOrigin.CONFIGURATION : FileOrigin.FOUND;
+                int colon = name.indexOf(':');
+                String type = colon < 2 || name.startsWith("/") ? "FILE" : name.substring(0, colon);
+                String residual = name.substring(colon < 2 || name.startsWith("/") ? 0 : colon + 1);
+                String shown = printable(name);
+                try {
+                    CredentialCache cache = switch (type) {
+                        case "FILE" -> file(name, Host.checkedPath(residual, CACHE), origin);
+                        case "DIR" -> file(name, primary(residual, origin), origin);
+                        case "KCM" -> Deadline.await("the Kerberos daemon (KCM)", () -> kcm(name, residual),
+                            deadline.within(Deadline.CONNECTION), host.clock());
+                        default -> throw new CacheException("has a type that this program cannot read; run kvno --out-cache"
+                            + " FILE:/PATH host/HOST, or kinit -c FILE:/PATH, then set KRB5CCNAME=FILE:/PATH");
+                    };
+                    return withValidTickets(cache, shown);
+                } catch (NoSuchFileException e) {
+                    throw noTicket(shown + " does not exist");
+                } catch (InputFiles.RefusedFileException | CacheException e) {
+                    throw noTicket(shown + " " + reason(e));
+                } catch (IOException e) {
+                    throw noTicket("cannot read " + shown + ": " + reason(e));
+                } catch (InvalidPathException e) {
+                    throw noTicket(shown + " is not a path");
+                }
+            }
+
+            private AuthenticationException noTicket(String reason) {
+                return new AuthenticationException(NO_TICKET + reason + (reason.contains("; run ") ? ""
+                    : clientKeytab.map(keytab -> "; run kinit -kt " + printable(quoted(keytab))
+                        + " PRINCIPAL (KERBEROS_CLIENT_KEYTAB has no effect, as in HTCondor)").orElse("; run kinit")));
+            }
+
+            private CredentialCache withValidTickets(CredentialCache cache, String shown) throws AuthenticationException {
+                Instant now = host.clock().instant();
+                // One ticket for each server, so that the key of the ticket that is used is never in doubt.
+                Map<String, CachedTicket> valid = new LinkedHashMap<>();
+                for (CachedTicket ticket : cache.tickets()) {
+                    if (ticket.end().isAfter(now) && ticket.client().equals(cache.principal())) {
+                        valid.merge(ticket.server(), ticket, (one, other) -> one.endTime() < other.endTime() ? other : one);
+                    }
+                }
+                if (valid.isEmpty()) {
+                    throw noTicket(cache.ticketGranting().map(ticket -> "the ticket of " + printable(cache.principal()) + " in "
+                        + shown + " expired at " + ticket.end()).orElse(shown + " contains no ticket of "
+                        + printable(cache.principal())));
+                }
+                return new CredentialCache(cache.name(), cache.principal(), List.copyOf(valid.values()));
+            }
+
+            /** The user's number, as in the names of default caches. */
+            private String uid() {
+                return host.uid().isPresent() ? Integer.toUnsignedString(host.uid().getAsInt()) : "";
+            }
+
+            /** Replaces {@code %{uid}} and the like. */
+            private String expand(String name) throws AuthenticationException {
+                StringBuilder text = new StringBuilder();
+                int from = 0;
+                for (int start = name.indexOf("%{"); start >= 0; start = name.indexOf("%{", from)) {
+                    int end = name.indexOf('}', start);
+                    String word = end < 0 ? "" : name.substring(start + 2, end);
+                    text.append(name, from, start).append(switch (word) {
+                        case "uid", "euid", "USERID" -> uid();
+                        case "username" -> host.user().map(UserPrincipal::getName).orElse("");
+                        case "TEMP" -> host.environment().getOrDefault("TMPDIR",
+                            host.platform().temporaryDirectory().orElse(""));
+                        case "null" -> "";
+                        default -> throw new AuthenticationException("this program cannot expand default_ccache_name = "
+                            + printable(name) + " of krb5.conf; set KRB5CCNAME");
+                    });
+                    from = end + 1;
+                }
+                return text.append(name.substring(from)).toString();
+            }
+
+            private CredentialCache file(String name, Path path, FileOrigin origin) throws IOException {
+                return parse(name, files.read(path, origin, FilePurpose.SECRET, MAX_BYTES).bytes());
+            }
+
+            /** The current file of a directory of caches: {@code primary} names it. {@code DIR::PATH} is one of the files. */
+            private Path primary(String residual, FileOrigin origin) throws IOException {
+                if (residual.startsWith(":")) {
+                    return Host.checkedPath(residual.substring(1), CACHE);
+                }
+                Path directory = Host.checkedPath(residual, CACHE);
+                String name = "tkt";
+                try {
+                    name = files.read(directory.resolve("primary"), origin, FilePurpose.SECRET, MAX_BYTES).lines().findFirst()
+                        .orElse(name);
+                } catch (NoSuchFileException e) {
+                    // the default name
+                }
+                if (!name.startsWith("tkt") || name.contains("/")) {
+                    throw new CacheException("has a file \"primary\" that does not name a cache");
+                }
+                return directory.resolve(name);
+            }
+
+            /** Reads a cache of KCM, a daemon that keeps caches; it knows the user by the socket. MIT's include/kcm.h */
+            private CredentialCache kcm(String name, String residual) throws IOException {
+                String socket = krb5.text("kcm_socket")
+                    .or(() -> host.platform().kerberosFile(Platform.KerberosFile.KCM_SOCKET)).orElse("-");
+                if (socket.equals("-")) {
+                    throw new CacheException("cannot be read, because krb5.conf sets kcm_socket = -");
+                }
+                Path path = Host.checkedPath(socket, "kcm_socket");
+                if (PathTrust.isPossible()) {
+                    PathTrust trust = PathTrust.of(path, host.trusted());
+                    Optional<PathTrust.Weakness> weakness = trust.onPath().or(() -> trust.atEnd()
+                        .filter(PathTrust.Weakness::owned));
+                    if (weakness.isPresent()) {
+                        throw new CacheException("is behind a socket that others can replace (" + weakness.get() + ")");
+                    }
+                }
+                try (SocketChannel channel = SocketChannel.open(UnixDomainSocketAddress.of(path))) {
+                    return new Kcm(channel).cache(name, residual);
+                } catch (BufferUnderflowException e) {
+                    throw new CacheException("cannot be read: the daemon's answer is cut off");
+                } catch (SocketException e) {
+                    throw new CacheException("cannot be read: no daemon answers at " + printable(socket) + " ("
+                        + connectionError(e) + ")");
+                } catch (UnsupportedOperationException e) {
+                    throw new CacheException("cannot be read on this system");
+                }
+            }
+        }
+
+        /** A conversation with KCM. A request is its length, 2, 0, the operation (2 bytes), and arguments. */
+        private record Kcm(SocketChannel channel) {
+            private static final int GET_PRINCIPAL = 8;
+            private static final int GET_CRED_UUID_LIST = 9;
+            private static final int GET_CRED_BY_UUID = 10;
+            private static final int GET_DEFAULT_CACHE = 20;
+            private static final int UUID_BYTES = 16;
+            private static final int REPLY_MAX_BYTES = 1 << 20;
+            private static final int MAX_TICKETS = 1000;
+
+            CredentialCache cache(String name, String residual) throws IOException {
+                byte[] cache = residual.isEmpty() ? call(GET_DEFAULT_CACHE) : (residual + "\0").getBytes(UTF_8);
+                CacheParser client = new CacheParser(call(GET_PRINCIPAL, cache), CacheParser.CURRENT);
+                String principal = client.principal();
+                byte[] ids = call(GET_CRED_UUID_LIST, cache);
+                List<CachedTicket> tickets = new ArrayList<>();
+                for (int at = 0; at + UUID_BYTES <= ids.length && tickets.size() < MAX_TICKETS; at += UUID_BYTES) {
+                    byte[] ticket = call(GET_CRED_BY_UUID, cache, Arrays.copyOfRange(ids, at, at + UUID_BYTES));
+                    new CacheParser(ticket, CacheParser.CURRENT).ticket().ifPresent(tickets::add);
+                }
+                return new CredentialCache(name, principal, tickets);
+            }
+
+            /** The result of an operation. The reply is a length, a code, then a status and the result of this length. */
+            private byte[] call(int operation, byte[]... arguments) throws IOException {
+                int length = Integer.BYTES;
+                for (byte[] argument : arguments) {
+                    length += argument.length;
+                }
+                ByteBuffer request = ByteBuffer.allocate(Integer.BYTES + length).putInt(length).put((byte) 2).put((byte) 0)
+                    .putShort((short) operation);
+                for (byte[] argument : arguments) {
+                    request.put(argument);
+                }
+                for (request.flip(); request.hasRemaining(); ) {
+                    channel.write(request);
+                }
+                ByteBuffer header = read(2 * Integer.BYTES);
+                int count = header.getInt();
+                if (header.getInt() != 0 || count < Integer.BYTES || count > REPLY_MAX_BYTES) {
+                    throw new CacheException("cannot be read: the daemon's answer is malformed");
+                }
+                ByteBuffer reply = read(count);
+                if (reply.getInt() != 0) {
+                    throw new CacheException("is empty");
+                }
+                byte[] result = new byte[reply.remaining()];
+                reply.get(result);
+                return result;
+            }
+
+            private ByteBuffer read(int count) throws IOException {
+                ByteBuffer bytes = ByteBuffer.allocate(count);
+                while (bytes.hasRemaining()) {
+                    if (channel.read(bytes) < 0) {
+                        throw new CacheException("cannot be read: the daemon closed the connection");
+                    }
+                }
+                return bytes.flip();
+            }
+        }
+
+        /** Reads the bytes of a cache file. */
+        static CredentialCache parse(String name, byte[] bytes) throws CacheException {
+            ByteBuffer start = ByteBuffer.wrap(bytes);
+            int version = start.remaining() < Short.BYTES ? 0 : start.getShort();
+            if (version == 0x0501 || version == 0x0502) {
+                throw new CacheException("has an old format; run kinit");
+            } else if (version != CacheParser.CURRENT && version != CacheParser.PREVIOUS) {
+                throw new CacheException("is not a credential cache; run kinit");
+            }
+            List<CachedTicket> tickets = new ArrayList<>();
+            String principal = "";
+            try {
+                CacheParser parser = new CacheParser(start, version);
+                if (version == CacheParser.CURRENT) {
+                    parser.skipHeader();
+                }
+                principal = parser.principal();
+                while (!parser.atEnd()) {
+                    parser.ticket().ifPresent(tickets::add);
+                }
+            } catch (BufferUnderflowException e) {
+                if (tickets.isEmpty()) {
+                    throw new CacheException("is cut off; run kinit");
+                }
+            }
+            return new CredentialCache(name, principal, tickets);
+        }
+
+        /**
+         * Reads principals and tickets. Every number is big endian; every length is compared with the bytes that remain.
+         * MIT's lib/krb5/ccache/ccmarshal.c
+         */
+        private static final class CacheParser {
+            static final int PREVIOUS = 0x0503;
+            static final int CURRENT = 0x0504;
+            /** Most parts of a principal, addresses and authorization data; a limit of this program. */
+            private static final int MAX_ITEMS = 1000;
+            private static final int IPV4 = 2;
+            private static final int IPV6 = 24;
+            private final ByteBuffer bytes;
+            private final int version;
+
+            CacheParser(byte[] bytes, int version) {
+                this(ByteBuffer.wrap(bytes), version);
+            }
+
+            CacheParser(ByteBuffer bytes, int version) {
+                this.bytes = bytes;
+                this.version = version;
+            }
+
+            boolean atEnd() {
+                return !bytes.hasRemaining();
+            }
+
+            void skipHeader() {
+                take(Short.toUnsignedInt(bytes.getShort()));
+            }
+
+            /** @throws BufferUnderflowException if fewer bytes remain */
+            private byte[] take(int length) {
+                if (length < 0 || length > bytes.remaining()) {
+                    throw new BufferUnderflowException();
+                }
+                byte[] taken = new byte[length];
+                bytes.get(taken);
+                return taken;
+            }
+
+            private byte[] data() {
+                return take(bytes.getInt());
+            }
+
+            private int count() {
+                int count = bytes.getInt();
+                if (count < 0 || count > MAX_ITEMS) {
+                    throw new BufferUnderflowException();
+                }
+                return count;
+            }
+
+            String principal() {
+                bytes.getInt(); // type of the name
+                int count = count();
+                String realm = part();
+                StringBuilder text = new StringBuilder();
+                for (int i = 0; i < count; i++) {
+                    text.append(i == 0 ? "" : "/").append(part());
+                }
+                return text + "@" + realm;
+            }
+
+            private String part() {
+                return new String(data(), UTF_8).replaceAll("([/@\\\\])", "\\\\$1");
+            }
+
+            /** The next ticket; empty if it is a setting of the cache, or was removed. */
+            Optional<CachedTicket> ticket() {
+                String client = principal();
+                String server = principal();
+                int keyType = bytes.getShort();
+                if (version == PREVIOUS) {
+                    bytes.getShort();
+                }
+                byte[] key = data();
+                long authTime = Integer.toUnsignedLong(bytes.getInt());
+                long startTime = Integer.toUnsignedLong(bytes.getInt());
+                long endTime = Integer.toUnsignedLong(bytes.getInt());
+                long renewTill = Integer.toUnsignedLong(bytes.getInt());
+                bytes.get(); // whether the second ticket counts
+                int flags = bytes.getInt();
+                List<InetAddress> addresses = new ArrayList<>();
+                for (int left = count(); left > 0; left--) {
+                    int type = bytes.getShort();
+                    byte[] address = data();
+                    if ((type == IPV4 && address.length == 4) || (type == IPV6 && address.length == 16)) {
+                        addresses.add(address(address));
+                    }
+                }
+                for (int left = count(); left > 0; left--) {
+                    bytes.getShort();
+                    data();
+                }
+                byte[] encoded = data();
+                data(); // the second ticket
+                return server.endsWith("@X-CACHECONF:") || endTime == 0 || encoded.length == 0 || key.length == 0
+                    ? Optional.empty() : Optional.of(new CachedTicket(client, server, keyType, key, authTime, startTime, endTime,
+                        renewTill, flags, addresses, encoded));
+            }
+
+            private static InetAddress address(byte[] bytes) {
+                try {
+                    return InetAddress.getByAddress(bytes);
+                } catch (UnknownHostException e) {
+                    throw new AssertionError("an address has 4 or 16 bytes", e);
+                }
+            }
+        }
+    }
+
+    /**
+     * A ticket for a server, and the exchange that shows it. This is the only class that uses JGSS and Java's Kerberos.
+     *
+     * <p>JGSS frames the AP-REQ and the AP-REP of RFC 4120 (RFC 2743, section 3.1; RFC 4121, section 4.1); HTCondor sends them
+     * without.
+     *
+     * @param request AP-REQ
+     * @param client  principal of the user
+     * @param server  principal of the server
+     * @param keyType encryption type of the session key of the ticket
+     */
+    @SuppressWarnings("ArrayRecordComponent") // never compared
+    private record KerberosContext(GSSContext gss, byte[] request, String client, String server, int keyType,
+                                   byte[] sessionKey) {
+        private static final String KERBEROS_5 = "1.2.840.113554.1.2.2";
+        private static final String PRINCIPAL_NAME = KERBEROS_5 + ".1";
+        /** DER of that object identifier. */
+        private static final byte[] MECHANISM = HexFormat.of().parseHex("06092a864886f712010202");
+        private static final byte[] AP_REQ_ID = {1, 0};
+        private static final byte[] AP_REP_ID = {2, 0};
+        private static final int FRAME_TAG = 0x60;
+        private static final int SERVICE_UNKNOWN = 7;
+
+        /**
+         * The end of an attempt.
+         *
+         * @param context empty if it failed
+         * @param problem why it failed
+         */
+        record Result(Optional<KerberosContext> context, String problem, List<String> log, List<String> notices) { }
+
+        /** Gets a ticket for the first name that the KDC knows. It can take long. */
+        static Result start(KerberosClient.Tickets tickets, String service, List<KerberosClient.ServerHost> candidates,
+                            InetAddress address) {
+            List<String> log = new ArrayList<>();
+            List<String> notices = new ArrayList<>();
+            List<String> tried = new ArrayList<>();
+            String problem = "";
+            try {
+                Subject subject = subject(tickets, log);
+                for (KerberosClient.ServerHost candidate : candidates) {
+                    String host = candidate.isReverse() ? address.getCanonicalHostName().toLowerCase(Locale.ROOT)
+                        : candidate.host();
+                    String principal = service + "/" + host;
+                    if (candidate.isReverse() && (tried.contains(principal) || host.equals(address.getHostAddress()))) {
+                        continue;
+                    }
+                    try {
+                        log.add("get a ticket for \"" + printable(principal) + "\"");
+                        KerberosContext context = context(subject, service, host);
+                        log.add("using the ticket for " + context.server() + " (encryption type " + context.keyType() + ")");
+                        if (candidate.isReverse()) {
+                            notices.add("KERBEROS checks the server as " + printable(context.server()) + ", by the reverse"
+                                + " name of " + address.getHostAddress() + (tried.isEmpty() ? "."
+                                : "; the KDC does not know " + printable(tried.get(0)) + "."));
+                        }
+                        return new Result(Optional.of(context), "", log, notices);
+                    } catch (GSSException e) {
+                        tried.add(principal);
+                        int code = code(e);
+                        problem = explain(e, code, realm(subject), String.join(" or ", tried));
+                        String detail = String.valueOf(e.getMessage());
+                        log.add(printable(detail));
+                        if (code != SERVICE_UNKNOWN) {
+                            break;
+                        }
+                    }
+                }
+                return new Result(Optional.empty(), !problem.isEmpty() ? problem
+                    : "a ticket is for a host name, and " + address.getHostAddress() + " has no reverse name: give -pool HOST",
+                    log, notices);
+            } catch (LoginException e) {
+                log.add(printable(String.valueOf(e.getMessage())));
+                return new Result(Optional.empty(), explain(e, code(e), "the keytab's realm", service), log, notices);
+            } catch (RuntimeException | OutOfMemoryError e) { // Java's decoders throw both for damaged tickets and replies
+                return new Result(Optional.empty(), "Java cannot read a ticket of the cache, or a reply of the KDC ("
+                    + printable(e.toString()) + "); run kinit", log, notices);
+            }
+        }
+
+        /** The credentials to use: those of the keytab if it has the principal, or else those of the cache. */
+        private static Subject subject(KerberosClient.Tickets tickets, List<String> log) throws LoginException {
+            String problem = tickets.problem();
+            if (tickets.keytab().isPresent()) {
+                KerberosClient.Keytab keytab = tickets.keytab().get();
+                KerberosPrincipal principal = keytab.isHost()
+                    ? new KerberosPrincipal(keytab.principal(), KerberosPrincipal.KRB_NT_SRV_HST)
+                    : new KerberosPrincipal(keytab.principal());
+                if (KeyTab.getInstance(principal, keytab.path().toFile()).getKeys(principal).length > 0) {
+                    log.add("using the keytab " + keytab.path() + " for " + principal.getName());
+                    return login(keytab, principal);
+                }
+                problem = "the keytab " + keytab.path() + " has no key for " + principal.getName();
+                log.add(problem);
+                problem += tickets.problem().isEmpty() ? "" : ", and " + tickets.problem();
+            }
+            if (tickets.cache().isEmpty()) {
+                throw new LoginException(problem);
+            }
+            log.add("using the cache " + printable(tickets.cache().get().name()) + " of "
+                + printable(tickets.cache().get().principal()));
+            return subject(tickets.cache().get());
+        }
+
+        private static Subject login(KerberosClient.Keytab keytab, KerberosPrincipal principal) throws LoginException {
+            Subject subject = new Subject();
+            Krb5LoginModule module = new Krb5LoginModule();
+            module.initialize(subject, null, new HashMap<>(), Map.of("useKeyTab", "true", "keyTab", keytab.path().toString(),
+                "principal", principal.getName(), "doNotPrompt", "true", "isInitiator", "true"));
+            module.login();
+            module.commit();
+            return subject;
+        }
+
+        private static Subject subject(CredentialCache cache) {
+            Subject subject = new Subject();
+            subject.getPrincipals().add(new KerberosPrincipal(cache.principal()));
+            // Java takes the first ticket that fits, and the one for the realm itself must come first.
+            Optional<CredentialCache.CachedTicket> first = cache.ticketGranting();
+            first.ifPresent(ticket -> subject.getPrivateCredentials().add(ticket(ticket)));
+            cache.tickets().stream().filter(ticket -> !first.equals(Optional.of(ticket)))
+                .forEach(ticket -> subject.getPrivateCredentials().add(ticket(ticket)));
+            return subject;
+        }
+
+        private static KerberosTicket ticket(CredentialCache.CachedTicket ticket) {
+            boolean[] flags = new boolean[Integer.SIZE];
+            for (int i = 0; i < flags.length; i++) {
+                flags[i] = (ticket.flags() & (1 << (Integer.SIZE - 1 - i))) != 0;
+            }
+            return new KerberosTicket(ticket.encoded(), new KerberosPrincipal(ticket.client()),
+                new KerberosPrincipal(ticket.server(), KerberosPrincipal.KRB_NT_SRV_INST), ticket.key(), ticket.keyType(), flags,
+                date(ticket.authTime()), ticket.startTime() == 0 ? null : date(ticket.startTime()), date(ticket.endTime()),
+                ticket.renewTill() == 0 ? null : date(ticket.renewTill()),
+                ticket.addresses().isEmpty() ? null : ticket.addresses().toArray(InetAddress[]::new));
+        }
+
+        private static Date date(long seconds) {
+            return Date.from(Instant.ofEpochSecond(seconds));
+        }
+
+        @SuppressWarnings("removal") // Subject.callAs, its replacement, exists from Java 18 on
+        private static KerberosContext context(Subject subject, String service, String host) throws GSSException {
+            try {
+                return Subject.doAs(subject, (PrivilegedExceptionAction<KerberosContext>) () -> {
+                    GSSManager manager = GSSManager.getInstance();
+                    String server = principal(subject, service, host);
+                    GSSContext gss = manager.createContext(manager.createName(server, new Oid(PRINCIPAL_NAME)),
+                        new Oid(KERBEROS_5), null, GSSContext.DEFAULT_LIFETIME);
+                    gss.requestMutualAuth(true);
+                    gss.requestCredDeleg(false);
+                    byte[] request = unframed(gss.initSecContext(new byte[0], 0, 0));
+                    KerberosTicket ticket = ticket(subject, server);
+                    return new KerberosContext(gss, request, gss.getSrcName().toString(), ticket.getServer().getName(),
+                        ticket.getSessionKeyType(), ticket.getSessionKey().getEncoded());
+                });
+            } catch (PrivilegedActionException e) {
+                if (e.getException() instanceof GSSException failed) {
+                    throw failed;
+                }
+                throw new AssertionError("only GSSException is checked here", e.getException());
+            }
+        }
+
+        /**
+         * The server's principal. Java completes a short name if the name service knows it by a longer one, and maps the host
+         * to a realm by krb5.conf; without a default realm it is the user's.
+         */
+        private static String principal(Subject subject, String service, String host) {
+            try {
+                return new KerberosPrincipal(service + "/" + host, KerberosPrincipal.KRB_NT_SRV_HST).getName();
+            } catch (IllegalArgumentException e) {
+                return service + "/" + host + "@" + realm(subject);
+            }
+        }
+
+        private static String realm(Subject subject) {
+            return subject.getPrincipals(KerberosPrincipal.class).stream().findFirst().map(KerberosPrincipal::getRealm)
+                .orElse("");
+        }
+
+        /** The ticket that JGSS used: it adds a new one to the subject. A referral can change the realm. */
+        private static KerberosTicket ticket(Subject subject, String server) throws GSSException {
+            Set<KerberosTicket> tickets = subject.getPrivateCredentials(KerberosTicket.class);
+            Optional<KerberosTicket> exact = tickets.stream().filter(one -> one.getServer().getName().equals(server)).findFirst();
+            String name = server.substring(0, server.lastIndexOf('@') + 1);
+            return exact.or(() -> tickets.stream().filter(one -> one.getServer().getName().startsWith(name)).findFirst())
+                .orElseThrow(() -> new GSSException(GSSException.NO_CRED));
+        }
+
+        /** The AP-REQ in a token of JGSS. */
+        private static byte[] unframed(byte[] token) throws GSSException {
+            ByteBuffer bytes = ByteBuffer.wrap(token);
+            bytes.get();
+            int length = bytes.get();
+            bytes.position(bytes.position() + (length < 0 ? length & 0x7F : 0) + MECHANISM.length + AP_REQ_ID.length);
+            return Arrays.copyOfRange(token, bytes.position(), token.length);
+        }
+
+        /** A token of JGSS that carries an AP-REP. */
+        private static byte[] framed(byte[] reply) {
+            byte[] content = concat(concat(MECHANISM, AP_REP_ID), reply);
+            return ByteBuffer.allocate(6 + content.length).put((byte) FRAME_TAG).put((byte) 0x84).putInt(content.length)
+                .put(content).array();
+        }
+
+        /**
+         * Checks the server's AP-REP.
+         *
+         * @throws ProtocolViolation if it is not from the server for which the ticket is. The original then sends nothing, so the
+         *                           two sides are no longer in step
+         */
+        void verify(byte[] reply) throws ProtocolViolation {
+            try {
+                byte[] token = framed(reply);
+                gss.initSecContext(token, 0, token.length);
+                if (gss.isEstablished() && gss.getMutualAuthState()) {
+                    gss.dispose();
+                    return;
+                }
+            } catch (GSSException | RuntimeException e) { // Java's decoder throws both for what is not an AP-REP
+                throw new ProtocolViolation("the server could not prove that it is " + printable(server) + " ("
+                    + printable(String.valueOf(below(e).getMessage())) + ")");
+            }
+            throw new ProtocolViolation("the server did not prove that it is " + printable(server));
+        }
+
+        /** Java's own exception below that of JGSS. Its cause can be another, without meaning. */
+        private static Throwable below(Throwable e) {
+            Throwable one = e;
+            while ((one instanceof GSSException || one instanceof LoginException) && one.getCause() != null) {
+                one = one.getCause();
+            }
+            return one;
+        }
+
+        /** The error code of RFC 4120, section 7.5.9, in the message of Java's own exception; -1 if there is none. */
+        private static int code(Throwable e) {
+            Matcher matcher = Pattern.compile("\\((\\d{1,3})\\)").matcher(String.valueOf(below(e).getMessage()));
+            return matcher.find() ? Integer.parseInt(matcher.group(1)) : -1;
+        }
+
+        /** What failed, and what to do about it. */
+        static String explain(Throwable e, int code, String realm, String principals) {
+            String message = printable(String.valueOf(below(e).getMessage()));
+            String name = printable(principals);
+            boolean isNetwork = false;
+            for (Throwable one = e; one != null && one != one.getCause(); one = one.getCause()) {
+                isNetwork |= one instanceof IOException;
+            }
+            return switch (code) {
+                case SERVICE_UNKNOWN -> "the KDC of " + realm + " does not know " + name
+                    + "; name the server as in its principal, or set KERBEROS_SERVER_SERVICE (try: kvno " + name + ")";
+                case 6 -> "the KDC of " + realm + " does not know this user; run kinit";
+                case 14 -> "the KDC and this Java have no encryption type in common (see klist -e): " + message;
+                case 23, 31 -> "the KDC of " + realm + " does not accept this ticket or key; run kinit";
+                case 32 -> "the ticket has expired; run kinit";
+                case 37 -> "the clocks of this machine and the KDC of " + realm + " differ; compare them (date) and correct one";
+                case 38 -> "the ticket is for another network address; run kinit -A";
+                case 63, 68 -> "the realm " + realm + " has no ticket for " + name + ": it does not trust the server's realm,"
+                    + " or [domain_realm] in krb5.conf names a wrong one (see klist)";
+                default -> isNetwork ? "no KDC of " + realm + " answers; check that one of krb5.conf runs and that this machine"
+                    + " can reach it"
+                    : message.contains("Cannot locate KDC") ? "no KDC of " + realm
+                    + " is known; name one in krb5.conf ([realms]), or in DNS"
+                    : e instanceof LoginException ? message : "no ticket for " + name + ": " + message;
+            };
+        }
+    }
+
+    /**
      * A bearer token of another issuer, for SCITOKENS. {@link #find} searches in the same places as HTCondor and the WLCG
      * (condor_utils/condor_scitokens.cpp, discover_token).
      *
@@ -14269,12 +15580,12 @@ public final class TokenRequest {
      */
     record AuthenticationPlan(List<ConnectionAttempt> attempts, Map<AuthMethod, String> excluded) {
         private static final Set<AuthMethod> SUPPORTED = EnumSet.of(AuthMethod.FS, AuthMethod.TOKEN, AuthMethod.SSL,
-            AuthMethod.SCITOKENS, AuthMethod.PASSWORD, AuthMethod.CLAIMTOBE, AuthMethod.ANONYMOUS);
+            AuthMethod.SCITOKENS, AuthMethod.PASSWORD, AuthMethod.KERBEROS, AuthMethod.CLAIMTOBE, AuthMethod.ANONYMOUS);
         /** Methods that check the server's certificate. */
         static final Set<AuthMethod> CERTIFICATE_METHODS = EnumSet.of(AuthMethod.SSL, AuthMethod.SCITOKENS);
         /** Methods that can protect the transport of a session key, so that a man in the middle cannot read it. */
         private static final Set<AuthMethod> BOUND_METHODS =
-            EnumSet.of(AuthMethod.SSL, AuthMethod.SCITOKENS, AuthMethod.PASSWORD);
+            EnumSet.of(AuthMethod.SSL, AuthMethod.SCITOKENS, AuthMethod.PASSWORD, AuthMethod.KERBEROS);
 
         /**
          * @param isAvailable whether this machine has what a method needs, such as a token or a password
@@ -14305,6 +15616,9 @@ public final class TokenRequest {
             }
             if (!withoutServerProof.isEmpty()) {
                 attempts.add(new ConnectionAttempt(ChannelBinding.UNBOUND, withoutServerProof));
+            }
+            if (!methods.requested().contains(AuthMethod.KERBEROS) && usable.remove(AuthMethod.KERBEROS)) {
+                usable.add(AuthMethod.KERBEROS); // a ticket that nobody asked to use waits for the certificate
             }
             List<AuthMethod> certified = usable.stream().filter(CERTIFICATE_METHODS::contains).toList();
             for (AuthMethod method : usable) {
@@ -14916,6 +16230,7 @@ public final class TokenRequest {
         private final Optional<CondorAccount> account;
         /** The domain for CLAIMTOBE, with its @. */
         private final String claimedDomain;
+        private Optional<KerberosClient> kerberos = Optional.empty();
         private Optional<Session> session = Optional.empty();
         private Assurance minimumAssurance = Assurance.NONE;
         private boolean authenticatedBefore;
@@ -15116,16 +16431,21 @@ public final class TokenRequest {
             throw notAuthenticated(failures);
         }
 
-        /** Warns if the connection replaces a bound one, and records the bound methods that failed. */
-        private SecureChannel warnOfFallback(SecureChannel channel, List<MethodFailure> failures) {
+        /**
+         * Warns if the connection replaces a bound one, and records the bound methods that failed. That a user who does not
+         * ask for KERBEROS has no ticket is not worth a warning.
+         */
+        private SecureChannel warnOfFallback(SecureChannel channel, List<MethodFailure> failures) throws CommandException {
             List<String> failed = failures.stream().filter(one -> AuthenticationPlan.BOUND_METHODS.contains(one.method()))
                 .filter(one -> one.progress() != Progress.NOT_OFFERED).map(one -> one.method().label).distinct().toList();
             Session before = channel.session();
+            boolean wantsKerberos = MethodPolicy.of(configuration).requested().contains(AuthMethod.KERBEROS);
             if (before.auth().assurance() == Assurance.SERVER
                     && plan.attempts().stream().anyMatch(attempt -> attempt.binding() == ChannelBinding.BOUND)) {
                 List<String> untried = failures.stream().map(MethodFailure::method)
                     .filter(AuthenticationPlan.BOUND_METHODS::contains).map(method -> method.label).distinct()
-                    .filter(method -> !failed.contains(method)).toList();
+                    .filter(method -> !failed.contains(method)
+                        && (wantsKerberos || !method.equals(AuthMethod.KERBEROS.label))).toList();
                 String reason = (failed.isEmpty() ? "" : String.join(" and ", failed) + " failed")
                     + (failed.isEmpty() || untried.isEmpty() ? "" : ", and ")
                     + (untried.isEmpty() ? "" : String.join(" and ", untried) + " could not be tried");
@@ -15175,6 +16495,10 @@ public final class TokenRequest {
                 boolean isOffered = offered.isEmpty() || offered.contains(one.method());
                 if (one.method() == AuthMethod.TOKEN && isOffered && one.reason().startsWith("no token ")) {
                     return "For IDTOKENS, put a token that this pool accepts into " + printable(tokenDirectory.toString()) + ".";
+                }
+                if (one.method() == AuthMethod.KERBEROS && isOffered && one.reason().startsWith(CredentialCache.NO_TICKET)
+                        && MethodPolicy.named(configuration.securityWish("AUTHENTICATION_METHODS")).contains(one.method())) {
+                    return "For KERBEROS, get a ticket: run kinit, and see klist.";
                 }
                 if (isOffered && one.reason().startsWith(NO_NAME)) {
                     return "For " + one.method().label + ", name the server by the host name in its certificate.";
@@ -15260,6 +16584,14 @@ public final class TokenRequest {
             }
         }
 
+        /** Created when KERBEROS is about to be tried, so that its classes are not loaded before. */
+        private KerberosClient kerberos() {
+            if (kerberos.isEmpty()) {
+                kerberos = Optional.of(new KerberosClient(context));
+            }
+            return kerberos.get();
+        }
+
         /** The reason why this machine cannot use a method now; empty if it can. */
         private Optional<String> unusableReason(AuthMethod method) {
             try {
@@ -15271,6 +16603,8 @@ public final class TokenRequest {
                     BearerToken token = BearerToken.find(configuration, host, context.files());
                     return token.unusableReason(host.clock().instant())
                         .map(reason -> "the bearer token in " + token + " " + reason);
+                } else if (method == AuthMethod.KERBEROS) {
+                    return kerberos().unusableReason();
                 }
             } catch (AuthenticationException e) {
                 return Optional.of(e.getMessage());
@@ -15363,7 +16697,10 @@ public final class TokenRequest {
                 Optional<byte[]> wrapped = receiveKey(stream);
                 byte[] key = ecdh.isPresent()
                     ? KeyDerivation.agree(ecdh.get().getPrivate(), reply.ad().string("ECDHPublicKey").orElse(""))
-                    : KeyDerivation.unwrap(wrapped.orElseThrow(), authenticated.get().key());
+                    : authenticated.get().unwrap(wrapped.orElseThrow());
+                if (key.length != Protocol.KEY_BYTES) {
+                    throw new ProtocolViolation("the server sent a session key of " + key.length + " bytes");
+                }
                 stream.encrypt(key);
                 return Optional.of(new SecureChannel(stream, receiveAdmission(stream, key, authenticated.get().server(), reply),
                     connection));
@@ -15422,6 +16759,10 @@ public final class TokenRequest {
                     }
                     case PASSWORD -> new Password(reply.isBefore(23, 9) ? Protocol.OLD_PASSWORD_USER + reply.trustDomain()
                         .orElse("") : Protocol.PASSWORD_USER, Password.read(configuration, context.files()), host.random());
+                    case KERBEROS -> new Kerberos(kerberos(), target.expected(), connection.peer().getAddress(),
+                        Duration.ofSeconds(configuration.number(configuration.security("AUTHENTICATION_TIMEOUT")
+                            .map(Configuration.Setting::name).orElse("SEC_DEFAULT_AUTHENTICATION_TIMEOUT"), 20, 1, 3600))
+                            .dividedBy(2));
                     case TOKEN -> new IdToken(matchingToken(reply), host.random());
                     // Servers before 25.14 do not expect the shared port ID.
                     case FS -> new FileSystemAccess(configuration.text("FS_LOCAL_DIR").map(String::strip)
@@ -15516,7 +16857,7 @@ public final class TokenRequest {
                 message.number(Protocol.KEY_BYTES, Protocol.KEY_BYTES);
                 message.number(Protocol.CIPHER_AES, Protocol.CIPHER_AES);
                 message.number();
-                byte[] wrapped = message.raw(message.number(Protocol.KEY_BYTES, Protocol.KEY_BYTES));
+                byte[] wrapped = message.raw(message.number(Protocol.KEY_BYTES, Protocol.WRAPPED_KEY_MAX_BYTES));
                 message.end();
                 return Optional.of(wrapped);
             }

@@ -6,6 +6,7 @@
 //SOURCES ../../TokenRequest.java
 //SOURCES CompareConfigurations.java
 //SOURCES JudgeCertificates.java
+//SOURCES KerberosVectors.java
 //SOURCES LoopbackPool.java
 //SOURCES MiddleMan.java
 //SOURCES OtherSystem.java
