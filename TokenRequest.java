@@ -17615,7 +17615,8 @@ public final class TokenRequest {
          * The token, once it is approved.
          *
          * @param first    the pause before the first poll; zero for none
-         * @param deadline the time of the last poll; of the last but two, if the pool does not know the request
+         * @param deadline the time of the last poll; with {@code -timeout 0}, two more follow if the pool does not know the
+         * request
          * @throws CommandException REQUEST_UNKNOWN, TIMED_OUT, or the pool's error
          */
         TokenReply.Issued await(RequestHandle handle, Duration first, Instant deadline) throws CommandException {
@@ -17641,10 +17642,11 @@ public final class TokenRequest {
                 if (outcome.state() == PollState.UNKNOWN && inARow == UNKNOWN_LIMIT) {
                     throw unknown(handle, replyLost);
                 }
-                // "Not known" right at the deadline is asked again: a script that retries while a request is pending must learn
-                // that it no longer is.
+                // With -timeout 0, "not known" is asked again: a script that retries while a request is pending must learn that
+                // it
+                // no longer is.
                 boolean over = !clock.instant().isBefore(deadline);
-                if (over && outcome.state() != PollState.UNKNOWN) {
+                if (over && !(outcome.state() == PollState.UNKNOWN && waitOptions.timeout().isZero())) {
                     throw timedOut(handle);
                 }
                 int failures = outcome.state() == PollState.PENDING ? 0 : inARow;
