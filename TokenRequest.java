@@ -24,6 +24,7 @@ import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.core.StreamReadConstraints;
+import com.sun.security.auth.module.Krb5LoginModule;
 import com.sun.security.auth.module.NTSystem;
 import com.sun.security.auth.module.UnixSystem;
 import io.jsonwebtoken.JwtException;
@@ -71,6 +72,7 @@ import java.net.UnixDomainSocketAddress;
 import java.net.UnknownHostException;
 import java.nio.BufferUnderflowException;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
@@ -120,6 +122,8 @@ import java.security.KeyPairGenerator;
 import java.security.KeyStore;
 import java.security.MessageDigest;
 import java.security.PrivateKey;
+import java.security.PrivilegedActionException;
+import java.security.PrivilegedExceptionAction;
 import java.security.ProviderException;
 import java.security.PublicKey;
 import java.security.SecureRandom;
@@ -220,7 +224,16 @@ import javax.net.ssl.TrustManager;
 import javax.net.ssl.TrustManagerFactory;
 import javax.net.ssl.X509ExtendedTrustManager;
 import javax.net.ssl.X509TrustManager;
+import javax.security.auth.Subject;
+import javax.security.auth.kerberos.KerberosPrincipal;
+import javax.security.auth.kerberos.KerberosTicket;
+import javax.security.auth.kerberos.KeyTab;
+import javax.security.auth.login.LoginException;
 import javax.security.auth.x500.X500Principal;
+import org.ietf.jgss.GSSContext;
+import org.ietf.jgss.GSSException;
+import org.ietf.jgss.GSSManager;
+import org.ietf.jgss.Oid;
 import picocli.AutoComplete;
 import picocli.CommandLine;
 import picocli.CommandLine.Help.TextTable;
@@ -269,7 +282,8 @@ public final class TokenRequest {
      * in the middle can replace the keys, relay the authentication, and read the session, even over a verified
      * certificate. So there are two kinds of connection, and AuthenticationPlan chooses before any negotiation:
      *   bound     without ECDH. The server sends the session key through the authenticated channel. Only methods that
-     *             have such a channel (SSL, SCITOKENS, PASSWORD, MUNGE) are offered, and any deviation ends the connection.
+     *             have such a channel (SSL, SCITOKENS, KERBEROS, PASSWORD, MUNGE) are offered, and any deviation ends the
+     *             connection.
      *   unbound   with ECDH, for methods without such a channel (IDTOKENS, FS, FS_REMOTE, CLAIMTOBE, ANONYMOUS).
      *
      * Packages: picocli in ArgumentParser, jackson-core in Json, jjwt in IssuedToken, and nowhere else.
@@ -1011,7 +1025,7 @@ public final class TokenRequest {
                 environment, platform.hostName(environment), platform.home(environment), platform.user(), platform.userId(),
                 ownInvocation(platform), new BufferedInputStream(new FileInputStream(FileDescriptor.in)),
                 new PrintStream(new FileOutputStream(FileDescriptor.out), false, UTF_8),
-                new PrintStream(new FileOutputStream(FileDescriptor.err), true, UTF_8), platform::isTerminal, platform);
+                new PrintStream(new FileOutputStream(FileDescriptor.err), true, UTF_8), platform, platform);
         }
 
         /**
@@ -1174,9 +1188,10 @@ public final class TokenRequest {
      * The operating system. It answers each question that depends on the system; no other section names a system, its files
      * or its programs. {@link PathTrust} does so too: it knows the owners and modes of Unix.
      *
-     * <p>To add a question: an abstract method here, its answers in {@link UnixPlatform} and {@link WindowsPlatform}.
+     * <p>To add a question: an abstract method here, its answers in {@link UnixPlatform} and {@link WindowsPlatform}. As a
+     * predicate it says whether the stream of that number is a terminal; a lambda would make the start slower.
      */
-    abstract static sealed class Platform permits UnixPlatform, WindowsPlatform {
+    abstract static sealed class Platform implements IntPredicate permits UnixPlatform, WindowsPlatform {
         /** The system of this JVM. The default file system decides: its separator is a backslash on Windows alone. */
         static final Platform CURRENT = of(FileSystems.getDefault(), new SystemPrograms(), System.getenv());
         /** The name of a configuration source that is empty, in HTCondor's words on every system. */
@@ -1273,6 +1288,12 @@ public final class TokenRequest {
         /** The directory of other programs' temporary files, where a bearer token can be; empty if there is none. */
         abstract Optional<String> temporaryDirectory();
 
+        /** A file of Kerberos; empty if the system has no such place. */
+        abstract Optional<String> kerberosFile(KerberosFile file);
+
+        /** Files of Kerberos: krb5.conf, the host's keytab, and the socket of the daemon that keeps credential caches. */
+        enum KerberosFile { CONFIGURATION, KEYTAB, KCM_SOCKET }
+
         /** A text about the system for HTCondor's macros; blank if the system does not have it. */
         abstract String fact(Fact fact);
 
@@ -1356,8 +1377,8 @@ public final class TokenRequest {
 
         // ---- Terminal and shell ----
 
-        /** Whether the stream of that number is a terminal. */
-        abstract boolean isTerminal(int stream);
+        @Override
+        public abstract boolean test(int stream);
 
         /** Whether the terminal can erase a line and show colours. */
         abstract boolean understandsEscapes(Map<String, String> environment);
@@ -1553,6 +1574,15 @@ public final class TokenRequest {
         @Override
         Optional<String> temporaryDirectory() {
             return Optional.of("/tmp");
+        }
+
+        @Override
+        Optional<String> kerberosFile(KerberosFile file) {
+            return Optional.of(switch (file) {
+                case CONFIGURATION -> "/etc/krb5.conf";
+                case KEYTAB -> "/etc/krb5.keytab";
+                case KCM_SOCKET -> "/var/run/.heim_org.h5l.kcm-socket";
+            });
         }
 
         @Override
@@ -1752,7 +1782,7 @@ public final class TokenRequest {
          * inherits this program's streams, it closes stdin and stderr.)
          */
         @Override
-        boolean isTerminal(int stream) {
+        public boolean test(int stream) {
             try {
                 Map<String, Object> device = Files.readAttributes(files.getPath(OPEN_FILES, Integer.toString(stream)),
                     "unix:mode,rdev");
@@ -1804,6 +1834,9 @@ public final class TokenRequest {
         private static final Set<AclEntryPermission> CHANGING = EnumSet.of(AclEntryPermission.WRITE_DATA,
             AclEntryPermission.APPEND_DATA, AclEntryPermission.WRITE_ACL, AclEntryPermission.WRITE_OWNER,
             AclEntryPermission.DELETE, AclEntryPermission.DELETE_CHILD);
+        /** What lets a user of a directory put another file in the place of one. */
+        private static final Set<AclEntryPermission> REPLACING = EnumSet.of(AclEntryPermission.WRITE_ACL,
+            AclEntryPermission.WRITE_OWNER, AclEntryPermission.DELETE_CHILD);
         private final Account account;
         /** The directory of Windows itself. */
         private final String systemRoot;
@@ -2014,6 +2047,11 @@ public final class TokenRequest {
         }
 
         @Override
+        Optional<String> kerberosFile(KerberosFile file) {
+            return Optional.empty();
+        }
+
+        @Override
         String fact(Fact fact) {
             return "";
         }
@@ -2125,7 +2163,15 @@ public final class TokenRequest {
             } catch (IOException e) {
                 return Optional.of(new PathTrust.Weakness(file, false, "is on a volume without access control lists"));
             }
-            return other(acl, CHANGING).map(other -> new PathTrust.Weakness(file, false, "can be changed by "
+            Optional<PathTrust.Weakness> weakness = weakness(file, acl, CHANGING);
+            Path directory = file.toAbsolutePath().getParent();
+            return weakness.isPresent() || directory == null || Files.isDirectory(file) ? weakness
+                : weakness(directory, acl(directory), REPLACING);
+        }
+
+        private Optional<PathTrust.Weakness> weakness(Path path, List<AclEntry> acl, Set<AclEntryPermission> permissions)
+                throws IOException {
+            return other(acl, permissions).map(other -> new PathTrust.Weakness(path, false, "can be changed by "
                 + printable(other.getName())));
         }
 
@@ -2226,7 +2272,7 @@ public final class TokenRequest {
          */
         @Override
         @SuppressWarnings("SystemConsoleNull") // not with this console
-        boolean isTerminal(int stream) {
+        public boolean test(int stream) {
             if (System.getProperty("jdk.console") == null) {
                 System.setProperty("jdk.console", "java.base");
             }
@@ -6215,6 +6261,7 @@ public final class TokenRequest {
      */
     static final class Sources {
         private static final int MAX_BYTES = 1 << 22;
+        private static final int EXCLUSION_READS_MAX = 1 << 20;
         private static final int COMPLAINTS_MILLIS = 1000;
         private static final String ROOT_VARIABLE = "CONDOR_CONFIG";
         private static final String PREFIX = "_CONDOR_";
@@ -6334,7 +6381,7 @@ public final class TokenRequest {
                 Pattern excluded = excluded(macros);
                 for (String name : names(Host.path(directory, "LOCAL_CONFIG_DIR"))) {
                     Path file = Host.path(directory, "LOCAL_CONFIG_DIR").resolve(Host.path(name, "LOCAL_CONFIG_DIR"));
-                    if (!excluded.matcher(name).find() && !Files.isDirectory(file)) {
+                    if (!isExcluded(excluded, name) && !Files.isDirectory(file)) {
                         read("config source", file.toString(), FileOrigin.CONFIGURATION, 1);
                     }
                 }
@@ -6358,19 +6405,49 @@ public final class TokenRequest {
             Optional<Configuration.Setting> expression = macros.value("LOCAL_CONFIG_DIR_EXCLUDE_REGEXP");
             try {
                 return Pattern.compile(expression.isEmpty() ? "(?!)" : expression.get().value());
-            } catch (PatternSyntaxException e) {
+            } catch (PatternSyntaxException | StackOverflowError e) {
                 throw Configuration.invalid(expression.get(), "a regular expression");
+            }
+        }
+
+        /** The name's characters are counted as they are read: some expressions try every part of it again and again. */
+        private boolean isExcluded(Pattern excluded, String name) throws CommandException {
+            int[] reads = {0};
+            CharSequence counted = new CharSequence() {
+                @Override public int length() {
+                    return name.length();
+                }
+
+                @Override public char charAt(int index) {
+                    if (++reads[0] > EXCLUSION_READS_MAX) {
+                        throw new IllegalStateException("too long");
+                    }
+                    return name.charAt(index);
+                }
+
+                @Override public CharSequence subSequence(int start, int end) {
+                    return name.substring(start, end);
+                }
+            };
+            try {
+                return excluded.matcher(counted).find();
+            } catch (IllegalStateException | StackOverflowError e) {
+                throw Configuration.invalid(macros.value("LOCAL_CONFIG_DIR_EXCLUDE_REGEXP").orElseThrow(),
+                    "a regular expression that decides on " + printable(name) + " in reasonable time");
             }
         }
 
         /** A file can change the list of files; then the new list applies, except for files that were already read. */
         private void readLocalFiles() throws CommandException {
-            List<String> done = new ArrayList<>();
+            Set<String> done = new HashSet<>();
             requiresLocalFiles(); // a wrong value is an error even if no file is missing
             String list = text("LOCAL_CONFIG_FILE");
             Deque<String> next = new ArrayDeque<>(localFiles(list));
             while (!next.isEmpty()) {
                 done.add(next.element());
+                if (!next.element().contains("|")) {
+                    Host.path(next.element(), "LOCAL_CONFIG_FILE"); // so that the error names it
+                }
                 read("config source", next.remove(), FileOrigin.CONFIGURATION, 1);
                 String changed = text("LOCAL_CONFIG_FILE");
                 if (!changed.isEmpty() && !changed.equals(list)) {
@@ -6501,7 +6578,7 @@ public final class TokenRequest {
                 prefix = before.lookup(name).map(Configuration.Setting::value).filter(old -> !old.isEmpty())
                     .map(old -> old + separator.get()).orElse("");
             }
-            return new Configuration.Setting(name, before.expandSelf(name, prefix + value), source);
+            return new Configuration.Setting(name, before.expandSelf(name, prefix + value, source), source);
         }
 
         /** Only this check accepts any word that begins with t or f. condor_config.cpp, param_boolean_crufty */
@@ -6590,8 +6667,8 @@ public final class TokenRequest {
                 return new Text("", 0); // as in HTCondor
             } else if (!host.platform().runsCommands()) {
                 throw new CommandException(ErrorCode.CONFIGURATION,
-                    "ERROR: the configuration includes the output of a command, which"
-                    + " is not supported on Windows: " + printable(command), "");
+                    "ERROR: the configuration includes the output of a command, which is not supported on Windows: "
+                    + printable(command), "");
             }
             ProcessBuilder builder = new ProcessBuilder(command.strip().split("\\s+"))
                 .redirectInput(new File(Platform.NO_CONFIGURATION));
@@ -6695,6 +6772,10 @@ public final class TokenRequest {
             this.continues = continues;
         }
 
+        int length() {
+            return text.length();
+        }
+
         /** The number of lines read so far. */
         int number() {
             return number;
@@ -6747,9 +6828,9 @@ public final class TokenRequest {
      * @param words    between that and the operator
      * @param operator {@code = : @= += +,= +&&=} and so on; empty for a line without one
      * @param rest     the text after the operator
-     * @param isAdjacent whether no blank is before the operator
+     * @param attached the operator and the text after it as written, if no blank is before it; otherwise empty
      */
-    record ConfigLine(String keyword, String words, String operator, String rest, boolean isAdjacent) {
+    record ConfigLine(String keyword, String words, String operator, String rest, String attached) {
 
         static ConfigLine of(String line) {
             int end = 0;
@@ -6763,7 +6844,7 @@ public final class TokenRequest {
             String operator = operator(line, start);
             return new ConfigLine(line.substring(0, end), line.substring(end, start).strip(), operator,
                 line.substring(start + operator.length()).stripLeading(),
-                start > 0 && !Character.isWhitespace(line.charAt(start - 1)));
+                start > 0 && !Character.isWhitespace(line.charAt(start - 1)) ? line.substring(start) : "");
         }
 
         private static String operator(String line, int start) {
@@ -6784,6 +6865,8 @@ public final class TokenRequest {
     /** Executes the lines of one source. condor_utils/config.cpp, Parse_macros */
     static final class ConfigParser {
         private static final int DEPTH_MAX = 20;
+        /** What it costs to open a source, as work: of sources that include each other, the number grows with each level. */
+        private static final int SOURCE_WORK = 4096;
         private static final String TOO_DEEP = "nesting too deep";
         private final Sources sources;
         private final Macros macros;
@@ -6820,6 +6903,16 @@ public final class TokenRequest {
         }
 
         void perform() throws ConfigSyntaxException, CommandException {
+            Supplier<String> outer = macros.locate(this::origin);
+            try {
+                macros.charge(lines.length() + (origin.isEmpty() ? SOURCE_WORK : 0));
+                performLines();
+            } finally {
+                macros.locate(outer);
+            }
+        }
+
+        private void performLines() throws ConfigSyntaxException, CommandException {
             for (Optional<String> next = lines.next(); next.isPresent(); next = lines.next()) {
                 String line = next.get();
                 if (line.startsWith("#") || line.isBlank()) {
@@ -6946,7 +7039,7 @@ public final class TokenRequest {
         private void use(ConfigLine statement) throws ConfigSyntaxException, CommandException {
             // Where no blank is before the colon, the original shows the rest of the line as part of the category.
             String category = macros.expand(statement.words());
-            String shown = category + (statement.isAdjacent() ? ":" + macros.expand(statement.rest()) : "");
+            String shown = category.concat(macros.expand(statement.attached()));
             try {
                 use(category, shown, statement.rest());
             } catch (ConfigSyntaxException e) {
@@ -7256,7 +7349,7 @@ public final class TokenRequest {
         /** The parentheses and brackets that may be open at once in arguments; HTCondor takes deeper ones for names. */
         private static final int NESTING_MAX = 26;
         private static final int ARGUMENTS_MAX = 1000;
-        private static final int LENGTH_MAX = 1 << 20;
+        private static final int LENGTH_MAX = 1 << 18;
         /** The statement of a template whose arguments refer to themselves; the original fills it in for ever. */
         private static final String ENDLESS = "error : the arguments refer to themselves, or are too long";
         private static final String TEXT = """
@@ -7767,7 +7860,7 @@ public final class TokenRequest {
             String filled = text;
             int[] reference = reference(filled);
             for (int count = 0; reference.length > 0; count++) {
-                if (count > ARGUMENTS_MAX || filled.length() > LENGTH_MAX) {
+                if (count > ARGUMENTS_MAX || filled.length() > LENGTH_MAX || reference[0] < 0) {
                     return ENDLESS;
                 }
                 filled = filled.substring(0, reference[0])
@@ -7778,8 +7871,12 @@ public final class TokenRequest {
             return filled;
         }
 
-        /** The first reference to an argument, as the indices of its dollar sign and its last parenthesis, or nothing. */
+        /**
+         * The first reference to an argument, as the indices of its dollar sign and its last parenthesis, or nothing; -1 if
+         * the search takes too long.
+         */
         private static int[] reference(String text) {
+            long work = 0;
             for (int start = text.indexOf("$("); start >= 0; start = text.indexOf("$(", start + 2)) {
                 boolean isAllowed = start + 2 < text.length() && isDigit(text.charAt(start + 2))
                     && (start == 0 || text.charAt(start - 1) != '$');
@@ -7792,8 +7889,9 @@ public final class TokenRequest {
                     isAllowed = colon || c == ':' || isDigit(c) || "?#+".indexOf(c) >= 0;
                     colon |= c == ':';
                 }
-                if (isAllowed && at < text.length()) {
-                    return new int[] {start, at};
+                work += at - start;
+                if (work > LENGTH_MAX || (isAllowed && at < text.length())) {
+                    return work > LENGTH_MAX ? new int[] {-1, -1} : new int[] {start, at};
                 }
             }
             return new int[0];
@@ -7815,7 +7913,7 @@ public final class TokenRequest {
             Optional<String> otherwise = form.startsWith(":", sign) ? Optional.of(form.substring(sign + 1)) : Optional.empty();
             int at = 0; // the rest of the arguments begins here
             String item = "";
-            for (int i = isMany ? 1 : 0; number > 0 && i < number && at < arguments.length(); i++) {
+            for (int i = isMany ? 1 : 0; number > 0 && i < number && (at < arguments.length() || !item.isEmpty()); i++) {
                 while (at < arguments.length() && (arguments.charAt(at) == ',' || isBlank(arguments, at))) {
                     at++;
                 }
@@ -7849,12 +7947,19 @@ public final class TokenRequest {
         private static final String SUBSYSTEM = "TOOL";
         private static final Set<String> FUNCTIONS = Set.of("", "ENV", "RANDOM_CHOICE", "RANDOM_INTEGER", "CHOICE",
             "SUBSTR", "INT", "REAL", "STRING", "EVAL", "BASENAME", "DIRNAME");
+        private static final int FUNCTION_MAX = 40;
+        /** Limits far above what a pool's configuration needs; reading and expanding it all counts as work, by characters. */
+        private static final long WORK_MAX = 1 << 28;
+        private static final int LENGTH_MAX = 1 << 20;
+        private static final int DEPTH_MAX = 200;
         private final Map<String, Configuration.Setting> defined;
         private final Function<String, Optional<String>> builtIns;
         private final List<String> prefixes;
         private final MacroSource detector;
         private final Host host;
         private final Set<String> complaints;
+        private Supplier<String> place = () -> "this command";
+        private long spent;
 
         /** A reference in a text: {@code $function(body)}, with a blank function in {@code $(body)}. */
         private record Reference(int start, int end, String function, String body) {
@@ -7871,6 +7976,57 @@ public final class TokenRequest {
             /** Whether it is {@code $(DOLLAR)}: a dollar sign that does not begin another reference. */
             boolean isDollar() {
                 return function.isEmpty() && body.equalsIgnoreCase("DOLLAR");
+            }
+        }
+
+        /** A text with a gap where the last replacement was, so that the next one near it moves little. */
+        private static final class GapText implements CharSequence {
+            private char[] chars;
+            private int gap;
+            private int behind; // the text resumes here after the gap
+
+            GapText(String text) {
+                chars = text.toCharArray();
+            }
+
+            @Override public int length() {
+                return chars.length - (behind - gap);
+            }
+
+            @Override public char charAt(int index) {
+                return chars[index < gap ? index : index + behind - gap];
+            }
+
+            @Override public CharSequence subSequence(int start, int end) {
+                StringBuilder part = new StringBuilder(end - start);
+                for (int i = start; i < end; i++) {
+                    part.append(charAt(i));
+                }
+                return part;
+            }
+
+            @Override public String toString() {
+                return subSequence(0, length()).toString();
+            }
+
+            void replace(int start, int end, String value) {
+                int moved = end - gap;
+                if (moved > 0) {
+                    System.arraycopy(chars, behind, chars, gap, moved);
+                } else {
+                    System.arraycopy(chars, end, chars, behind + moved, -moved);
+                }
+                gap = start;
+                behind += moved;
+                if (value.length() > behind - gap) {
+                    int more = chars.length + value.length();
+                    char[] larger = Arrays.copyOf(chars, chars.length + more);
+                    System.arraycopy(chars, behind, larger, behind + more, chars.length - behind);
+                    chars = larger;
+                    behind += more;
+                }
+                value.getChars(0, value.length(), chars, gap);
+                gap += value.length();
             }
         }
 
@@ -7936,7 +8092,13 @@ public final class TokenRequest {
             if (raw.isEmpty()) {
                 return raw;
             }
-            String value = expand(raw.get().value(), List.of(name));
+            Supplier<String> outer = locate(() -> name + " in " + raw.get().source());
+            String value;
+            try {
+                value = expand(raw.get().value(), List.of(name));
+            } finally {
+                locate(outer);
+            }
             return value.isBlank() ? Optional.empty()
                 : Optional.of(new Configuration.Setting(raw.get().name(), value, raw.get().source()));
         }
@@ -7947,15 +8109,21 @@ public final class TokenRequest {
         }
 
         /** Expands references to the parameter itself, or to it without its prefix, and leaves the others. */
-        String expandSelf(String name, String text) throws CommandException {
+        String expandSelf(String name, String text, String source) throws CommandException {
+            charge(text.length());
             if (text.indexOf('$') < 0) {
                 return text;
             }
             String prefix = prefixes.stream().filter(start -> name.regionMatches(true, 0, start, 0, start.length()))
                 .findFirst().orElse("");
             String bare = name.substring(prefix.length());
-            return replace(text, List.of(), found -> (found.function().isEmpty() || isFile(found.function()))
-                && (found.name().equalsIgnoreCase(name) || found.name().equalsIgnoreCase(bare)));
+            Supplier<String> outer = locate(() -> name + " in " + source);
+            try {
+                return replace(text, List.of(), found -> (found.function().isEmpty() || isFile(found.function()))
+                    && (found.name().equalsIgnoreCase(name) || found.name().equalsIgnoreCase(bare)));
+            } finally {
+                locate(outer);
+            }
         }
 
         private String expand(String text, List<String> within) throws CommandException {
@@ -7963,23 +8131,29 @@ public final class TokenRequest {
                 return text;
             }
             String expanded = replace(text, within, reference -> !reference.isDollar());
-            for (Optional<Reference> dollar = next(expanded, Reference::isDollar); dollar.isPresent();
-                    dollar = next(expanded, Reference::isDollar)) {
-                expanded = expanded.substring(0, dollar.get().start()) + "$" + expanded.substring(dollar.get().end());
+            StringBuilder result = new StringBuilder();
+            int at = 0;
+            Search search = new Search(expanded, Reference::isDollar);
+            for (Optional<Reference> dollar = search.next(0); dollar.isPresent(); dollar = search.next(at)) {
+                result.append(expanded, at, dollar.get().start()).append('$');
+                at = dollar.get().end();
             }
-            return expanded;
+            charge(search.work());
+            return result.append(expanded, at, expanded.length()).toString();
         }
 
         /**
-         * Replaces reference by reference, each time from the text's beginning, since they can nest: $($(A)). Where a
-         * parameter refers to itself, the original loops for ever; here the regions around a reference show the cycle.
+         * Replaces reference by reference, since they can nest: $($(A)). The search resumes at the first text that the
+         * replacement can have completed to a reference. Where a parameter refers to itself, the original loops for ever;
+         * here the regions around a reference show the cycle.
          *
          * @param within parameters whose values contain the whole text
          */
         private String replace(String text, List<String> within, Predicate<Reference> query) throws CommandException {
-            StringBuilder result = new StringBuilder(text);
+            GapText result = new GapText(text);
             Deque<Region> regions = new ArrayDeque<>();
-            for (Optional<Reference> found = next(text, query); found.isPresent(); found = next(result.toString(), query)) {
+            Search search = new Search(result, query);
+            for (Optional<Reference> found = search.next(0); found.isPresent(); ) {
                 Reference reference = found.get();
                 int following = result.length() - reference.end();
                 List<String> names = new ArrayList<>(within);
@@ -7991,13 +8165,53 @@ public final class TokenRequest {
                         names.add(region.name());
                     }
                 }
+                charge(16L * names.size());
+                if (names.size() > DEPTH_MAX) {
+                    throw excessive("refers to more than " + DEPTH_MAX + " settings inside one another", names);
+                }
                 if (reference.function().isEmpty() && !raw(reference.name()).isEmpty()) {
                     checkCircle(reference.name(), names);
                     regions.add(new Region(reference.name(), reference.start(), following));
                 }
-                result.replace(reference.start(), reference.end(), evaluate(reference, names));
+                String value = evaluate(reference, names);
+                if ((long) result.length() + value.length() > Math.max(text.length(), LENGTH_MAX)) {
+                    throw excessive("grows to more than " + LENGTH_MAX + " characters", names);
+                }
+                charge(value.length());
+                result.replace(reference.start(), reference.end(), value);
+                found = search.next(search.resumption(reference.start()));
+                charge(search.work());
             }
+            charge(search.work());
             return result.toString();
+        }
+
+        /** Adds to the work of this configuration. Its limit ends what would grow without end, or be searched again and again. */
+        void charge(long work) throws CommandException {
+            spent += work;
+            if (spent > WORK_MAX) {
+                throw excessive("takes too long to expand", List.of());
+            }
+        }
+
+        /** Sets what an error calls the place that is read or expanded now; returns what it was before. */
+        Supplier<String> locate(Supplier<String> now) {
+            Supplier<String> before = place;
+            place = now;
+            return before;
+        }
+
+        private CommandException excessive(String reason, List<String> within) {
+            Optional<Configuration.Setting> outermost = Optional.empty();
+            try {
+                outermost = within.isEmpty() ? outermost : lookup(within.get(0));
+            } catch (CommandException e) {
+                // Its name is shown without its source.
+            }
+            String where = outermost.map(setting -> setting.name() + " in " + setting.source())
+                .orElse(within.isEmpty() ? place.get() : within.get(0));
+            return new CommandException(ErrorCode.CONFIGURATION, "ERROR: the configuration of " + printable(where) + " " + reason
+                + ".", "Check which settings it refers to.");
         }
 
         private void checkCircle(String name, List<String> names) throws CommandException {
@@ -8021,39 +8235,95 @@ public final class TokenRequest {
         /** The parameters that a text refers to, as references, without the text's own words. */
         static String references(String text) {
             StringBuilder references = new StringBuilder();
-            String rest = text;
             Predicate<Reference> plain = reference -> reference.function().isEmpty();
-            for (Optional<Reference> found = next(rest, plain); found.isPresent(); found = next(rest, plain)) {
+            Search search = new Search(text, plain);
+            for (Optional<Reference> found = search.next(0); found.isPresent(); found = search.next(found.get().end())) {
                 references.append("$(").append(found.get().name()).append(") ");
-                rest = rest.substring(found.get().end());
             }
             return references.toString();
         }
 
-        private static Optional<Reference> next(String text, Predicate<Reference> query) {
-            int at = text.indexOf('$');
-            while (at >= 0) {
-                int open = at + (text.startsWith("$", at + 1) ? 2 : 1);
-                while (open < text.length() && isNameCharacter(text.charAt(open)) && text.charAt(open) != '.'
-                    && text.charAt(open) != '/') {
-                    open++;
-                }
-                int behind = open;
-                String function = text.substring(at + 1, open);
-                if (text.startsWith("(", open) && (FUNCTIONS.contains(function) || isFile(function))) {
-                    int close = function.isEmpty() || function.equals("ENV") ? endOfName(text, open + 1)
-                        : text.indexOf(')', open);
-                    if (close > 0) {
-                        Reference reference = new Reference(at, close + 1, function, text.substring(open + 1, close));
-                        if (query.test(reference)) {
-                            return Optional.of(reference);
-                        }
-                    }
-                    behind = Math.max(open, close);
-                }
-                at = text.indexOf('$', behind);
+        /** Looks for references in a text that changes behind the search. */
+        private static final class Search {
+            private final CharSequence text;
+            private final Predicate<Reference> query;
+            /** Where a candidate that is no reference begins, and how far it was read. */
+            private final List<int[]> candidates = new ArrayList<>();
+            private long work;
+            private long reported;
+
+            Search(CharSequence text, Predicate<Reference> query) {
+                this.text = text;
+                this.query = query;
             }
-            return Optional.empty();
+
+            /** The number of characters read since the last call. */
+            long work() {
+                long more = work - reported;
+                reported = work;
+                return more;
+            }
+
+            /** The next reference; empty also if the search has read more than the limit. */
+            Optional<Reference> next(int start) {
+                int at = indexOf(text, '$', start);
+                while (at >= 0 && work <= WORK_MAX) {
+                    int open = at + (isAt('$', at + 1) ? 2 : 1);
+                    while (open < text.length() && isNameCharacter(text.charAt(open)) && text.charAt(open) != '.'
+                        && text.charAt(open) != '/') {
+                        open++;
+                    }
+                    int behind = open;
+                    int reach = open;
+                    String function = open - at > FUNCTION_MAX ? "?" : text.subSequence(at + 1, open).toString();
+                    if (isAt('(', open) && (FUNCTIONS.contains(function) || isFile(function))) {
+                        boolean isName = function.isEmpty() || function.equals("ENV");
+                        int end = isName ? endOfName(text, open + 1) : indexOf(text, ')', open);
+                        int close = isName && !isAt(')', end) ? -1 : end;
+                        reach = isName ? end : close < 0 ? text.length() : close;
+                        if (close > 0) {
+                            Reference reference = new Reference(at, close + 1, function,
+                                text.subSequence(open + 1, close).toString());
+                            if (query.test(reference)) {
+                                work += reach - start + 1;
+                                return Optional.of(reference);
+                            }
+                        }
+                        behind = Math.max(open, close);
+                    }
+                    work += reach - at;
+                    candidates.add(new int[] {at, reach});
+                    at = indexOf(text, '$', behind);
+                }
+                work += text.length() - start;
+                return Optional.empty();
+            }
+
+            private boolean isAt(char c, int index) {
+                return index < text.length() && text.charAt(index) == c;
+            }
+
+            /** Where to resume after the text from the index on has changed: at the first candidate that was read so far. */
+            int resumption(int changed) {
+                int first = changed;
+                for (int[] candidate : candidates) {
+                    first = candidate[1] >= changed ? Math.min(first, candidate[0]) : first;
+                }
+                int resumption = first;
+                candidates.removeIf(candidate -> candidate[0] >= resumption || candidate[1] < resumption);
+                return resumption;
+            }
+        }
+
+        private static int indexOf(CharSequence text, char c, int start) {
+            if (text instanceof String string) {
+                return string.indexOf(c, start);
+            }
+            int at = start;
+            while (at < text.length() && text.charAt(at) != c) {
+                at++;
+            }
+            return at < text.length() ? at : -1;
         }
 
         /** $F and letters that say which parts of a file's name are wanted, and how. */
@@ -8062,22 +8332,20 @@ public final class TokenRequest {
                 && function.substring(1).toLowerCase(Locale.ROOT).chars().allMatch(c -> "pnxdqabfwu".indexOf(c) >= 0);
         }
 
-        /** The index of the parenthesis that ends {@code NAME} or {@code NAME:else}; -1 for any other text. */
-        private static int endOfName(String text, int start) {
+        /** The index of the parenthesis that ends {@code NAME} or {@code NAME:else}, or of what cannot be in them. */
+        private static int endOfName(CharSequence text, int start) {
             boolean colon = false;
             int at = start;
             while (at < text.length() && text.charAt(at) != ')') {
-                char c = text.charAt(at++);
-                int close = colon && c == '(' ? text.indexOf(')', at) : -1;
-                if (close >= 0) {
-                    at = close + 1;
-                } else if (c == ':' && !colon) {
-                    colon = true;
-                } else if (!isNameCharacter(c) && !(colon && "$ ,\\:".indexOf(c) >= 0)) {
-                    return -1;
+                char c = text.charAt(at);
+                int close = colon && c == '(' ? indexOf(text, ')', at) : -1;
+                if (close < 0 && c != ':' && !isNameCharacter(c) && !(colon && "$ ,\\".indexOf(c) >= 0)) {
+                    return c == '(' && colon ? text.length() : at;
                 }
+                at = close >= 0 ? close + 1 : at + 1;
+                colon |= c == ':';
             }
-            return at < text.length() ? at : -1;
+            return at;
         }
 
         // ---- Functions ----
@@ -8619,7 +8887,10 @@ public final class TokenRequest {
                 return switch (macro) {
                     case "IP_ADDRESS_IS_IPV6" -> Optional.of(Boolean.toString(
                         address.filter(Inet6Address.class::isInstance).isPresent()));
-                    case "IPV4_ADDRESS" -> address.filter(Inet4Address.class::isInstance).map(Identity::text);
+                    // What the first look found stays in force where the second finds nothing.
+                    case "IPV4_ADDRESS" -> address.filter(Inet4Address.class::isInstance).map(Identity::text)
+                        .or(() -> earlier.flatMap(before -> before.address(macro)));
+                    case "IPV6_ADDRESS" -> address.map(Identity::text).or(() -> earlier.flatMap(before -> before.address(macro)));
                     default -> address.map(Identity::text);
                 };
             }
@@ -9021,7 +9292,11 @@ public final class TokenRequest {
                 if (++depth > DEPTH_MAX) {
                     return reject("an expression of more than " + DEPTH_MAX + " levels");
                 }
-                Object otherwise = defaulted();
+                // After it a minus sign belongs to a number only if nothing is between them.
+                boolean isNegative = token.equals("-") && isDigit(at) && take("-");
+                Object number = defaulted();
+                Object otherwise = !isNegative ? number : number instanceof Long whole ? (Object) (-whole)
+                    : number instanceof Double real ? (Object) (-real) : number;
                 depth--;
                 return value == Unknown.UNDEFINED ? otherwise : value;
             }
@@ -10306,6 +10581,8 @@ public final class TokenRequest {
 
         // The key message. condor_io/authentication.cpp, Authentication::exchangeKey
         static final int CIPHER_AES = 3;
+        /** Largest encrypted session key; a limit of this program. KERBEROS adds up to 52 bytes. */
+        static final int WRAPPED_KEY_MAX_BYTES = 256;
 
         // SSL inside messages. condor_io/condor_auth_ssl.h
         static final int SSL_ERROR = -1;
@@ -11409,6 +11686,154 @@ public final class TokenRequest {
 
         static byte[] ascii(String text) {
             return text.getBytes(US_ASCII);
+        }
+    }
+
+    /**
+     * Decrypts with Kerberos keys: AES (RFC 3961 and 3962, RFC 8009), and the two older types that krb5.conf can allow, DES3
+     * (RFC 3961) and RC4 (RFC 4757). Java's own code is in a package that it does not export.
+     */
+    static final class KerberosCipher {
+        /** Key usage of HTCondor's session key. condor_io/condor_auth_kerberos.cpp, Condor_Auth_Kerberos::unwrap */
+        static final int HTCONDOR_USAGE = 1024;
+        private static final int BLOCK_BYTES = 16;
+        private static final int DES_BLOCK_BYTES = 8;
+        private static final byte ENCRYPTION = (byte) 0xAA;
+        private static final byte INTEGRITY = 0x55;
+
+        private KerberosCipher() { }
+
+        /** @throws GeneralSecurityException if the key or the text is of a wrong kind, or the text was changed */
+        static byte[] decrypt(int type, byte[] key, int usage, byte[] text) throws GeneralSecurityException {
+            return switch (type) {
+                case 16 -> simplified(key, usage, text, DES_BLOCK_BYTES, 20);
+                case 17, 18 -> simplified(key, usage, text, BLOCK_BYTES, 12);
+                case 19 -> sha2("HmacSHA256", 16, 16, key, usage, text);
+                case 20 -> sha2("HmacSHA384", 32, 24, key, usage, text);
+                case 23 -> rc4(key, usage, text);
+                default -> throw new GeneralSecurityException("encryption type " + type + " is not supported");
+            };
+        }
+
+        /** The simplified profile of RFC 3961: a checksum over the plaintext follows the ciphertext. */
+        private static byte[] simplified(byte[] key, int usage, byte[] text, int blockBytes, int tagBytes)
+                throws GeneralSecurityException {
+            byte[] cipher = Arrays.copyOf(text, bodyLength(text, blockBytes, tagBytes));
+            Cipher decryption = Cipher.getInstance(blockBytes == BLOCK_BYTES ? "AES/CTS/NoPadding" : "DESede/CBC/NoPadding");
+            decryption.init(Cipher.DECRYPT_MODE, new SecretKeySpec(derive(key, usage, ENCRYPTION, blockBytes),
+                blockBytes == BLOCK_BYTES ? "AES" : "DESede"), new IvParameterSpec(new byte[blockBytes]));
+            byte[] plain = decryption.doFinal(cipher);
+            return checked(KeyDerivation.hmac("HmacSHA1", derive(key, usage, INTEGRITY, blockBytes), plain), text, cipher.length,
+                plain, blockBytes);
+        }
+
+        /** RFC 8009, section 5: a checksum over the initial vector and the ciphertext follows it. */
+        private static byte[] sha2(String hash, int keyBytes, int tagBytes, byte[] key, int usage, byte[] text)
+                throws GeneralSecurityException {
+            byte[] cipher = Arrays.copyOf(text, bodyLength(text, BLOCK_BYTES, tagBytes));
+            byte[] tag = KeyDerivation.hmac(hash, expand(hash, key, usage, INTEGRITY, tagBytes),
+                concat(new byte[BLOCK_BYTES], cipher));
+            Cipher decryption = Cipher.getInstance("AES/CTS/NoPadding");
+            decryption.init(Cipher.DECRYPT_MODE, new SecretKeySpec(expand(hash, key, usage, ENCRYPTION, keyBytes), "AES"),
+                new IvParameterSpec(new byte[BLOCK_BYTES]));
+            byte[] body = checked(tag, text, cipher.length, cipher, 0);
+            return Arrays.copyOfRange(decryption.doFinal(body), BLOCK_BYTES, body.length);
+        }
+
+        /** RFC 4757, section 5: the checksum comes first. */
+        private static byte[] rc4(byte[] key, int usage, byte[] text) throws GeneralSecurityException {
+            int tagBytes = 16;
+            bodyLength(text, DES_BLOCK_BYTES, tagBytes);
+            byte[] tag = Arrays.copyOf(text, tagBytes);
+            byte[] base = KeyDerivation.hmac("HmacMD5", key,
+                ByteBuffer.allocate(Integer.BYTES).order(ByteOrder.LITTLE_ENDIAN).putInt(usage).array());
+            Cipher decryption = Cipher.getInstance("ARCFOUR");
+            decryption.init(Cipher.DECRYPT_MODE, new SecretKeySpec(KeyDerivation.hmac("HmacMD5", base, tag), "ARCFOUR"));
+            byte[] plain = decryption.doFinal(text, tagBytes, text.length - tagBytes);
+            return checked(KeyDerivation.hmac("HmacMD5", base, plain), tag, 0, plain, DES_BLOCK_BYTES);
+        }
+
+        /** The length of a text without its tag. */
+        private static int bodyLength(byte[] text, int confounderBytes, int tagBytes) throws GeneralSecurityException {
+            int length = text.length - tagBytes;
+            if (length < confounderBytes) {
+                throw new GeneralSecurityException("it is too short");
+            }
+            return length;
+        }
+
+        /** The plaintext without its confounder, if the tag that begins at an index of the text is the expected one. */
+        private static byte[] checked(byte[] expected, byte[] text, int index, byte[] plain, int confounderBytes)
+                throws GeneralSecurityException {
+            byte[] tag = Arrays.copyOfRange(text, index, text.length);
+            if (!MessageDigest.isEqual(Arrays.copyOf(expected, tag.length), tag)) {
+                throw new GeneralSecurityException("its checksum is wrong");
+            }
+            return Arrays.copyOfRange(plain, confounderBytes, plain.length);
+        }
+
+        private static byte[] constant(int usage, byte purpose) {
+            return ByteBuffer.allocate(Integer.BYTES + 1).putInt(usage).put(purpose).array();
+        }
+
+        /** DK of RFC 3961, section 5.1. */
+        static byte[] derive(byte[] key, int usage, byte purpose, int blockBytes) throws GeneralSecurityException {
+            boolean isAes = blockBytes == BLOCK_BYTES;
+            Cipher cipher = Cipher.getInstance(isAes ? "AES/ECB/NoPadding" : "DESede/ECB/NoPadding");
+            cipher.init(Cipher.ENCRYPT_MODE, new SecretKeySpec(key, isAes ? "AES" : "DESede"));
+            byte[] derived = new byte[0];
+            byte[] block = nFold(constant(usage, purpose), blockBytes);
+            while (derived.length < key.length) {
+                block = cipher.doFinal(block);
+                derived = concat(derived, block);
+            }
+            return isAes ? Arrays.copyOf(derived, key.length) : desKey(derived);
+        }
+
+        /** Makes a key of 24 bytes of 21 random ones: the lowest bits of seven become an eighth, then parity replaces them. */
+        private static byte[] desKey(byte[] random) {
+            byte[] key = new byte[24];
+            for (int i = 0; i < key.length; i++) {
+                int group = i / 8;
+                int value = i % 8 < 7 ? random[7 * group + i % 8] : 0;
+                for (int j = 0; j < 7 && i % 8 == 7; j++) {
+                    value |= (random[7 * group + j] & 1) << (j + 1);
+                }
+                key[i] = (byte) ((value & 0xFE) | ((Integer.bitCount(value & 0xFE) & 1) ^ 1));
+            }
+            return key;
+        }
+
+        /** KDF-HMAC-SHA2 of RFC 8009, section 3. */
+        private static byte[] expand(String hash, byte[] key, int usage, byte purpose, int length) {
+            byte[] input = ByteBuffer.allocate(14).putInt(1).put(constant(usage, purpose)).put((byte) 0).putInt(8 * length)
+                .array();
+            return Arrays.copyOf(KeyDerivation.hmac(hash, key, input), length);
+        }
+
+        /** n-fold of RFC 3961, section 5.1: adds copies of the text, each rotated by 13 bits more, in ones' complement. */
+        static byte[] nFold(byte[] text, int length) {
+            int total = length * text.length / BigInteger.valueOf(length).gcd(BigInteger.valueOf(text.length)).intValue();
+            int bits = 8 * text.length;
+            int[] sums = new int[length];
+            for (int i = 0; i < total; i++) {
+                int value = 0;
+                for (int bit = 0; bit < 8; bit++) {
+                    int at = Math.floorMod(8 * (i % text.length) + bit - 13 * (i / text.length), bits);
+                    value = (value << 1) | ((text[at / 8] >> (7 - at % 8)) & 1);
+                }
+                sums[i % length] += value;
+            }
+            byte[] folded = new byte[length];
+            int carry = 0;
+            for (int round = 0; round == 0 || carry != 0; round++) {
+                for (int i = length - 1; i >= 0; i--) {
+                    int sum = (round == 0 ? sums[i] : folded[i] & 0xFF) + carry;
+                    folded[i] = (byte) sum;
+                    carry = sum >> 8;
+                }
+            }
+            return folded;
         }
     }
 
@@ -12858,11 +13283,26 @@ public final class TokenRequest {
     /**
      * The result of a successful method.
      *
-     * @param key    the method's secret key, which can encrypt a session key; 0 bytes if the method has no secret key
-     * @param server the server's name
+     * @param key        the method's secret key, which can encrypt a session key; 0 bytes if the method has no secret key
+     * @param encryption of a session key with this key
+     * @param server     the server's name
      */
     @SuppressWarnings("ArrayRecordComponent") // never compared
-    record Authenticated(byte[] key, ServerName server) { }
+    record Authenticated(byte[] key, KeyEncryption encryption, ServerName server) {
+        Authenticated(byte[] key, ServerName server) {
+            this(key, KeyDerivation::unwrap, server);
+        }
+
+        /** Decrypts the session key that the server sent. */
+        byte[] unwrap(byte[] wrapped) throws ProtocolViolation {
+            return encryption.unwrap(wrapped, key);
+        }
+    }
+
+    /** How a method encrypts a session key. */
+    interface KeyEncryption {
+        byte[] unwrap(byte[] wrapped, byte[] methodKey) throws ProtocolViolation;
+    }
 
     /**
      * A server's name, in the form that HTCondor's lists of accepted servers use.
@@ -13679,6 +14119,1116 @@ public final class TokenRequest {
     }
 
     /**
+     * KERBEROS: the client shows a ticket for the server, and the server proves that it knows the ticket's key. One line is
+     * one message, and every number has 8 bytes. condor_io/condor_auth_kerberos.cpp
+     *
+     * <pre>
+     * C>S  4                 a ticket is available; -1 if not, which ends the method
+     * C>S  4, n, AP-REQ
+     * S>C  3                 the ticket is accepted; any other number ends the method
+     * S>C  4, n, AP-REP
+     * C>S  1                 the server's proof is accepted (servers ignore this number: seen)
+     * S>C  1 or 2            the client is accepted; any other number ends the method
+     * </pre>
+     *
+     * <p>The session key of the ticket protects the transport of HTCondor's session key; the subkey of AP-REQ does not (seen).
+     * Everything that can fail on this machine or at the KDC happens before the first message, so the next method can run.
+     *
+     * @param server  expected
+     * @param address of the server, for the reverse name
+     * @param limit   longest wait for the KDC; the server's own limit is the timeout of the whole authentication
+     */
+    record Kerberos(KerberosClient client, ExpectedServer server, InetAddress address, Duration limit)
+            implements Authenticator {
+        private static final int ABORT = -1;
+        private static final int GRANT = 1;
+        private static final int FORWARD = 2;
+        private static final int MUTUAL = 3;
+        private static final int PROCEED = 4;
+        /** Largest AP-REP, bytes; real ones have 120 to 160. */
+        private static final int REPLY_MAX_BYTES = 64 * 1024;
+
+        @Override
+        public AuthMethod method() {
+            return AuthMethod.KERBEROS;
+        }
+
+        @Override
+        public Authenticated authenticate(CedarStream stream) throws IOException, AuthenticationException {
+            KerberosContext context;
+            String user;
+            try {
+                context = client.context(server, address, limit);
+                user = client.serverUser(context.server());
+            } catch (AuthenticationException e) {
+                stream.send(stream.message().number(ABORT));
+                throw e;
+            }
+            stream.send(stream.message().number(PROCEED));
+            stream.send(stream.message().number(PROCEED).counted(context.request()));
+            MessageReader verdict = stream.receive("answer to the Kerberos ticket");
+            boolean isAccepted = verdict.number() == MUTUAL;
+            verdict.end();
+            if (!isAccepted) {
+                throw new AuthenticationException("the pool did not accept the ticket for " + printable(context.server())
+                    + ": its key may be new, or the clocks differ (its log says which); for new tickets, run kinit");
+            }
+            MessageReader proof = stream.receive("Kerberos proof");
+            proof.number(PROCEED, PROCEED);
+            byte[] reply = proof.raw(proof.number(1, REPLY_MAX_BYTES));
+            proof.end();
+            context.verify(reply);
+            stream.send(stream.message().number(GRANT));
+            MessageReader last = stream.receive("answer to KERBEROS");
+            long granted = last.number();
+            last.end();
+            if (granted != GRANT && granted != FORWARD) {
+                throw new AuthenticationException("the pool does not map " + printable(context.client())
+                    + " to a user (its KERBEROS_MAP_FILE must list the realm)");
+            }
+            int type = context.keyType();
+            return new Authenticated(context.sessionKey(), (wrapped, key) -> unwrap(wrapped, type, key),
+                new ServerName(method(), user, Optional.empty()));
+        }
+
+        /**
+         * Decrypts a session key that the server sent under the session key of the ticket: encryption type, key version and
+         * length, 4 bytes each, then the ciphertext (Condor_Auth_Kerberos::wrap).
+         */
+        static byte[] unwrap(byte[] wrapped, int type, byte[] key) throws ProtocolViolation {
+            ByteBuffer fields = ByteBuffer.wrap(wrapped);
+            try {
+                if (fields.remaining() > 3 * Integer.BYTES && fields.getInt() == type) {
+                    fields.getInt();
+                    if (fields.getInt() == fields.remaining()) {
+                        return KerberosCipher.decrypt(type, key, KerberosCipher.HTCONDOR_USAGE,
+                            Arrays.copyOfRange(wrapped, fields.position(), wrapped.length));
+                    }
+                }
+            } catch (GeneralSecurityException e) {
+                throw new ProtocolViolation("the session key that the server sent does not decrypt with the ticket's key ("
+                    + e.getMessage() + ")");
+            }
+            throw new ProtocolViolation("the server did not encrypt the session key with the ticket's key");
+        }
+    }
+
+    /**
+     * The Kerberos settings of this machine and user: krb5.conf, the credential cache, and for root the keytab of the host.
+     * They are those of MIT's library, which the original uses; where Java's own rules differ, this class follows MIT's. It
+     * uses no class of JGSS.
+     */
+    static final class KerberosClient {
+        private static final int MAX_BYTES = 1 << 20;
+        private final Context context;
+        private final Host host;
+        private final Configuration configuration;
+        private Optional<KerberosConfiguration> file = Optional.empty();
+        /** What {@link #unusableReason} found, for the attempt that follows it. */
+        private Optional<Tickets> found = Optional.empty();
+
+        KerberosClient(Context context) {
+            this.context = context;
+            this.host = context.host();
+            this.configuration = context.configuration();
+        }
+
+        /**
+         * A keytab that root can use.
+         *
+         * @param principal the name to log in as; its realm can be missing
+         * @param isHost    whether the principal is SERVICE/HOST, whose realm depends on the host
+         */
+        record Keytab(Path path, String principal, boolean isHost) { }
+
+        /**
+         * A name of the server.
+         *
+         * @param host      its host name, or the address of which the reverse name is to be found
+         * @param isReverse whether it is that address
+         */
+        record ServerHost(String host, boolean isReverse) { }
+
+        /** What {@link KerberosContext} needs to start. The first usable source of tickets counts: keytab, then cache. */
+        record Tickets(Optional<Keytab> keytab, Optional<CredentialCache> cache, String problem) { }
+
+        private KerberosConfiguration file() throws AuthenticationException {
+            if (file.isEmpty()) {
+                file = Optional.of(KerberosConfiguration.read(host, context.files()));
+            }
+            return file.get();
+        }
+
+        /** The reason why KERBEROS cannot work here; empty if there is a ticket or a keytab. */
+        Optional<String> unusableReason() {
+            try {
+                Tickets tickets = tickets();
+                found = Optional.of(tickets);
+                return tickets.keytab().isEmpty() && tickets.cache().isEmpty() ? Optional.of(tickets.problem())
+                    : Optional.empty();
+            } catch (AuthenticationException e) {
+                return Optional.of(e.getMessage());
+            }
+        }
+
+        /** The sources of tickets that exist. For root, the keytab of the host comes before the cache. */
+        private Tickets tickets() throws AuthenticationException {
+            Optional<Keytab> keytab = host.isRoot() ? keytab() : Optional.empty();
+            try {
+                return new Tickets(keytab, Optional.of(cache()), "");
+            } catch (AuthenticationException e) {
+                return new Tickets(keytab, Optional.empty(), e.getMessage());
+            }
+        }
+
+        /** The credential cache, if it contains a valid ticket. */
+        private CredentialCache cache() throws AuthenticationException {
+            return new CredentialCache.Reader(host, context.files(), context.deadline(), file(),
+                configuration.set("KERBEROS_CLIENT_KEYTAB").map(Configuration.Setting::value)).read();
+        }
+
+        /** The keytab of root, who logs in as the host. condor_io/condor_auth_kerberos.cpp, init_daemon */
+        private Optional<Keytab> keytab() throws AuthenticationException {
+            Optional<Configuration.Setting> setting = configuration.find("KERBEROS_SERVER_KEYTAB")
+                .filter(one -> !one.value().isBlank());
+            Optional<String> variable = Optional.ofNullable(host.environment().get("KRB5_KTNAME"));
+            Optional<String> defaultKeytab = file().text("default_keytab_name");
+            String name = setting.map(Configuration.Setting::value).or(() -> variable)
+                .or(() -> defaultKeytab)
+                .or(() -> host.platform().kerberosFile(Platform.KerberosFile.KEYTAB)).orElse("").strip();
+            FileOrigin origin = setting.map(Configuration.Setting::origin)
+                .orElse(variable.isPresent() ? FileOrigin.USER : FileOrigin.DEFAULT);
+            Optional<String> principal = configuration.text("KERBEROS_SERVER_PRINCIPAL").map(String::strip)
+                .filter(text -> !text.isEmpty());
+            try {
+                Path path = Host.checkedPath(name.replaceFirst("^(?:WR)?FILE:", ""), "keytab");
+                // Java opens the file by its path, so nobody else may be able to replace it.
+                Optional<PathTrust.Weakness> weakness = context.files().read(path, origin, FilePurpose.SECRET, MAX_BYTES)
+                    .weakness();
+                if (weakness.isPresent()) {
+                    context.trace().log(DebugLog.SECURITY, () -> "KERBEROS: ignoring the keytab: " + weakness.get());
+                    return Optional.empty();
+                }
+                return Optional.of(new Keytab(path, principal.orElse(service() + "/" + configuration.text("FULL_HOSTNAME")
+                    .orElse("localhost")), principal.isEmpty()));
+            } catch (NoSuchFileException e) {
+                return Optional.empty();
+            } catch (IOException | InvalidPathException e) {
+                context.trace().log(DebugLog.SECURITY, () -> "KERBEROS: not using the keytab " + printable(name) + ": "
+                    + (e instanceof IOException io ? reason(io) : "not a path"));
+                return Optional.empty();
+            }
+        }
+
+        /** First part of the server's principal. It must be the same in the pool's settings. */
+        private String service() throws AuthenticationException {
+            String service = configuration.text("KERBEROS_SERVER_SERVICE").map(String::strip).filter(text -> !text.isEmpty())
+                .orElse("host");
+            if (!service.chars().allMatch(c -> c > ' ' && c < 127 && c != '/' && c != '@' && c != '\\')) {
+                throw new AuthenticationException("KERBEROS_SERVER_SERVICE = " + printable(service) + " is not a service name");
+            }
+            return service;
+        }
+
+        /**
+         * The names of the server, in the order in which to try them. A name from an ad does not count. The original uses the
+         * reverse name alone, which whoever controls the name service can choose among the hosts of the realm.
+         */
+        private List<ServerHost> candidates(ExpectedServer server, InetAddress address) throws AuthenticationException {
+            List<ServerHost> candidates = new ArrayList<>();
+            server.name().filter(name -> server.from().isTrusted() && NumericAddress.address(name).isEmpty())
+                .ifPresent(name -> candidates.add(new ServerHost(name.toLowerCase(Locale.ROOT), false)));
+            if (file().flag("rdns", true)) {
+                candidates.add(new ServerHost(address.getHostAddress(), true));
+            } else if (candidates.isEmpty()) {
+                throw new AuthenticationException("a ticket is for a host name, and only an address is known (krb5.conf sets"
+                    + " rdns = false): give -pool HOST");
+            }
+            return candidates;
+        }
+
+        /**
+         * Gets the ticket for the server, within the limit. Java waits up to 90 s for a KDC, and cannot be interrupted; so
+         * this runs in a thread that is abandoned.
+         */
+        KerberosContext context(ExpectedServer server, InetAddress address, Duration limit)
+                throws IOException, AuthenticationException {
+            Tickets tickets = found.isPresent() ? found.get() : tickets();
+            found = Optional.empty();
+            if (tickets.keytab().isEmpty() && tickets.cache().isEmpty()) {
+                throw new AuthenticationException(tickets.problem());
+            }
+            if (configuration.set("KERBEROS_CLIENT_KEYTAB").isPresent()) {
+                context.trace().log(DebugLog.SECURITY, () -> "KERBEROS: KERBEROS_CLIENT_KEYTAB has no effect, as in HTCondor");
+            }
+            String service = service();
+            List<ServerHost> candidates = candidates(server, address);
+            DebugLog trace = context.trace();
+            Optional<Path> merged = file().apply();
+            KerberosContext.Result result;
+            try {
+                result = Deadline.await("KERBEROS", () -> KerberosContext.start(tickets, service, candidates, address),
+                    context.deadline().within(limit), host.clock());
+            } catch (InterruptedIOException e) {
+                throw new AuthenticationException("the KDC did not answer within " + limit.toSeconds() + " s; check that"
+                    + " a KDC of krb5.conf runs and that this machine can reach it");
+            } catch (NoClassDefFoundError e) {
+                throw new AuthenticationException("this Java has no Kerberos (module java.security.jgss)");
+            } finally {
+                if (merged.isPresent()) {
+                    Files.deleteIfExists(merged.get());
+                }
+            }
+            result.log().forEach(line -> trace.log(DebugLog.SECURITY, () -> "KERBEROS: " + line));
+            result.notices().forEach(context.ui()::notice);
+            return result.context().orElseThrow(() -> new AuthenticationException(result.problem()));
+        }
+
+        /**
+         * The server's name as a user: KERBEROS_SERVER_USER for the service of a host, and the realm, in lower case or as
+         * KERBEROS_MAP_FILE maps it (map_kerberos_name, map_domain_name).
+         *
+         * @throws AuthenticationException if the file lacks the server's realm, as in the original
+         */
+        String serverUser(String principal) throws AuthenticationException, IOException {
+            int at = principal.lastIndexOf('@');
+            String realm = principal.substring(at + 1);
+            String name = principal.substring(0, at).split("/", 2)[0];
+            String user = name.equals(service()) ? configuration.text("KERBEROS_SERVER_USER").map(String::strip)
+                .filter(text -> !text.isEmpty()).orElse("condor") : name;
+            Optional<Configuration.Setting> map = configuration.find("KERBEROS_MAP_FILE").filter(one -> !one.value().isBlank());
+            if (map.isEmpty()) {
+                return user + "@" + realm.toLowerCase(Locale.ROOT);
+            }
+            Path path = map.get().path();
+            try {
+                InputFiles.Input lines = context.files().read(path, map.get().origin(), FilePurpose.TRUST, MAX_BYTES);
+                for (String line : lines.lines().toList()) {
+                    int equals = line.indexOf('=');
+                    if (equals > 0 && line.substring(0, equals).strip().equals(realm)) {
+                        return user + "@" + line.substring(equals + 1).strip();
+                    }
+                }
+            } catch (InputFiles.RefusedFileException e) {
+                throw new AuthenticationException("cannot use KERBEROS_MAP_FILE " + path + ": it " + reason(e));
+            } catch (FileSystemException e) {
+                throw new AuthenticationException("cannot read KERBEROS_MAP_FILE " + path + ": " + reason(e));
+            }
+            throw new AuthenticationException("KERBEROS_MAP_FILE " + path + " lacks the realm " + printable(realm)
+                + "; add a line " + printable(realm) + " = DOMAIN");
+        }
+    }
+
+    /**
+     * The parts of krb5.conf that Java does not read, or reads from other places than MIT's library. krb5.conf(5)
+     *
+     * @param defaults [libdefaults]; the first value of a name counts
+     * @param paths    the files that KRB5_CONFIG names and that exist, or the default one
+     */
+    record KerberosConfiguration(Map<String, String> defaults, List<Path> paths) {
+        private static final int MAX_BYTES = 1 << 20;
+        /** Most files, and deepest nesting of braces, that are read. */
+        private static final int MAX_FILES = 200;
+
+        /** @throws AuthenticationException if KRB5_CONFIG names no file that exists, or a file is not safe to use */
+        static KerberosConfiguration read(Host host, InputFiles files) throws AuthenticationException {
+            String variable = host.environment().getOrDefault("KRB5_CONFIG", "");
+            FileOrigin origin = variable.isEmpty() ? FileOrigin.DEFAULT : FileOrigin.USER;
+            Map<String, String> defaults = new HashMap<>();
+            List<Path> paths = new ArrayList<>();
+            FileParser parser = new FileParser(files, origin, defaults);
+            String names = variable.isEmpty()
+                ? host.platform().kerberosFile(Platform.KerberosFile.CONFIGURATION).orElse("") : variable;
+            for (String name : names.split(File.pathSeparator)) {
+                try {
+                    Path path = Host.checkedPath(name, "KRB5_CONFIG");
+                    parser.read(path);
+                    paths.add(path);
+                } catch (NoSuchFileException | InvalidPathException e) {
+                    // MIT's library ignores it if another file exists
+                } catch (InputFiles.RefusedFileException e) {
+                    throw new AuthenticationException("cannot use " + printable(e.getFile()) + ": it " + reason(e));
+                } catch (IOException e) {
+                    throw new AuthenticationException("cannot read " + printable(name) + ": " + reason(e));
+                }
+            }
+            if (paths.isEmpty() && origin == FileOrigin.USER) {
+                throw new AuthenticationException("there is no file " + printable(variable) + ", which KRB5_CONFIG names");
+            }
+            return new KerberosConfiguration(defaults, List.copyOf(paths));
+        }
+
+        Optional<String> text(String name) {
+            return Optional.ofNullable(defaults.get(name));
+        }
+
+        boolean flag(String name, boolean otherwise) {
+            return switch (text(name).orElse("").toLowerCase(Locale.ROOT)) {
+                case "y", "yes", "true", "t", "1", "on" -> true;
+                case "n", "no", "false", "nil", "0", "off" -> false;
+                default -> otherwise;
+            };
+        }
+
+        /**
+         * Makes Java's Kerberos read the same files: it knows neither KRB5_CONFIG nor several files. Call this before its
+         * classes are loaded.
+         *
+         * @return a temporary file that includes the others; empty if it is not needed
+         */
+        Optional<Path> apply() throws IOException {
+            Optional<Path> merged = Optional.empty();
+            if (paths.size() > 1) {
+                Path file = Files.createTempFile("krb5-", ".conf", Platform.CURRENT.creation("rw-------"));
+                Files.write(file, paths.stream().map(path -> "include " + path.toAbsolutePath()).toList());
+                merged = Optional.of(file);
+            }
+            Optional<Path> file = merged.isPresent() ? merged : paths.stream().findFirst();
+            file.ifPresent(path -> System.setProperty("java.security.krb5.conf", path.toAbsolutePath().toString()));
+            return merged;
+        }
+
+        /** Reads files and the files that they include. */
+        private static final class FileParser {
+            private final InputFiles files;
+            private final FileOrigin origin;
+            private final Map<String, String> defaults;
+            private int count;
+
+            FileParser(InputFiles files, FileOrigin origin, Map<String, String> defaults) {
+                this.files = files;
+                this.origin = origin;
+                this.defaults = defaults;
+            }
+
+            void read(Path path) throws IOException {
+                if (++count > MAX_FILES) {
+                    throw new FileSystemException(path.toString(), null, "more than " + MAX_FILES + " files are included");
+                }
+                String section = "";
+                int depth = 0;
+                for (String line : files.read(path, origin, FilePurpose.TRUST, MAX_BYTES).lines().toList()) {
+                    String[] words = line.split("\\s+", 2);
+                    int equals = line.indexOf('=');
+                    if (line.startsWith(";")) {
+                        // a comment
+                    } else if (words.length == 2 && words[0].equals("include")) {
+                        read(Host.checkedPath(words[1], "include of krb5.conf"));
+                    } else if (words.length == 2 && words[0].equals("includedir")) {
+                        readDirectory(Host.checkedPath(words[1], "includedir of krb5.conf"));
+                    } else if (line.startsWith("[") && line.indexOf(']') > 0) {
+                        section = line.substring(1, line.indexOf(']')).strip();
+                        depth = 0;
+                    } else if (line.startsWith("}")) {
+                        depth = Math.max(0, depth - 1);
+                    } else if (line.endsWith("{")) {
+                        depth++;
+                    } else if (equals > 0 && depth == 0 && section.equals("libdefaults")) {
+                        defaults.putIfAbsent(line.substring(0, equals).strip().replaceFirst("\\*$", ""),
+                            line.substring(equals + 1).strip().replaceFirst("^\"(.*)\"$", "$1"));
+                    }
+                }
+            }
+
+            /** The files of a directory whose names end in .conf, or have only letters, digits, hyphens and underscores. */
+            private void readDirectory(Path directory) throws IOException {
+                try (Stream<Path> entries = Files.list(directory)) {
+                    for (Path entry : entries.sorted().toList()) {
+                        String name = entry.getFileName().toString();
+                        boolean counts = !name.startsWith(".") && (name.endsWith(".conf")
+                            || name.chars().allMatch(c -> c == '-' || c == '_' || (c < 128 && Character.isLetterOrDigit(c))));
+                        if (counts && !Files.isDirectory(entry)) {
+                            read(entry);
+                        }
+                    }
+                } catch (NoSuchFileException e) {
+                    return; // as in Java's own reader
+                }
+            }
+        }
+    }
+
+    /**
+     * The tickets of a credential cache that have not expired.
+     *
+     * @param name      {@code TYPE:RESIDUAL}
+     * @param principal of the user
+     */
+    record CredentialCache(String name, String principal, List<CachedTicket> tickets) {
+        /** Start of the reason if the user has no ticket. */
+        static final String NO_TICKET = "no Kerberos ticket: ";
+
+        /**
+         * One ticket. Principals are text, in which a backslash escapes the separators; times are seconds since 1970, and 0
+         * means that there is none.
+         *
+         * @param flags   bit 31 is flag 0 of RFC 4120
+         * @param encoded the ticket, DER
+         */
+        @SuppressWarnings("ArrayRecordComponent") // never compared
+        record CachedTicket(String client, String server, int keyType, byte[] key, long authTime, long startTime, long endTime,
+                            long renewTill, int flags, List<InetAddress> addresses, byte[] encoded) {
+            /** The time until which the server accepts it. */
+            Instant end() {
+                return Instant.ofEpochSecond(endTime);
+            }
+
+            boolean isFor(String principal) {
+                return server.equals(principal);
+            }
+
+            @Override
+            public String toString() {
+                return "the ticket for " + server;
+            }
+        }
+
+        /** The ticket that gets further tickets, krbtgt/REALM@REALM; empty if the cache has only tickets for servers. */
+        Optional<CachedTicket> ticketGranting() {
+            String realm = realm(principal);
+            return tickets.stream().filter(one -> one.isFor("krbtgt/" + realm + "@" + realm)).findFirst();
+        }
+
+        static String realm(String principal) {
+            return principal.substring(principal.lastIndexOf('@') + 1);
+        }
+
+        /** A cache that cannot be used. The reason is a predicate, such as "is not a credential cache". */
+        static final class CacheException extends IOException {
+            private static final long serialVersionUID = 1L;
+
+            CacheException(String reason) {
+                super(reason);
+            }
+        }
+
+        /** Finds and reads the cache. MIT's krb5_cc_default_name finds it by the same rules. */
+        static final class Reader {
+            private static final int MAX_BYTES = 1 << 20;
+            private static final String CACHE = "Kerberos credential cache";
+            private final Host host;
+            private final InputFiles files;
+            private final Deadline deadline;
+            private final KerberosConfiguration krb5;
+            private final Optional<String> clientKeytab;
+
+            /** @param clientKeytab KERBEROS_CLIENT_KEYTAB, which has no effect */
+            Reader(Host host, InputFiles files, Deadline deadline, KerberosConfiguration krb5, Optional<String> clientKeytab) {
+                this.host = host;
+                this.files = files;
+                this.deadline = deadline;
+                this.krb5 = krb5;
+                this.clientKeytab = clientKeytab;
+            }
+
+            /** @throws AuthenticationException if there is no valid ticket; the message says what to do */
+            CredentialCache read() throws AuthenticationException {
+                Optional<String> variable = Optional.ofNullable(host.environment().get("KRB5CCNAME"))
+                    .filter(text -> !text.isEmpty());
+                Optional<String> configured = krb5.text("default_ccache_name");
+                String name = variable.isPresent() ? variable.get() : configured.isPresent() ? expand(configured.get())
+                    : "FILE:" + host.platform().temporaryDirectory().orElse("") + "/krb5cc_" + uid();
+                FileOrigin origin = variable.isPresent() ? FileOrigin.USER
+                    : configured.isPresent() ? FileOrigin.CONFIGURATION : FileOrigin.FOUND;
+                int colon = name.indexOf(':');
+                String type = colon < 2 || name.startsWith("/") ? "FILE" : name.substring(0, colon);
+                String residual = name.substring(colon < 2 || name.startsWith("/") ? 0 : colon + 1);
+                String shown = printable(name);
+                try {
+                    CredentialCache cache = switch (type) {
+                        case "FILE" -> file(name, Host.checkedPath(residual, CACHE), origin);
+                        case "DIR" -> file(name, primary(residual, origin), origin);
+                        case "KCM" -> Deadline.await("the Kerberos daemon (KCM)", () -> kcm(name, residual),
+                            deadline.within(Deadline.CONNECTION), host.clock());
+                        default -> throw new CacheException("has a type that this program cannot read; run kvno --out-cache"
+                            + " FILE:/PATH host/HOST, or kinit -c FILE:/PATH, then set KRB5CCNAME=FILE:/PATH");
+                    };
+                    return withValidTickets(cache, shown);
+                } catch (NoSuchFileException e) {
+                    throw noTicket(shown + " does not exist");
+                } catch (InputFiles.RefusedFileException | CacheException e) {
+                    throw noTicket(shown + " " + reason(e));
+                } catch (IOException e) {
+                    throw noTicket("cannot read " + shown + ": " + reason(e));
+                } catch (InvalidPathException e) {
+                    throw noTicket(shown + " is not a path");
+                }
+            }
+
+            private AuthenticationException noTicket(String reason) {
+                return new AuthenticationException(NO_TICKET + reason + (reason.contains("; run ") ? ""
+                    : clientKeytab.map(keytab -> "; run kinit -kt " + printable(quoted(keytab))
+                        + " PRINCIPAL (KERBEROS_CLIENT_KEYTAB has no effect, as in HTCondor)").orElse("; run kinit")));
+            }
+
+            private CredentialCache withValidTickets(CredentialCache cache, String shown) throws AuthenticationException {
+                Instant now = host.clock().instant();
+                // One ticket for each server, so that the key of the ticket that is used is never in doubt.
+                Map<String, CachedTicket> valid = new LinkedHashMap<>();
+                for (CachedTicket ticket : cache.tickets()) {
+                    if (ticket.end().isAfter(now) && ticket.client().equals(cache.principal())) {
+                        valid.merge(ticket.server(), ticket, (one, other) -> one.endTime() < other.endTime() ? other : one);
+                    }
+                }
+                if (valid.isEmpty()) {
+                    throw noTicket(cache.ticketGranting().map(ticket -> "the ticket of " + printable(cache.principal()) + " in "
+                        + shown + " expired at " + ticket.end()).orElse(shown + " contains no ticket of "
+                        + printable(cache.principal())));
+                }
+                return new CredentialCache(cache.name(), cache.principal(), List.copyOf(valid.values()));
+            }
+
+            /** The user's number, as in the names of default caches. */
+            private String uid() {
+                return host.uid().isPresent() ? Integer.toUnsignedString(host.uid().getAsInt()) : "";
+            }
+
+            /** Replaces {@code %{uid}} and the like. */
+            private String expand(String name) throws AuthenticationException {
+                StringBuilder text = new StringBuilder();
+                int from = 0;
+                for (int start = name.indexOf("%{"); start >= 0; start = name.indexOf("%{", from)) {
+                    int end = name.indexOf('}', start);
+                    String word = end < 0 ? "" : name.substring(start + 2, end);
+                    text.append(name, from, start).append(switch (word) {
+                        case "uid", "euid", "USERID" -> uid();
+                        case "username" -> host.user().map(UserPrincipal::getName).orElse("");
+                        case "TEMP" -> host.environment().getOrDefault("TMPDIR",
+                            host.platform().temporaryDirectory().orElse(""));
+                        case "null" -> "";
+                        default -> throw new AuthenticationException("this program cannot expand default_ccache_name = "
+                            + printable(name) + " of krb5.conf; set KRB5CCNAME");
+                    });
+                    from = end + 1;
+                }
+                return text.append(name.substring(from)).toString();
+            }
+
+            private CredentialCache file(String name, Path path, FileOrigin origin) throws IOException {
+                return parse(name, files.read(path, origin, FilePurpose.SECRET, MAX_BYTES).bytes());
+            }
+
+            /** The current file of a directory of caches: {@code primary} names it. {@code DIR::PATH} is one of the files. */
+            private Path primary(String residual, FileOrigin origin) throws IOException {
+                if (residual.startsWith(":")) {
+                    return Host.checkedPath(residual.substring(1), CACHE);
+                }
+                Path directory = Host.checkedPath(residual, CACHE);
+                String name = "tkt";
+                try {
+                    name = files.read(directory.resolve("primary"), origin, FilePurpose.SECRET, MAX_BYTES).lines().findFirst()
+                        .orElse(name);
+                } catch (NoSuchFileException e) {
+                    // the default name
+                }
+                if (!name.startsWith("tkt") || name.contains("/")) {
+                    throw new CacheException("has a file \"primary\" that does not name a cache");
+                }
+                return directory.resolve(name);
+            }
+
+            /** Reads a cache of KCM, a daemon that keeps caches; it knows the user by the socket. MIT's include/kcm.h */
+            private CredentialCache kcm(String name, String residual) throws IOException {
+                String socket = krb5.text("kcm_socket")
+                    .or(() -> host.platform().kerberosFile(Platform.KerberosFile.KCM_SOCKET)).orElse("-");
+                if (socket.equals("-")) {
+                    throw new CacheException("cannot be read, because krb5.conf sets kcm_socket = -");
+                }
+                Path path = Host.checkedPath(socket, "kcm_socket");
+                if (PathTrust.isPossible()) {
+                    PathTrust trust = PathTrust.of(path, host.trusted());
+                    Optional<PathTrust.Weakness> weakness = trust.onPath().or(() -> trust.atEnd()
+                        .filter(PathTrust.Weakness::owned));
+                    if (weakness.isPresent()) {
+                        throw new CacheException("is behind a socket that others can replace (" + weakness.get() + ")");
+                    }
+                }
+                try (SocketChannel channel = SocketChannel.open(UnixDomainSocketAddress.of(path))) {
+                    return new Kcm(channel).cache(name, residual);
+                } catch (BufferUnderflowException e) {
+                    throw new CacheException("cannot be read: the daemon's answer is cut off");
+                } catch (SocketException e) {
+                    throw new CacheException("cannot be read: no daemon answers at " + printable(socket) + " ("
+                        + connectionError(e) + ")");
+                } catch (UnsupportedOperationException e) {
+                    throw new CacheException("cannot be read on this system");
+                }
+            }
+        }
+
+        /** A conversation with KCM. A request is its length, 2, 0, the operation (2 bytes), and arguments. */
+        private record Kcm(SocketChannel channel) {
+            private static final int GET_PRINCIPAL = 8;
+            private static final int GET_CRED_UUID_LIST = 9;
+            private static final int GET_CRED_BY_UUID = 10;
+            private static final int GET_DEFAULT_CACHE = 20;
+            private static final int UUID_BYTES = 16;
+            private static final int REPLY_MAX_BYTES = 1 << 20;
+            private static final int MAX_TICKETS = 1000;
+
+            CredentialCache cache(String name, String residual) throws IOException {
+                byte[] cache = residual.isEmpty() ? call(GET_DEFAULT_CACHE) : (residual + "\0").getBytes(UTF_8);
+                CacheParser client = new CacheParser(call(GET_PRINCIPAL, cache), CacheParser.CURRENT);
+                String principal = client.principal();
+                byte[] ids = call(GET_CRED_UUID_LIST, cache);
+                List<CachedTicket> tickets = new ArrayList<>();
+                for (int at = 0; at + UUID_BYTES <= ids.length && tickets.size() < MAX_TICKETS; at += UUID_BYTES) {
+                    byte[] ticket = call(GET_CRED_BY_UUID, cache, Arrays.copyOfRange(ids, at, at + UUID_BYTES));
+                    new CacheParser(ticket, CacheParser.CURRENT).ticket().ifPresent(tickets::add);
+                }
+                return new CredentialCache(name, principal, tickets);
+            }
+
+            /** The result of an operation. The reply is a length, a code, then a status and the result of this length. */
+            private byte[] call(int operation, byte[]... arguments) throws IOException {
+                int length = Integer.BYTES;
+                for (byte[] argument : arguments) {
+                    length += argument.length;
+                }
+                ByteBuffer request = ByteBuffer.allocate(Integer.BYTES + length).putInt(length).put((byte) 2).put((byte) 0)
+                    .putShort((short) operation);
+                for (byte[] argument : arguments) {
+                    request.put(argument);
+                }
+                for (request.flip(); request.hasRemaining(); ) {
+                    channel.write(request);
+                }
+                ByteBuffer header = read(2 * Integer.BYTES);
+                int count = header.getInt();
+                if (header.getInt() != 0 || count < Integer.BYTES || count > REPLY_MAX_BYTES) {
+                    throw new CacheException("cannot be read: the daemon's answer is malformed");
+                }
+                ByteBuffer reply = read(count);
+                if (reply.getInt() != 0) {
+                    throw new CacheException("is empty");
+                }
+                byte[] result = new byte[reply.remaining()];
+                reply.get(result);
+                return result;
+            }
+
+            private ByteBuffer read(int count) throws IOException {
+                ByteBuffer bytes = ByteBuffer.allocate(count);
+                while (bytes.hasRemaining()) {
+                    if (channel.read(bytes) < 0) {
+                        throw new CacheException("cannot be read: the daemon closed the connection");
+                    }
+                }
+                return bytes.flip();
+            }
+        }
+
+        /** Reads the bytes of a cache file. */
+        static CredentialCache parse(String name, byte[] bytes) throws CacheException {
+            ByteBuffer start = ByteBuffer.wrap(bytes);
+            int version = start.remaining() < Short.BYTES ? 0 : start.getShort();
+            if (version == 0x0501 || version == 0x0502) {
+                throw new CacheException("has an old format; run kinit");
+            } else if (version != CacheParser.CURRENT && version != CacheParser.PREVIOUS) {
+                throw new CacheException("is not a credential cache; run kinit");
+            }
+            List<CachedTicket> tickets = new ArrayList<>();
+            String principal = "";
+            try {
+                CacheParser parser = new CacheParser(start, version);
+                if (version == CacheParser.CURRENT) {
+                    parser.skipHeader();
+                }
+                principal = parser.principal();
+                while (!parser.atEnd()) {
+                    parser.ticket().ifPresent(tickets::add);
+                }
+            } catch (BufferUnderflowException e) {
+                if (tickets.isEmpty()) {
+                    throw new CacheException("is cut off; run kinit");
+                }
+            }
+            return new CredentialCache(name, principal, tickets);
+        }
+
+        /**
+         * Reads principals and tickets. Every number is big endian; every length is compared with the bytes that remain.
+         * MIT's lib/krb5/ccache/ccmarshal.c
+         */
+        private static final class CacheParser {
+            static final int PREVIOUS = 0x0503;
+            static final int CURRENT = 0x0504;
+            /** Most parts of a principal, addresses and authorization data; a limit of this program. */
+            private static final int MAX_ITEMS = 1000;
+            private static final int IPV4 = 2;
+            private static final int IPV6 = 24;
+            private final ByteBuffer bytes;
+            private final int version;
+
+            CacheParser(byte[] bytes, int version) {
+                this(ByteBuffer.wrap(bytes), version);
+            }
+
+            CacheParser(ByteBuffer bytes, int version) {
+                this.bytes = bytes;
+                this.version = version;
+            }
+
+            boolean atEnd() {
+                return !bytes.hasRemaining();
+            }
+
+            void skipHeader() {
+                take(Short.toUnsignedInt(bytes.getShort()));
+            }
+
+            /** @throws BufferUnderflowException if fewer bytes remain */
+            private byte[] take(int length) {
+                if (length < 0 || length > bytes.remaining()) {
+                    throw new BufferUnderflowException();
+                }
+                byte[] taken = new byte[length];
+                bytes.get(taken);
+                return taken;
+            }
+
+            private byte[] data() {
+                return take(bytes.getInt());
+            }
+
+            private int count() {
+                int count = bytes.getInt();
+                if (count < 0 || count > MAX_ITEMS) {
+                    throw new BufferUnderflowException();
+                }
+                return count;
+            }
+
+            String principal() {
+                bytes.getInt(); // type of the name
+                int count = count();
+                String realm = part();
+                StringBuilder text = new StringBuilder();
+                for (int i = 0; i < count; i++) {
+                    text.append(i == 0 ? "" : "/").append(part());
+                }
+                return text + "@" + realm;
+            }
+
+            private String part() {
+                return new String(data(), UTF_8).replaceAll("([/@\\\\])", "\\\\$1");
+            }
+
+            /** The next ticket; empty if it is a setting of the cache, or was removed. */
+            Optional<CachedTicket> ticket() {
+                String client = principal();
+                String server = principal();
+                int keyType = bytes.getShort();
+                if (version == PREVIOUS) {
+                    bytes.getShort();
+                }
+                byte[] key = data();
+                long authTime = Integer.toUnsignedLong(bytes.getInt());
+                long startTime = Integer.toUnsignedLong(bytes.getInt());
+                long endTime = Integer.toUnsignedLong(bytes.getInt());
+                long renewTill = Integer.toUnsignedLong(bytes.getInt());
+                bytes.get(); // whether the second ticket counts
+                int flags = bytes.getInt();
+                List<InetAddress> addresses = new ArrayList<>();
+                for (int left = count(); left > 0; left--) {
+                    int type = bytes.getShort();
+                    byte[] address = data();
+                    if ((type == IPV4 && address.length == 4) || (type == IPV6 && address.length == 16)) {
+                        addresses.add(address(address));
+                    }
+                }
+                for (int left = count(); left > 0; left--) {
+                    bytes.getShort();
+                    data();
+                }
+                byte[] encoded = data();
+                data(); // the second ticket
+                return server.endsWith("@X-CACHECONF:") || endTime == 0 || encoded.length == 0 || key.length == 0
+                    ? Optional.empty() : Optional.of(new CachedTicket(client, server, keyType, key, authTime, startTime, endTime,
+                        renewTill, flags, addresses, encoded));
+            }
+
+            private static InetAddress address(byte[] bytes) {
+                try {
+                    return InetAddress.getByAddress(bytes);
+                } catch (UnknownHostException e) {
+                    throw new AssertionError("an address has 4 or 16 bytes", e);
+                }
+            }
+        }
+    }
+
+    /**
+     * A ticket for a server, and the exchange that shows it. This is the only class that uses JGSS and Java's Kerberos.
+     *
+     * <p>JGSS frames the AP-REQ and the AP-REP of RFC 4120 (RFC 2743, section 3.1; RFC 4121, section 4.1); HTCondor sends them
+     * without.
+     *
+     * @param request AP-REQ
+     * @param client  principal of the user
+     * @param server  principal of the server
+     * @param keyType encryption type of the session key of the ticket
+     */
+    @SuppressWarnings("ArrayRecordComponent") // never compared
+    private record KerberosContext(GSSContext gss, byte[] request, String client, String server, int keyType,
+                                   byte[] sessionKey) {
+        private static final String KERBEROS_5 = "1.2.840.113554.1.2.2";
+        private static final String PRINCIPAL_NAME = KERBEROS_5 + ".1";
+        /** DER of that object identifier. */
+        private static final byte[] MECHANISM = HexFormat.of().parseHex("06092a864886f712010202");
+        private static final byte[] AP_REQ_ID = {1, 0};
+        private static final byte[] AP_REP_ID = {2, 0};
+        private static final int FRAME_TAG = 0x60;
+        private static final int SERVICE_UNKNOWN = 7;
+
+        /**
+         * The end of an attempt.
+         *
+         * @param context empty if it failed
+         * @param problem why it failed
+         */
+        record Result(Optional<KerberosContext> context, String problem, List<String> log, List<String> notices) { }
+
+        /** Gets a ticket for the first name that the KDC knows. It can take long. */
+        static Result start(KerberosClient.Tickets tickets, String service, List<KerberosClient.ServerHost> candidates,
+                            InetAddress address) {
+            List<String> log = new ArrayList<>();
+            List<String> notices = new ArrayList<>();
+            List<String> tried = new ArrayList<>();
+            String problem = "";
+            try {
+                Subject subject = subject(tickets, log);
+                for (KerberosClient.ServerHost candidate : candidates) {
+                    String host = candidate.isReverse() ? address.getCanonicalHostName().toLowerCase(Locale.ROOT)
+                        : candidate.host();
+                    String principal = service + "/" + host;
+                    if (candidate.isReverse() && (tried.contains(principal) || host.equals(address.getHostAddress()))) {
+                        continue;
+                    }
+                    try {
+                        log.add("get a ticket for \"" + printable(principal) + "\"");
+                        KerberosContext context = context(subject, service, host);
+                        log.add("using the ticket for " + context.server() + " (encryption type " + context.keyType() + ")");
+                        if (candidate.isReverse()) {
+                            notices.add("KERBEROS checks the server as " + printable(context.server()) + ", by the reverse"
+                                + " name of " + address.getHostAddress() + (tried.isEmpty() ? "."
+                                : "; the KDC does not know " + printable(tried.get(0)) + "."));
+                        }
+                        return new Result(Optional.of(context), "", log, notices);
+                    } catch (GSSException e) {
+                        tried.add(principal);
+                        int code = code(e);
+                        problem = explain(e, code, realm(subject), String.join(" or ", tried));
+                        String detail = String.valueOf(e.getMessage());
+                        log.add(printable(detail));
+                        if (code != SERVICE_UNKNOWN) {
+                            break;
+                        }
+                    }
+                }
+                return new Result(Optional.empty(), !problem.isEmpty() ? problem
+                    : "a ticket is for a host name, and " + address.getHostAddress() + " has no reverse name: give -pool HOST",
+                    log, notices);
+            } catch (LoginException e) {
+                log.add(printable(String.valueOf(e.getMessage())));
+                return new Result(Optional.empty(), explain(e, code(e), "the keytab's realm", service), log, notices);
+            } catch (RuntimeException | OutOfMemoryError e) { // Java's decoders throw both for damaged tickets and replies
+                return new Result(Optional.empty(), "Java cannot read a ticket of the cache, or a reply of the KDC ("
+                    + printable(e.toString()) + "); run kinit", log, notices);
+            }
+        }
+
+        /** The credentials to use: those of the keytab if it has the principal, or else those of the cache. */
+        private static Subject subject(KerberosClient.Tickets tickets, List<String> log) throws LoginException {
+            String problem = tickets.problem();
+            if (tickets.keytab().isPresent()) {
+                KerberosClient.Keytab keytab = tickets.keytab().get();
+                KerberosPrincipal principal = keytab.isHost()
+                    ? new KerberosPrincipal(keytab.principal(), KerberosPrincipal.KRB_NT_SRV_HST)
+                    : new KerberosPrincipal(keytab.principal());
+                if (KeyTab.getInstance(principal, keytab.path().toFile()).getKeys(principal).length > 0) {
+                    log.add("using the keytab " + keytab.path() + " for " + principal.getName());
+                    return login(keytab, principal);
+                }
+                problem = "the keytab " + keytab.path() + " has no key for " + principal.getName();
+                log.add(problem);
+                problem += tickets.problem().isEmpty() ? "" : ", and " + tickets.problem();
+            }
+            if (tickets.cache().isEmpty()) {
+                throw new LoginException(problem);
+            }
+            log.add("using the cache " + printable(tickets.cache().get().name()) + " of "
+                + printable(tickets.cache().get().principal()));
+            return subject(tickets.cache().get());
+        }
+
+        private static Subject login(KerberosClient.Keytab keytab, KerberosPrincipal principal) throws LoginException {
+            Subject subject = new Subject();
+            Krb5LoginModule module = new Krb5LoginModule();
+            module.initialize(subject, null, new HashMap<>(), Map.of("useKeyTab", "true", "keyTab", keytab.path().toString(),
+                "principal", principal.getName(), "doNotPrompt", "true", "isInitiator", "true"));
+            module.login();
+            module.commit();
+            return subject;
+        }
+
+        private static Subject subject(CredentialCache cache) {
+            Subject subject = new Subject();
+            subject.getPrincipals().add(new KerberosPrincipal(cache.principal()));
+            // Java takes the first ticket that fits, and the one for the realm itself must come first.
+            Optional<CredentialCache.CachedTicket> first = cache.ticketGranting();
+            first.ifPresent(ticket -> subject.getPrivateCredentials().add(ticket(ticket)));
+            cache.tickets().stream().filter(ticket -> !first.equals(Optional.of(ticket)))
+                .forEach(ticket -> subject.getPrivateCredentials().add(ticket(ticket)));
+            return subject;
+        }
+
+        private static KerberosTicket ticket(CredentialCache.CachedTicket ticket) {
+            boolean[] flags = new boolean[Integer.SIZE];
+            for (int i = 0; i < flags.length; i++) {
+                flags[i] = (ticket.flags() & (1 << (Integer.SIZE - 1 - i))) != 0;
+            }
+            return new KerberosTicket(ticket.encoded(), new KerberosPrincipal(ticket.client()),
+                new KerberosPrincipal(ticket.server(), KerberosPrincipal.KRB_NT_SRV_INST), ticket.key(), ticket.keyType(), flags,
+                date(ticket.authTime()), ticket.startTime() == 0 ? null : date(ticket.startTime()), date(ticket.endTime()),
+                ticket.renewTill() == 0 ? null : date(ticket.renewTill()),
+                ticket.addresses().isEmpty() ? null : ticket.addresses().toArray(InetAddress[]::new));
+        }
+
+        private static Date date(long seconds) {
+            return Date.from(Instant.ofEpochSecond(seconds));
+        }
+
+        @SuppressWarnings("removal") // Subject.callAs, its replacement, exists from Java 18 on
+        private static KerberosContext context(Subject subject, String service, String host) throws GSSException {
+            try {
+                return Subject.doAs(subject, (PrivilegedExceptionAction<KerberosContext>) () -> {
+                    GSSManager manager = GSSManager.getInstance();
+                    String server = principal(subject, service, host);
+                    GSSContext gss = manager.createContext(manager.createName(server, new Oid(PRINCIPAL_NAME)),
+                        new Oid(KERBEROS_5), null, GSSContext.DEFAULT_LIFETIME);
+                    gss.requestMutualAuth(true);
+                    gss.requestCredDeleg(false);
+                    byte[] request = unframed(gss.initSecContext(new byte[0], 0, 0));
+                    KerberosTicket ticket = ticket(subject, server);
+                    return new KerberosContext(gss, request, gss.getSrcName().toString(), ticket.getServer().getName(),
+                        ticket.getSessionKeyType(), ticket.getSessionKey().getEncoded());
+                });
+            } catch (PrivilegedActionException e) {
+                if (e.getException() instanceof GSSException failed) {
+                    throw failed;
+                }
+                throw new AssertionError("only GSSException is checked here", e.getException());
+            }
+        }
+
+        /**
+         * The server's principal. Java completes a short name if the name service knows it by a longer one, and maps the host
+         * to a realm by krb5.conf; without a default realm it is the user's.
+         */
+        private static String principal(Subject subject, String service, String host) {
+            try {
+                return new KerberosPrincipal(service + "/" + host, KerberosPrincipal.KRB_NT_SRV_HST).getName();
+            } catch (IllegalArgumentException e) {
+                return service + "/" + host + "@" + realm(subject);
+            }
+        }
+
+        private static String realm(Subject subject) {
+            return subject.getPrincipals(KerberosPrincipal.class).stream().findFirst().map(KerberosPrincipal::getRealm)
+                .orElse("");
+        }
+
+        /** The ticket that JGSS used: it adds a new one to the subject. A referral can change the realm. */
+        private static KerberosTicket ticket(Subject subject, String server) throws GSSException {
+            Set<KerberosTicket> tickets = subject.getPrivateCredentials(KerberosTicket.class);
+            Optional<KerberosTicket> exact = tickets.stream().filter(one -> one.getServer().getName().equals(server)).findFirst();
+            String name = server.substring(0, server.lastIndexOf('@') + 1);
+            return exact.or(() -> tickets.stream().filter(one -> one.getServer().getName().startsWith(name)).findFirst())
+                .orElseThrow(() -> new GSSException(GSSException.NO_CRED));
+        }
+
+        /** The AP-REQ in a token of JGSS. */
+        private static byte[] unframed(byte[] token) throws GSSException {
+            ByteBuffer bytes = ByteBuffer.wrap(token);
+            bytes.get();
+            int length = bytes.get();
+            bytes.position(bytes.position() + (length < 0 ? length & 0x7F : 0) + MECHANISM.length + AP_REQ_ID.length);
+            return Arrays.copyOfRange(token, bytes.position(), token.length);
+        }
+
+        /** A token of JGSS that carries an AP-REP. */
+        private static byte[] framed(byte[] reply) {
+            byte[] content = concat(concat(MECHANISM, AP_REP_ID), reply);
+            return ByteBuffer.allocate(6 + content.length).put((byte) FRAME_TAG).put((byte) 0x84).putInt(content.length)
+                .put(content).array();
+        }
+
+        /**
+         * Checks the server's AP-REP.
+         *
+         * @throws ProtocolViolation if it is not from the server for which the ticket is. The original then sends nothing, so the
+         *                           two sides are no longer in step
+         */
+        void verify(byte[] reply) throws ProtocolViolation {
+            try {
+                byte[] token = framed(reply);
+                gss.initSecContext(token, 0, token.length);
+                if (gss.isEstablished() && gss.getMutualAuthState()) {
+                    gss.dispose();
+                    return;
+                }
+            } catch (GSSException | RuntimeException e) { // Java's decoder throws both for what is not an AP-REP
+                throw new ProtocolViolation("the server could not prove that it is " + printable(server) + " ("
+                    + printable(String.valueOf(below(e).getMessage())) + ")");
+            }
+            throw new ProtocolViolation("the server did not prove that it is " + printable(server));
+        }
+
+        /** Java's own exception below that of JGSS. Its cause can be another, without meaning. */
+        private static Throwable below(Throwable e) {
+            Throwable one = e;
+            while ((one instanceof GSSException || one instanceof LoginException) && one.getCause() != null) {
+                one = one.getCause();
+            }
+            return one;
+        }
+
+        /** The error code of RFC 4120, section 7.5.9, in the message of Java's own exception; -1 if there is none. */
+        private static int code(Throwable e) {
+            Matcher matcher = Pattern.compile("\\((\\d{1,3})\\)").matcher(String.valueOf(below(e).getMessage()));
+            return matcher.find() ? Integer.parseInt(matcher.group(1)) : -1;
+        }
+
+        /** What failed, and what to do about it. */
+        static String explain(Throwable e, int code, String realm, String principals) {
+            String message = printable(String.valueOf(below(e).getMessage()));
+            String name = printable(principals);
+            boolean isNetwork = false;
+            for (Throwable one = e; one != null && one != one.getCause(); one = one.getCause()) {
+                isNetwork |= one instanceof IOException;
+            }
+            return switch (code) {
+                case SERVICE_UNKNOWN -> "the KDC of " + realm + " does not know " + name
+                    + "; name the server as in its principal, or set KERBEROS_SERVER_SERVICE (try: kvno " + name + ")";
+                case 6 -> "the KDC of " + realm + " does not know this user; run kinit";
+                case 14 -> "the KDC and this Java have no encryption type in common (see klist -e): " + message;
+                case 23, 31 -> "the KDC of " + realm + " does not accept this ticket or key; run kinit";
+                case 32 -> "the ticket has expired; run kinit";
+                case 37 -> "the clocks of this machine and the KDC of " + realm + " differ; compare them (date) and correct one";
+                case 38 -> "the ticket is for another network address; run kinit -A";
+                case 63, 68 -> "the realm " + realm + " has no ticket for " + name + ": it does not trust the server's realm,"
+                    + " or [domain_realm] in krb5.conf names a wrong one (see klist)";
+                default -> isNetwork ? "no KDC of " + realm + " answers; check that one of krb5.conf runs and that this machine"
+                    + " can reach it"
+                    : message.contains("Cannot locate KDC") ? "no KDC of " + realm
+                    + " is known; name one in krb5.conf ([realms]), or in DNS"
+                    : e instanceof LoginException ? message : "no ticket for " + name + ": " + message;
+            };
+        }
+    }
+
+    /**
      * MUNGE: a daemon on this machine, munged, encrypts a random secret with a key that all machines of the site have; the
      * pool's munged decrypts it, and tells who sent it. condor_io/condor_auth_munge.cpp
      *
@@ -14360,13 +15910,13 @@ public final class TokenRequest {
      */
     record AuthenticationPlan(List<ConnectionAttempt> attempts, Map<AuthMethod, String> excluded) {
         private static final Set<AuthMethod> SUPPORTED = EnumSet.of(AuthMethod.FS, AuthMethod.TOKEN, AuthMethod.SSL,
-            AuthMethod.SCITOKENS, AuthMethod.PASSWORD, AuthMethod.MUNGE, AuthMethod.FS_REMOTE, AuthMethod.CLAIMTOBE,
-            AuthMethod.ANONYMOUS);
+            AuthMethod.SCITOKENS, AuthMethod.PASSWORD, AuthMethod.KERBEROS, AuthMethod.MUNGE, AuthMethod.FS_REMOTE,
+            AuthMethod.CLAIMTOBE, AuthMethod.ANONYMOUS);
         /** Methods that check the server's certificate. */
         static final Set<AuthMethod> CERTIFICATE_METHODS = EnumSet.of(AuthMethod.SSL, AuthMethod.SCITOKENS);
         /** Methods that can protect the transport of a session key, so that a man in the middle cannot read it. */
         private static final Set<AuthMethod> BOUND_METHODS =
-            EnumSet.of(AuthMethod.SSL, AuthMethod.SCITOKENS, AuthMethod.PASSWORD, AuthMethod.MUNGE);
+            EnumSet.of(AuthMethod.SSL, AuthMethod.SCITOKENS, AuthMethod.PASSWORD, AuthMethod.KERBEROS, AuthMethod.MUNGE);
 
         /**
          * @param isAvailable whether this machine has what a method needs, such as a token or a password
@@ -14397,6 +15947,9 @@ public final class TokenRequest {
             }
             if (!withoutServerProof.isEmpty()) {
                 attempts.add(new ConnectionAttempt(ChannelBinding.UNBOUND, withoutServerProof));
+            }
+            if (!methods.requested().contains(AuthMethod.KERBEROS) && usable.remove(AuthMethod.KERBEROS)) {
+                usable.add(AuthMethod.KERBEROS); // a ticket that nobody asked to use waits for the certificate
             }
             List<AuthMethod> certified = usable.stream().filter(CERTIFICATE_METHODS::contains).toList();
             for (AuthMethod method : usable) {
@@ -15012,6 +16565,7 @@ public final class TokenRequest {
         private final Optional<CondorAccount> account;
         /** The domain for CLAIMTOBE, with its @. */
         private final String claimedDomain;
+        private Optional<KerberosClient> kerberos = Optional.empty();
         private Optional<Session> session = Optional.empty();
         private Assurance minimumAssurance = Assurance.NONE;
         private boolean authenticatedBefore;
@@ -15217,16 +16771,21 @@ public final class TokenRequest {
             throw notAuthenticated(failures);
         }
 
-        /** Warns if the connection replaces a bound one, and records the bound methods that failed. */
-        private SecureChannel warnOfFallback(SecureChannel channel, List<MethodFailure> failures) {
+        /**
+         * Warns if the connection replaces a bound one, and records the bound methods that failed. That a user who does not
+         * ask for KERBEROS has no ticket is not worth a warning.
+         */
+        private SecureChannel warnOfFallback(SecureChannel channel, List<MethodFailure> failures) throws CommandException {
             List<String> failed = failures.stream().filter(one -> AuthenticationPlan.BOUND_METHODS.contains(one.method()))
                 .filter(one -> one.progress() != Progress.NOT_OFFERED).map(one -> one.method().label).distinct().toList();
             Session before = channel.session();
+            boolean wantsKerberos = MethodPolicy.of(configuration).requested().contains(AuthMethod.KERBEROS);
             if (before.auth().assurance() == Assurance.SERVER
                     && plan.attempts().stream().anyMatch(attempt -> attempt.binding() == ChannelBinding.BOUND)) {
                 List<String> untried = failures.stream().map(MethodFailure::method)
                     .filter(AuthenticationPlan.BOUND_METHODS::contains).map(method -> method.label).distinct()
-                    .filter(method -> !failed.contains(method)).toList();
+                    .filter(method -> !failed.contains(method)
+                        && (wantsKerberos || !method.equals(AuthMethod.KERBEROS.label))).toList();
                 String reason = (failed.isEmpty() ? "" : String.join(" and ", failed) + " failed")
                     + (failed.isEmpty() || untried.isEmpty() ? "" : ", and ")
                     + (untried.isEmpty() ? "" : String.join(" and ", untried) + " could not be tried");
@@ -15276,6 +16835,10 @@ public final class TokenRequest {
                 boolean isOffered = offered.isEmpty() || offered.contains(one.method());
                 if (one.method() == AuthMethod.TOKEN && isOffered && one.reason().startsWith("no token ")) {
                     return "For IDTOKENS, put a token that this pool accepts into " + printable(tokenDirectory.toString()) + ".";
+                }
+                if (one.method() == AuthMethod.KERBEROS && isOffered && one.reason().startsWith(CredentialCache.NO_TICKET)
+                        && MethodPolicy.named(configuration.securityWish("AUTHENTICATION_METHODS")).contains(one.method())) {
+                    return "For KERBEROS, get a ticket: run kinit, and see klist.";
                 }
                 if (isOffered && one.reason().startsWith(NO_NAME)) {
                     return "For " + one.method().label + ", name the server by the host name in its certificate.";
@@ -15361,6 +16924,14 @@ public final class TokenRequest {
             }
         }
 
+        /** Created when KERBEROS is about to be tried, so that its classes are not loaded before. */
+        private KerberosClient kerberos() {
+            if (kerberos.isEmpty()) {
+                kerberos = Optional.of(new KerberosClient(context));
+            }
+            return kerberos.get();
+        }
+
         /** The reason why this machine cannot use a method now; empty if it can. */
         private Optional<String> unusableReason(AuthMethod method) {
             try {
@@ -15376,6 +16947,8 @@ public final class TokenRequest {
                     BearerToken token = BearerToken.find(configuration, host, context.files());
                     return token.unusableReason(host.clock().instant())
                         .map(reason -> "the bearer token in " + token + " " + reason);
+                } else if (method == AuthMethod.KERBEROS) {
+                    return kerberos().unusableReason();
                 }
             } catch (AuthenticationException e) {
                 return Optional.of(e.getMessage());
@@ -15492,7 +17065,10 @@ public final class TokenRequest {
                 Optional<byte[]> wrapped = receiveKey(stream);
                 byte[] key = ecdh.isPresent()
                     ? KeyDerivation.agree(ecdh.get().getPrivate(), reply.ad().string("ECDHPublicKey").orElse(""))
-                    : KeyDerivation.unwrap(wrapped.orElseThrow(), authenticated.get().key());
+                    : authenticated.get().unwrap(wrapped.orElseThrow());
+                if (key.length != Protocol.KEY_BYTES) {
+                    throw new ProtocolViolation("the server sent a session key of " + key.length + " bytes");
+                }
                 stream.encrypt(key);
                 return Optional.of(new SecureChannel(stream, receiveAdmission(stream, key, authenticated.get().server(), reply),
                     connection));
@@ -15551,6 +17127,10 @@ public final class TokenRequest {
                     }
                     case PASSWORD -> new Password(reply.isBefore(23, 9) ? Protocol.OLD_PASSWORD_USER + reply.trustDomain()
                         .orElse("") : Protocol.PASSWORD_USER, Password.read(configuration, context.files()), host.random());
+                    case KERBEROS -> new Kerberos(kerberos(), target.expected(), connection.peer().getAddress(),
+                        Duration.ofSeconds(configuration.number(configuration.security("AUTHENTICATION_TIMEOUT")
+                            .map(Configuration.Setting::name).orElse("SEC_DEFAULT_AUTHENTICATION_TIMEOUT"), 20, 1, 3600))
+                            .dividedBy(2));
                     case TOKEN -> idToken(reply);
                     // Servers before 25.14 do not expect the shared port ID.
                     case FS, FS_REMOTE -> new FileSystemAccess(method, method == AuthMethod.FS_REMOTE
@@ -15688,7 +17268,7 @@ public final class TokenRequest {
                 message.number(Protocol.KEY_BYTES, Protocol.KEY_BYTES);
                 message.number(Protocol.CIPHER_AES, Protocol.CIPHER_AES);
                 message.number();
-                byte[] wrapped = message.raw(message.number(Protocol.KEY_BYTES, Protocol.KEY_BYTES));
+                byte[] wrapped = message.raw(message.number(Protocol.KEY_BYTES, Protocol.WRAPPED_KEY_MAX_BYTES));
                 message.end();
                 return Optional.of(wrapped);
             }
@@ -16446,7 +18026,8 @@ public final class TokenRequest {
          * The token, once it is approved.
          *
          * @param first    the pause before the first poll; zero for none
-         * @param deadline the time of the last poll; of the last but two, if the pool does not know the request
+         * @param deadline the time of the last poll; with {@code -timeout 0}, two more follow if the pool does not know the
+         * request
          * @throws CommandException REQUEST_UNKNOWN, TIMED_OUT, or the pool's error
          */
         TokenReply.Issued await(RequestHandle handle, Duration first, Instant deadline) throws CommandException {
@@ -16472,10 +18053,11 @@ public final class TokenRequest {
                 if (outcome.state() == PollState.UNKNOWN && inARow == UNKNOWN_LIMIT) {
                     throw unknown(handle, replyLost);
                 }
-                // "Not known" right at the deadline is asked again: a script that retries while a request is pending must learn
-                // that it no longer is.
+                // With -timeout 0, "not known" is asked again: a script that retries while a request is pending must learn that
+                // it
+                // no longer is.
                 boolean over = !clock.instant().isBefore(deadline);
-                if (over && outcome.state() != PollState.UNKNOWN) {
+                if (over && !(outcome.state() == PollState.UNKNOWN && waitOptions.timeout().isZero())) {
                     throw timedOut(handle);
                 }
                 int failures = outcome.state() == PollState.PENDING ? 0 : inARow;

@@ -314,7 +314,7 @@ one_line_names_the_remedy() {
 }
 
 @test "a method that exists, but not here, is named as such" {
-  with _CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS=KERBEROS -- -pool "$HERE"
+  with _CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS=NTSSPI -- -pool "$HERE"
   assert_transcript methods-not-here
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # What another local user can have root run by way of HTCondor's configuration. In each place lies a file that has root
 # run a command; beside each place that a user can change stands one that he cannot, from which the command is run.
+# shellcheck disable=SC2016,SC2030,SC2031 # references of HTCondor; status is of each test
 load loopback
 load users
 
@@ -28,7 +29,7 @@ reads() {
   printf '%s\n' "${@:2}" "include : $1" >"$CONDOR_CONFIG"
   request -config RUN
   ran=
-  ! grep -qx 'RUN = yes' "$BATS_TEST_TMPDIR/stdout" || ran=yes
+  run ! grep -qx 'RUN = yes' "$BATS_TEST_TMPDIR/stdout" || ran=yes
 }
 
 # refused FILE COMPONENT: what that file holds is not run, and the message names the file and who can change what
@@ -147,4 +148,75 @@ run_from() {
   TOKEN_REQUEST_CLASSPATH=$COMMON_CLASSPATH request -config RUN
   assert_status 0
   grep -qx 'RUN = yes' "$BATS_TEST_TMPDIR/stdout"
+}
+
+# ends FILE WORDS: reading it, or its setting B, ends with status 2 and one error that has these words and names the file.
+# Without limits these take hours or all memory; the time that every test has is a guard.
+ends() {
+  request -config B
+  [[ $status == 2 ]] || { cat "$BATS_TEST_TMPDIR/record" && return 1; }
+  [[ $(grep -c '^ERROR' "$BATS_TEST_TMPDIR/stderr") == 1 ]]
+  if ! grep -qF "$1" "$BATS_TEST_TMPDIR/stderr" || ! grep -qF "$CONDOR_CONFIG" "$BATS_TEST_TMPDIR/stderr"; then
+    head -c 2000 "$BATS_TEST_TMPDIR/stderr"
+    return 1
+  fi
+}
+
+# growing VALUE: sixty settings that each refer twice to the next, the last of which has this value
+growing() {
+  local i
+  for ((i = 0; i < 60; i++)); do echo "A$i=\$(A$((i + 1)))\$(A$((i + 1)))"; done
+  printf 'A60=%s\nB=$(A0)\n' "$1"
+}
+
+@test "a line of 260,000 references is expanded" {
+  { echo 'A=x' && printf 'B=' && printf '$(A)%.0s' {1..260000} && echo; } >"$CONDOR_CONFIG"
+  request -config B
+  [[ $status == 0 ]]
+  [[ $(tr -cd x <"$BATS_TEST_TMPDIR/stdout" | wc -c) -ge 260000 ]]
+}
+
+@test "settings that double with each level end in one error, whether they have a value or not" {
+  growing x >"$CONDOR_CONFIG"
+  ends 'takes too long to expand'
+  growing '' >"$CONDOR_CONFIG"
+  ends 'takes too long to expand'
+  { echo 'B=x' && printf 'B=$(B)$(B)\n%.0s' {1..60}; } >"$CONDOR_CONFIG"
+  ends 'grows to more than 1048576 characters'
+}
+
+@test "a chain of settings has a limit, of functions too, and a shorter one is followed" {
+  local i form
+  for form in '$(%s)' '$INT(%s)'; do
+    # shellcheck disable=SC2059 # the form is a format
+    for i in 5000 100; do
+      { seq 0 $((i - 1)) | while read -r n; do printf "A$n=$form\n" "A$((n + 1))"; done; printf 'A%s=7\nB=$(A0)\n' "$i"; } \
+        >"$CONDOR_CONFIG"
+      [[ $i == 100 ]] || ends 'refers to more than 200 settings inside one another'
+    done
+    request -config B
+    [[ $status == 0 ]] && grep -qx 'B = 7' "$BATS_TEST_TMPDIR/stdout"
+  done
+}
+
+@test "references that never close, conditions a hundred thousand deep and texts that append for ever end" {
+  { printf 'B=' && printf '$(A:%.0s' {1..260000} && echo ')' && :; } >"$CONDOR_CONFIG"
+  request -config B
+  [[ $status == 2 ]]
+  { printf 'if true\n%.0s' {1..100000} && echo B=1 && printf 'endif\n%.0s' {1..100000}; } >"$CONDOR_CONFIG"
+  request -config B
+  [[ $status == 0 ]] && grep -qx 'B = 1' "$BATS_TEST_TMPDIR/stdout"
+  printf 'B +=a\n%.0s' {1..150000} >"$CONDOR_CONFIG"
+  ends 'takes too long to expand'
+}
+
+@test "arguments of a template that refer to themselves end in an error, and cannot include a file" {
+  echo 'use FEATURE:ScheddUsermapFile($(1),x)' >"$CONDOR_CONFIG"
+  request -config B
+  [[ $status == 2 ]] && grep -qF 'the arguments refer to themselves' "$BATS_TEST_TMPDIR/stderr"
+  commanding "$COMMON/root/own"
+  run_from "$COMMON/root/own"
+  echo "use FEATURE:OneShotCronHook(include command : echo RUN = yes |,a,b)" >"$CONDOR_CONFIG"
+  request -config RUN
+  run ! grep -qx 'RUN = yes' "$BATS_TEST_TMPDIR/stdout"
 }

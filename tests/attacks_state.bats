@@ -7,7 +7,8 @@ load users
 
 # An ordinary user, as a container may have: no name, no home.
 VICTIM=61234
-as_victim=(setpriv --reuid="$VICTIM" --regid="$VICTIM" --clear-groups --)
+# This number has no name, so the test names what CLAIMTOBE claims.
+as_victim=(env _CONDOR_SEC_CLAIMTOBE_USER=victim setpriv --reuid="$VICTIM" --regid="$VICTIM" --clear-groups --)
 
 setup() {
   own_folders

@@ -110,6 +110,25 @@ source_of() { jq -r --arg name "$1" 'select(.name == $name).source' answers; }
 @test "names are known when the original knows them, and change until all is read" { case_holds 62-names-while-reading; }
 @test "conditions, includes and functions with unusual arguments are as in the original" { case_holds 63-conditions-includes-functions; }
 
+@test "every template of HTCondor gives the values, and refuses the arguments, that the original does" {
+  local line config names count=0
+  echo CONDOR_CONFIG=condor_config >./env
+  while IFS= read -r line; do
+    config=$(jq -r .config <<<"$line")
+    mapfile -t names < <(jq -r '."25.14.1".values // {} | keys[]' <<<"$line")
+    answers $'LOCAL_DIR=/var/lib/condor\n'"$config" -as-root "${names[@]}" LOCAL_DIR
+    if ! diff <(jq -S '."25.14.1" | .values // {}' <<<"$line") \
+      <(jq -sS 'map(select(.name != "LOCAL_DIR") | {(.name): (.value | if test("^(true|false)$"; "i") then ascii_downcase else . end)})
+        | add // {}' answers) \
+      || ! diff <(jq -r '."25.14.1".stderr // empty' <<<"$line") <(sed '/^Configuration warning: /d' complaints); then
+      echo "differs: $config"
+      return 1
+    fi
+    count=$((count + 1))
+  done <"$CASES/templates.jsonl"
+  ((count >= 160))
+}
+
 @test "every case of the fixtures has a test" {
   diff <(cd "$CASES" && printf '%s\n' */ | tr -d /) <(sed -nE 's/.* case_holds ([0-9a-z-]+); \}$/\1/p' "$BATS_TEST_FILENAME")
 }

@@ -24,8 +24,10 @@ SYSTEM='os\.name|/proc|/etc|/dev|/tmp|/run|unix:|Posix|File\.separator'
 exceptions() {
   # The one place, with the rules of Unix owners and modes that it rests on.
   printf '%s\t%s\n' Platform . UnixPlatform . PathTrust .
-  # HTCondor's built-in values, which are the same text on every Unix.
-  printf '%s\t%s\n' OtherParameters . Parameters 'ETC = \$\(LOCAL_DIR:/etc/condor\)'
+  # HTCondor's built-in values and templates, which are the same text on every Unix.
+  printf '%s\t%s\n' OtherParameters . Parameters 'ETC = \$\(LOCAL_DIR:/etc/condor\)' Templates 'NEAREST_CACHE=unix:'
+  # A name within the JVM's own class path.
+  printf '%s\t%s\n' Host 'contains\("\." \+ hash \+ File\.separator\)'
 }
 
 @test "no section but Platform names an operating system or its places" {

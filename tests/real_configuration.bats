@@ -15,7 +15,10 @@ copy_of_configuration() {
 }
 
 teardown() {
-  [[ -z ${NETWORK-} ]] || { kill "$NETWORK" && wait "$NETWORK" || :; }
+  if [[ -n ${NETWORK-} ]]; then
+    kill "$NETWORK"
+    wait "$NETWORK" || :
+  fi
   [[ ! -d ${copy-} ]] || rm -r "$copy"
 }
 
@@ -110,7 +113,7 @@ no_difference() {
 
 # case_of VARIABLE=VALUE... -- NAME...: one more configuration, the environment alone, in $copy. The pool has a user condor.
 case_of() {
-  local place=$copy/$((cases++))
+  place=$copy/$((cases++))
   mkdir -p "$place"
   : >"$place/local-name"
   printf '%s\n' CONDOR_CONFIG=ONLY_ENV PATH=/usr/sbin:/usr/bin:/sbin:/bin _CONDOR_MARK=@MARK@ _CONDOR_LOCAL_DIR=/var/lib/condor \
@@ -197,11 +200,15 @@ addresses_agree() {
   local interface names=(IP_ADDRESS IP_ADDRESS_IS_IPV6 IPV4_ADDRESS IPV6_ADDRESS HOSTNAME FULL_HOSTNAME NETWORK_INTERFACE)
   empty_copy
   case_of -- "${names[@]}"
+  # The older release keeps the first IP_ADDRESS, too, where the second look finds another.
+  [[ $RELEASE != stable ]] || names=("${names[@]:2}")
   for interface in '*' two 'two*' ONE 10.1.2.3 '10.*' '*.7' '192.0.2.*' 198.51.100.1 2001:db8::7 '2001:*' fd00::5 127.0.0.1 lo '::1' 'o*' \
     'one,two' 'two, one' 'nosuch' '1*2*' 172.16.0.5; do
     case_of "_CONDOR_NETWORK_INTERFACE=$interface" -- "${names[@]}"
-    case_of "_CONDOR_NETWORK_INTERFACE=$interface" _CONDOR_ENABLE_IPV4=false -- "${names[@]}"
-    case_of "_CONDOR_NETWORK_INTERFACE=$interface" _CONDOR_ENABLE_IPV6=false -- "${names[@]}"
+    case_of "_CONDOR_NETWORK_INTERFACE=$interface" _CONDOR_ENABLE_IPV4=false _CONDOR_NETWORK_HOSTNAME=here.test -- "${names[@]}"
+    case_of "_CONDOR_NETWORK_INTERFACE=$interface" _CONDOR_ENABLE_IPV6=false _CONDOR_NETWORK_HOSTNAME=here.test -- "${names[@]}"
+  done
+  for interface in '*' two 2001:db8::7 lo; do
     case_of "_CONDOR_NETWORK_INTERFACE=$interface" _CONDOR_NO_DNS=true _CONDOR_DEFAULT_DOMAIN_NAME=no.dns -- "${names[@]}"
   done
   no_difference
@@ -216,7 +223,7 @@ several_interfaces() {
 
 only_ipv6() {
   on "$1"
-  network_with 'ip address del 127.0.0.1/8 dev lo; interface one fd00::5/64; interface two 2001:db8::7/64 2001:db8::8/64'
+  network_with 'ip address del 127.0.0.1/8 dev lo; interface one fd00::5/64; interface two 2001:db8::7/64'
   addresses_agree
 }
 
@@ -224,3 +231,40 @@ only_ipv6() {
 @test "testing: of several interfaces we take the addresses that HTCondor takes" { several_interfaces testing; }
 @test "stable: with IPv6 alone we take the addresses that HTCondor takes" { only_ipv6 stable; }
 @test "testing: with IPv6 alone we take the addresses that HTCondor takes" { only_ipv6 testing; }
+# templates NUMBER: every template, with and without arguments, as a configuration in $copy; its names are those for which
+# the fixtures of configuration.bats record a value of that release
+templates() {
+  local config names
+  empty_copy
+  while IFS= read -r config && IFS= read -r names; do
+    # shellcheck disable=SC2086 # words
+    case_of -- $names
+    printf '%b\n' "$config" >"$place/condor_config"
+    sed -i "s|^CONDOR_CONFIG=.*|CONDOR_CONFIG=$place/condor_config|" "$place/environment"
+  done < <(jq -r --arg number "$1" '(.config | @json | ltrimstr("\"") | rtrimstr("\"") | gsub("\\\\\""; "\"")),
+    ((.[$number] // ."25.14.1").values // {} | keys | join(" "))' "$BATS_TEST_DIRNAME/fixtures/config/templates.jsonl")
+  ((cases >= 250))
+}
+
+templates_agree() {
+  on testing
+  templates 25.14.1
+  no_difference
+}
+
+# The older release's answers are recorded; where it refuses a template, none are.
+templates_recorded() {
+  local number=0 config
+  on stable
+  templates 23.9.6
+  comparison script "$copy" >"$copy/oracle"
+  env -u CONDOR_CONFIG "$TESTS_DIR/pool/pool.sh" exec stable sh "$copy/oracle"
+  while IFS= read -r config; do
+    jq -r '(."23.9.6" // ."25.14.1").values // {} | to_entries[] | .value, "@MARK@"' <<<"$config" >recorded
+    [[ ! -s recorded ]] || diff -iw recorded "$copy/$number/stdout" || { jq -r .config <<<"$config" && return 1; }
+    number=$((number + 1))
+  done <"$BATS_TEST_DIRNAME/fixtures/config/templates.jsonl"
+}
+
+@test "stable: every template has the recorded values" { templates_recorded; }
+@test "testing: we read every template as condor_config_val does" { templates_agree; }

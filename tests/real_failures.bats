@@ -39,7 +39,7 @@ fails() {
     never_answers)        hold condor_collector && where=$POOL_HOST:$POOL_DIRECT_PORT && patience=(-timeout 3) ;;
     unknown_endpoint)     where="<127.0.0.1:$POOL_PORT?alias=$POOL_HOST&sock=nobody>" ;;
     # Whether there is a common method
-    no_common_method)     authenticate_by KERBEROS ;;
+    no_common_method)     authenticate_by NTSSPI ;;
     pool_without_ssl)     configure 'SEC_DEFAULT_AUTHENTICATION_METHODS = FS, IDTOKENS' ;;
     foreign_token)        log_in_with_made_up POOL elsewhere.test ;;
     token_of_unknown_key) log_in_with_made_up nokey pool.test ;;

@@ -480,9 +480,9 @@ node_bootstrap() {
     -type collector ADVERTISE_MASTER
 
   cp -p "$placed" before
-  run_script node-bootstrap.sh "$HERE" -identity condor@pool.test
+  run_script node-bootstrap.sh "$HERE" -identity condor@pool.test -owner root:root -mode 400
   assert_status 0
-  [[ ! -s $BATS_TEST_TMPDIR/stderr ]]
+  grep -q ' is current\.' "$BATS_TEST_TMPDIR/stderr"
   cmp before "$placed"
 }
 

@@ -64,8 +64,10 @@ clean_environment() {
   local variable
   while read -r variable; do
     unset "$variable"
-  done < <(compgen -e | grep -iE '^_condor_|^(CONDOR_CONFIG|JAVA_TOOL_OPTIONS|JDK_JAVA_OPTIONS|BEARER_TOKEN.*|XDG_RUNTIME_DIR|SSL_CERT_.*|LC_.*|COLUMNS|LANG|LANGUAGE|NO_COLOR)$')
+  done < <(compgen -e | grep -iE '^_condor_|^KRB5|^(CONDOR_CONFIG|JAVA_TOOL_OPTIONS|JDK_JAVA_OPTIONS|BEARER_TOKEN.*|XDG_RUNTIME_DIR|SSL_CERT_.*|LC_.*|COLUMNS|LANG|LANGUAGE|NO_COLOR)$')
   export CONDOR_CONFIG=ONLY_ENV LC_ALL=C.UTF-8 TZ=UTC
+  # Nor are the user's Kerberos tickets and the machine's keytab.
+  export KRB5CCNAME=FILE:/nonexistent/krb5cc KRB5_KTNAME=FILE:/nonexistent/krb5.keytab
 }
 
 # make_archive FILE: archives the classes of both sides of a request to the embedded pool

@@ -20,9 +20,15 @@ teardown() {
 # at_terminal ARGUMENT...: the tool at a terminal of its own, in the background. What the terminal is sent is in the file
 # shown as far as it was read. With REDIRECTION set, the tool's streams go elsewhere first.
 at_terminal() {
-  local options command
+  local options
   read -ra options <<<"$TOKEN_REQUEST_JAVA_OPTIONS"
-  printf -v command '%q ' java "${options[@]}" -Duser.home="$HOME" -cp "$TOKEN_REQUEST_CLASSPATH" "tokenrequest.${TERMINAL_MAIN:-TokenRequest}" "$@"
+  terminal_for java "${options[@]}" -Duser.home="$HOME" -cp "$TOKEN_REQUEST_CLASSPATH" "tokenrequest.${TERMINAL_MAIN:-TokenRequest}" "$@"
+}
+
+# terminal_for COMMAND...: a command at such a terminal
+terminal_for() {
+  local command
+  printf -v command '%q ' "$@"
   : >shown
   mkfifo keyboard 2>/dev/null || :
   exec {KEYBOARD}<>keyboard

@@ -2,7 +2,7 @@
 # shellcheck disable=SC2034,SC2154 # variables of those who load this
 # The tool on Windows in memory (tests/support/WindowsBench.java), in a JVM that stays for the tests of one file. Load it
 # with `load windows`, call start_windows in setup_file and windows_folders in setup. `request` and `ask` run there.
-load events
+load terminal
 
 # What the JVM finds on Windows.
 WINDOWS_OPTIONS=(-Djava.nio.file.spi.DefaultFileSystemProvider=tokenrequest.WindowsFiles -Dos.version=10.0 -Duser.name=alice
@@ -56,14 +56,21 @@ run_tool() {
   [[ $answer =~ ^[0-9]+$ ]] || { echo "the bench says: $answer $(tail -n 3 "$WINDOWS/log")" && status=255; }
 }
 
-# windows_process ARGUMENT...: the same as a process, with the tool's own main; programs are those of `path`
-windows_process() {
+# windows_command ARGUMENT...: the same as a process with the tool's own main, in the array windows; programs are those of
+# `path`
+windows_command() {
   local options
   read -ra options <<<"$TOKEN_REQUEST_JAVA_OPTIONS"
+  windows=(env -i '--default-signal=HUP,INT,TERM' PATH="${path:-/usr/bin}" "${environment[@]}" "${settings[@]}" "$(type -P java)"
+    "${options[@]}" "${WINDOWS_OPTIONS[@]}" -cp "$TOKEN_REQUEST_CLASSPATH" tokenrequest.WindowsBench --process "$drives" "$@")
+}
+
+# windows_process ARGUMENT...: runs it
+windows_process() {
+  local windows
+  windows_command "$@"
   status=0
-  env -i PATH="${path:-/usr/bin}" "${environment[@]}" "${settings[@]}" "$(type -P java)" "${options[@]}" "${WINDOWS_OPTIONS[@]}" \
-    -cp "$TOKEN_REQUEST_CLASSPATH" tokenrequest.WindowsBench --process "$drives" "$@" \
-    >"$BATS_TEST_TMPDIR/stdout" 2>"$BATS_TEST_TMPDIR/stderr" <"${input:-/dev/null}" || status=$?
+  "${windows[@]}" >"$BATS_TEST_TMPDIR/stdout" 2>"$BATS_TEST_TMPDIR/stderr" <"${input:-/dev/null}" || status=$?
 }
 
 # list_of PATH: owner and access control list of a file on the drives

@@ -24,7 +24,7 @@ DOMAIN=pool.test
 USER_NAME=alice
 
 # Raise this number when `build` changes in a way that makes chroots already built unfit.
-RECIPE=1
+RECIPE=2
 
 # Longest waits, seconds. A start takes about five on an idle machine.
 READY_WITHIN=120
@@ -51,6 +51,8 @@ usage: pool.sh COMMAND [RELEASE [ARGUMENT...]]      RELEASE is stable or testing
                                     print its ID
   auto-approve RELEASE on|off [OPTION...]
                                     approve what daemons ask for from this machine; off also forgets pending requests
+  kerberos RELEASE                  start a KDC of the pool's own realm, with alice and the pool's host in it; print shell
+                                    assignments. It ends with the pool
   token RELEASE IDENTITY [OPTION...]
                                     print a token made by condor_token_create
   ping RELEASE FILE [LEVEL]         log in with the token in FILE as an ordinary user; exit 0 if LEVEL (READ) is granted
@@ -59,7 +61,7 @@ usage: pool.sh COMMAND [RELEASE [ARGUMENT...]]      RELEASE is stable or testing
 
 OPTIONs go to HTCondor's tool, e.g. -pool HOST:PORT for the collector on POOL_DIRECT_PORT.
 Environment: TOKEN_REQUEST_CACHE (folder), TOKEN_REQUEST_POOL_STABLE_PORT, TOKEN_REQUEST_POOL_TESTING_PORT (the straight
-collector takes the port after it), TOKEN_REQUEST_POOL_MIRROR (Debian mirror, default: the one in apt's settings).
+collector takes the port after it, the KDC the next), TOKEN_REQUEST_POOL_MIRROR (Debian mirror, default: the one in apt's settings).
 EOF
 }
 
@@ -202,7 +204,8 @@ build_inside() {
     sed "s/ $SUITE / unstable /" "$new/etc/apt/sources.list" >"$new/etc/apt/sources.list.d/unstable.list"
     in_tree "$new" apt-get update
   fi
-  in_tree "$new" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends condor
+  in_tree "$new" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends condor \
+    krb5-kdc krb5-admin-server krb5-user
   in_tree "$new" apt-get clean
   rm -rf "$new"/var/lib/apt/lists/*
   in_tree "$new" useradd --create-home --shell /bin/bash "$USER_NAME"
@@ -545,7 +548,7 @@ clean() {
   stop
   remove_root
   # The lock stays: somebody may be waiting for it.
-  rm -f "$DIR"/{alive,pid,pid.new,env,env.new,settings,settings.before,build.log,pool.log}
+  rm -f "$DIR"/{alive,pid,pid.new,env,env.new,settings,settings.before,build.log,kdc.log,pool.log}
 }
 
 execute() {
@@ -678,6 +681,62 @@ auto_approve() {
   esac
 }
 
+# kerberos: the KDC runs in the pool's namespaces. Its keys are made at each start; the password of alice is alice.
+kerberos() {
+  local realm=POOL.TEST port keytab=/etc/condor/condor.keytab
+  lock
+  load_env
+  port=$((DIRECT_PORT + 1))
+  if ! listens 127.0.0.1 "$port"; then
+    say "starting a KDC"
+    cat >"$ROOT/etc/krb5.conf" <<EOF
+[libdefaults]
+    default_realm = $realm
+    dns_lookup_kdc = false
+    dns_lookup_realm = false
+    dns_canonicalize_hostname = false
+[realms]
+    $realm = {
+        kdc = 127.0.0.1:$port
+    }
+[domain_realm]
+    .pool.test = $realm
+    $POOL_HOST = $realm
+    localhost = $realm
+EOF
+    cat >"$ROOT/etc/krb5kdc/kdc.conf" <<EOF
+[kdcdefaults]
+    kdc_listen = 127.0.0.1:$port
+    kdc_tcp_listen = 127.0.0.1:$port
+[realms]
+    $realm = {
+        database_name = /var/lib/krb5kdc/principal
+        key_stash_file = /var/lib/krb5kdc/stash
+        max_life = 10h
+        max_renewable_life = 1d
+    }
+[logging]
+    kdc = FILE:/var/log/krb5kdc.log
+EOF
+    # shellcheck disable=SC2016 # for the shell in there
+    enter sh -ec 'rm -rf /var/lib/krb5kdc "$2"
+      mkdir -m 700 -p /var/lib/krb5kdc
+      kdb5_util create -s -r "$1" -P master
+      printf "%s\n" "addprinc -pw alice alice@$1" "addprinc -randkey host/$3@$1" \
+        "addprinc -randkey host/localhost@$1" "ktadd -k $2 host/$3@$1" "ktadd -k $2 host/localhost@$1" | kadmin.local' sh "$realm" "$keytab" "$POOL_HOST" >"$DIR/kdc.log" 2>&1 ||
+      die "no realm; see $DIR/kdc.log"
+    (
+      close_descriptors
+      nsenter --target "$(cat "$DIR/pid")" --mount --pid -- chroot "$ROOT" /usr/bin/env -i "${CLEAN_ENV[@]}" \
+        setsid krb5kdc -n </dev/null >>"$DIR/kdc.log" 2>&1
+    ) &
+    await "the KDC" listens 127.0.0.1 "$port"
+  fi
+  echo "KDC_PORT=${port@Q}"
+  echo "KDC_REALM=${realm@Q}"
+  echo "KDC_CONFIG=${ROOT@Q}/etc/krb5.conf"
+}
+
 token() {
   local identity=${1:?}
   shift
@@ -722,6 +781,7 @@ main() {
     approve) approve "$@" ;;
     wait-and-approve) wait_and_approve "$@" ;;
     auto-approve) auto_approve "$@" ;;
+    kerberos) kerberos ;;
     token) token "$@" ;;
     ping) ping "$@" ;;
     build-inside) build_inside ;;

@@ -210,8 +210,8 @@ final class CompareConfigurations {
         private static final List<String> OPERATORS = List.of("+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">=", "&&",
             "||", "=?=", "=!=", "is", "isnt", "?:");
         private static final List<String> FORMATS = List.of("%d", "%05d", "%-6dx", "%x", "%X", "%o", "%u", "%+d", "% d", "%lld",
-            "%ld", "%3.2d", "%i", "a%db", "%", "", "text", "%s", "%f", "%.2f", "%8.3f|", "%e", "%.3E", "%g", "%G", "%#x", "%5s",
-            "%-5s|", "%.2s", "%hd", "%d%%", "%d %d", " %d", "%a");
+            "%ld", "%3.2d", "%i", "a%db", "%", "", "text", "%s", "%f", "%.2f", "%8.3fz", "%e", "%.3E", "%g", "%G", "%#x", "%5s",
+            "%-5sz", "%.2s", "%hd", "%d%%", "%d %d", " %d", "%a");
         private static final List<String> FILE_LETTERS = List.of("", "p", "n", "x", "d", "pn", "nx", "pnx", "q", "qa",
             "b", "pb", "xb", "db", "dn", "dnx", "w", "u", "qpnx", "qpn", "nxq", "Pn", "pnxw", "qa", "dqa", "bq", "wd", "un");
         private static final List<String> TEMPLATES = List.of("SECURITY : Strong", "security:with_authentication",
@@ -512,9 +512,9 @@ final class CompareConfigurations {
             return switch (random.nextInt(9)) {
                 case 0 -> "$INT(" + any(EXPRESSIONS.subList(0, 7)) + any(List.of("", "", ",%d", ",%05d", ",%-6dx", ",%x",
                     ",%+d")) + ")";
-                case 1 -> "$REAL(" + any(EXPRESSIONS.subList(0, 7)) + any(List.of("", "", ",%f", ",%.2f", ",%8.3f|", ",%G",
+                case 1 -> "$REAL(" + any(EXPRESSIONS.subList(0, 7)) + any(List.of("", "", ",%f", ",%.2f", ",%8.3fz", ",%G",
                     ",%e")) + ")";
-                case 2 -> "$STRING(" + (chance(2) ? other : expression(2)) + any(List.of("", "", ",%5s", ",%-5s|", ",%.2s"))
+                case 2 -> "$STRING(" + (chance(2) ? other : expression(2)) + any(List.of("", "", ",%5s", ",%-5sz", ",%.2s"))
                     + ")";
                 case 3 -> "$EVAL(" + (chance(2) ? other : expression(2)) + ")";
                 case 4 -> "$SUBSTR(" + other + "," + (random.nextInt(9) - 4) + (chance(2) ? "" : "," + (random.nextInt(9) - 4))

@@ -6,8 +6,10 @@
 //SOURCES ../../TokenRequest.java
 //SOURCES CompareConfigurations.java
 //SOURCES JudgeCertificates.java
+//SOURCES KerberosVectors.java
 //SOURCES LoopbackPool.java
 //SOURCES MiddleMan.java
+//SOURCES OtherSystem.java
 //SOURCES ReadAgain.java
 //SOURCES ShowConfiguration.java
 //SOURCES ShowPathTrust.java

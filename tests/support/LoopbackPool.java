@@ -21,6 +21,8 @@ import java.io.OutputStream;
 import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.math.BigInteger;
+import java.net.DatagramPacket;
+import java.net.DatagramSocket;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
@@ -40,6 +42,8 @@ import java.security.KeyStore;
 import java.security.MessageDigest;
 import java.security.Principal;
 import java.security.PrivateKey;
+import java.security.PrivilegedActionException;
+import java.security.PrivilegedExceptionAction;
 import java.security.SecureRandom;
 import java.security.Signature;
 import java.security.cert.Certificate;
@@ -79,6 +83,14 @@ import javax.net.ssl.SSLException;
 import javax.net.ssl.SSLPeerUnverifiedException;
 import javax.net.ssl.TrustManagerFactory;
 import javax.net.ssl.X509ExtendedKeyManager;
+import javax.security.auth.Subject;
+import javax.security.auth.kerberos.KerberosKey;
+import javax.security.auth.kerberos.KerberosPrincipal;
+import org.ietf.jgss.GSSContext;
+import org.ietf.jgss.GSSCredential;
+import org.ietf.jgss.GSSException;
+import org.ietf.jgss.GSSManager;
+import org.ietf.jgss.Oid;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -216,12 +228,17 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         if (script.signingKeyFile.isPresent()) {
             issuer.saveKey(script.signingKeyFile.get());
         }
+        Realm realm = Realm.make(random);
+        if (script.kerberosCache.isPresent()) {
+            realm.writeCache(script.kerberosCache.get(), script.kerberosTgt, script.kerberosLifetimeSeconds);
+        }
         ServerSocket listener = listen(script.listen);
         Journal journal = Journal.open(script.log);
         Pool pool = new Pool(script, journal, new Sessions(listener.getLocalPort()), new Desk(script, issuer, journal),
-            new Directory(script, listener.getLocalPort(), journal), authority.server(script), issuer, random);
+            new Directory(script, listener.getLocalPort(), journal), authority.server(script), issuer, realm, random);
         Running running = new Running(listener, pool, "LOOPBACK_PORT=" + listener.getLocalPort() + " LOOPBACK_CA="
-            + quoted(ca.toString()) + script.tokenFor.map(user -> " LOOPBACK_TOKEN=" + issuer.issue(new Grant(user, "",
+            + quoted(ca.toString()) + (script.kdc.isPresent() ? " LOOPBACK_KDC=" + Realm.playKdc(script.kdc.get()) : "")
+            + script.tokenFor.map(user -> " LOOPBACK_TOKEN=" + issuer.issue(new Grant(user, "",
                 OptionalLong.empty(), OptionalLong.empty(), script.trustDomain), user)).orElse(""));
         background("accept", running::accept);
         return running;
@@ -249,7 +266,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
 
     /** What all conversations share. */
     private record Pool(Script script, Journal journal, Sessions sessions, Desk desk, Directory directory,
-                        SSLContext tls, Issuer issuer, SecureRandom random) { }
+                        SSLContext tls, Issuer issuer, Realm realm, SecureRandom random) { }
 
     // ---- Script: what the pool is told to do ----
 
@@ -270,8 +287,8 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         private boolean untilEof;
 
         @Option(names = "--methods", paramLabel = "METHOD", split = ",", defaultValue = "SSL",
-            description = "Methods of authentication, preferred first: SSL, SCITOKENS, IDTOKENS, PASSWORD, FS, "
-                + "CLAIMTOBE, ANONYMOUS (default: ${DEFAULT-VALUE}).")
+            description = "Methods of authentication, preferred first: SSL, SCITOKENS, IDTOKENS, PASSWORD, KERBEROS, "
+                + "FS, CLAIMTOBE, ANONYMOUS (default: ${DEFAULT-VALUE}).")
         private List<TokenRequest.AuthMethod> methods;
 
         @Option(names = "--trust-domain", paramLabel = "NAME", defaultValue = "pool.test",
@@ -301,6 +318,23 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             defaultValue = "$CondorVersion: 25.14.1 2026-10-16 BuildID: LoopbackPool $",
             description = "Version that the pool claims to have.")
         private String remoteVersion;
+
+        @Option(names = "--kerberos-cache", paramLabel = "FILE",
+            description = "Write a credential cache here that has nothing but alice's ticket for this pool, "
+                + "host/localhost@POOL.TEST; there is no KDC.")
+        private Optional<Path> kerberosCache;
+
+        @Option(names = "--kerberos-tgt", description = "Write a ticket for the KDC instead, which the client then asks.")
+        private boolean kerberosTgt;
+
+        @Option(names = "--kdc", paramLabel = "CODE",
+            description = "Also play a KDC that answers this error, never if it is 0, and with the request if it is less; prints "
+                + "LOOPBACK_KDC. By TCP, it announces a reply of 2 GB.")
+        private Optional<Integer> kdc;
+
+        @Option(names = "--kerberos-lifetime", paramLabel = "SECONDS", defaultValue = "3600",
+            description = "How long that ticket is valid; less than 0 if it has expired (default: ${DEFAULT-VALUE}).")
+        private long kerberosLifetimeSeconds;
 
         @Option(names = "--session-duration", paramLabel = "SECONDS", defaultValue = "3600",
             description = "Longest life of a session (default: ${DEFAULT-VALUE}).")
@@ -605,6 +639,13 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         /** The server's proof in AKEP2 is wrong. */
         TOKEN_BAD_PROOF,
 
+        /** The ticket, then the client, is refused; the next method can run. */
+        KERBEROS_REFUSES, KERBEROS_UNMAPPED,
+        /** AP-REP is made with another key; is longer than the message; has no bytes; comes without the verdict before it. */
+        KERBEROS_BAD_PROOF, KERBEROS_LONG_PROOF, KERBEROS_NO_PROOF, KERBEROS_OUT_OF_STEP,
+        /** The session key is encrypted with another key, not with the key of the ticket. */
+        KERBEROS_OTHER_KEY,
+
         // The key message.
         /** "No key follows" to a client that sent no ECDH key; then everything goes on in the clear. */
         INT_ZERO_KEY,
@@ -826,6 +867,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
                 case SCITOKENS -> new Ssl(method, pool);
                 case TOKEN -> new IdTokens(script, pool.issuer, pool.random);
                 case PASSWORD -> new Passwords(script, pool.random);
+                case KERBEROS -> new Kerberos(script, pool.realm);
                 default -> throw new HangUp("this pool cannot do " + method.label);
             };
         }
@@ -1117,6 +1159,11 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
 
         /** Encrypts a session key with 3DES-CFB64; in the clear if there is nothing to encrypt it with. */
         byte[] wrap(byte[] key) {
+            if (method == TokenRequest.AuthMethod.KERBEROS) {
+                byte[] text = Realm.encrypt(methodKey, TokenRequest.KerberosCipher.HTCONDOR_USAGE, key);
+                return ByteBuffer.allocate(3 * Integer.BYTES + text.length).putInt(Realm.TYPE).putInt(0).putInt(text.length)
+                    .put(text).array();
+            }
             if (methodKey.length == 0) {
                 return key;
             }
@@ -1532,6 +1579,245 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
 
         private byte[] key(String seed) {
             return TokenRequest.Password.key(seed, TokenRequest.KeyDerivation.ascii(script.password));
+        }
+    }
+
+    /**
+     * A Kerberos realm without a KDC: a key of the pool's host, and a ticket with a session key for alice. All keys are of
+     * type 18, aes256-cts-hmac-sha1-96.
+     */
+    private record Realm(byte[] hostKey, byte[] sessionKey) {
+        static final int TYPE = 18;
+        private static final String NAME = "POOL.TEST";
+        private static final String SERVER = "host/localhost@" + NAME;
+        private static final String USER = "alice@" + NAME;
+        private static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern("yyyyMMddHHmmss'Z'", Locale.ROOT)
+            .withZone(ZoneOffset.UTC);
+        /** Key usage of the part of a ticket that is for the server. RFC 4120, section 7.5.1 */
+        private static final int TICKET_USAGE = 2;
+
+        static Realm make(SecureRandom random) {
+            byte[] hostKey = new byte[32];
+            byte[] sessionKey = new byte[32];
+            random.nextBytes(hostKey);
+            random.nextBytes(sessionKey);
+            return new Realm(hostKey, sessionKey);
+        }
+
+        /** Writes alice's cache, in format 4. */
+        void writeCache(Path file, boolean isTgt, long lifetimeSeconds) throws IOException {
+            Instant start = Instant.now().minusSeconds(24 * 3600);
+            Instant end = Instant.now().plusSeconds(lifetimeSeconds);
+            ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+            bytes.writeBytes(ByteBuffer.allocate(4).putShort((short) 0x0504).putShort((short) 0).array());
+            bytes.writeBytes(principal("alice"));
+            bytes.writeBytes(principal("alice"));
+            bytes.writeBytes(isTgt ? principal("krbtgt", NAME) : principal("host", "localhost"));
+            bytes.writeBytes(ByteBuffer.allocate(2).putShort((short) TYPE).array());
+            bytes.writeBytes(counted(sessionKey));
+            int seconds = (int) start.getEpochSecond();
+            bytes.writeBytes(ByteBuffer.allocate(29).putInt(seconds).putInt(seconds).putInt((int) end.getEpochSecond()).putInt(0)
+                .put((byte) 0).putInt(0).putInt(0).putInt(0).array());
+            bytes.writeBytes(counted(ticket(isTgt ? name(2, "krbtgt", NAME) : name(3, "host", "localhost"), start, end)));
+            bytes.writeBytes(counted(new byte[0]));
+            Files.deleteIfExists(file);
+            Files.createFile(file, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")));
+            Files.write(file, bytes.toByteArray());
+        }
+
+        private static byte[] counted(byte[] value) {
+            return ByteBuffer.allocate(4 + value.length).putInt(value.length).put(value).array();
+        }
+
+        private static byte[] principal(String... parts) {
+            ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+            bytes.writeBytes(ByteBuffer.allocate(8).putInt(1).putInt(parts.length).array());
+            bytes.writeBytes(counted(NAME.getBytes(US_ASCII)));
+            Arrays.stream(parts).forEach(part -> bytes.writeBytes(counted(part.getBytes(US_ASCII))));
+            return bytes.toByteArray();
+        }
+
+        /** RFC 4120, section 5.3 */
+        private byte[] ticket(byte[] server, Instant start, Instant end) {
+            byte[] part = der(0x63, der(0x30, der(0xA0, der(0x03, new byte[] {0, 0, 0, 0, 0})),
+                der(0xA1, der(0x30, der(0xA0, number(TYPE)), der(0xA1, der(0x04, sessionKey)))),
+                der(0xA2, text(NAME)), der(0xA3, name(1, "alice")),
+                der(0xA4, der(0x30, der(0xA0, number(1)), der(0xA1, der(0x04)))),
+                der(0xA5, time(start)), der(0xA6, time(start)), der(0xA7, time(end))));
+            return der(0x61, der(0x30, der(0xA0, number(5)), der(0xA1, text(NAME)), der(0xA2, server),
+                der(0xA3, der(0x30, der(0xA0, number(TYPE)), der(0xA1, number(1)),
+                    der(0xA2, der(0x04, encrypt(hostKey, TICKET_USAGE, part)))))));
+        }
+
+        /** Answers every request with an error, or not at all. RFC 4120, section 5.9.1 */
+        static int playKdc(int code) throws IOException {
+            DatagramSocket socket = new DatagramSocket(0, InetAddress.getLoopbackAddress());
+            byte[] error = der(0x7E, der(0x30, der(0xA0, number(5)), der(0xA1, number(30)), der(0xA4, time(Instant.now())),
+                der(0xA5, number(0)), der(0xA6, number(code)), der(0xA9, text(NAME)),
+                der(0xAA, name(2, "krbtgt", NAME))));
+            ServerSocket tcp = new ServerSocket(socket.getLocalPort(), 5, InetAddress.getLoopbackAddress());
+            background("kdc-tcp", () -> {
+                try (tcp) {
+                    while (true) {
+                        Socket client = tcp.accept();
+                        client.getOutputStream().write(new byte[] {0x7F, -1, -1, -1, 0x7E});
+                    }
+                } catch (IOException e) {
+                    System.err.println("LoopbackPool: KDC: " + e);
+                }
+            });
+            background("kdc", () -> {
+                DatagramPacket request = new DatagramPacket(new byte[4096], 4096);
+                try (socket) {
+                    while (true) {
+                        socket.receive(request);
+                        if (code > 0) {
+                            socket.send(new DatagramPacket(error, error.length, request.getSocketAddress()));
+                        } else if (code < 0) {
+                            socket.send(request);
+                        }
+                    }
+                } catch (IOException e) {
+                    System.err.println("LoopbackPool: KDC: " + e);
+                }
+            });
+            return socket.getLocalPort();
+        }
+
+        private static byte[] der(int tag, byte[]... parts) {
+            ByteArrayOutputStream content = new ByteArrayOutputStream();
+            Arrays.stream(parts).forEach(content::writeBytes);
+            int length = content.size();
+            ByteBuffer bytes = ByteBuffer.allocate(4 + length).put((byte) tag);
+            if (length >= 256) {
+                bytes.put((byte) 0x82).putShort((short) length);
+            } else if (length >= 128) {
+                bytes.put((byte) 0x81).put((byte) length);
+            } else {
+                bytes.put((byte) length);
+            }
+            bytes.put(content.toByteArray());
+            return Arrays.copyOf(bytes.array(), bytes.position());
+        }
+
+        private static byte[] number(int value) {
+            return der(0x02, new byte[] {(byte) value});
+        }
+
+        private static byte[] text(String value) {
+            return der(0x1B, value.getBytes(US_ASCII));
+        }
+
+        private static byte[] time(Instant value) {
+            return der(0x18, TIME.format(value).getBytes(US_ASCII));
+        }
+
+        private static byte[] name(int type, String... parts) {
+            return der(0x30, der(0xA0, number(type)),
+                der(0xA1, der(0x30, Arrays.stream(parts).map(Realm::text).toArray(byte[][]::new))));
+        }
+
+        /** RFC 3962; {@link TokenRequest.KerberosCipher} has the other direction. */
+        static byte[] encrypt(byte[] key, int usage, byte[] text) {
+            try {
+                byte[] plain = TokenRequest.concat(new byte[16], text);
+                new SecureRandom().nextBytes(plain);
+                System.arraycopy(text, 0, plain, 16, text.length);
+                Cipher cipher = Cipher.getInstance("AES/CTS/NoPadding");
+                cipher.init(Cipher.ENCRYPT_MODE, new SecretKeySpec(
+                    TokenRequest.KerberosCipher.derive(key, usage, (byte) 0xAA, 16), "AES"), new IvParameterSpec(new byte[16]));
+                byte[] tag = TokenRequest.KeyDerivation.hmac("HmacSHA1",
+                    TokenRequest.KerberosCipher.derive(key, usage, (byte) 0x55, 16), plain);
+                return TokenRequest.concat(cipher.doFinal(plain), Arrays.copyOf(tag, 12));
+            } catch (GeneralSecurityException e) {
+                throw new IllegalStateException(e);
+            }
+        }
+
+        /** The server's side of the login, by JGSS. */
+        @SuppressWarnings("removal") // Subject.callAs, its replacement, exists from Java 18 on
+        GSSContext acceptor() throws IOException {
+            System.setProperty("sun.security.krb5.rcache", "none"); // else it keeps a file of what it has seen
+            KerberosPrincipal principal = new KerberosPrincipal(SERVER);
+            Subject subject = new Subject();
+            subject.getPrincipals().add(principal);
+            subject.getPrivateCredentials().add(new KerberosKey(principal, hostKey, TYPE, 1));
+            try {
+                return Subject.doAs(subject, (PrivilegedExceptionAction<GSSContext>) () -> {
+                    GSSManager manager = GSSManager.getInstance();
+                    Oid mechanism = new Oid("1.2.840.113554.1.2.2");
+                    return manager.createContext(manager.createCredential(manager.createName(SERVER,
+                        new Oid("1.2.840.113554.1.2.2.1")), GSSCredential.INDEFINITE_LIFETIME, mechanism,
+                        GSSCredential.ACCEPT_ONLY));
+                });
+            } catch (PrivilegedActionException e) {
+                throw new IOException(e);
+            }
+        }
+    }
+
+    /** The server of KERBEROS. condor_io/condor_auth_kerberos.cpp */
+    private record Kerberos(Script script, Realm realm) implements Method {
+        private static final byte[] MECHANISM = HexFormat.of().parseHex("06092a864886f712010202");
+
+        @Override
+        public Optional<Proof> authenticate(TokenRequest.CedarStream stream) throws IOException {
+            TokenRequest.MessageReader ready = stream.receive("readiness");
+            boolean isReady = ready.number() == 4;
+            ready.end();
+            if (!isReady) {
+                return Optional.empty();
+            }
+            TokenRequest.MessageReader request = stream.receive("ticket");
+            boolean isRequest = request.number() == 4;
+            byte[] ticket = isRequest ? request.counted() : new byte[0];
+            request.end();
+            String user = "";
+            byte[] proof = new byte[0];
+            try {
+                if (isRequest && !script.has(Fault.KERBEROS_REFUSES)) {
+                    GSSContext context = realm.acceptor();
+                    byte[] token = framed(ticket);
+                    proof = unframed(context.acceptSecContext(token, 0, token.length));
+                    user = context.getSrcName().toString();
+                }
+            } catch (GSSException e) {
+                System.err.println("LoopbackPool: KERBEROS: " + e.getMessage());
+            }
+            if (proof.length == 0) {
+                stream.send(stream.message().number(0));
+                return Optional.empty();
+            }
+            if (!script.has(Fault.KERBEROS_OUT_OF_STEP)) {
+                stream.send(stream.message().number(3));
+            }
+            if (script.has(Fault.KERBEROS_BAD_PROOF)) {
+                proof[proof.length - 1] ^= 1;
+            }
+            stream.send(script.has(Fault.KERBEROS_LONG_PROOF) ? stream.message().number(4).number(Integer.MAX_VALUE).raw(proof)
+                : script.has(Fault.KERBEROS_NO_PROOF) ? stream.message().number(4).number(0)
+                : stream.message().number(4).counted(proof));
+            TokenRequest.MessageReader verdict = stream.receive("verdict");
+            verdict.number();
+            verdict.end();
+            stream.send(stream.message().number(script.has(Fault.KERBEROS_UNMAPPED) ? 0 : 1));
+            byte[] key = realm.sessionKey().clone();
+            if (script.has(Fault.KERBEROS_OTHER_KEY)) {
+                key[0] ^= 1;
+            }
+            return script.has(Fault.KERBEROS_UNMAPPED) ? Optional.empty()
+                : Optional.of(new Proof(TokenRequest.AuthMethod.KERBEROS, user.toLowerCase(Locale.ROOT), key));
+        }
+
+        private static byte[] framed(byte[] request) {
+            byte[] content = TokenRequest.concat(TokenRequest.concat(MECHANISM, new byte[] {1, 0}), request);
+            return ByteBuffer.allocate(6 + content.length).put((byte) 0x60).put((byte) 0x84).putInt(content.length).put(content)
+                .array();
+        }
+
+        private static byte[] unframed(byte[] token) {
+            int length = token[1] < 0 ? token[1] & 0x7F : 0;
+            return Arrays.copyOfRange(token, 2 + length + MECHANISM.length + 2, token.length);
         }
     }
 

@@ -30,6 +30,8 @@ import java.security.KeyStore;
 import java.security.MessageDigest;
 import java.security.SecureRandom;
 import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
@@ -382,6 +384,7 @@ public final class MiddleMan implements Callable<Integer> {
             return switch (method) {
                 case SSL -> fromClientInMethod > 0 && body.length == Long.BYTES;
                 case TOKEN -> fromClientInMethod == 2;
+                case KERBEROS -> fromClientInMethod == 1 && body.length == Long.BYTES;
                 default -> false;
             };
         }
@@ -419,6 +422,7 @@ public final class MiddleMan implements Callable<Integer> {
             return switch (method) {
                 case SSL -> integer && fromServerInMethod > 0 ? Stage.KEY : Stage.METHOD;
                 case TOKEN -> fromServerInMethod == 0 ? Stage.METHOD : Stage.KEY;
+                case KERBEROS -> fromServerInMethod > 2 ? Stage.KEY : integer && value == 0 ? Stage.MASK : Stage.METHOD;
                 case CLAIMTOBE, ANONYMOUS -> fromServerInMethod > 0 ? Stage.KEY : value == 1 ? Stage.METHOD : Stage.MASK;
                 case FS -> fromServerInMethod > 1 ? Stage.KEY
                     : fromServerInMethod == 0 || value == 0 ? Stage.METHOD : Stage.MASK;
@@ -452,7 +456,7 @@ public final class MiddleMan implements Callable<Integer> {
                 return;
             }
             attack = plan.attackOnLogin();
-            if (loginHasNoSsl(ad) && !attack.swapsKeys()) {
+            if (!loginIsBound(ad) && !attack.swapsKeys()) {
                 attack = Attack.NONE;
             }
             boolean edited = switch (attack) {
@@ -476,9 +480,13 @@ public final class MiddleMan implements Callable<Integer> {
                 edited ? new TokenRequest.Message(false).number(command).ad(ad).toBytes() : body);
         }
 
-        /** The attacks but one are on logins with SSL; others are left alone, so that they show what the client does next. */
-        private static boolean loginHasNoSsl(TokenRequest.ClassAd ad) {
-            return !Arrays.asList(ad.string("AuthMethods").orElse("").split(",")).contains("SSL");
+        /**
+         * The attacks but one are on logins with SSL or KERBEROS; others are left alone, so that they show what the client does
+         * next.
+         */
+        private static boolean loginIsBound(TokenRequest.ClassAd ad) {
+            return !Collections.disjoint(Arrays.asList(ad.string("AuthMethods").orElse("").split(",")),
+                List.of("SSL", "KERBEROS"));
         }
 
         private void reply(Packet packet, byte[] body) throws IOException {

@@ -23,7 +23,7 @@ public final class SystemRoots extends KeyStoreSpi {
 
     @Override
     public void engineLoad(InputStream stream, char[] password) throws IOException, CertificateException {
-        try (InputStream in = new FileInputStream(System.getProperty("test.windows.roots"))) {
+        try (InputStream in = new FileInputStream(System.getProperty("test.roots"))) {
             for (Certificate certificate : CertificateFactory.getInstance("X.509").generateCertificates(in)) {
                 certificates.put("root" + certificates.size(), certificate);
             }

@@ -13,14 +13,10 @@ import java.io.FileReader;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.PrintStream;
-import java.net.InetAddress;
-import java.net.ServerSocket;
-import java.net.Socket;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.GeneralSecurityException;
-import java.security.Provider;
 import java.security.SecureRandom;
 import java.security.Security;
 import java.time.InstantSource;
@@ -51,27 +47,22 @@ import java.util.Optional;
  * </pre>
  * A CIRCUMSTANCE is {@code busy TIMES PATH}, {@code busy-is-refusal}, {@code no-lists DRIVE}, {@code empty-lists DRIVE},
  * {@code merging} (a directory's list is added to that of a new file), {@code account NAME}, {@code administrator},
- * {@code console} (stdin and stderr are one), {@code here DIRECTORY} (the working directory), {@code registry FILE} (what reg.exe prints), {@code roots FILE} (the CAs in
- * the store of Windows).
+ * {@code console} (stdin and stderr are one), {@code here DIRECTORY} (the working directory), {@code registry FILE} (what
+ * reg.exe prints), {@code roots FILE} (the CAs in the store of Windows).
  *
  * <p>{@code --process FOLDER ARGUMENT...} is the unmodified {@code main} in a process of its own.
  */
 final class WindowsBench {
     private static final String PROFILE = "C:\\Users\\alice";
     private static final String USER = "LAPTOP\\alice";
+    private static final String MSCAPI = "SunMSCAPI";
 
     private WindowsBench() { }
 
     public static void main(String... arguments) throws IOException, GeneralSecurityException, ClassNotFoundException {
-        // What the JDK decides by these two, it has decided for the machine by now.
         WindowsFiles.current();
-        Class.forName("java.lang.ProcessImpl");
-        try (ServerSocket server = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
-                Socket client = new Socket(server.getInetAddress(), server.getLocalPort())) {
-            client.supportedOptions();
-        }
-        System.setProperty("user.dir", PROFILE + "\\work");
-        System.setProperty("os.name", "Windows 11");
+        OtherSystem.call("Windows 11");
+        System.setProperty("user.dir", PROFILE + "\\work"); // the machine's own files needed the machine's
         if (arguments[0].equals("--process")) {
             File folder = new File(arguments[1]);
             load(folder);
@@ -168,7 +159,10 @@ final class WindowsBench {
                 case "console" -> console = true;
                 case "registry" -> registry = Optional.of(text(new File(words[1])));
                 case "here" -> System.setProperty("user.dir", words[1]);
-                case "roots" -> Security.addProvider(new WindowsRoots(words[1]));
+                case "roots" -> {
+                    System.setProperty("test.roots", words[1]);
+                    Security.addProvider(new OtherSystem.Stores(MSCAPI, "Windows-ROOT"));
+                }
                 default -> {
                     account = words[0].equals("account") ? words[1] : account;
                     WindowsFiles.current().set(line);
@@ -177,7 +171,7 @@ final class WindowsBench {
         }
 
         void end() {
-            Security.removeProvider(WindowsRoots.NAME);
+            Security.removeProvider(MSCAPI);
             System.setProperty("user.dir", PROFILE + "\\work");
         }
 
@@ -209,18 +203,6 @@ final class WindowsBench {
         @Override
         public boolean isAdministrator() {
             return administrator;
-        }
-    }
-
-    /** The provider that Java has on Windows alone, with one of its key stores. */
-    private static final class WindowsRoots extends Provider {
-        static final String NAME = "SunMSCAPI";
-        private static final long serialVersionUID = 1L;
-
-        WindowsRoots(String file) {
-            super(NAME, "1", "the CAs of a file");
-            System.setProperty("test.windows.roots", file);
-            put("KeyStore.Windows-ROOT", SystemRoots.class.getName());
         }
     }
 

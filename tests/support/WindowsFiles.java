@@ -839,7 +839,7 @@ public final class WindowsFiles extends FileSystemProvider {
 
         @Override
         public Path toRealPath(LinkOption... options) throws IOException {
-            return drives.parse(note("look", this).toRealPath(options).toString());
+            return isOfJdk(this) ? this : drives.parse(note("look", this).toRealPath(options).toString());
         }
 
         @Override
