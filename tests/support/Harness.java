@@ -8,6 +8,7 @@
 //SOURCES JudgeCertificates.java
 //SOURCES KerberosVectors.java
 //SOURCES LoopbackPool.java
+//SOURCES MethodVectors.java
 //SOURCES MiddleMan.java
 //SOURCES OtherSystem.java
 //SOURCES ReadAgain.java

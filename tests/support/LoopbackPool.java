@@ -26,7 +26,11 @@ import java.net.DatagramSocket;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
+import java.net.StandardProtocolFamily;
+import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
+import java.nio.channels.ServerSocketChannel;
+import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
@@ -86,6 +90,7 @@ import javax.net.ssl.X509ExtendedKeyManager;
 import javax.security.auth.Subject;
 import javax.security.auth.kerberos.KerberosKey;
 import javax.security.auth.kerberos.KerberosPrincipal;
+import jdk.net.ExtendedSocketOptions;
 import org.ietf.jgss.GSSContext;
 import org.ietf.jgss.GSSCredential;
 import org.ietf.jgss.GSSException;
@@ -232,6 +237,9 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         if (script.kerberosCache.isPresent()) {
             realm.writeCache(script.kerberosCache.get(), script.kerberosTgt, script.kerberosLifetimeSeconds);
         }
+        if (script.munged.isPresent()) {
+            Munged.play(script.munged.get(), script.mungedDoes);
+        }
         ServerSocket listener = listen(script.listen);
         Journal journal = Journal.open(script.log);
         Pool pool = new Pool(script, journal, new Sessions(listener.getLocalPort()), new Desk(script, issuer, journal),
@@ -288,7 +296,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
 
         @Option(names = "--methods", paramLabel = "METHOD", split = ",", defaultValue = "SSL",
             description = "Methods of authentication, preferred first: SSL, SCITOKENS, IDTOKENS, PASSWORD, KERBEROS, "
-                + "FS, CLAIMTOBE, ANONYMOUS (default: ${DEFAULT-VALUE}).")
+                + "MUNGE, FS, FS_REMOTE, CLAIMTOBE, ANONYMOUS (default: ${DEFAULT-VALUE}).")
         private List<TokenRequest.AuthMethod> methods;
 
         @Option(names = "--trust-domain", paramLabel = "NAME", defaultValue = "pool.test",
@@ -335,6 +343,18 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         @Option(names = "--kerberos-lifetime", paramLabel = "SECONDS", defaultValue = "3600",
             description = "How long that ticket is valid; less than 0 if it has expired (default: ${DEFAULT-VALUE}).")
         private long kerberosLifetimeSeconds;
+
+        @Option(names = "--munged", paramLabel = "SOCKET",
+            description = "Also play the munged of this machine and of the pool, at this socket.")
+        private Optional<Path> munged;
+
+        @Option(names = "--munged-does", paramLabel = "WHAT", defaultValue = "encode",
+            description = "encode, or instead answer with an error, or as munged does not: ${COMPLETION-CANDIDATES}.")
+        private Munged.Deed mungedDoes;
+
+        @Option(names = "--munge-uid", paramLabel = "UID", defaultValue = "0",
+            description = "The number of the user of the pool's daemons (default: ${DEFAULT-VALUE}).")
+        private int mungeUid;
 
         @Option(names = "--session-duration", paramLabel = "SECONDS", defaultValue = "3600",
             description = "Longest life of a session (default: ${DEFAULT-VALUE}).")
@@ -638,6 +658,13 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         FS_EVIL_PATH, FS_NESTED_PATH, CLAIM_REFUSED,
         /** The server's proof in AKEP2 is wrong. */
         TOKEN_BAD_PROOF,
+        MUNGE_REFUSES,
+        /** No verdict on the credential: the key message comes at once. */
+        MUNGE_OUT_OF_STEP,
+        /** The session key is wrapped with another secret than the credential's. */
+        MUNGE_OTHER_KEY,
+        /** More bytes than the verdict. */
+        MUNGE_LONG_VERDICT,
 
         /** The ticket, then the client, is refused; the next method can run. */
         KERBEROS_REFUSES, KERBEROS_UNMAPPED,
@@ -862,7 +889,8 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             return switch (method) {
                 case CLAIMTOBE -> new ClaimToBe(script);
                 case ANONYMOUS -> new Anonymous();
-                case FS -> new FileSystem(pool, script, socket.getLocalPort(), endpoint);
+                case MUNGE -> new Munge(script);
+                case FS, FS_REMOTE -> new FileSystem(method, pool, script, socket.getLocalPort(), endpoint);
                 case SSL -> new Ssl(method, pool);
                 case SCITOKENS -> new Ssl(method, pool);
                 case TOKEN -> new IdTokens(script, pool.issuer, pool.random);
@@ -1215,7 +1243,8 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
      *
      * @param endpoint that the client asked the shared port for; empty if it did not
      */
-    private record FileSystem(Pool pool, Script script, int port, String endpoint) implements Method {
+    private record FileSystem(TokenRequest.AuthMethod method, Pool pool, Script script, int port, String endpoint)
+            implements Method {
         @Override
         public Optional<Proof> authenticate(TokenRequest.CedarStream stream) throws IOException {
             String path = path();
@@ -1242,7 +1271,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
                 : Optional.empty();
             stream.send(stream.message().number(owner.isPresent() ? 0 : -1));
             return owner.map(name -> name + "@" + script.trustDomain)
-                .map(user -> new Proof(TokenRequest.AuthMethod.FS, user, new byte[0]));
+                .map(user -> new Proof(method, user, new byte[0]));
         }
 
         private static void replace(Path directory, String with) throws IOException {
@@ -1267,9 +1296,9 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             String drawn = pool.random.ints(6, 0, letters.length()).mapToObj(i -> letters.substring(i, i + 1))
                 .collect(Collectors.joining());
             return switch (script.fsNames) {
-                case PLAIN -> "FS_XXX" + drawn;
-                case ADDRESS -> "FS_127.0.0.1_" + port + "_XXX" + drawn;
-                case EXTENSION, SHARED_PORT -> "FS_127.0.0.1_" + port + "_XXX" + drawn + "_";
+                case PLAIN -> method + (method == TokenRequest.AuthMethod.FS ? "" : "_cm_4711") + "_XXX" + drawn;
+                case ADDRESS -> method + "_127.0.0.1_" + port + "_XXX" + drawn;
+                case EXTENSION, SHARED_PORT -> method + "_127.0.0.1_" + port + "_XXX" + drawn + "_";
             };
         }
 
@@ -1818,6 +1847,144 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         private static byte[] unframed(byte[] token) {
             int length = token[1] < 0 ? token[1] & 0x7F : 0;
             return Arrays.copyOfRange(token, 2 + length + MECHANISM.length + 2, token.length);
+        }
+    }
+
+    /** MUNGE, with a munged that has no keys: whoever knows that can decode what it makes, as whoever has munge.key can. */
+    private record Munge(Script script) implements Method {
+        @Override
+        public Optional<Proof> authenticate(TokenRequest.CedarStream stream) throws IOException {
+            TokenRequest.MessageReader hello = stream.receive("credential");
+            long status = hello.number();
+            String text = hello.string();
+            hello.end();
+            if (status != 0) {
+                return Optional.empty();
+            }
+            Optional<Munged.Credential> credential = Munged.Credential.decode(text)
+                .filter(one -> !script.has(Fault.MUNGE_REFUSES) && (one.mayDecode() == -1 || one.mayDecode() == script.mungeUid));
+            if (!script.has(Fault.MUNGE_OUT_OF_STEP)) {
+                TokenRequest.Message verdict = stream.message().number(credential.isPresent() ? 0 : -1);
+                stream.send(script.has(Fault.MUNGE_LONG_VERDICT) ? verdict.number(0) : verdict);
+            }
+            return credential.map(one -> {
+                byte[] secret = one.secret().clone();
+                if (script.has(Fault.MUNGE_OTHER_KEY)) {
+                    secret[0] ^= 1;
+                }
+                return new Proof(TokenRequest.AuthMethod.MUNGE, one.user() + "@" + script.trustDomain, secret);
+            });
+        }
+    }
+
+    /** A stand-in for munged, and what it does on a socket. */
+    static final class Munged {
+        private static final int MAGIC = 0x00606D4B;
+        private static final int REQUEST_BYTES = 55;
+
+        private Munged() { }
+
+        /** What it does with a request. */
+        enum Deed {
+            ENCODE, ERROR, CLOSE, SILENCE,
+            BAD_MAGIC, BAD_VERSION, BAD_TYPE, HUGE_LENGTH, NEGATIVE_LENGTH, CUT_OFF, SHORT_BODY, LONG_BODY, BAD_TEXT_LENGTH,
+            BAD_CREDENTIAL_LENGTH, NO_CREDENTIAL, STRANGE_CREDENTIAL;
+
+            @Override
+            public String toString() {
+                return name().toLowerCase(Locale.ROOT).replace('_', '-');
+            }
+        }
+
+        /**
+         * What is in a credential.
+         *
+         * @param mayDecode number of a user; -1 for everybody
+         */
+        @SuppressWarnings("ArrayRecordComponent")
+        record Credential(String user, int mayDecode, byte[] secret) {
+            String encode() {
+                byte[] name = user.getBytes(UTF_8);
+                return "MUNGE:" + Base64.getEncoder().encodeToString(ByteBuffer.allocate(8 + secret.length + name.length)
+                    .putInt(mayDecode).putInt(secret.length).put(secret).put(name).array()) + ":";
+            }
+
+            static Optional<Credential> decode(String text) {
+                if (!text.startsWith("MUNGE:") || !text.endsWith(":")) {
+                    return Optional.empty();
+                }
+                ByteBuffer bytes = ByteBuffer.wrap(Base64.getDecoder().decode(text.substring(6, text.length() - 1)));
+                int mayDecode = bytes.getInt();
+                byte[] secret = new byte[bytes.getInt()];
+                bytes.get(secret);
+                return Optional.of(new Credential(UTF_8.decode(bytes).toString(), mayDecode, secret));
+            }
+        }
+
+        static void play(Path path, Deed deed) throws IOException {
+            ServerSocketChannel listener = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
+            Files.deleteIfExists(path);
+            listener.bind(UnixDomainSocketAddress.of(path));
+            background("munged", () -> {
+                try (listener) {
+                    while (true) {
+                        SocketChannel client = listener.accept();
+                        background("munged's client", () -> serve(client, deed));
+                    }
+                } catch (IOException e) {
+                    System.err.println("LoopbackPool: munged: " + e);
+                }
+            });
+        }
+
+        private static void serve(SocketChannel client, Deed deed) {
+            try (client) {
+                ByteBuffer request = ByteBuffer.allocate(REQUEST_BYTES);
+                while (request.hasRemaining() && client.read(request) >= 0) {
+                    // more to come
+                }
+                if (deed == Deed.SILENCE) {
+                    client.read(ByteBuffer.allocate(1));
+                } else if (deed != Deed.CLOSE) {
+                    client.write(ByteBuffer.wrap(answer(request.flip(), deed,
+                        client.getOption(ExtendedSocketOptions.SO_PEERCRED).user().getName())));
+                }
+            } catch (IOException e) {
+                System.err.println("LoopbackPool: munged's client: " + e);
+            }
+        }
+
+        private static byte[] answer(ByteBuffer request, Deed deed, String user) throws IOException {
+            byte[] secret = new byte[24];
+            int body = REQUEST_BYTES - 11;
+            boolean fits = request.remaining() == REQUEST_BYTES && request.getInt() == MAGIC && request.get() == 4
+                && request.get() == 2 && request.get() == 0 && request.getInt() == body
+                && request.getInt() == 0x01010100 && request.getInt() == 0;
+            int mayDecode = fits ? request.getInt() : 0;
+            if (!fits || request.getInt() != -1 || request.getInt() != secret.length) {
+                throw new IOException("not a request to encode");
+            }
+            request.get(secret);
+            return reply(deed, new Credential(user, mayDecode, secret).encode());
+        }
+
+        private static byte[] reply(Deed deed, String credential) {
+            String text = switch (deed) {
+                case ERROR, NO_CREDENTIAL -> "";
+                case STRANGE_CREDENTIAL -> "MUNGE:\u001b[31m:";
+                default -> credential;
+            };
+            byte[] reason = deed == Deed.ERROR ? "Too\u001b[31m late\0".getBytes(US_ASCII) : new byte[0];
+            byte[] payload = text.isEmpty() ? new byte[0] : (text + "\0").getBytes(US_ASCII);
+            ByteBuffer body = ByteBuffer.allocate(7 + reason.length + payload.length).put((byte) (deed == Deed.ERROR ? 15 : 0))
+                .put((byte) (deed == Deed.BAD_TEXT_LENGTH ? 255 : reason.length)).put(reason)
+                .putInt(deed == Deed.BAD_CREDENTIAL_LENGTH ? Integer.MAX_VALUE : payload.length).put(payload).put((byte) 0);
+            int length = body.capacity() - (deed == Deed.LONG_BODY ? 0 : deed == Deed.SHORT_BODY ? 5 : 1);
+            byte[] whole = ByteBuffer.allocate(11 + length).putInt(deed == Deed.BAD_MAGIC ? 1 : MAGIC)
+                .put((byte) (deed == Deed.BAD_VERSION ? 3 : 4)).put((byte) (deed == Deed.BAD_TYPE ? 5 : 3)).put((byte) 0)
+                .putInt(deed == Deed.HUGE_LENGTH ? Integer.MAX_VALUE : deed == Deed.NEGATIVE_LENGTH ? -1 : length)
+                .put(body.array(), 0, length).array();
+            return deed == Deed.CUT_OFF ? Arrays.copyOf(whole, whole.length / 2) : whole;
         }
     }
 

@@ -360,11 +360,15 @@ public final class MiddleMan implements Callable<Integer> {
                     boolean again = isMask(body);
                     fromClientInMethod++;
                     relay(again ? Stage.CHOICE : Stage.METHOD, server, packet,
-                        method == TokenRequest.AuthMethod.FS ? answerToFs(body) : body);
+                        isFileSystem() ? answerToFs(body) : body);
                 }
                 case ENCRYPTED -> pass(client, server, packet, body);
                 default -> throw new IOException("the client speaks out of turn, at " + stage);
             }
+        }
+
+        private boolean isFileSystem() {
+            return method == TokenRequest.AuthMethod.FS || method == TokenRequest.AuthMethod.FS_REMOTE;
         }
 
         /** What he makes of the client's answer in FS: a number, perhaps with its view of the server's address behind it. */
@@ -424,7 +428,8 @@ public final class MiddleMan implements Callable<Integer> {
                 case TOKEN -> fromServerInMethod == 0 ? Stage.METHOD : Stage.KEY;
                 case KERBEROS -> fromServerInMethod > 2 ? Stage.KEY : integer && value == 0 ? Stage.MASK : Stage.METHOD;
                 case CLAIMTOBE, ANONYMOUS -> fromServerInMethod > 0 ? Stage.KEY : value == 1 ? Stage.METHOD : Stage.MASK;
-                case FS -> fromServerInMethod > 1 ? Stage.KEY
+                case MUNGE -> fromServerInMethod > 0 ? Stage.KEY : value == 0 ? Stage.METHOD : Stage.MASK;
+                case FS, FS_REMOTE -> fromServerInMethod > 1 ? Stage.KEY
                     : fromServerInMethod == 0 || value == 0 ? Stage.METHOD : Stage.MASK;
                 default -> throw new IOException(method + " is not one of the methods here");
             };
@@ -481,12 +486,12 @@ public final class MiddleMan implements Callable<Integer> {
         }
 
         /**
-         * The attacks but one are on logins with SSL or KERBEROS; others are left alone, so that they show what the client does
-         * next.
+         * The attacks but one are on logins with SSL, KERBEROS or MUNGE; others are left alone, so that they show what the
+         * client does next.
          */
         private static boolean loginIsBound(TokenRequest.ClassAd ad) {
             return !Collections.disjoint(Arrays.asList(ad.string("AuthMethods").orElse("").split(",")),
-                List.of("SSL", "KERBEROS"));
+                List.of("SSL", "KERBEROS", "MUNGE"));
         }
 
         private void reply(Packet packet, byte[] body) throws IOException {

@@ -533,9 +533,9 @@ public final class Vectors {
             String version = vector.required("server").textValue();
             TokenRequest.PolicyReply reply = new TokenRequest.PolicyReply(new TokenRequest.ClassAd()
                 .put("RemoteVersion", version.isEmpty() ? "" : "$CondorVersion: " + version + " 2026-01-01 BuildID: 1 $"));
-            TokenRequest.FileSystemAccess method = new TokenRequest.FileSystemAccess(vector.required("parent").textValue(),
-                address(vector.required("peer").textValue()), reply.isBefore(25, 14) ? Optional.empty()
-                    : Optional.ofNullable(vector.required("sock").textValue()),
+            TokenRequest.FileSystemAccess method = new TokenRequest.FileSystemAccess(
+                TokenRequest.AuthMethod.FS, vector.required("parent").textValue(), address(vector.required("peer").textValue()),
+                reply.isBefore(25, 14) ? Optional.empty() : Optional.ofNullable(vector.required("sock").textValue()),
                 vector.required("enforce").booleanValue(), Optional.empty(), Optional.empty());
             equal(Optional.ofNullable(vector.required("create").textValue()), requested(method, vector)
                 .map(wanted -> wanted.directory().toString()), vector.toString());
