@@ -191,10 +191,10 @@ by_munge() {
   assert_status 4
   munged_with --methods MUNGE --fault munge-other-key
   by_munge
-  assert_status 3
+  assert_status 4
   munged_with --methods MUNGE --fault munge-long-verdict
   by_munge
-  assert_status 3
+  assert_status 4
   [[ $(events '^start') == 0 ]]
 }
 

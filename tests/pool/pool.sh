@@ -24,7 +24,7 @@ DOMAIN=pool.test
 USER_NAME=alice
 
 # Raise this number when `build` changes in a way that makes chroots already built unfit.
-RECIPE=2
+RECIPE=3
 
 # Longest waits, seconds. A start takes about five on an idle machine.
 READY_WITHIN=120
@@ -53,6 +53,8 @@ usage: pool.sh COMMAND [RELEASE [ARGUMENT...]]      RELEASE is stable or testing
                                     approve what daemons ask for from this machine; off also forgets pending requests
   kerberos RELEASE                  start a KDC of the pool's own realm, with alice and the pool's host in it; print shell
                                     assignments. It ends with the pool
+  munge RELEASE                     start munged with a new key beside the pool; print shell assignments. It ends with the
+                                    pool
   token RELEASE IDENTITY [OPTION...]
                                     print a token made by condor_token_create
   ping RELEASE FILE [LEVEL]         log in with the token in FILE as an ordinary user; exit 0 if LEVEL (READ) is granted
@@ -205,7 +207,7 @@ build_inside() {
     in_tree "$new" apt-get update
   fi
   in_tree "$new" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends condor \
-    krb5-kdc krb5-admin-server krb5-user
+    krb5-kdc krb5-admin-server krb5-user munge
   in_tree "$new" apt-get clean
   rm -rf "$new"/var/lib/apt/lists/*
   in_tree "$new" useradd --create-home --shell /bin/bash "$USER_NAME"
@@ -548,7 +550,7 @@ clean() {
   stop
   remove_root
   # The lock stays: somebody may be waiting for it.
-  rm -f "$DIR"/{alive,pid,pid.new,env,env.new,settings,settings.before,build.log,kdc.log,pool.log}
+  rm -f "$DIR"/{alive,pid,pid.new,env,env.new,settings,settings.before,build.log,kdc.log,munged.log,pool.log}
 }
 
 execute() {
@@ -737,6 +739,29 @@ EOF
   echo "KDC_CONFIG=${ROOT@Q}/etc/krb5.conf"
 }
 
+# munge: munged runs in the pool's namespaces, as a user of its own. Its key is made at each start.
+munge() {
+  lock
+  load_env
+  if ! enter munge --no-input >/dev/null 2>&1; then
+    say "starting munged"
+    enter sh -ec 'rm -rf /run/munge /etc/munge/munge.key
+      install -d -o munge -g munge -m 755 /run/munge
+      install -d -o munge -g munge -m 700 /etc/munge /var/lib/munge /var/log/munge
+      setpriv --reuid=munge --regid=munge --init-groups mungekey --create' >"$DIR/munged.log" 2>&1 ||
+      die "no key; see $DIR/munged.log"
+    (
+      close_descriptors
+      nsenter --target "$(cat "$DIR/pid")" --mount --pid -- chroot "$ROOT" /usr/bin/env -i "${CLEAN_ENV[@]}" \
+        setsid setpriv --reuid=munge --regid=munge --init-groups munged --foreground </dev/null >>"$DIR/munged.log" 2>&1
+    ) &
+    await "munged" enter munge --no-input
+  fi
+  # The client is outside; munged knows it by its user's number, which is the same in there.
+  echo "POOL_MUNGED=${ROOT@Q}/run/munge/munge.socket.2"
+  echo "POOL_UID=$(enter id -u condor)"
+}
+
 token() {
   local identity=${1:?}
   shift
@@ -782,6 +807,7 @@ main() {
     wait-and-approve) wait_and_approve "$@" ;;
     auto-approve) auto_approve "$@" ;;
     kerberos) kerberos ;;
+    munge) munge ;;
     token) token "$@" ;;
     ping) ping "$@" ;;
     build-inside) build_inside ;;
