@@ -85,6 +85,32 @@ AUTO_APPROVED=(-identity condor@pool.test -authz ADVERTISE_STARTD -lifetime 600)
 # What waits for an administrator
 PENDING=(-identity alice@pool.test -authz READ -lifetime 600)
 
+# become_alice: from here on `java` runs as the user who is alice to the pool, with a home of her own. Everything she
+# needs is copied to where she may read.
+become_alice() {
+  local entry copies=()
+  ALICE_UID=$(awk -F: '$1 == "alice" { print $3 }' "$POOL_ROOT/etc/passwd")
+  OPEN=$(mktemp -d)
+  chmod 755 "$OPEN"
+  mkdir "$OPEN"/{jars,bin,home,work}
+  IFS=: read -ra copies <<<"$TOKEN_REQUEST_CLASSPATH"
+  cp "${copies[@]}" "$OPEN/jars"
+  cp "$POOL_CA" "$OPEN/ca.pem"
+  chmod -R a+rX "$OPEN"
+  chown "$ALICE_UID" "$OPEN"/{home,work}
+  TOKEN_REQUEST_CLASSPATH="$OPEN/jars/*" # for java to expand
+  export HOME=$OPEN/home _CONDOR_AUTH_SSL_CLIENT_CAFILE=$OPEN/ca.pem
+  unset _CONDOR_SEC_TOKEN_DIRECTORY
+  entry=$(command -v java)
+  cat >"$OPEN/bin/java" <<EOF
+#!/bin/sh
+exec setpriv --reuid=$ALICE_UID --regid=$ALICE_UID --clear-groups -- ${entry@Q} "\$@"
+EOF
+  chmod 755 "$OPEN/bin/java"
+  PATH=$OPEN/bin:$PATH
+  cd "$OPEN/work" || return
+}
+
 # ---- A client that waits ----
 
 # await_id: sets id to the request's, when the client has said it

@@ -108,3 +108,29 @@ behind_firewall() {
 
 @test "stable: a host whose IPv4 does not answer is reached by IPv6" { by_the_family_that_works stable; }
 @test "testing: a host whose IPv4 does not answer is reached by IPv6" { by_the_family_that_works testing; }
+
+# FS_REMOTE: the client creates a directory on a file system that it shares with the pool's host.
+by_a_shared_directory() {
+  local out=$BATS_TEST_TMPDIR/stdout
+  between "$1"
+  authenticate_by FS_REMOTE
+  export _CONDOR_FS_REMOTE_DIR=$NETWORK_SHARED
+  if [[ $1 == stable ]]; then
+    # HTCondor 23 names directories without its address.
+    request -pool "$HERE" "${PENDING[@]}"
+    assert_status 4
+    grep -F "FS_REMOTE: the server's directory name does not contain its address" "$BATS_TEST_TMPDIR/stderr"
+    export _CONDOR_SEC_FS_ENFORCE_CHANNEL_BINDING=false
+  fi
+  brings_token -pool "$HERE" -verify
+  [[ $(told enqueued '[.method, .session] | join(" ")') == 'FS_REMOTE unbound' ]]
+  [[ -z $(network client ls -A "$NETWORK_SHARED") ]]
+  # The directory that the client knows is another one.
+  mkdir elsewhere
+  _CONDOR_FS_REMOTE_DIR=$PWD/elsewhere request -pool "$HERE" "${PENDING[@]}"
+  assert_status 4
+  grep -F 'which is not a name that HTCondor uses for a directory in' "$BATS_TEST_TMPDIR/stderr"
+}
+
+@test "stable: FS_REMOTE logs in from another host that shares a directory" { by_a_shared_directory stable; }
+@test "testing: FS_REMOTE logs in from another host that shares a directory" { by_a_shared_directory testing; }

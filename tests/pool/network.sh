@@ -6,6 +6,8 @@
 #   cm       2001:db8::1   collector, negotiator and schedd, all behind the shared port 9618
 #   node     2001:db8::2   startd, behind a firewall that lets nobody in; its broker (CCB) is the collector
 #
+# The client and cm share a directory under one path, as a file server does for its clients: NETWORK_SHARED.
+#
 # Each host is a network namespace. All processes live in one PID namespace and all mounts in one mount namespace, so
 # nothing of it can outlive its first process. stdout is for machines, narration goes to stderr.
 set -euo pipefail
@@ -55,6 +57,7 @@ run_inside() {
   local name pid
   mkdir -p "$STATE"
   mount -t tmpfs tmpfs "$STATE"
+  install -d -m 1777 "$STATE/shared"
   mount -t proc proc /proc
   printf '%s\n' '127.0.0.1 localhost' '::1 localhost' "${NAMES[@]}" >"$STATE/hosts"
   cp "$STATE/hosts" "$STATE/hosts.client"
@@ -104,6 +107,8 @@ make_tree() {
   install -m 644 "$HERE/pool.conf" "$own/root/etc/condor/config.d/60-pool"
   mount -t proc proc "$own/root/proc"
   mount --rbind /dev "$own/root/dev"
+  mkdir -p "$own/root$STATE/shared"
+  mount --bind "$STATE/shared" "$own/root$STATE/shared"
 }
 
 settings_of_both() {
@@ -122,6 +127,8 @@ TEXT
 settings_of_cm() {
   settings_of_both cm
   echo 'DAEMON_LIST = MASTER SHARED_PORT COLLECTOR NEGOTIATOR SCHEDD'
+  echo 'SEC_DEFAULT_AUTHENTICATION_METHODS = FS, SSL, IDTOKENS, CLAIMTOBE, ANONYMOUS, PASSWORD, FS_REMOTE'
+  echo "FS_REMOTE_DIR = $STATE/shared"
 }
 
 settings_of_node() {
@@ -219,6 +226,7 @@ up() {
   done
   inside cat "$STATE/cm/root/etc/condor/trust_domain_ca.pem" >"$DIR/network.ca"
   echo "NETWORK_CA=${DIR@Q}/network.ca"
+  echo "NETWORK_SHARED=${STATE@Q}/shared"
 }
 
 down() {

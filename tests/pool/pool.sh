@@ -53,8 +53,8 @@ usage: pool.sh COMMAND [RELEASE [ARGUMENT...]]      RELEASE is stable or testing
                                     approve what daemons ask for from this machine; off also forgets pending requests
   kerberos RELEASE                  start a KDC of the pool's own realm, with alice and the pool's host in it; print shell
                                     assignments. It ends with the pool
-  munge RELEASE                     start munged with a new key beside the pool; print shell assignments. It ends with the
-                                    pool
+  munge RELEASE                     start munged with a new key, for the pool and this machine; print shell assignments. It
+                                    ends with the pool
   token RELEASE IDENTITY [OPTION...]
                                     print a token made by condor_token_create
   ping RELEASE FILE [LEVEL]         log in with the token in FILE as an ordinary user; exit 0 if LEVEL (READ) is granted
@@ -758,8 +758,8 @@ munge() {
     await "munged" enter munge --no-input
   fi
   # The client is outside; munged knows it by its user's number, which is the same in there.
-  echo "POOL_MUNGED=${ROOT@Q}/run/munge/munge.socket.2"
-  echo "POOL_UID=$(enter id -u condor)"
+  echo "MUNGED_SOCKET=${ROOT@Q}/run/munge/munge.socket.2"
+  echo "MUNGED_POOL_UID=$(enter id -u condor)"
 }
 
 token() {
