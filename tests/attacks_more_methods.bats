@@ -2,7 +2,7 @@
 # Attacks on MUNGE, FS_REMOTE and the login with the pool's signing key: a man in the middle, another user of this machine
 # with a munged or a server of his own, an ad or a saved request that names a server. Beside each attack is a control in the
 # same place, which must succeed.
-# shellcheck disable=SC2030,SC2031,SC2034,SC2153 # settings of one test; variables of loopback.bash
+# shellcheck disable=SC2030,SC2031,SC2034,SC2054,SC2153 # settings of one test; a list of strace; variables of loopback.bash
 load events
 
 OTHER=65534 # nobody's number

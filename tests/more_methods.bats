@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # MUNGE, FS_REMOTE and IDTOKENS with the pool's signing key, on the embedded pool, which also plays munged. Attacks are in
 # attacks_more_methods.bats.
-# shellcheck disable=SC2030,SC2031,SC2034 # settings of one test
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034 # classes have a $ in their names; settings of one test
 load events
 
 RULES=(-identity alice@pool.test -timeout 0)
@@ -305,7 +305,6 @@ by_key() { request -pool "$HERE" "${RULES[@]}" "$@"; }
   [[ $(grep -c 'Logging in to' "$BATS_TEST_TMPDIR/stderr") == 1 ]]
   [[ $(field issued '.credentials[0]') == 'signing key' ]]
   # A server before 23.9 knows the daemons by another name.
-  # shellcheck disable=SC2016 # as servers write it
   key_with --methods IDTOKENS --auto-approve --remote-version '$CondorVersion: 23.8.1 2024-06-27 BuildID: 1 $'
   by_key -debug:D_SECURITY
   assert_status 0
