@@ -310,6 +310,7 @@ key_with() {
   payload=${header#*.}
   [[ -n $payload ]]
   lacks "$BATS_TEST_TMPDIR/stderr" "$payload" "$signing"
+  if grep -E 'eyJ[A-Za-z0-9_-]+\.eyJ' "$BATS_TEST_TMPDIR/stderr"; then lost 'in what is printed'; fi
   grep -qF "$payload" trace
   # A socket's descriptor is the only one that it goes to.
   if grep -F "$payload" trace | grep -vE '^[0-9]+ +(write|sendto)\([0-9]+, "\\(0|1)'; then lost 'in a file'; fi

@@ -111,7 +111,6 @@ behind_firewall() {
 
 # FS_REMOTE: the client creates a directory on a file system that it shares with the pool's host.
 by_a_shared_directory() {
-  local out=$BATS_TEST_TMPDIR/stdout
   between "$1"
   authenticate_by FS_REMOTE
   export _CONDOR_FS_REMOTE_DIR=$NETWORK_SHARED
