@@ -150,6 +150,13 @@ got_token() {
   ln -s "$OPEN" link
   _CONDOR_MUNGE_SOCKET=$PWD/link/munged request -pool "$HERE" -identity alice@own.test
   got_token
+  # Ours, where everybody can put another in its place.
+  mkdir "$OPEN/loose"
+  chmod 777 "$OPEN/loose"
+  pool_with --munged "$OPEN/loose/munged" --methods MUNGE --auto-approve --token "$TOKEN"
+  _CONDOR_MUNGE_SOCKET=$OPEN/loose/munged request -pool "$HERE" -identity alice@own.test
+  ((status == 4)) || lost 'a socket that others can replace'
+  pool_with --munged "$OPEN/munged" --methods MUNGE --auto-approve --token "$TOKEN"
   # His, in a directory of his below one that everybody can write to, and in one that everybody can write to itself.
   mkdir "$OPEN/shared" "$OPEN/shared/his" "$OPEN/sticky"
   chmod 1777 "$OPEN/shared" "$OPEN/sticky"
