@@ -13470,6 +13470,20 @@ public final class TokenRequest {
             parent = parent.endsWith("/") ? parent.substring(0, parent.length() - 1) : parent;
         }
 
+        /**
+         * The method with this machine's settings.
+         *
+         * @return an instance of this class, as in {@link Munge#of}
+         */
+        static Authenticator of(AuthMethod method, Context context, InetSocketAddress peer, Optional<String> sharedPortId,
+                Optional<CondorAccount> account) throws AuthenticationException, CommandException {
+            Configuration configuration = context.configuration();
+            Host host = context.host();
+            return new FileSystemAccess(method, method == AuthMethod.FS_REMOTE ? remoteParent(configuration)
+                : configuration.text("FS_LOCAL_DIR").map(String::strip).or(() -> host.platform().temporaryDirectory()).orElse(""),
+                peer, sharedPortId, configuration.flag("SEC_FS_ENFORCE_CHANNEL_BINDING", true), host.user(), account);
+        }
+
         /** The last component of a directory's path. A name with an IPv4 address also fits the other form, and counts as that. */
         private Pattern name() {
             return Pattern.compile(method == AuthMethod.FS ? "FS_(?:" + ADDRESSED + "|XXX[A-Za-z0-9]{6})"
@@ -15246,8 +15260,11 @@ public final class TokenRequest {
         /** Greater numbers are none: -1 means every user. munge.h, MUNGE_UID_ANY */
         private static final long UID_MAX = 0xFFFF_FFFEL;
 
-        /** @throws AuthenticationException if there is no usable munged on this machine */
-        static Munge of(Configuration configuration, Context context) throws AuthenticationException, CommandException {
+        /**
+         * @return an instance of this class; with the interface as the type, the JVM does not load the class to verify a caller
+         * @throws AuthenticationException if there is no usable munged on this machine
+         */
+        static Authenticator of(Configuration configuration, Context context) throws AuthenticationException, CommandException {
             return new Munge(new MungeDaemon(socket(configuration, context.host()), context.deadline(), context.host().clock()),
                 poolUid(configuration, context.host()), context.host(), context.ui());
         }
@@ -17133,11 +17150,8 @@ public final class TokenRequest {
                             .dividedBy(2));
                     case TOKEN -> idToken(reply);
                     // Servers before 25.14 do not expect the shared port ID.
-                    case FS, FS_REMOTE -> new FileSystemAccess(method, method == AuthMethod.FS_REMOTE
-                        ? FileSystemAccess.remoteParent(configuration) : configuration.text("FS_LOCAL_DIR").map(String::strip)
-                        .or(() -> host.platform().temporaryDirectory()).orElse(""),
-                        connection.peer(), reply.isBefore(25, 14) ? Optional.empty() : target.sharedPortId(),
-                        configuration.flag("SEC_FS_ENFORCE_CHANNEL_BINDING", true), host.user(), account);
+                    case FS, FS_REMOTE -> FileSystemAccess.of(method, context, connection.peer(),
+                        reply.isBefore(25, 14) ? Optional.empty() : target.sharedPortId(), account);
                     case MUNGE -> Munge.of(configuration, context);
                     case CLAIMTOBE -> ClaimToBe.of(configuration, host, account, claimedDomain);
                     case ANONYMOUS -> new Anonymous();
