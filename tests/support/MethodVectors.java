@@ -125,7 +125,7 @@ public final class MethodVectors {
         for (int i = 0; i < 6; i++) {
             for (int bit = 0; bit < 8; bit++) {
                 byte[] damaged = whole.clone();
-                damaged[i] ^= 1 << bit;
+                damaged[i] ^= (byte) (1 << bit);
                 refused(damaged, "bit " + bit + " of byte " + i);
             }
         }
