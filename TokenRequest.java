@@ -16580,8 +16580,8 @@ public final class TokenRequest {
         private final ServerTrust trust;
         private final AuthenticationPlan plan;
         private final Optional<CondorAccount> account;
-        /** The domain for CLAIMTOBE, with its @. */
-        private final String claimedDomain;
+        /** Whether CLAIMTOBE claims a name with its domain. */
+        private final boolean claimsDomain;
         private Optional<KerberosClient> kerberos = Optional.empty();
         private Optional<Session> session = Optional.empty();
         private Assurance minimumAssurance = Assurance.NONE;
@@ -16604,8 +16604,7 @@ public final class TokenRequest {
             this.methodPolicy = MethodPolicy.of(configuration);
             this.trust = new ServerTrust(context);
             this.account = CondorAccount.of(configuration, host);
-            this.claimedDomain = configuration.flag("SEC_CLAIMTOBE_INCLUDE_DOMAIN", true)
-                ? "@" + configuration.text("UID_DOMAIN").map(String::strip).orElse("") : "";
+            this.claimsDomain = configuration.flag("SEC_CLAIMTOBE_INCLUDE_DOMAIN", true);
             for (String feature : List.of("AUTHENTICATION", "ENCRYPTION", "INTEGRITY", "NEGOTIATION")) {
                 checkLevel(feature);
             }
@@ -16632,7 +16631,7 @@ public final class TokenRequest {
             this.methodPolicy = other.methodPolicy;
             this.trust = other.trust;
             this.account = other.account;
-            this.claimedDomain = other.claimedDomain;
+            this.claimsDomain = other.claimsDomain;
             this.plan = new AuthenticationPlan(List.of(new ConnectionAttempt(ChannelBinding.UNBOUND,
                 List.of(AuthMethod.TOKEN))), Map.of());
         }
@@ -16949,11 +16948,16 @@ public final class TokenRequest {
             return kerberos.get();
         }
 
+        /** The domain for CLAIMTOBE, with its @. Only then: without a setting, a name service may have to tell it. */
+        private String claimedDomain() {
+            return claimsDomain ? "@" + configuration.text("UID_DOMAIN").map(String::strip).orElse("") : "";
+        }
+
         /** The reason why this machine cannot use a method now; empty if it can. */
         private Optional<String> unusableReason(AuthMethod method) {
             try {
                 if (method == AuthMethod.CLAIMTOBE) {
-                    ClaimToBe.of(configuration, host, account, claimedDomain);
+                    ClaimToBe.of(configuration, host, account, "");
                 } else if (method == AuthMethod.PASSWORD) {
                     Password.read(configuration, context.files());
                 } else if (method == AuthMethod.MUNGE) {
@@ -17153,7 +17157,7 @@ public final class TokenRequest {
                     case FS, FS_REMOTE -> FileSystemAccess.of(method, context, connection.peer(),
                         reply.isBefore(25, 14) ? Optional.empty() : target.sharedPortId(), account);
                     case MUNGE -> Munge.of(configuration, context);
-                    case CLAIMTOBE -> ClaimToBe.of(configuration, host, account, claimedDomain);
+                    case CLAIMTOBE -> ClaimToBe.of(configuration, host, account, claimedDomain());
                     case ANONYMOUS -> new Anonymous();
                     default -> throw new AssertionError(method + " is not offered");
                 };

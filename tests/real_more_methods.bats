@@ -11,10 +11,8 @@ setup_file() {
     shared=/tmp/token-request-shared-$RELEASE
     rm -rf "$shared"
     install -d -m 1777 "$shared"
-    pool configure <<<"SEC_DEFAULT_AUTHENTICATION_METHODS = MUNGE, FS_REMOTE, IDTOKENS, SSL, CLAIMTOBE
-FS_REMOTE_DIR = $shared"
+    configure_pool
     pool munge
-    pool auto-approve on
   done >/dev/null 2>&1
   # The man in the middle lives until his stdin ends.
   read -ra options <<<"$TOKEN_REQUEST_JAVA_OPTIONS"
@@ -31,6 +29,13 @@ FS_REMOTE_DIR = $shared"
   done
   MIDDLEMAN_PORT=$(sed 's/^MIDDLEMAN_PORT=//' "$BATS_FILE_TMPDIR/port")
   export MIDDLEMAN_PORT
+}
+
+# configure_pool: the pool takes these methods
+configure_pool() {
+  pool configure <<<"SEC_DEFAULT_AUTHENTICATION_METHODS = MUNGE, FS_REMOTE, FS, IDTOKENS, SSL, CLAIMTOBE
+FS_REMOTE_DIR = /tmp/token-request-shared-$RELEASE"
+  pool auto-approve on
 }
 
 # HTCondor 23 remembers what it offered, until its collector is another.
@@ -144,12 +149,12 @@ resumed() {
 @test "stable: a request by the signing key is resumed by it" { resumed stable KEY; }
 @test "testing: a request by the signing key is resumed by it" { resumed testing KEY; }
 
-# With the built-in list of methods, and no other setting: root on the pool's own machine, whose configuration names the pool.
+# With the built-in list of methods (FS finds no directory), and no other setting: root on the pool's own machine, whose configuration names the pool.
 roots_way_in() {
   on "$1"
   by KEY
   unset _CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS _CONDOR_AUTH_SSL_CLIENT_CAFILE
-  export _CONDOR_AUTH_SSL_CLIENT_USE_DEFAULT_CAS=false _CONDOR_COLLECTOR_HOST=$HERE
+  export _CONDOR_AUTH_SSL_CLIENT_USE_DEFAULT_CAS=false _CONDOR_COLLECTOR_HOST=$HERE _CONDOR_FS_LOCAL_DIR=/nonexistent
   request "${AUTO_APPROVED[@]}" -debug
   assert_status 0
   assert_auto_approved_claims "$BATS_TEST_TMPDIR/stdout"
@@ -159,6 +164,52 @@ roots_way_in() {
 
 @test "stable: root needs no setting and no token on the pool's own machine" { roots_way_in stable; }
 @test "testing: root needs no setting and no token on the pool's own machine" { roots_way_in testing; }
+
+# FS is refused, as HTCondor 23 is by default. What the client makes is nowhere: not on stderr, and not in a file.
+nothing_left() {
+  on "$1"
+  by KEY
+  unset _CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS _CONDOR_AUTH_SSL_CLIENT_CAFILE
+  export _CONDOR_AUTH_SSL_CLIENT_USE_DEFAULT_CAS=false _CONDOR_FS_LOCAL_DIR=/nonexistent
+  request -pool "$HERE" "${AUTO_APPROVED[@]}" -file here -debug
+  assert_status 0
+  logged_in
+  says ') FS failed: '
+  if grep -E 'eyJ|"exp"' "$BATS_TEST_TMPDIR/stderr"; then return 1; fi
+  # The delivered token is the control.
+  [[ $(grep -rl eyJ "$HOME" "$PWD") == "$PWD/here" ]]
+}
+
+@test "stable: where FS is refused, root logs in with the signing key, of which nothing is left" { nothing_left stable; }
+@test "testing: where FS is refused, root logs in with the signing key, of which nothing is left" { nothing_left testing; }
+
+# The directory has the setgid bit; another directory than the pool's, or none, is refused before the pool learns of it.
+shared_directory() {
+  on "$1"
+  by FS_REMOTE
+  chgrp 65534 "$_CONDOR_FS_REMOTE_DIR"
+  chmod 3777 "$_CONDOR_FS_REMOTE_DIR"
+  request -pool "$HERE" "${AUTO_APPROVED[@]}" -debug
+  chmod g-s "$_CONDOR_FS_REMOTE_DIR"
+  assert_status 0
+  logged_in
+  [[ -z $(ls -A "$_CONDOR_FS_REMOTE_DIR") ]]
+  # HTCondor 23 names a directory without its address.
+  unset _CONDOR_SEC_FS_ENFORCE_CHANNEL_BINDING
+  request -pool "$HERE" "${AUTO_APPROVED[@]}"
+  if [[ $RELEASE == stable ]]; then
+    assert_status 4
+    says "FS_REMOTE: the server's directory name does not contain its address"
+  else
+    assert_status 0
+  fi
+  _CONDOR_FS_REMOTE_DIR=$PWD/none request -pool "$HERE" "${AUTO_APPROVED[@]}"
+  assert_status 4
+  says "FS_REMOTE: FS_REMOTE_DIR = $PWD/none (environment variable _CONDOR_FS_REMOTE_DIR) is not a directory on this machine"
+}
+
+@test "stable: FS_REMOTE works below a setgid directory, and needs the server's address in the name" { shared_directory stable; }
+@test "testing: FS_REMOTE works below a setgid directory, and needs the server's address in the name" { shared_directory testing; }
 
 as_alice() {
   on "$1"
