@@ -116,6 +116,28 @@ got_token() {
   [[ $(grep -aoE 'MUNGE:[A-Za-z0-9+/=]+:' "$LOOT" | head -n 1 | cut -d : -f 2 | base64 -d | xxd -p -l 4) == 00000006 ]]
 }
 
+@test "a wait that began over MUNGE does not go on over a session that a man in the middle can read" {
+  pool_with --munged "$OPEN/munged" --methods MUNGE --approve-after 0 --token "$TOKEN" --forget-sessions
+  export _CONDOR_MUNGE_SOCKET=$OPEN/munged _CONDOR_MUNGE_POOL_UID=0
+  authenticate_by MUNGE
+  request -pool "$HERE" -identity alice@own.test -json -nowait
+  assert_status 0
+  cp "$BATS_TEST_TMPDIR/stdout" saved
+  # A token would be good for a login, but over an unbound session.
+  sed -i "s/:$LOOPBACK_PORT?/:PORT?/" saved
+  pool_with --methods IDTOKENS --token "$TOKEN" --token-for bob@pool.test --pretends
+  sed -i "s/:PORT?/:$LOOPBACK_PORT?/" saved
+  (umask 077 && mkdir -p "$_CONDOR_SEC_TOKEN_DIRECTORY" && printf '%s\n' "$LOOPBACK_TOKEN" >"$_CONDOR_SEC_TOKEN_DIRECTORY/login")
+  authenticate_by MUNGE IDTOKENS
+  request -resume saved
+  assert_status 4
+  [[ $(events '^(poll|authenticated)') == 0 && ! -s $BATS_TEST_TMPDIR/stdout ]]
+  # The control: the token is good for a login.
+  authenticate_by IDTOKENS
+  request -pool "$HERE" -identity alice@own.test -nowait
+  [[ $(events '^authenticated IDTOKENS') == 1 ]]
+}
+
 @test "MUNGE is used only where the settings name it, and only for a server that the user or the administrator named" {
   pool_with --munged "$OPEN/munged" --methods MUNGE --auto-approve --token "$TOKEN"
   export _CONDOR_MUNGE_SOCKET=$OPEN/munged _CONDOR_MUNGE_POOL_UID=0

@@ -504,6 +504,21 @@ registry() {
   says Windows
 }
 
+@test "FS_REMOTE and MUNGE, which only Unix has, are named as such in one line" {
+  local method
+  pool_with --methods FS_REMOTE,MUNGE --auto-approve --token "$TOKEN"
+  environment=("${environment[@]/#_CONDOR_SEC_CLIENT*/UNUSED=}")
+  for method in FS_REMOTE MUNGE; do
+    environment+=("_CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS=$method" '_CONDOR_FS_REMOTE_DIR=C:\shared'
+      '_CONDOR_MUNGE_SOCKET=C:\munged')
+    request -pool "$HERE" -identity alice@own.test
+    assert_status 4
+    [[ $(grep -F "$method: " "$BATS_TEST_TMPDIR/stderr") == "  $method: not supported on Windows" ]] ||
+      { cat "$BATS_TEST_TMPDIR/stderr" && return 1; }
+  done
+  [[ $(events '^authenticated') == 0 ]]
+}
+
 # ---- The rest ----
 
 @test "the pool learns the computer's name and the user's without his domain" {

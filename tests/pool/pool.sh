@@ -752,9 +752,9 @@ munge() {
       die "no key; see $DIR/munged.log"
     (
       close_descriptors
-      nsenter --target "$(cat "$DIR/pid")" --mount --pid -- chroot "$ROOT" /usr/bin/env -i "${CLEAN_ENV[@]}" \
-        setsid setpriv --reuid=munge --regid=munge --init-groups munged --foreground </dev/null >>"$DIR/munged.log" 2>&1
-    ) &
+      # It goes to the background, so that the pool's first process is its parent: nsenter stops with what a test stops.
+      enter setpriv --reuid=munge --regid=munge --init-groups munged </dev/null >>"$DIR/munged.log" 2>&1
+    ) || die "munged does not start; see $DIR/munged.log"
     await "munged" enter munge --no-input
   fi
   # The client is outside; munged knows it by its user's number, which is the same in there.
