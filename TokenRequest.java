@@ -119,12 +119,14 @@ import java.security.KeyPair;
 import java.security.KeyPairGenerator;
 import java.security.KeyStore;
 import java.security.MessageDigest;
+import java.security.Principal;
 import java.security.PrivateKey;
 import java.security.PrivilegedActionException;
 import java.security.PrivilegedExceptionAction;
 import java.security.ProviderException;
 import java.security.PublicKey;
 import java.security.SecureRandom;
+import java.security.Signature;
 import java.security.cert.CertPathValidator;
 import java.security.cert.CertPathValidatorException;
 import java.security.cert.CertificateException;
@@ -140,6 +142,7 @@ import java.security.interfaces.DSAKey;
 import java.security.interfaces.RSAKey;
 import java.security.spec.ECGenParameterSpec;
 import java.security.spec.MGF1ParameterSpec;
+import java.security.spec.PKCS8EncodedKeySpec;
 import java.security.spec.PSSParameterSpec;
 import java.security.spec.X509EncodedKeySpec;
 import java.time.DateTimeException;
@@ -203,10 +206,13 @@ import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import javax.crypto.Cipher;
+import javax.crypto.EncryptedPrivateKeyInfo;
 import javax.crypto.KeyAgreement;
 import javax.crypto.Mac;
+import javax.crypto.SecretKeyFactory;
 import javax.crypto.spec.GCMParameterSpec;
 import javax.crypto.spec.IvParameterSpec;
+import javax.crypto.spec.PBEKeySpec;
 import javax.crypto.spec.SecretKeySpec;
 import javax.naming.InvalidNameException;
 import javax.naming.ldap.LdapName;
@@ -220,6 +226,7 @@ import javax.net.ssl.SSLException;
 import javax.net.ssl.SSLParameters;
 import javax.net.ssl.TrustManager;
 import javax.net.ssl.TrustManagerFactory;
+import javax.net.ssl.X509ExtendedKeyManager;
 import javax.net.ssl.X509ExtendedTrustManager;
 import javax.net.ssl.X509TrustManager;
 import javax.security.auth.Subject;
@@ -3713,6 +3720,15 @@ public final class TokenRequest {
          * @return the answer; empty without a terminal, and at the end of input
          */
         Optional<String> ask(List<String> question, Predicate<String> isValid);
+
+        /**
+         * Asks for a passphrase at the terminal, which does not show what the user types.
+         *
+         * @return the passphrase, which the caller wipes; empty without a terminal, and at the end of input
+         */
+        default Optional<char[]> askSecret(String prompt) {
+            return Optional.empty();
+        }
 
         /**
          * Reports that a credential is sent or used to authenticate.
@@ -12657,14 +12673,19 @@ public final class TokenRequest {
             return rejection.filter(no -> no.isFinal).isPresent();
         }
 
-        /** A TLS engine for one connection to this host. */
+        /** A TLS engine for one connection to this host, which shows no client certificate. */
         SSLEngine engine(String hostName, CertificateUse use) {
+            return engine(hostName, use, new KeyManager[0]);
+        }
+
+        /** The same with a client certificate. */
+        SSLEngine engine(String hostName, CertificateUse use, KeyManager... identity) {
             try {
                 this.hostName = hostName;
                 this.use = use;
                 reset();
                 SSLContext context = SSLContext.getInstance("TLS");
-                context.init(new KeyManager[0], new TrustManager[] {this}, null);
+                context.init(identity, new TrustManager[] {this}, null);
                 SSLEngine engine = context.createSSLEngine(hostName, -1);
                 engine.setUseClientMode(true);
                 SSLParameters parameters = engine.getSSLParameters();
@@ -13679,14 +13700,15 @@ public final class TokenRequest {
     }
 
     /**
-     * SSL: TLS inside HTCondor's messages, without a client certificate. SCITOKENS: SSL that then carries a bearer token.
-     * condor_io/condor_auth_ssl.cpp
+     * SSL: TLS inside HTCondor's messages. SCITOKENS: SSL that then carries a bearer token; it never shows a client
+     * certificate. condor_io/condor_auth_ssl.cpp
      *
+     * @param identity      the client certificate; empty for an anonymous client
      * @param bearer        the token for SCITOKENS; empty for SSL
      * @param beforeSending called immediately before the bearer token is sent
      */
-    record Ssl(ServerTrust trust, String hostName, Optional<BearerToken> bearer, Runnable beforeSending)
-            implements Authenticator {
+    record Ssl(ServerTrust trust, String hostName, Optional<KeyManager> identity, Optional<BearerToken> bearer,
+            Runnable beforeSending) implements Authenticator {
         @Override
         public AuthMethod method() {
             return bearer.isPresent() ? AuthMethod.SCITOKENS : AuthMethod.SSL;
@@ -13702,7 +13724,8 @@ public final class TokenRequest {
                 throw new AuthenticationException("the pool has no SSL configuration (status " + status + "; its log says why)");
             }
             Tunnel tunnel = new Tunnel(stream, trust.engine(hostName,
-                bearer.isPresent() ? ServerTrust.CertificateUse.BEARER_TOKEN : ServerTrust.CertificateUse.LOGIN));
+                bearer.isPresent() ? ServerTrust.CertificateUse.BEARER_TOKEN : ServerTrust.CertificateUse.LOGIN,
+                identity.stream().toArray(KeyManager[]::new)));
             tunnel.runPhase(Turn.CLIENT, tunnel::handshakeDone, "TLS handshake");
             tunnel.runPhase(Turn.SERVER, tunnel::keyReceived, "key exchange through TLS");
             if (bearer.isPresent()) {
@@ -13901,6 +13924,412 @@ public final class TokenRequest {
             private String explain(SSLException e) {
                 return trust.rejection().orElseGet(() -> "TLS failed: " + ServerTrust.reasonOfTls(e));
             }
+        }
+    }
+
+    /**
+     * The client certificates and keys that the settings name, for SSL. As in OpenSSL, the last of a key type counts.
+     * condor_io/condor_auth_ssl.cpp, Condor_Auth_SSL::setup_ssl_ctx
+     */
+    static final class ClientCertificate extends X509ExtendedKeyManager {
+        private static final int MAX_BYTES = 256 * 1024;
+        /** Type and parameters of an RSA key, and the type of an EC key. RFC 8017, A.1; RFC 5480, 2.1.1 */
+        private static final byte[] RSA_ALGORITHM = HexFormat.of().parseHex("300d06092a864886f70d0101010500");
+        private static final byte[] EC_TYPE = HexFormat.of().parseHex("06072a8648ce3d0201");
+        private static final byte[] INTEGER_0 = {2, 1, 0};
+        private static final int SEQUENCE = 0x30;
+        private static final int OCTET_STRING = 4;
+        private static final int OBJECT_IDENTIFIER = 6;
+        private static final int CONTEXT_0 = 0xA0;
+
+        private final List<Pair> pairs;
+
+        /**
+         * A key and its certificate, which others follow up to the CA.
+         *
+         * @param file of the certificate
+         */
+        private record Pair(PrivateKey key, List<X509Certificate> chain, Path file) { }
+
+        /** A block of a PEM file. */
+        @SuppressWarnings("ArrayRecordComponent") // never compared
+        private record Block(String label, Map<String, String> headers, byte[] bytes) { }
+
+        private ClientCertificate(List<Pair> pairs) {
+            super();
+            this.pairs = pairs;
+        }
+
+        /** Loads the certificates; empty if the settings name none that this user can open. */
+        static Optional<ClientCertificate> load(Context context) throws AuthenticationException {
+            Configuration configuration = context.configuration();
+            boolean fromEnvironment = configuration.text("AUTH_SSL_USE_CLIENT_PROXY_ENV_VAR").flatMap(Expression::truth)
+                .orElse(false);
+            String proxy = fromEnvironment ? context.host().environment().getOrDefault("X509_USER_PROXY", "") : "";
+            if (!proxy.isEmpty()) {
+                Configuration.Setting setting = new Configuration.Setting("X509_USER_PROXY", proxy, "environment");
+                return pair(setting, setting, proxy, proxy, context).map(one -> new ClientCertificate(List.of(one)));
+            }
+            Optional<Configuration.Setting> certificates = setting(configuration, "AUTH_SSL_CLIENT_CERTFILE");
+            Optional<Configuration.Setting> keys = setting(configuration, "AUTH_SSL_CLIENT_KEYFILE");
+            if (certificates.isEmpty() && keys.isEmpty()) {
+                if (configuration.text("AUTH_SSL_REQUIRE_CLIENT_CERTIFICATE").flatMap(Expression::truth).orElse(false)) {
+                    throw new AuthenticationException("AUTH_SSL_REQUIRE_CLIENT_CERTIFICATE is true, but AUTH_SSL_CLIENT_CERTFILE"
+                        + " and AUTH_SSL_CLIENT_KEYFILE are not set");
+                }
+                return Optional.empty();
+            }
+            if (certificates.isEmpty() || keys.isEmpty()) {
+                throw new AuthenticationException(certificates.isEmpty()
+                    ? "AUTH_SSL_CLIENT_KEYFILE is set without AUTH_SSL_CLIENT_CERTFILE"
+                    : "AUTH_SSL_CLIENT_CERTFILE is set without AUTH_SSL_CLIENT_KEYFILE");
+            }
+            List<String> certificateFiles = files(certificates.get());
+            List<String> keyFiles = files(keys.get());
+            List<Pair> pairs = new ArrayList<>();
+            for (int i = 0; i < Math.min(certificateFiles.size(), keyFiles.size()); i++) {
+                pair(certificates.get(), keys.get(), certificateFiles.get(i), keyFiles.get(i), context).ifPresent(pairs::add);
+            }
+            return pairs.isEmpty() ? Optional.empty() : Optional.of(new ClientCertificate(pairs));
+        }
+
+        private static Optional<Configuration.Setting> setting(Configuration configuration, String name) {
+            return configuration.find(name).filter(setting -> !setting.value().isBlank());
+        }
+
+        /** A comma separates files; a blank can be part of a name. */
+        private static List<String> files(Configuration.Setting setting) {
+            return Arrays.stream(setting.value().split(",")).map(String::strip).filter(file -> !file.isEmpty()).toList();
+        }
+
+        /** A certificate and its key; empty if this user cannot open one of the files, as in the original. */
+        private static Optional<Pair> pair(Configuration.Setting certificateSetting, Configuration.Setting keySetting,
+            String certificateFile, String keyFile, Context context) throws AuthenticationException {
+            Configuration.Setting certificate =
+                new Configuration.Setting(certificateSetting.name(), certificateFile, certificateSetting.source());
+            Configuration.Setting key = new Configuration.Setting(keySetting.name(), keyFile, keySetting.source());
+            Optional<byte[]> certificateText = read(certificate, FilePurpose.TRUST, context);
+            Optional<byte[]> keyText = certificateText.isEmpty() ? Optional.empty() : read(key, FilePurpose.SECRET, context);
+            if (keyText.isEmpty()) {
+                return Optional.empty();
+            }
+            List<X509Certificate> chain = chain(blocks(certificateText.get()), certificate);
+            PrivateKey loaded;
+            try {
+                loaded = key(blocks(keyText.get()), key, chain.get(0).getPublicKey(), context);
+                if (!fits(loaded, chain.get(0).getPublicKey())) {
+                    throw broken(key, "is not the key of the certificate in " + certificateFile);
+                }
+            } catch (GeneralSecurityException | IOException | RuntimeException e) {
+                throw broken(key, "does not hold a private key that Java can read");
+            } finally {
+                Arrays.fill(keyText.get(), (byte) 0);
+            }
+            warnIfExposed(key, context);
+            return Optional.of(new Pair(loaded, chain, certificate.path()));
+        }
+
+        private static Optional<byte[]> read(Configuration.Setting setting, FilePurpose purpose, Context context)
+                throws AuthenticationException {
+            try {
+                return Optional.of(context.files().read(setting.path(), setting.origin(), purpose, MAX_BYTES).bytes());
+            } catch (InputFiles.RefusedFileException e) {
+                throw broken(setting, reason(e));
+            } catch (IOException e) {
+                context.trace().log(DebugLog.SECURITY, () -> "No client certificate from " + setting.name() + " = "
+                    + printable(setting.value()) + ": " + reason(e));
+                return Optional.empty();
+            }
+        }
+
+        private static void warnIfExposed(Configuration.Setting key, Context context) {
+            try {
+                PosixFileAttributes attributes = Files.readAttributes(key.path(), PosixFileAttributes.class);
+                String mode = PosixFilePermissions.toString(attributes.permissions());
+                if (mode.charAt(3) == 'r' || mode.charAt(6) == 'r') {
+                    context.ui().warn("Other users can read the private key " + printable(key.value())
+                        + ". Run: chmod go= " + printable(key.value()));
+                }
+            } catch (IOException | UnsupportedOperationException e) {
+                context.trace().log(DebugLog.SECURITY, () -> "The rights of the key file are unknown: " + e.getMessage());
+            }
+        }
+
+        private static AuthenticationException broken(Configuration.Setting setting, String predicate) {
+            return new AuthenticationException(setting.name() + " = " + printable(setting.value()) + " (" + setting.source()
+                + ") " + predicate);
+        }
+
+        private static List<X509Certificate> chain(List<Block> blocks, Configuration.Setting setting)
+                throws AuthenticationException {
+            List<X509Certificate> chain = new ArrayList<>();
+            try {
+                CertificateFactory factory = CertificateFactory.getInstance("X.509");
+                for (Block block : blocks) {
+                    if (block.label().equals("CERTIFICATE") || block.label().equals("X509 CERTIFICATE")
+                            || block.label().equals("TRUSTED CERTIFICATE")) {
+                        chain.add((X509Certificate) factory.generateCertificate(new ByteArrayInputStream(block.bytes())));
+                    }
+                }
+            } catch (CertificateException e) {
+                throw broken(setting, "holds a certificate that Java cannot read");
+            }
+            if (chain.isEmpty()) {
+                throw broken(setting, "does not hold a PEM certificate");
+            }
+            return chain;
+        }
+
+        /** The blocks of a PEM file; other text is ignored. RFC 7468; RFC 1421, section 4.6, for the headers */
+        private static List<Block> blocks(byte[] text) {
+            List<Block> blocks = new ArrayList<>();
+            String label = "";
+            Map<String, String> headers = new HashMap<>();
+            StringBuilder base64 = new StringBuilder();
+            for (String raw : new String(text, ISO_8859_1).lines().toList()) {
+                String line = raw.strip();
+                if (line.startsWith("-----BEGIN ") && line.endsWith("-----")) {
+                    label = line.substring("-----BEGIN ".length(), line.length() - 5);
+                    headers = new HashMap<>();
+                    base64.setLength(0);
+                } else if (!label.isEmpty() && line.equals("-----END " + label + "-----")) {
+                    blocks.add(new Block(label, headers, Base64.getMimeDecoder().decode(base64.toString())));
+                    label = "";
+                } else if (!label.isEmpty() && line.indexOf(':') > 0) {
+                    headers.put(line.substring(0, line.indexOf(':')), line.substring(line.indexOf(':') + 1).strip());
+                } else if (!label.isEmpty()) {
+                    base64.append(line);
+                }
+            }
+            return blocks;
+        }
+
+        private static PrivateKey key(List<Block> blocks, Configuration.Setting setting, PublicKey publicKey, Context context)
+                throws AuthenticationException, GeneralSecurityException, IOException {
+            byte[] curve = new byte[0];
+            for (Block block : blocks) {
+                if (block.label().equals("EC PARAMETERS")) {
+                    curve = block.bytes();
+                } else if (block.label().endsWith("PRIVATE KEY")) {
+                    boolean isEncrypted = block.label().equals("ENCRYPTED PRIVATE KEY")
+                        || block.headers().getOrDefault("Proc-Type", "").equals("4,ENCRYPTED");
+                    byte[] der = isEncrypted ? decrypted(block, setting, context) : block.bytes();
+                    try {
+                        return key(block.label(), der, curve, publicKey);
+                    } finally {
+                        Arrays.fill(der, (byte) 0);
+                    }
+                }
+            }
+            throw broken(setting, "does not hold a PEM private key");
+        }
+
+        private static byte[] decrypted(Block block, Configuration.Setting setting, Context context)
+                throws AuthenticationException, IOException {
+            Optional<char[]> passphrase;
+            try {
+                passphrase = context.deadline().question(() -> context.ui().askSecret("Passphrase of the private key "
+                    + printable(setting.value()) + ":"), "To skip the question, decrypt the key: openssl pkey -in KEY -out NEW");
+            } catch (CommandException e) {
+                throw broken(setting, "is encrypted, and nobody entered the passphrase in time");
+            }
+            if (passphrase.isEmpty()) {
+                throw broken(setting, "is encrypted, and there is no terminal to ask for its passphrase."
+                    + " To decrypt it: openssl pkey -in " + printable(setting.value()) + " -out NEW");
+            }
+            try {
+                return block.label().equals("ENCRYPTED PRIVATE KEY") ? pkcs8(block.bytes(), passphrase.get())
+                    : legacy(block, passphrase.get());
+            } catch (GeneralSecurityException | RuntimeException e) {
+                throw broken(setting, "does not decrypt with this passphrase");
+            } finally {
+                Arrays.fill(passphrase.get(), '\0');
+            }
+        }
+
+        private static byte[] pkcs8(byte[] der, char[] passphrase) throws GeneralSecurityException, IOException {
+            EncryptedPrivateKeyInfo info = new EncryptedPrivateKeyInfo(der);
+            boolean isPbes2 = info.getAlgName().equals("PBES2") || info.getAlgName().equals("1.2.840.113549.1.5.13");
+            String algorithm = isPbes2 ? info.getAlgParameters().toString() : info.getAlgName();
+            PBEKeySpec spec = new PBEKeySpec(passphrase);
+            try {
+                Cipher cipher = Cipher.getInstance(algorithm);
+                cipher.init(Cipher.DECRYPT_MODE, SecretKeyFactory.getInstance(algorithm).generateSecret(spec),
+                    info.getAlgParameters());
+                return cipher.doFinal(info.getEncryptedData());
+            } finally {
+                spec.clearPassword();
+            }
+        }
+
+        /** OpenSSL's own encryption: the key is a chain of MD5 digests. crypto/evp/evp_key.c, EVP_BytesToKey */
+        private static byte[] legacy(Block block, char[] passphrase) throws GeneralSecurityException {
+            String[] info = block.headers().getOrDefault("DEK-Info", "").split(",");
+            byte[] iv = HexFormat.of().parseHex(info[1].strip());
+            boolean isAes = info[0].startsWith("AES-");
+            int length = switch (info[0]) {
+                case "AES-128-CBC" -> 16;
+                case "AES-192-CBC", "DES-EDE3-CBC" -> 24;
+                case "AES-256-CBC" -> 32;
+                default -> throw new GeneralSecurityException("unknown cipher");
+            };
+            byte[] secret = new byte[passphrase.length];
+            for (int i = 0; i < secret.length; i++) {
+                secret[i] = (byte) passphrase[i];
+            }
+            byte[] key = new byte[0];
+            byte[] digest = new byte[0];
+            try {
+                MessageDigest md5 = MessageDigest.getInstance("MD5");
+                while (key.length < length) {
+                    md5.update(digest);
+                    md5.update(secret);
+                    digest = md5.digest(Arrays.copyOf(iv, 8));
+                    key = concat(key, digest);
+                }
+                Cipher cipher = Cipher.getInstance(isAes ? "AES/CBC/PKCS5Padding" : "DESede/CBC/PKCS5Padding");
+                cipher.init(Cipher.DECRYPT_MODE, new SecretKeySpec(Arrays.copyOf(key, length), isAes ? "AES" : "DESede"),
+                    new IvParameterSpec(iv));
+                return cipher.doFinal(block.bytes());
+            } finally {
+                Arrays.fill(secret, (byte) 0);
+                Arrays.fill(key, (byte) 0);
+            }
+        }
+
+        private static PrivateKey key(String label, byte[] der, byte[] curve, PublicKey publicKey)
+                throws GeneralSecurityException {
+            String type = publicKey.getAlgorithm().equals("EdDSA") ? "Ed25519" : publicKey.getAlgorithm();
+            byte[] pkcs8 = switch (label) {
+                case "RSA PRIVATE KEY" -> der(SEQUENCE, concat(INTEGER_0, concat(RSA_ALGORITHM, der(OCTET_STRING, der))));
+                case "EC PRIVATE KEY" -> der(SEQUENCE, concat(INTEGER_0, concat(der(SEQUENCE, concat(EC_TYPE,
+                    curve(der, curve, publicKey))), der(OCTET_STRING, der))));
+                default -> der;
+            };
+            return KeyFactory.getInstance(type).generatePrivate(new PKCS8EncodedKeySpec(pkcs8));
+        }
+
+        /** The curve, from element [0] of a SEC1 key, else from EC PARAMETERS, else from the certificate. RFC 5915 */
+        private static byte[] curve(byte[] der, byte[] parameters, PublicKey publicKey) throws GeneralSecurityException {
+            ByteBuffer key = element(ByteBuffer.wrap(der), SEQUENCE);
+            while (key.hasRemaining()) {
+                int tag = key.get(key.position()) & 0xFF;
+                ByteBuffer content = element(key, tag);
+                if (tag == CONTEXT_0) {
+                    byte[] curve = new byte[content.remaining()];
+                    content.get(curve);
+                    return curve;
+                }
+            }
+            if (parameters.length > 0) {
+                return parameters;
+            }
+            ByteBuffer algorithm = element(element(ByteBuffer.wrap(publicKey.getEncoded()), SEQUENCE), SEQUENCE);
+            element(algorithm, OBJECT_IDENTIFIER);
+            byte[] curve = new byte[algorithm.remaining()];
+            algorithm.get(curve);
+            return curve;
+        }
+
+        /** The content of the next DER element, which must have this tag. */
+        private static ByteBuffer element(ByteBuffer from, int tag) throws GeneralSecurityException {
+            try {
+                if ((from.get() & 0xFF) != tag) {
+                    throw new GeneralSecurityException("unexpected DER element");
+                }
+                int length = from.get() & 0xFF;
+                if (length > 0x82 || length == 0x80) {
+                    throw new GeneralSecurityException("DER element too long");
+                } else if (length > 0x80) {
+                    int bytes = length - 0x80;
+                    length = 0;
+                    for (int i = 0; i < bytes; i++) {
+                        length = length << 8 | from.get() & 0xFF;
+                    }
+                }
+                if (length > from.remaining()) {
+                    throw new GeneralSecurityException("DER element cut off");
+                }
+                ByteBuffer content = from.slice(from.position(), length);
+                from.position(from.position() + length);
+                return content;
+            } catch (BufferUnderflowException e) {
+                throw new GeneralSecurityException("DER element cut off", e);
+            }
+        }
+
+        private static byte[] der(int tag, byte[] content) {
+            int length = content.length;
+            byte[] header = length < 0x80 ? new byte[] {(byte) tag, (byte) length}
+                : new byte[] {(byte) tag, (byte) 0x82, (byte) (length >> 8), (byte) length};
+            if (length >= 0x80 && length < 0x100) {
+                header = new byte[] {(byte) tag, (byte) 0x81, (byte) length}; // DER demands the shortest form
+            }
+            return concat(header, content);
+        }
+
+        /** Whether the keys belong together. */
+        private static boolean fits(PrivateKey key, PublicKey publicKey) throws GeneralSecurityException {
+            String name = switch (publicKey.getAlgorithm()) {
+                case "RSA" -> "SHA256withRSA";
+                case "EC" -> "SHA256withECDSA";
+                default -> "Ed25519";
+            };
+            Signature signer = Signature.getInstance(name);
+            signer.initSign(key);
+            signer.update(INTEGER_0);
+            Signature verifier = Signature.getInstance(name);
+            verifier.initVerify(publicKey);
+            verifier.update(INTEGER_0);
+            return verifier.verify(signer.sign());
+        }
+
+        /** The last certificate of one of these types. The server's list of issuers is empty, so it does not matter. */
+        @Override
+        public String chooseEngineClientAlias(String[] keyTypes, Principal[] issuers, SSLEngine engine) {
+            for (int i = pairs.size() - 1; i >= 0; i--) {
+                if (List.of(keyTypes).contains(pairs.get(i).key().getAlgorithm())) {
+                    return Integer.toString(i);
+                }
+            }
+            return null; // as the interface demands
+        }
+
+        @Override
+        public String chooseClientAlias(String[] keyTypes, Principal[] issuers, Socket socket) {
+            return chooseEngineClientAlias(keyTypes, issuers, null);
+        }
+
+        @Override
+        public X509Certificate[] getCertificateChain(String alias) {
+            return pairs.get(Integer.parseInt(alias)).chain().toArray(X509Certificate[]::new);
+        }
+
+        @Override
+        public PrivateKey getPrivateKey(String alias) {
+            return pairs.get(Integer.parseInt(alias)).key();
+        }
+
+        @Override
+        public String[] getClientAliases(String keyType, Principal[] issuers) {
+            return IntStream.range(0, pairs.size()).mapToObj(Integer::toString).toArray(String[]::new);
+        }
+
+        @Override
+        public String[] getServerAliases(String keyType, Principal[] issuers) {
+            return new String[0];
+        }
+
+        @Override
+        public String chooseServerAlias(String keyType, Principal[] issuers, Socket socket) {
+            return null; // a client only
+        }
+
+        /** The files, never a key. */
+        @Override
+        public String toString() {
+            return "the certificate in " + pairs.stream().map(one -> printable(one.file().toString()))
+                .collect(Collectors.joining(", "));
         }
     }
 
@@ -16214,6 +16643,8 @@ public final class TokenRequest {
         /** Start of the last detail line of a failed authentication. */
         private static final String OFFERS_PREFIX = "The pool offers: ";
         private static final String NO_NAME = "a certificate carries a name, and only an address is known";
+        /** With a client certificate: how long a stolen login is of use, unless the attacker raises the number. */
+        private static final Duration IDENTITY_SESSION_DURATION = Duration.ofMinutes(10);
         /** Slightly longer than the longest wait, so that one session suffices. */
         private static final Duration SESSION_DURATION = Duration.ofMinutes(65);
 
@@ -16231,6 +16662,8 @@ public final class TokenRequest {
         /** The domain for CLAIMTOBE, with its @. */
         private final String claimedDomain;
         private Optional<KerberosClient> kerberos = Optional.empty();
+        /** The client certificate, once it is loaded: only then its class is, too. */
+        private Optional<ClientCertificate> loadedIdentity = Optional.empty();
         private Optional<Session> session = Optional.empty();
         private Assurance minimumAssurance = Assurance.NONE;
         private boolean authenticatedBefore;
@@ -16592,10 +17025,39 @@ public final class TokenRequest {
             return kerberos.get();
         }
 
+        /** Whether the settings name a client certificate. Without one, SSL authenticates the server only. */
+        private boolean hasIdentity() {
+            return configuration.find("AUTH_SSL_CLIENT_CERTFILE").filter(file -> !file.value().isBlank()).isPresent()
+                || configuration.find("AUTH_SSL_CLIENT_KEYFILE").filter(file -> !file.value().isBlank()).isPresent()
+                || isTrue("AUTH_SSL_USE_CLIENT_PROXY_ENV_VAR") || isTrue("AUTH_SSL_REQUIRE_CLIENT_CERTIFICATE");
+        }
+
+        private boolean isTrue(String name) {
+            return configuration.text(name).flatMap(Expression::truth).orElse(false);
+        }
+
+        /**
+         * The client certificate; empty if the settings name none, or only files that this user cannot open.
+         *
+         * @throws AuthenticationException if the client must not continue as anonymous instead
+         */
+        private Optional<ClientCertificate> identity() throws AuthenticationException {
+            if (loadedIdentity.isEmpty() && hasIdentity()) {
+                loadedIdentity = ClientCertificate.load(context);
+            }
+            if (loadedIdentity.isPresent() && !target.expected().from().isTrusted()) {
+                throw new AuthenticationException("not used: a client certificate goes only to a host named on the command"
+                    + " line or in the configuration; to allow it, name the host: -name NAME@HOST");
+            }
+            return loadedIdentity;
+        }
+
         /** The reason why this machine cannot use a method now; empty if it can. */
         private Optional<String> unusableReason(AuthMethod method) {
             try {
-                if (method == AuthMethod.CLAIMTOBE) {
+                if (method == AuthMethod.SSL) {
+                    identity();
+                } else if (method == AuthMethod.CLAIMTOBE) {
                     ClaimToBe.of(configuration, host, account, claimedDomain);
                 } else if (method == AuthMethod.PASSWORD) {
                     Password.read(configuration, context.files());
@@ -16694,16 +17156,36 @@ public final class TokenRequest {
                 if (authenticated.isEmpty()) {
                     return Optional.empty();
                 }
-                Optional<byte[]> wrapped = receiveKey(stream);
-                byte[] key = ecdh.isPresent()
-                    ? KeyDerivation.agree(ecdh.get().getPrivate(), reply.ad().string("ECDHPublicKey").orElse(""))
-                    : authenticated.get().unwrap(wrapped.orElseThrow());
-                if (key.length != Protocol.KEY_BYTES) {
-                    throw new ProtocolViolation("the server sent a session key of " + key.length + " bytes");
+                try {
+                    Optional<byte[]> wrapped = receiveKey(stream);
+                    byte[] key = ecdh.isPresent()
+                        ? KeyDerivation.agree(ecdh.get().getPrivate(), reply.ad().string("ECDHPublicKey").orElse(""))
+                        : authenticated.get().unwrap(wrapped.orElseThrow());
+                    if (key.length != Protocol.KEY_BYTES) {
+                        throw new ProtocolViolation("the server sent a session key of " + key.length + " bytes");
+                    }
+                    stream.encrypt(key);
+                    return Optional.of(new SecureChannel(stream, receiveAdmission(stream, key, authenticated.get().server(),
+                        reply), connection));
+                } catch (ProtocolViolation e) {
+                    if (authenticated.get().server().method() == AuthMethod.SSL && loadedIdentity.isPresent()) {
+                        throw stolenLogin(e);
+                    }
+                    throw e;
                 }
-                stream.encrypt(key);
-                return Optional.of(new SecureChannel(stream, receiveAdmission(stream, key, authenticated.get().server(), reply),
-                    connection));
+            }
+
+            /**
+             * The negotiation was changed after a login with a client certificate: an attacker can own the server's side of it,
+             * since the server proves the session key only after the login.
+             */
+            private CommandException stolenLogin(ProtocolViolation e) {
+                return startFailure(trace, ErrorCode.VIOLATION, target,
+                    "A man in the middle changed the negotiation with " + hostAndPort(target) + ".", "",
+                    List.of(Character.toUpperCase(e.getMessage().charAt(0)) + e.getMessage().substring(1) + ".",
+                        "The login with " + loadedIdentity.orElseThrow() + " was complete: the attacker may now be logged in as you"
+                        + " there,", "for " + IDENTITY_SESSION_DURATION.toSeconds() + " s or as long as the pool allows."),
+                    "Tell the pool's administrator. Do not repeat the command from this network.");
             }
 
             private ClassAd policy(int command, Optional<KeyPair> ecdh) {
@@ -16714,9 +17196,11 @@ public final class TokenRequest {
                 for (String feature : List.of("Authentication", "AuthenticationNew", "Encryption", "Integrity")) {
                     ad.put(feature, "REQUIRED");
                 }
+                Duration duration = loadedIdentity.isPresent() && methods.contains(AuthMethod.SSL) ? IDENTITY_SESSION_DURATION
+                    : SESSION_DURATION;
                 ad.put("Enact", "NO").put("Subsystem", "TOOL").put("ServerPid", ProcessHandle.current().pid())
-                    .put("SessionDuration", Long.toString(SESSION_DURATION.toSeconds()))
-                    .put("SessionLease", SESSION_DURATION.toSeconds()).put("NewSession", "YES")
+                    .put("SessionDuration", Long.toString(duration.toSeconds()))
+                    .put("SessionLease", duration.toSeconds()).put("NewSession", "YES")
                     .put("NegotiatedSession", true)
                     .put("RemoteVersion", Protocol.VERSION).put("ConnectSinful", target.sinful().toString()).put("Command",
                     command);
@@ -16751,10 +17235,10 @@ public final class TokenRequest {
             private Authenticator authenticator(AuthMethod method, PolicyReply reply) throws AuthenticationException,
                 CommandException {
                 return switch (method) {
-                    case SSL -> new Ssl(trust, hostName(), Optional.empty(), () -> { });
+                    case SSL -> new Ssl(trust, hostName(), identity().map(KeyManager.class::cast), Optional.empty(), () -> { });
                     case SCITOKENS -> {
                         BearerToken token = BearerToken.find(configuration, host, context.files());
-                        yield new Ssl(trust, hostName(), Optional.of(token),
+                        yield new Ssl(trust, hostName(), Optional.empty(), Optional.of(token),
                             () -> announceCredential(method, "the bearer token in " + token));
                     }
                     case PASSWORD -> new Password(reply.isBefore(23, 9) ? Protocol.OLD_PASSWORD_USER + reply.trustDomain()
@@ -19445,6 +19929,8 @@ public final class TokenRequest {
      * {@code event} and {@code time} first. The thread of a signal may call its methods, too.
      */
     static final class ConsoleWriter implements UserInterface {
+        /** The longest passphrase that OpenSSL accepts at a terminal. PEM_BUFSIZE */
+        private static final int PASSPHRASE_MAX = 1024;
         private static final String RED = "31";
         private static final String YELLOW = "33";
         private static final String ERASE = "\r\033[K";
@@ -19533,6 +20019,50 @@ public final class TokenRequest {
                 answer = answer();
             }
             return answer;
+        }
+
+        @Override
+        public Optional<char[]> askSecret(String prompt) {
+            if (!host.terminal().test(0) || !host.terminal().test(2) || !echo("-echo")) {
+                return Optional.empty();
+            }
+            Thread restore = new Thread(() -> echo("echo"), "terminal echo");
+            Runtime.getRuntime().addShutdownHook(restore);
+            char[] typed = new char[PASSPHRASE_MAX];
+            try {
+                line(prompt);
+                int length = 0;
+                int next = host.in().read();
+                while (next >= 0 && next != '\n' && length < typed.length) {
+                    typed[length++] = (char) next;
+                    next = host.in().read();
+                }
+                return next == '\n' ? Optional.of(Arrays.copyOf(typed, length)) : Optional.empty();
+            } catch (IOException e) {
+                return Optional.empty(); // the terminal is gone
+            } finally {
+                Arrays.fill(typed, '\0');
+                echo("echo");
+                try {
+                    Runtime.getRuntime().removeShutdownHook(restore);
+                } catch (IllegalStateException e) {
+                    echo("echo"); // the program is ending, and the hook does the same
+                }
+            }
+        }
+
+        /** Switches the terminal's echo; false if that fails. Java's own console needs a terminal as stdout, too. */
+        private static boolean echo(String mode) {
+            try {
+                return new ProcessBuilder("/bin/stty", mode).redirectInput(ProcessBuilder.Redirect.INHERIT)
+                    .redirectOutput(ProcessBuilder.Redirect.DISCARD).redirectError(ProcessBuilder.Redirect.DISCARD)
+                    .start().waitFor() == 0;
+            } catch (IOException e) {
+                return false;
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+                return false;
+            }
         }
 
         /** A line of stdin; empty at its end. */
