@@ -11290,8 +11290,8 @@ public final class TokenRequest {
         private final DebugLog trace;
         private final Transcript sent = new Transcript();
         private final Transcript received = new Transcript();
-        private Optional<AesGcmCipher> encryption = Optional.empty();
-        private Optional<AesGcmCipher> decryption = Optional.empty();
+        private Optional<PacketCipher> encryption = Optional.empty();
+        private Optional<PacketCipher> decryption = Optional.empty();
 
         CedarStream(InputStream in, OutputStream out, SecureRandom random, DebugLog trace) {
             this.in = in;
@@ -11310,8 +11310,18 @@ public final class TokenRequest {
             return new Message(encrypted());
         }
 
+        /** Encrypts everything from the next message on, in both directions, with a key of the cipher's length. */
+        void encrypt(SessionCipher cipher, byte[] key) {
+            if (cipher == SessionCipher.AES) {
+                encrypt(key);
+            } else {
+                encryption = Optional.of(new LegacyCipher(cipher, key));
+                decryption = Optional.of(new LegacyCipher(cipher, key));
+            }
+        }
+
         /**
-         * Encrypts everything from the next message on, in both directions.
+         * The same with AES.
          *
          * @param key 32 bytes
          */
@@ -11382,7 +11392,7 @@ public final class TokenRequest {
                     throw new ProtocolViolation("the server does not speak HTCondor's protocol (it sent the packet header "
                         + HexFormat.of().formatHex(header) + " instead of its " + label + ")");
                 }
-                byte[] body = read(length, label);
+                byte[] body = read(length + (decryption.isPresent() ? decryption.get().uncounted() : 0), label);
                 if (decryption.isPresent()) {
                     message.writeBytes(decryption.get().decrypt(header, body, label));
                 } else {
@@ -11497,11 +11507,154 @@ public final class TokenRequest {
         }
     }
 
+    /** A cipher of sessions. condor_includes/CryptKey.h, condor_io/condor_secman.cpp */
+    enum SessionCipher {
+        AES("AES", Protocol.KEY_BYTES, Protocol.CIPHER_AES),
+        BLOWFISH("BLOWFISH", 24, 1),
+        TRIPLE_DES("3DES", 24, 2);
+
+        /** The name in a policy. */
+        final String word;
+        final int keyBytes;
+        /** Its number in the message with the session key. */
+        final int number;
+
+        SessionCipher(String word, int keyBytes, int number) {
+            this.word = word;
+            this.keyBytes = keyBytes;
+            this.number = number;
+        }
+
+        /**
+         * The ciphers to offer: AES, or the old ones if the user names only those. They never share an offer with AES: nothing
+         * protects the offer, so a man in the middle could remove AES from it.
+         *
+         * @throws CommandException CONFIGURATION, if FIPS forbids what the settings name
+         */
+        static List<SessionCipher> offered(Configuration configuration) throws CommandException {
+            List<String> words = Configuration.items(configuration.securityWish("CRYPTO_METHODS").toUpperCase(Locale.ROOT));
+            List<SessionCipher> old = new ArrayList<>();
+            for (String word : words) {
+                SessionCipher cipher = word.equals("BLOWFISH") ? BLOWFISH
+                    : word.equals("3DES") || word.equals("TRIPLEDES") ? TRIPLE_DES : AES;
+                if (word.startsWith("AES")) {
+                    return List.of(AES);
+                } else if (cipher != AES && !old.contains(cipher)) {
+                    old.add(cipher);
+                }
+            }
+            if (!old.isEmpty() && configuration.text("FIPS").flatMap(Expression::truth).orElse(false)) {
+                throw Configuration.invalid(configuration.security("CRYPTO_METHODS").orElseThrow(),
+                    "AES, because FIPS is true");
+            }
+            return old.isEmpty() ? List.of(AES) : List.copyOf(old);
+        }
+    }
+
+    /** Encrypts or decrypts the packets of one direction of a connection. */
+    sealed interface PacketCipher {
+        /** Bytes that encryption adds to the next packet, and its header counts. */
+        int overhead();
+
+        /** Bytes between header and body that the header does not count. */
+        int uncounted();
+
+        /** What follows the header of the next packet. */
+        byte[] encrypt(byte[] header, byte[] plain);
+
+        /** The plain text of the next packet. */
+        byte[] decrypt(byte[] header, byte[] body, String label) throws ProtocolViolation;
+    }
+
+    /**
+     * Blowfish or 3DES for one direction: each message is one CFB64 stream from a zero IV, cut into packets. Before the body
+     * of a packet is MD5(key, encrypted body). Neither the header nor the order of packets is protected, nor the negotiation.
+     * condor_io/condor_crypt_blowfish.cpp, condor_crypt_3des.cpp, condor_md.cpp, reli_sock.cpp
+     */
+    static final class LegacyCipher implements PacketCipher {
+        private static final int MAC_BYTES = 16;
+        private static final int BLOCK_BYTES = 8;
+        private final byte[] key;
+        private final Cipher block;
+        /** The last encrypted bytes of the message, and how many of the current block. */
+        private final byte[] register = new byte[BLOCK_BYTES];
+        private int position;
+        private byte[] keystream = new byte[0];
+
+        LegacyCipher(SessionCipher cipher, byte[] key) {
+            this.key = key.clone();
+            String algorithm = cipher == SessionCipher.BLOWFISH ? "Blowfish" : "DESede";
+            try {
+                block = Cipher.getInstance(algorithm + "/ECB/NoPadding");
+                block.init(Cipher.ENCRYPT_MODE, new SecretKeySpec(key, algorithm));
+            } catch (GeneralSecurityException e) {
+                throw new AssertionError("Java has no " + algorithm, e);
+            }
+        }
+
+        @Override
+        public int overhead() {
+            return 0;
+        }
+
+        @Override
+        public int uncounted() {
+            return MAC_BYTES;
+        }
+
+        @Override
+        public byte[] encrypt(byte[] header, byte[] plain) {
+            byte[] body = transform(Cipher.ENCRYPT_MODE, header, plain);
+            return concat(mac(body, 0), body);
+        }
+
+        @Override
+        public byte[] decrypt(byte[] header, byte[] body, String label) throws ProtocolViolation {
+            if (!MessageDigest.isEqual(mac(body, MAC_BYTES), Arrays.copyOf(body, MAC_BYTES))) {
+                throw new ProtocolViolation("the server's " + label
+                    + " does not decrypt: the server has another key, or the connection was tampered with");
+            }
+            return transform(Cipher.DECRYPT_MODE, header, Arrays.copyOfRange(body, MAC_BYTES, body.length));
+        }
+
+        /** CFB64, byte by byte: Java's own CFB64 holds back the end of a packet that is not whole blocks. */
+        private byte[] transform(int mode, byte[] header, byte[] input) {
+            byte[] output = new byte[input.length];
+            try {
+                for (int i = 0; i < input.length; i++) {
+                    if (position == 0) {
+                        keystream = block.update(register);
+                    }
+                    output[i] = (byte) (input[i] ^ keystream[position]);
+                    register[position] = mode == Cipher.ENCRYPT_MODE ? output[i] : input[i];
+                    position = (position + 1) % BLOCK_BYTES;
+                }
+            } finally {
+                if (header[0] != 0) {
+                    Arrays.fill(register, (byte) 0);
+                    position = 0;
+                }
+            }
+            return output;
+        }
+
+        private byte[] mac(byte[] bytes, int from) {
+            try {
+                MessageDigest md5 = MessageDigest.getInstance("MD5");
+                md5.update(key);
+                md5.update(bytes, from, bytes.length - from);
+                return md5.digest();
+            } catch (GeneralSecurityException e) {
+                throw new AssertionError("Java has no MD5", e);
+            }
+        }
+    }
+
     /**
      * AES-256-GCM for one direction of a connection. Packet k uses the base IV with k added to its first four bytes. The
      * base IV precedes packet 0 in the clear; the associated data of packet 0 include the digests of both transcripts.
      */
-    static final class AesGcmCipher {
+    static final class AesGcmCipher implements PacketCipher {
         private final SecretKeySpec key;
         private final byte[] handshake;
         private byte[] baseIv;
@@ -11517,13 +11670,18 @@ public final class TokenRequest {
             this.handshake = handshake.clone();
         }
 
-        /** Bytes that encryption adds to the next packet. */
-        int overhead() {
+        @Override
+        public int overhead() {
             return Protocol.TAG_BYTES + (counter == 0 ? Protocol.IV_BYTES : 0);
         }
 
-        /** The body of the next packet. */
-        byte[] encrypt(byte[] header, byte[] plain) {
+        @Override
+        public int uncounted() {
+            return 0;
+        }
+
+        @Override
+        public byte[] encrypt(byte[] header, byte[] plain) {
             byte[] prefix = counter == 0 ? baseIv : new byte[0];
             try {
                 return concat(prefix, cipher(Cipher.ENCRYPT_MODE, header).doFinal(plain));
@@ -11532,8 +11690,8 @@ public final class TokenRequest {
             }
         }
 
-        /** The plain text of the next packet. */
-        byte[] decrypt(byte[] header, byte[] body, String label) throws ProtocolViolation {
+        @Override
+        public byte[] decrypt(byte[] header, byte[] body, String label) throws ProtocolViolation {
             int prefix = counter == 0 ? Protocol.IV_BYTES : 0;
             if (body.length < prefix + Protocol.TAG_BYTES) {
                 throw new ProtocolViolation("the server's " + label + " is too short to be encrypted");
@@ -16114,13 +16272,14 @@ public final class TokenRequest {
     /**
      * A security session.
      *
-     * @param key    32 bytes
+     * @param key    of the cipher's length
      * @param server the authenticated peer
      * @param end    expiry
      * @param lease  the longest gap between two uses; zero for no limit
      */
     @SuppressWarnings("ArrayRecordComponent") // never compared
-    record Session(String id, byte[] key, AuthResult auth, ServerName server, Instant end, Duration lease, Instant lastUse) {
+    record Session(String id, SessionCipher cipher, byte[] key, AuthResult auth, ServerName server, Instant end, Duration lease,
+                   Instant lastUse) {
         /** Safety margin before the end: the server started its clock earlier. */
         private static final Duration MARGIN = Duration.ofSeconds(5);
 
@@ -16130,11 +16289,19 @@ public final class TokenRequest {
         }
 
         Session usedAt(Instant now) {
-            return new Session(id, key, auth, server, end, lease, now);
+            return new Session(id, cipher, key, auth, server, end, lease, now);
+        }
+
+        /**
+         * Whether the server does not answer a resumption: releases before 9.9.0 do not, and close the connection if they do
+         * not know the session. condor_io/condor_secman.cpp, ATTR_SEC_RESUME_RESPONSE
+         */
+        boolean isSilentlyResumed() {
+            return new PolicyReply(new ClassAd().put("RemoteVersion", auth.serverVersion())).isBefore(9, 9);
         }
 
         Session withAuth(AuthResult other) {
-            return new Session(id, key, other, server, end, lease, lastUse);
+            return new Session(id, cipher, key, other, server, end, lease, lastUse);
         }
     }
 
@@ -16192,15 +16359,31 @@ public final class TokenRequest {
         }
 
         /** Checks that the server agreed to the required policy. Agreement proves nothing; a refusal ends the connection. */
-        void check(ChannelBinding binding) throws ProtocolViolation {
+        void check(ChannelBinding binding, List<SessionCipher> ciphers) throws ProtocolViolation {
             for (String name : List.of("Authentication", "Encryption")) {
                 require(name, "YES");
             }
-            require("CryptoMethods", "AES");
+            if (ciphers.contains(SessionCipher.AES)) {
+                require("CryptoMethods", "AES");
+            } else {
+                require("Integrity", "YES"); // the old ciphers have no integrity of their own
+                if (!ciphers.contains(cipher())) {
+                    throw new ProtocolViolation("the server answered CryptoMethods = "
+                        + printable(ad.string("CryptoMethods").orElse("nothing")) + "; this program offered "
+                        + ciphers.stream().map(one -> one.word).collect(Collectors.joining(", ")));
+                }
+            }
             if (binding == ChannelBinding.BOUND == ad.expression("ECDHPublicKey").isPresent()) {
                 throw new ProtocolViolation(binding == ChannelBinding.BOUND ? "the server sent an ECDH key though we sent none"
                     : "the server sent no ECDH key");
             }
+        }
+
+        /** The cipher that the server chose; AES for a word that is not a cipher, which {@link #check} rejects. */
+        SessionCipher cipher() {
+            String word = ad.string("CryptoMethods").orElse("");
+            return Arrays.stream(SessionCipher.values()).filter(one -> one.word.equals(word)).findFirst()
+                .orElse(SessionCipher.AES);
         }
 
         private void require(String name, String expected) throws ProtocolViolation {
@@ -16666,8 +16849,10 @@ public final class TokenRequest {
         private Optional<ClientCertificate> loadedIdentity = Optional.empty();
         private Optional<Session> session = Optional.empty();
         private Assurance minimumAssurance = Assurance.NONE;
+        private final List<SessionCipher> ciphers;
         private boolean authenticatedBefore;
         private boolean nameAnnounced;
+        private boolean warnedOfOldCipher;
 
         /** @throws CommandException CONFIGURATION, if the settings contradict what a token request needs */
         Security(Target target, Connector connector, Context context) throws CommandException {
@@ -16684,6 +16869,7 @@ public final class TokenRequest {
             this.account = CondorAccount.of(configuration, host);
             this.claimedDomain = configuration.flag("SEC_CLAIMTOBE_INCLUDE_DOMAIN", true)
                 ? "@" + configuration.text("UID_DOMAIN").map(String::strip).orElse("") : "";
+            this.ciphers = SessionCipher.offered(configuration);
             for (String feature : List.of("AUTHENTICATION", "ENCRYPTION", "INTEGRITY", "NEGOTIATION")) {
                 checkLevel(feature);
             }
@@ -16709,6 +16895,8 @@ public final class TokenRequest {
             this.trust = other.trust;
             this.account = other.account;
             this.claimedDomain = other.claimedDomain;
+            this.ciphers = other.ciphers;
+            this.warnedOfOldCipher = other.warnedOfOldCipher;
             this.plan = new AuthenticationPlan(List.of(new ConnectionAttempt(ChannelBinding.UNBOUND,
                 List.of(AuthMethod.TOKEN))), Map.of());
         }
@@ -16830,6 +17018,20 @@ public final class TokenRequest {
         /** Discards the session after a protocol violation. */
         void discardSession() {
             session = Optional.empty();
+        }
+
+        /** Warns once of a cipher that protects neither the negotiation nor the order of packets. */
+        private void warnOfOldCipher(SessionCipher cipher) {
+            if (cipher != SessionCipher.AES && !warnedOfOldCipher) {
+                warnedOfOldCipher = true;
+                context.ui().warn("The session uses the old cipher " + cipher.word + ": it hides the token, but a man in the"
+                    + " middle could change or repeat messages.");
+            }
+        }
+
+        /** Discards the session if a closed connection can mean that the server does not know it. */
+        void discardSilentSession() {
+            session = session.filter(one -> !one.isSilentlyResumed());
         }
 
         /** How far a method got before it failed: not offered to the server, offered, or run. */
@@ -17098,19 +17300,24 @@ public final class TokenRequest {
             Connection connection = connector.connect();
             try {
                 CedarStream stream = stream(connection);
+                boolean isAnswered = !known.isSilentlyResumed();
                 byte[] nonce = new byte[33];
                 host.random().nextBytes(nonce);
                 ClassAd ad = new ClassAd().put("UseSession", "YES").put("Sid", known.id()).put("Command", command)
-                    .put("Nonce", Base64.getEncoder().encodeToString(nonce)).put("ResumeResponse", true)
-                    .put("CryptoMethods", "AES").put("RemoteVersion", Protocol.VERSION)
+                    .put("Nonce", Base64.getEncoder().encodeToString(nonce)).put("ResumeResponse", isAnswered)
+                    .put("CryptoMethods", known.cipher().word).put("RemoteVersion", Protocol.VERSION)
                     .put("ConnectSinful", target.sinful().toString());
                 stream.send(stream.message().number(Protocol.DC_AUTHENTICATE).ad(ad));
+                if (!isAnswered) {
+                    stream.encrypt(known.cipher(), known.key());
+                    return Optional.of(new SecureChannel(stream, known, connection));
+                }
                 MessageReader reply = stream.receive("answer to the resumption of our session");
                 String verdict = reply.ad().string("ReturnCode").orElse("");
                 reply.end();
                 trace.log(DebugLog.SECURITY, () -> "Resuming the session for command " + command + ": " + printable(verdict));
                 if (verdict.equals("AUTHORIZED")) {
-                    stream.encrypt(known.key());
+                    stream.encrypt(known.cipher(), known.key());
                     return Optional.of(new SecureChannel(stream, known, connection));
                 }
             } catch (EOFException e) {
@@ -17151,20 +17358,22 @@ public final class TokenRequest {
                 if (offers.isEmpty()) {
                     return Optional.empty();
                 }
-                reply.check(binding);
+                reply.check(binding, ciphers);
                 Optional<Authenticated> authenticated = authenticate(stream, offers);
                 if (authenticated.isEmpty()) {
                     return Optional.empty();
                 }
                 try {
-                    Optional<byte[]> wrapped = receiveKey(stream);
+                    Optional<byte[]> wrapped = receiveKey(stream, reply.cipher());
                     byte[] key = ecdh.isPresent()
-                        ? KeyDerivation.agree(ecdh.get().getPrivate(), reply.ad().string("ECDHPublicKey").orElse(""))
+                        ? Arrays.copyOf(KeyDerivation.agree(ecdh.get().getPrivate(),
+                            reply.ad().string("ECDHPublicKey").orElse("")), reply.cipher().keyBytes)
                         : authenticated.get().unwrap(wrapped.orElseThrow());
-                    if (key.length != Protocol.KEY_BYTES) {
+                    if (key.length != reply.cipher().keyBytes) {
                         throw new ProtocolViolation("the server sent a session key of " + key.length + " bytes");
                     }
-                    stream.encrypt(key);
+                    stream.encrypt(reply.cipher(), key);
+                    warnOfOldCipher(reply.cipher());
                     return Optional.of(new SecureChannel(stream, receiveAdmission(stream, key, authenticated.get().server(),
                         reply), connection));
                 } catch (ProtocolViolation e) {
@@ -17183,15 +17392,16 @@ public final class TokenRequest {
                 return startFailure(trace, ErrorCode.VIOLATION, target,
                     "A man in the middle changed the negotiation with " + hostAndPort(target) + ".", "",
                     List.of(Character.toUpperCase(e.getMessage().charAt(0)) + e.getMessage().substring(1) + ".",
-                        "The login with " + loadedIdentity.orElseThrow() + " was complete: the attacker may now be logged in as you"
-                        + " there,", "for " + IDENTITY_SESSION_DURATION.toSeconds() + " s or as long as the pool allows."),
+                        "The login with " + loadedIdentity.orElseThrow() + " was complete: the attacker may now be logged in",
+                        "there as you, for " + IDENTITY_SESSION_DURATION.toSeconds() + " s or as long as the pool allows."),
                     "Tell the pool's administrator. Do not repeat the command from this network.");
             }
 
             private ClassAd policy(int command, Optional<KeyPair> ecdh) {
                 ClassAd ad = new ClassAd()
                     .put("AuthMethods", methods.stream().map(Enum::name).collect(Collectors.joining(",")))
-                    .put("CryptoMethods", "AES").put("OutgoingNegotiation", "REQUIRED");
+                    .put("CryptoMethods", ciphers.stream().map(one -> one.word).collect(Collectors.joining(",")))
+                    .put("OutgoingNegotiation", "REQUIRED");
                 // Servers before 23.10 read Authentication, later ones AuthenticationNew.
                 for (String feature : List.of("Authentication", "AuthenticationNew", "Encryption", "Integrity")) {
                     ad.put(feature, "REQUIRED");
@@ -17235,7 +17445,8 @@ public final class TokenRequest {
             private Authenticator authenticator(AuthMethod method, PolicyReply reply) throws AuthenticationException,
                 CommandException {
                 return switch (method) {
-                    case SSL -> new Ssl(trust, hostName(), identity().map(KeyManager.class::cast), Optional.empty(), () -> { });
+                    case SSL -> new Ssl(trust, hostName(), identity().map(KeyManager.class::cast), Optional.empty(),
+                        () -> { });
                     case SCITOKENS -> {
                         BearerToken token = BearerToken.find(configuration, host, context.files());
                         yield new Ssl(trust, hostName(), Optional.empty(), Optional.of(token),
@@ -17326,7 +17537,7 @@ public final class TokenRequest {
              * Receives the message after the method: without ECDH it contains the wrapped key, with ECDH no key. Any other
              * message indicates a man in the middle who sent the server a key of his own; continuing would be in the clear.
              */
-            private Optional<byte[]> receiveKey(CedarStream stream) throws IOException {
+            private Optional<byte[]> receiveKey(CedarStream stream, SessionCipher cipher) throws IOException {
                 MessageReader announcement = stream.receive("session key");
                 boolean follows = announcement.number(0, 1) == 1;
                 announcement.end();
@@ -17338,10 +17549,10 @@ public final class TokenRequest {
                     return Optional.empty();
                 }
                 MessageReader message = stream.receive("session key");
-                message.number(Protocol.KEY_BYTES, Protocol.KEY_BYTES);
-                message.number(Protocol.CIPHER_AES, Protocol.CIPHER_AES);
+                message.number(cipher.keyBytes, cipher.keyBytes);
+                message.number(cipher.number, cipher.number);
                 message.number();
-                byte[] wrapped = message.raw(message.number(Protocol.KEY_BYTES, Protocol.WRAPPED_KEY_MAX_BYTES));
+                byte[] wrapped = message.raw(message.number(cipher.keyBytes, Protocol.WRAPPED_KEY_MAX_BYTES));
                 message.end();
                 return Optional.of(wrapped);
             }
@@ -17369,10 +17580,10 @@ public final class TokenRequest {
                 long lease = Math.max(0, Math.min(reply.ad().integer("SessionLease").orElse(0), Integer.MAX_VALUE));
                 trace.log(DebugLog.SECURITY, () -> "Authenticated with " + method.label + " as " + printable(user)
                     + "; the session is "
-                    + binding.name().toLowerCase(Locale.ROOT) + ", AES, for " + seconds + " s.");
+                    + binding.name().toLowerCase(Locale.ROOT) + ", " + reply.cipher().word + ", for " + seconds + " s.");
                 AuthResult auth = new AuthResult(method.label, binding, printable(user), printable(reply.version()),
                     reply.trustDomain().map(TokenRequest::printable), List.of());
-                return new Session(ad.string("Sid").orElse(""), key, auth, server, now.plusSeconds(seconds),
+                return new Session(ad.string("Sid").orElse(""), reply.cipher(), key, auth, server, now.plusSeconds(seconds),
                     Duration.ofSeconds(lease), now);
             }
         }
@@ -17878,6 +18089,9 @@ public final class TokenRequest {
                 }
                 security.discardSession();
                 throw new ProtocolViolation(e.getMessage() + " (the connection may have been tampered with)");
+            } catch (EOFException | SocketException e) {
+                security.discardSilentSession();
+                throw e;
             }
         }
 
