@@ -16339,6 +16339,17 @@ public final class TokenRequest {
                 || (theirMajor == major && theirMinor < minor);
         }
 
+        /** Whether the server's release is this or later; false if it announces no valid version. */
+        boolean isAtLeast(int major, int minor, int patch) {
+            if (isBefore(major, minor)) {
+                return false;
+            }
+            int dot = version().indexOf('.', version().indexOf('.') + 1);
+            int space = version().indexOf(' ', dot);
+            return !isBefore(major, minor + 1)
+                || number(new StringTokenizer(version().substring(dot + 1, Math.max(dot + 1, space)), ".")) >= patch;
+        }
+
         /** The next number of a version; -1 at its end or if it is not a number. */
         private static int number(StringTokenizer numbers) {
             String text = numbers.hasMoreTokens() ? numbers.nextToken() : "";
@@ -17608,6 +17619,8 @@ public final class TokenRequest {
         private static final int CHECK_MILLIS = 100;
         /** Time limit for the first message of a caller. */
         private static final Duration HELLO_TIMEOUT = Duration.ofSeconds(2);
+        /** Time limit for the daemon's call where the CCB server can pass a connection on instead. */
+        private static final Duration CALL_TIMEOUT = Duration.ofSeconds(5);
         private final Target target;
         private final Context context;
         private final Location location;
@@ -17682,8 +17695,10 @@ public final class TokenRequest {
                 }
                 servers.put(contact, new Security(server.get(), new DirectConnector(server.get(), context), context));
             }
-            try (SecureChannel channel = servers.get(contact).open(Protocol.CCB_REQUEST)) {
-                return Optional.of(requestConnection(channel, contact.substring(contact.indexOf('#') + 1)));
+            String id = contact.substring(contact.indexOf('#') + 1);
+            Security server = servers.get(contact);
+            try {
+                return Optional.of(assumesFirewall() ? relayed(server, id) : calledBack(server, id));
             } catch (IOException e) {
                 complaints.add("CCB server " + printable(contact) + ": " + e.getMessage());
             } catch (CommandException failure) {
@@ -17694,6 +17709,79 @@ public final class TokenRequest {
                 refusals.add(failure);
             }
             return Optional.empty();
+        }
+
+        private boolean isTrue(String name, boolean otherwise) {
+            return context.configuration().text(name).flatMap(Expression::truth).orElse(otherwise);
+        }
+
+        /** Whether the settings say that nobody can connect to this machine. */
+        private boolean assumesFirewall() {
+            return isTrue("TOOLS_ASSUME_FIREWALLS", false) && isTrue("CCB_CLIENT_STREAMING", true);
+        }
+
+        /** Waits for the daemon's call; if nobody calls, the CCB server passes the bytes of a connection on. */
+        private Connection calledBack(Security server, String id) throws IOException, CommandException {
+            try (SecureChannel channel = server.open(Protocol.CCB_REQUEST)) {
+                try {
+                    return requestConnection(channel, id);
+                } catch (SocketTimeoutException e) {
+                    if (!canRelay(channel)) {
+                        throw e;
+                    }
+                    context.trace().log(DebugLog.NETWORK, e::getMessage);
+                }
+            }
+            return relayed(server, id);
+        }
+
+        /** Whether the CCB server passes bytes on. Older ones would treat the request as an ordinary one. */
+        private boolean canRelay(SecureChannel server) {
+            return isTrue("CCB_CLIENT_STREAMING", true) && new PolicyReply(new ClassAd().put("RemoteVersion",
+                server.session().auth().serverVersion())).isAtLeast(25, 13, 2);
+        }
+
+        /**
+         * A connection whose bytes the CCB server passes on, to a daemon that calls the CCB server instead of us. The daemon's
+         * call ends the session with the CCB server, and the connection begins as a new one. ccb/ccb_client.cpp
+         */
+        private Connection relayed(Security server, String id) throws IOException, CommandException {
+            SecureChannel channel = server.open(Protocol.CCB_REQUEST);
+            try {
+                if (!canRelay(channel)) {
+                    throw new IOException("this machine is behind a firewall (TOOLS_ASSUME_FIREWALLS), and the CCB server's"
+                        + " release does not pass connections on (25.13.2 and later do)");
+                }
+                context.trace().log(DebugLog.NETWORK, () -> "Asking the CCB server of " + target + " to pass a connection on.");
+                String connectId = host.randomHex(CONNECT_ID_BYTES);
+                int hash = id.indexOf('#');
+                ClassAd request = new ClassAd().put("CCBID", hash < 0 ? id : id.substring(0, hash)).put("ClaimId", connectId)
+                    .put("Name", "TokenRequest").put("MyAddress", "").put("CCBStreamingRequired", true);
+                if (hash >= 0) {
+                    request.put("CCBRoute", id.substring(hash + 1).replace('#', ' '));
+                }
+                Connection connection = channel.connection().until(context.deadline().within(Deadline.EXCHANGE));
+                channel.stream().send(channel.stream().message().ad(request));
+                ClassAd answer = checkAnswer(channel.stream());
+                if (!answer.isTrue("ProxyMode")) {
+                    throw new ProtocolViolation("the CCB server does not pass the connection on");
+                }
+                MessageReader hello = channel.stream().receive("daemon's call");
+                if (!isCall(hello, connectId)) {
+                    throw new ProtocolViolation("the CCB server passes on another daemon's call");
+                }
+                return Connector.throughSharedPort(connection, target, context);
+            } catch (IOException | RuntimeException e) {
+                channel.close();
+                throw e;
+            }
+        }
+
+        private static boolean isCall(MessageReader hello, String connectId) throws IOException {
+            boolean isReverseConnect = hello.number() == Protocol.CCB_REVERSE_CONNECT;
+            String id = hello.ad().string("ClaimId").orElse("");
+            hello.end();
+            return isReverseConnect && MessageDigest.isEqual(id.getBytes(UTF_8), connectId.getBytes(UTF_8));
         }
 
         private Connection requestConnection(SecureChannel server, String id) throws IOException, CommandException {
@@ -17731,7 +17819,7 @@ public final class TokenRequest {
         /** Waits for the daemon, which can connect before the CCB server answers. */
         private Connection await(SecureChannel server, ServerSocket listener, String connectId) throws IOException {
             listener.setSoTimeout(CHECK_MILLIS);
-            Instant deadline = context.deadline().within(Deadline.EXCHANGE);
+            Instant deadline = context.deadline().within(canRelay(server) ? CALL_TIMEOUT : Deadline.EXCHANGE);
             long checks = Duration.between(host.clock().instant(), deadline).toMillis() / CHECK_MILLIS;
             boolean answered = false;
             for (long check = 0; check < checks && host.clock().instant().isBefore(deadline); check++) {
@@ -17755,13 +17843,14 @@ public final class TokenRequest {
                 + Target.text(listener.getInetAddress()) + " port " + listener.getLocalPort() + " in time; check the firewall");
         }
 
-        private static void checkAnswer(CedarStream stream) throws IOException {
+        private static ClassAd checkAnswer(CedarStream stream) throws IOException {
             MessageReader reply = stream.receive("answer to the request for a connection");
             ClassAd answer = reply.ad();
             reply.end();
             if (!answer.isTrue("Result")) {
                 throw new IOException(printable(answer.string("ErrorString").orElse("no reason given")));
             }
+            return answer;
         }
 
         /** Whether a caller is the requested daemon. Other callers, and their errors, are ignored. */
@@ -17769,10 +17858,7 @@ public final class TokenRequest {
             try {
                 MessageReader hello = new CedarStream(caller.input(), caller.output(), host.random(), context.trace())
                     .receive("first message");
-                boolean isReverseConnect = hello.number() == Protocol.CCB_REVERSE_CONNECT;
-                String id = hello.ad().string("ClaimId").orElse("");
-                hello.end();
-                return isReverseConnect && MessageDigest.isEqual(id.getBytes(UTF_8), connectId.getBytes(UTF_8));
+                return isCall(hello, connectId);
             } catch (IOException e) {
                 context.trace().log(DebugLog.NETWORK, () -> "Ignored a connection: " + e.getMessage());
                 return false;
