@@ -36,11 +36,11 @@ every_destination() {
   assert_is_token "$HOME/made/tokens.d/approved"
   rm -r "$HOME/made"
 
-  request -pool "$HERE" "${PENDING[@]}" -nowait -file later
+  request -pool "$HERE" "${PENDING[@]}" -nowait
   id=$(sed -nE 's/.*approve request ([0-9]+)\..*/\1/p' "$err")
   [[ -n $id ]]
   pool approve "$id" >/dev/null 2>&1
-  request -resume "$(echo "$HOME"/.condor/pending-token-request-*-"$id"-*.json)" -verify
+  request -resume "$(echo "$HOME"/.condor/pending-token-request-*-"$id"-*.json)" -file later -verify
   [[ $status == 0 ]] || { cat "$err" && return 1; }
   assert_is_token later
   rm later
