@@ -70,6 +70,7 @@ import java.net.UnixDomainSocketAddress;
 import java.net.UnknownHostException;
 import java.nio.BufferUnderflowException;
 import java.nio.ByteBuffer;
+import java.nio.CharBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
@@ -213,6 +214,7 @@ import javax.crypto.SecretKeyFactory;
 import javax.crypto.spec.GCMParameterSpec;
 import javax.crypto.spec.IvParameterSpec;
 import javax.crypto.spec.PBEKeySpec;
+import javax.crypto.spec.PBEParameterSpec;
 import javax.crypto.spec.SecretKeySpec;
 import javax.naming.InvalidNameException;
 import javax.naming.ldap.LdapName;
@@ -1387,6 +1389,9 @@ public final class TokenRequest {
         /** How a user gets the question that a terminal is needed for. */
         abstract String terminalAdvice();
 
+        /** Switches the echo of the terminal on or off; false if it cannot. Java's own console needs a terminal as stdout too. */
+        abstract boolean setEcho(boolean on);
+
         /** The shell that a user has without the environment telling. */
         abstract Shell defaultShell();
 
@@ -1799,6 +1804,11 @@ public final class TokenRequest {
         boolean understandsEscapes(Map<String, String> environment) {
             String kind = environment.getOrDefault("TERM", "dumb");
             return !kind.equals("dumb") && !kind.isEmpty();
+        }
+
+        @Override
+        boolean setEcho(boolean on) {
+            return programs.succeeds("/bin/stty", on ? "echo" : "-echo");
         }
 
         @Override
@@ -2276,6 +2286,11 @@ public final class TokenRequest {
             String kind = variable(environment, "TERM");
             return !variable(environment, "WT_SESSION").isEmpty() || variable(environment, "ConEmuANSI").equals("ON")
                 || !(kind.isEmpty() || kind.equals("dumb"));
+        }
+
+        @Override
+        boolean setEcho(boolean on) {
+            return false; // no program of the system does
         }
 
         @Override
@@ -3495,15 +3510,16 @@ public final class TokenRequest {
      *
      * @param method        HTCondor's name of the method
      * @param binding       whether the session key is bound to the authentication
+     * @param cipher        the session's, by its name in a policy
      * @param user          identity that the server assigned to this client
      * @param serverVersion as announced by the server
      * @param trustDomain   as announced by the server
      * @param failedMethods methods that would have protected the session, but failed before
      */
-    record AuthResult(String method, ChannelBinding binding, String user, String serverVersion, Optional<String> trustDomain,
-                 List<String> failedMethods) {
+    record AuthResult(String method, ChannelBinding binding, String cipher, String user, String serverVersion,
+                 Optional<String> trustDomain, List<String> failedMethods) {
         AuthResult withFailedMethods(List<String> others) {
-            return new AuthResult(method, binding, user, serverVersion, trustDomain, List.copyOf(others));
+            return new AuthResult(method, binding, cipher, user, serverVersion, trustDomain, List.copyOf(others));
         }
 
         Assurance assurance() {
@@ -3546,7 +3562,7 @@ public final class TokenRequest {
             fields.put("authz", spec.authorizations());
             fields.put("lifetime", spec.lifetimeSeconds().isPresent() ? spec.lifetimeSeconds().getAsInt() : null);
             fields.put("method", auth.method());
-            fields.put("encryption", "AES");
+            fields.put("encryption", auth.cipher());
             fields.put("session", auth.binding().word());
             fields.put("server_version", auth.serverVersion());
             fields.put("trust_domain", auth.trustDomain());
@@ -3570,6 +3586,8 @@ public final class TokenRequest {
             ChannelBinding kind = Arrays.stream(ChannelBinding.values())
                 .filter(one -> fields.string("session").equals(Optional.of(one.word()))).findFirst()
                 .orElseThrow(invalid("session"));
+            SessionCipher cipher = SessionCipher.named(fields.string("encryption").orElse(SessionCipher.AES.word))
+                .orElseThrow(invalid("encryption"));
             Sinful address = Sinful.parse(fields.required("address")).filter(Sinful::isComplete)
                 .orElseThrow(invalid("address"));
             Optional<String> from = fields.string("certificate_name_from");
@@ -3582,7 +3600,7 @@ public final class TokenRequest {
             }
             return new PendingRequest(handle, new DaemonQuery(type, name, fields.string("pool")), address.toString(), server,
                 new TokenSpec(Optional.of(fields.required("identity")), fields.strings("authz"), fields.positiveInt("lifetime")),
-                new AuthResult(fields.required("method"), kind, "", fields.string("server_version").orElse(""),
+                new AuthResult(fields.required("method"), kind, cipher.word, "", fields.string("server_version").orElse(""),
                     fields.string("trust_domain"), List.of()),
                 fields.time("deadline"), fields.has("ensure") ? Optional.of(TokenOrder.of(fields.object("ensure")))
                 : Optional.empty());
@@ -3724,7 +3742,8 @@ public final class TokenRequest {
         /**
          * Asks for a passphrase at the terminal, which does not show what the user types.
          *
-         * @return the passphrase, which the caller wipes; empty without a terminal, and at the end of input
+         * @return the passphrase, a character for each byte, which the caller wipes; empty without a terminal, and at the end of
+         *     input
          */
         default Optional<char[]> askSecret(String prompt) {
             return Optional.empty();
@@ -3977,11 +3996,12 @@ public final class TokenRequest {
          *
          * @param weakness how an untrusted user can change or replace the file
          * @param isOurs   whether the user owns it; a file descriptor that the program inherited counts as his
+         * @param isPrivate whether no other user can read it
          */
         @SuppressWarnings("ArrayRecordComponent") // never compared
-        record Input(byte[] bytes, Optional<PathTrust.Weakness> weakness, boolean isOurs) {
+        record Input(byte[] bytes, Optional<PathTrust.Weakness> weakness, boolean isOurs, boolean isPrivate) {
             private static Input given(byte[] bytes) {
-                return new Input(bytes, Optional.empty(), true);
+                return new Input(bytes, Optional.empty(), true, true);
             }
 
             /** The lines, stripped, without empty lines and comments. */
@@ -4035,7 +4055,8 @@ public final class TokenRequest {
             }
             checkOwner(file, trust, stat, origin, content);
             Input input = new Input(isRegular && trust.onPath().isEmpty() ? bytes(trust, maxBytes)
-                : deadline.await("reading " + file, () -> bytes(trust, maxBytes)), trust.weakness(), isOurs(stat));
+                : deadline.await("reading " + file, () -> bytes(trust, maxBytes)), trust.weakness(), isOurs(stat),
+                !isRegular || (stat.mode() & 0044) == 0);
             if (!isRegular) {
                 streams.put(file, input);
             }
@@ -4061,7 +4082,8 @@ public final class TokenRequest {
                 warn(file, weakness, origin, content);
             }
             try (InputStream in = Files.newInputStream(file)) {
-                return new Input(bounded(in, file, maxBytes), weakness, host.platform().isOwn(file));
+                return new Input(bounded(in, file, maxBytes), weakness, host.platform().isOwn(file),
+                    host.platform().isPrivate(file));
             }
         }
 
@@ -10970,9 +10992,12 @@ public final class TokenRequest {
         private final Instant deadline;
         /** The message that the daemon received before the first stream; empty if there was none. */
         private final Optional<Message> before;
+        /** Whether a CCB server passes the bytes on, so that the socket's peer is not the daemon. */
+        private final boolean isRelayed;
 
         private Connection(Socket socket, PushbackInputStream incoming, InstantSource clock, Instant deadline,
-                Optional<Message> before) {
+                Optional<Message> before, boolean isRelayed) {
+            this.isRelayed = isRelayed;
             this.socket = socket;
             this.incoming = incoming;
             this.clock = clock;
@@ -11014,17 +11039,27 @@ public final class TokenRequest {
         /** A connection over a socket that is connected already. */
         static Connection accepted(Socket socket, InstantSource clock, Instant deadline) throws IOException {
             socket.setTcpNoDelay(true);
-            return new Connection(socket, new PushbackInputStream(socket.getInputStream()), clock, deadline, Optional.empty());
+            return new Connection(socket, new PushbackInputStream(socket.getInputStream()), clock, deadline, Optional.empty(),
+                false);
         }
 
         /** The same connection with another deadline. */
         Connection until(Instant later) {
-            return new Connection(socket, incoming, clock, later, before);
+            return new Connection(socket, incoming, clock, later, before, isRelayed);
         }
 
         /** The same connection, on which the daemon has received a message outside of any stream. */
         Connection after(Message message) {
-            return new Connection(socket, incoming, clock, deadline, Optional.of(message));
+            return new Connection(socket, incoming, clock, deadline, Optional.of(message), isRelayed);
+        }
+
+        /** The same socket, over which a CCB server now passes bytes on to a daemon that has received nothing yet. */
+        Connection relayed(Instant later) {
+            return new Connection(socket, incoming, clock, later, Optional.empty(), true);
+        }
+
+        boolean isRelayed() {
+            return isRelayed;
         }
 
         /** A new stream on this connection. */
@@ -11525,6 +11560,16 @@ public final class TokenRequest {
             this.number = number;
         }
 
+        /** The cipher of this name in a policy; empty if it is another word. */
+        static Optional<SessionCipher> named(String word) {
+            for (SessionCipher cipher : values()) {
+                if (cipher.word.equals(word)) {
+                    return Optional.of(cipher);
+                }
+            }
+            return Optional.empty();
+        }
+
         /**
          * The ciphers to offer: AES, or the old ones if the user names only those. They never share an offer with AES: nothing
          * protects the offer, so a man in the middle could remove AES from it.
@@ -11532,22 +11577,35 @@ public final class TokenRequest {
          * @throws CommandException CONFIGURATION, if FIPS forbids what the settings name
          */
         static List<SessionCipher> offered(Configuration configuration) throws CommandException {
-            List<String> words = Configuration.items(configuration.securityWish("CRYPTO_METHODS").toUpperCase(Locale.ROOT));
-            List<SessionCipher> old = new ArrayList<>();
-            for (String word : words) {
-                SessionCipher cipher = word.equals("BLOWFISH") ? BLOWFISH
-                    : word.equals("3DES") || word.equals("TRIPLEDES") ? TRIPLE_DES : AES;
-                if (word.startsWith("AES")) {
-                    return List.of(AES);
-                } else if (cipher != AES && !old.contains(cipher)) {
-                    old.add(cipher);
+            Optional<Configuration.Setting> list = configuration.security("CRYPTO_METHODS");
+            List<SessionCipher> old = list.isEmpty() ? List.of() : old(configuration.securityWish("CRYPTO_METHODS"));
+            if (old.isEmpty() || namesAes(list.get().value())) {
+                return List.of(AES);
+            }
+            if (configuration.flag("FIPS", false)) {
+                throw Configuration.invalid(list.get(), "AES, because FIPS is true");
+            }
+            return old;
+        }
+
+        /** Whether AES is in the whole list, of which a template may have written a part. */
+        private static boolean namesAes(String list) {
+            for (String word : Configuration.items(list)) {
+                if (word.toUpperCase(Locale.ROOT).startsWith("AES")) {
+                    return true;
                 }
             }
-            if (!old.isEmpty() && configuration.text("FIPS").flatMap(Expression::truth).orElse(false)) {
-                throw Configuration.invalid(configuration.security("CRYPTO_METHODS").orElseThrow(),
-                    "AES, because FIPS is true");
+            return false;
+        }
+
+        private static List<SessionCipher> old(String list) {
+            List<SessionCipher> old = new ArrayList<>();
+            for (String word : Configuration.items(list)) {
+                String name = word.toUpperCase(Locale.ROOT);
+                named(name.equals("TRIPLEDES") ? TRIPLE_DES.word : name).filter(cipher -> cipher != AES && !old.contains(cipher))
+                    .ifPresent(old::add);
             }
-            return old.isEmpty() ? List.of(AES) : List.copyOf(old);
+            return List.copyOf(old);
         }
     }
 
@@ -13410,8 +13468,16 @@ public final class TokenRequest {
     static final class AuthenticationException extends Exception {
         private static final long serialVersionUID = 1L;
 
+        /** Whether the server could have accepted the client's credential before an unproven refusal came. */
+        final boolean isLoginUncertain;
+
         AuthenticationException(String reason) {
+            this(reason, false);
+        }
+
+        AuthenticationException(String reason, boolean isLoginUncertain) {
             super(reason);
+            this.isLoginUncertain = isLoginUncertain;
         }
     }
 
@@ -13865,7 +13931,7 @@ public final class TokenRequest {
      * @param bearer        the token for SCITOKENS; empty for SSL
      * @param beforeSending called immediately before the bearer token is sent
      */
-    record Ssl(ServerTrust trust, String hostName, Optional<KeyManager> identity, Optional<BearerToken> bearer,
+    record Ssl(ServerTrust trust, String hostName, Optional<ClientCertificate> identity, Optional<BearerToken> bearer,
             Runnable beforeSending) implements Authenticator {
         @Override
         public AuthMethod method() {
@@ -13881,9 +13947,10 @@ public final class TokenRequest {
             if (status != Protocol.SSL_OK) {
                 throw new AuthenticationException("the pool has no SSL configuration (status " + status + "; its log says why)");
             }
+            identity.ifPresent(ClientCertificate::begin);
             Tunnel tunnel = new Tunnel(stream, trust.engine(hostName,
                 bearer.isPresent() ? ServerTrust.CertificateUse.BEARER_TOKEN : ServerTrust.CertificateUse.LOGIN,
-                identity.stream().toArray(KeyManager[]::new)));
+                identity.isPresent() ? new KeyManager[] {identity.get()} : new KeyManager[0]));
             tunnel.runPhase(Turn.CLIENT, tunnel::handshakeDone, "TLS handshake");
             tunnel.runPhase(Turn.SERVER, tunnel::keyReceived, "key exchange through TLS");
             if (bearer.isPresent()) {
@@ -14012,9 +14079,13 @@ public final class TokenRequest {
                     inbound.limit()), bytes));
                 if (status == Protocol.SSL_QUITTING || status == Protocol.SSL_ERROR) {
                     advance();
+                    boolean isShown = identity.filter(ClientCertificate::wasShown).isPresent();
+                    // Before TLS 1.3, a man in the middle can forge an alert; he can always forge the status.
+                    boolean isProven = failure.isPresent() && engine.getSession().getProtocol().equals("TLSv1.3");
                     throw new AuthenticationException("the pool aborted the " + what + failure.map(e -> " ("
                         + ServerTrust.reasonOfTls(e) + ")" + ServerTrust.advice(e))
-                        .orElse("; it may require a client certificate"));
+                        .orElse(isShown ? "; its log says why" : "; it may require a client certificate"),
+                        isShown && !isProven);
                 }
                 return status;
             }
@@ -14090,6 +14161,8 @@ public final class TokenRequest {
      * condor_io/condor_auth_ssl.cpp, Condor_Auth_SSL::setup_ssl_ctx
      */
     static final class ClientCertificate extends X509ExtendedKeyManager {
+        /** Most rounds of key derivation for an encrypted key; OpenSSL's default is 2048. */
+        private static final int MAX_ROUNDS = 10_000_000;
         private static final int MAX_BYTES = 256 * 1024;
         /** Type and parameters of an RSA key, and the type of an EC key. RFC 8017, A.1; RFC 5480, 2.1.1 */
         private static final byte[] RSA_ALGORITHM = HexFormat.of().parseHex("300d06092a864886f70d0101010500");
@@ -14101,6 +14174,7 @@ public final class TokenRequest {
         private static final int CONTEXT_0 = 0xA0;
 
         private final List<Pair> pairs;
+        private boolean shown;
 
         /**
          * A key and its certificate, which others follow up to the CA.
@@ -14119,11 +14193,10 @@ public final class TokenRequest {
         }
 
         /** Loads the certificates; empty if the settings name none that this user can open. */
-        static Optional<ClientCertificate> load(Context context) throws AuthenticationException {
+        static Optional<ClientCertificate> load(Context context) throws AuthenticationException, CommandException {
             Configuration configuration = context.configuration();
-            boolean fromEnvironment = configuration.text("AUTH_SSL_USE_CLIENT_PROXY_ENV_VAR").flatMap(Expression::truth)
-                .orElse(false);
-            String proxy = fromEnvironment ? context.host().environment().getOrDefault("X509_USER_PROXY", "") : "";
+            String proxy = configuration.flag("AUTH_SSL_USE_CLIENT_PROXY_ENV_VAR", false)
+                ? context.host().environment().getOrDefault("X509_USER_PROXY", "") : "";
             if (!proxy.isEmpty()) {
                 Configuration.Setting setting = new Configuration.Setting("X509_USER_PROXY", proxy, "environment");
                 return pair(setting, setting, proxy, proxy, context).map(one -> new ClientCertificate(List.of(one)));
@@ -14131,7 +14204,7 @@ public final class TokenRequest {
             Optional<Configuration.Setting> certificates = setting(configuration, "AUTH_SSL_CLIENT_CERTFILE");
             Optional<Configuration.Setting> keys = setting(configuration, "AUTH_SSL_CLIENT_KEYFILE");
             if (certificates.isEmpty() && keys.isEmpty()) {
-                if (configuration.text("AUTH_SSL_REQUIRE_CLIENT_CERTIFICATE").flatMap(Expression::truth).orElse(false)) {
+                if (configuration.flag("AUTH_SSL_REQUIRE_CLIENT_CERTIFICATE", false)) {
                     throw new AuthenticationException("AUTH_SSL_REQUIRE_CLIENT_CERTIFICATE is true, but AUTH_SSL_CLIENT_CERTFILE"
                         + " and AUTH_SSL_CLIENT_KEYFILE are not set");
                 }
@@ -14166,31 +14239,35 @@ public final class TokenRequest {
             Configuration.Setting certificate =
                 new Configuration.Setting(certificateSetting.name(), certificateFile, certificateSetting.source());
             Configuration.Setting key = new Configuration.Setting(keySetting.name(), keyFile, keySetting.source());
-            Optional<byte[]> certificateText = read(certificate, FilePurpose.TRUST, context);
-            Optional<byte[]> keyText = certificateText.isEmpty() ? Optional.empty() : read(key, FilePurpose.SECRET, context);
+            Optional<InputFiles.Input> certificateText = read(certificate, FilePurpose.TRUST, context);
+            Optional<InputFiles.Input> keyText = certificateText.isEmpty() ? Optional.empty()
+                : read(key, FilePurpose.SECRET, context);
             if (keyText.isEmpty()) {
                 return Optional.empty();
             }
-            List<X509Certificate> chain = chain(blocks(certificateText.get()), certificate);
+            List<X509Certificate> chain = chain(certificateText.get().bytes(), certificate);
             PrivateKey loaded;
             try {
-                loaded = key(blocks(keyText.get()), key, chain.get(0).getPublicKey(), context);
+                loaded = key(blocks(keyText.get().bytes()), key, chain.get(0).getPublicKey(), context);
                 if (!fits(loaded, chain.get(0).getPublicKey())) {
                     throw broken(key, "is not the key of the certificate in " + certificateFile);
                 }
             } catch (GeneralSecurityException | IOException | RuntimeException e) {
                 throw broken(key, "does not hold a private key that Java can read");
             } finally {
-                Arrays.fill(keyText.get(), (byte) 0);
+                Arrays.fill(keyText.get().bytes(), (byte) 0);
             }
-            warnIfExposed(key, context);
+            if (!keyText.get().isPrivate()) {
+                context.ui().warn("Other users can read the private key " + printable(keyFile) + " (" + key.name()
+                    + "). Close it to them, and consider a new key.");
+            }
             return Optional.of(new Pair(loaded, chain, certificate.path()));
         }
 
-        private static Optional<byte[]> read(Configuration.Setting setting, FilePurpose purpose, Context context)
+        private static Optional<InputFiles.Input> read(Configuration.Setting setting, FilePurpose purpose, Context context)
                 throws AuthenticationException {
             try {
-                return Optional.of(context.files().read(setting.path(), setting.origin(), purpose, MAX_BYTES).bytes());
+                return Optional.of(context.files().read(setting.path(), setting.origin(), purpose, MAX_BYTES));
             } catch (InputFiles.RefusedFileException e) {
                 throw broken(setting, reason(e));
             } catch (IOException e) {
@@ -14200,36 +14277,23 @@ public final class TokenRequest {
             }
         }
 
-        private static void warnIfExposed(Configuration.Setting key, Context context) {
-            try {
-                PosixFileAttributes attributes = Files.readAttributes(key.path(), PosixFileAttributes.class);
-                String mode = PosixFilePermissions.toString(attributes.permissions());
-                if (mode.charAt(3) == 'r' || mode.charAt(6) == 'r') {
-                    context.ui().warn("Other users can read the private key " + printable(key.value())
-                        + ". Run: chmod go= " + printable(key.value()));
-                }
-            } catch (IOException | UnsupportedOperationException e) {
-                context.trace().log(DebugLog.SECURITY, () -> "The rights of the key file are unknown: " + e.getMessage());
-            }
-        }
-
         private static AuthenticationException broken(Configuration.Setting setting, String predicate) {
             return new AuthenticationException(setting.name() + " = " + printable(setting.value()) + " (" + setting.source()
                 + ") " + predicate);
         }
 
-        private static List<X509Certificate> chain(List<Block> blocks, Configuration.Setting setting)
+        private static List<X509Certificate> chain(byte[] text, Configuration.Setting setting)
                 throws AuthenticationException {
             List<X509Certificate> chain = new ArrayList<>();
             try {
                 CertificateFactory factory = CertificateFactory.getInstance("X.509");
-                for (Block block : blocks) {
+                for (Block block : blocks(text)) {
                     if (block.label().equals("CERTIFICATE") || block.label().equals("X509 CERTIFICATE")
                             || block.label().equals("TRUSTED CERTIFICATE")) {
                         chain.add((X509Certificate) factory.generateCertificate(new ByteArrayInputStream(block.bytes())));
                     }
                 }
-            } catch (CertificateException e) {
+            } catch (CertificateException | IllegalArgumentException e) {
                 throw broken(setting, "holds a certificate that Java cannot read");
             }
             if (chain.isEmpty()) {
@@ -14305,19 +14369,79 @@ public final class TokenRequest {
             }
         }
 
-        private static byte[] pkcs8(byte[] der, char[] passphrase) throws GeneralSecurityException, IOException {
+        /** Encrypted PKCS #8. RFC 8018: by PBES2, or by the schemes before it that Java knows. */
+        private static byte[] pkcs8(byte[] der, char[] typed) throws GeneralSecurityException, IOException {
             EncryptedPrivateKeyInfo info = new EncryptedPrivateKeyInfo(der);
+            AlgorithmParameters parameters = info.getAlgParameters();
+            PBEParameterSpec rounds = parameters.getParameterSpec(PBEParameterSpec.class);
+            if (rounds.getIterationCount() > MAX_ROUNDS) {
+                throw new GeneralSecurityException("too many rounds");
+            }
             boolean isPbes2 = info.getAlgName().equals("PBES2") || info.getAlgName().equals("1.2.840.113549.1.5.13");
-            String algorithm = isPbes2 ? info.getAlgParameters().toString() : info.getAlgName();
-            PBEKeySpec spec = new PBEKeySpec(passphrase);
+            char[] passphrase = unicode(typed);
             try {
-                Cipher cipher = Cipher.getInstance(algorithm);
-                cipher.init(Cipher.DECRYPT_MODE, SecretKeyFactory.getInstance(algorithm).generateSecret(spec),
-                    info.getAlgParameters());
+                return isPbes2 ? pbes2(info, parameters.toString(), rounds, passphrase) : pbes1(info, parameters, passphrase);
+            } finally {
+                Arrays.fill(passphrase, '\0');
+            }
+        }
+
+        /**
+         * By PBKDF2 and AES-CBC, since Java's ciphers for PBES2 take ASCII passphrases only.
+         *
+         * @param name such as PBEWithHmacSHA256AndAES_256
+         */
+        private static byte[] pbes2(EncryptedPrivateKeyInfo info, String name, PBEParameterSpec rounds, char[] passphrase)
+                throws GeneralSecurityException {
+            String prefix = "PBEWith";
+            int and = name.indexOf("AndAES_");
+            if (!name.startsWith(prefix) || and < 0) {
+                throw new GeneralSecurityException("not a cipher that Java knows");
+            }
+            PBEKeySpec spec = new PBEKeySpec(passphrase, rounds.getSalt(), rounds.getIterationCount(),
+                Integer.parseInt(name.substring(and + "AndAES_".length())));
+            try {
+                byte[] key = SecretKeyFactory.getInstance("PBKDF2With" + name.substring(prefix.length(), and))
+                    .generateSecret(spec).getEncoded();
+                Cipher cipher = Cipher.getInstance("AES/CBC/PKCS5Padding");
+                cipher.init(Cipher.DECRYPT_MODE, new SecretKeySpec(key, "AES"), rounds.getParameterSpec());
+                Arrays.fill(key, (byte) 0);
                 return cipher.doFinal(info.getEncryptedData());
             } finally {
                 spec.clearPassword();
             }
+        }
+
+        private static byte[] pbes1(EncryptedPrivateKeyInfo info, AlgorithmParameters parameters, char[] passphrase)
+                throws GeneralSecurityException {
+            PBEKeySpec spec = new PBEKeySpec(passphrase);
+            try {
+                Cipher cipher = Cipher.getInstance(info.getAlgName());
+                cipher.init(Cipher.DECRYPT_MODE, SecretKeyFactory.getInstance(info.getAlgName()).generateSecret(spec),
+                    parameters);
+                return cipher.doFinal(info.getEncryptedData());
+            } finally {
+                spec.clearPassword();
+            }
+        }
+
+        /** The characters whose UTF-8 was typed, a character for each byte. */
+        private static char[] unicode(char... typed) {
+            byte[] bytes = bytes(typed);
+            CharBuffer decoded = UTF_8.decode(ByteBuffer.wrap(bytes));
+            char[] characters = new char[decoded.remaining()];
+            decoded.get(characters);
+            Arrays.fill(bytes, (byte) 0);
+            Arrays.fill(decoded.array(), '\0');
+            return characters;
+        }
+
+        private static byte[] bytes(char... typed) {
+            byte[] bytes = new byte[typed.length];
+            for (int i = 0; i < bytes.length; i++) {
+                bytes[i] = (byte) typed[i];
+            }
+            return bytes;
         }
 
         /** OpenSSL's own encryption: the key is a chain of MD5 digests. crypto/evp/evp_key.c, EVP_BytesToKey */
@@ -14331,10 +14455,7 @@ public final class TokenRequest {
                 case "AES-256-CBC" -> 32;
                 default -> throw new GeneralSecurityException("unknown cipher");
             };
-            byte[] secret = new byte[passphrase.length];
-            for (int i = 0; i < secret.length; i++) {
-                secret[i] = (byte) passphrase[i];
-            }
+            byte[] secret = bytes(passphrase);
             byte[] key = new byte[0];
             byte[] digest = new byte[0];
             try {
@@ -14458,8 +14579,19 @@ public final class TokenRequest {
             return chooseEngineClientAlias(keyTypes, issuers, null);
         }
 
+        /** Prepares for another login. */
+        void begin() {
+            shown = false;
+        }
+
+        /** Whether TLS has taken the certificate since then, to show it to the server. */
+        boolean wasShown() {
+            return shown;
+        }
+
         @Override
         public X509Certificate[] getCertificateChain(String alias) {
+            shown = true;
             return pairs.get(Integer.parseInt(alias)).chain().toArray(X509Certificate[]::new);
         }
 
@@ -16393,15 +16525,15 @@ public final class TokenRequest {
         /** The cipher that the server chose; AES for a word that is not a cipher, which {@link #check} rejects. */
         SessionCipher cipher() {
             String word = ad.string("CryptoMethods").orElse("");
-            return Arrays.stream(SessionCipher.values()).filter(one -> one.word.equals(word)).findFirst()
-                .orElse(SessionCipher.AES);
+            return SessionCipher.named(word).orElse(SessionCipher.AES);
         }
 
         private void require(String name, String expected) throws ProtocolViolation {
             String value = ad.string(name).orElse("nothing");
             if (!value.equals(expected)) {
                 throw new ProtocolViolation("the server answered " + name + " = " + printable(value)
-                    + "; this program requires " + expected);
+                    + "; this program requires " + expected + (name.equals("CryptoMethods")
+                    ? ", unless SEC_CLIENT_CRYPTO_METHODS names older ciphers only" : ""));
             }
         }
     }
@@ -16858,6 +16990,8 @@ public final class TokenRequest {
         private Optional<KerberosClient> kerberos = Optional.empty();
         /** The client certificate, once it is loaded: only then its class is, too. */
         private Optional<ClientCertificate> loadedIdentity = Optional.empty();
+        /** Why the client certificate is unusable, so that a passphrase is asked for once. */
+        private Optional<AuthenticationException> identityProblem = Optional.empty();
         private Optional<Session> session = Optional.empty();
         private Assurance minimumAssurance = Assurance.NONE;
         private final List<SessionCipher> ciphers;
@@ -16885,7 +17019,7 @@ public final class TokenRequest {
                 checkLevel(feature);
             }
             this.plan = AuthenticationPlan.of(MethodPolicy.of(configuration), target, context.trustOptions(),
-                method -> unusableReason(method).isEmpty());
+                this::isAvailable);
             for (String word : MethodPolicy.unknown(configuration)) {
                 trace.log(DebugLog.SECURITY, () -> "Ignored the authentication method " + printable(word)
                     + ": HTCondor does not know or no longer supports it.");
@@ -17239,14 +17373,11 @@ public final class TokenRequest {
         }
 
         /** Whether the settings name a client certificate. Without one, SSL authenticates the server only. */
-        private boolean hasIdentity() {
+        private boolean hasIdentity() throws CommandException {
             return configuration.find("AUTH_SSL_CLIENT_CERTFILE").filter(file -> !file.value().isBlank()).isPresent()
                 || configuration.find("AUTH_SSL_CLIENT_KEYFILE").filter(file -> !file.value().isBlank()).isPresent()
-                || isTrue("AUTH_SSL_USE_CLIENT_PROXY_ENV_VAR") || isTrue("AUTH_SSL_REQUIRE_CLIENT_CERTIFICATE");
-        }
-
-        private boolean isTrue(String name) {
-            return configuration.text(name).flatMap(Expression::truth).orElse(false);
+                || configuration.flag("AUTH_SSL_USE_CLIENT_PROXY_ENV_VAR", false)
+                || configuration.flag("AUTH_SSL_REQUIRE_CLIENT_CERTIFICATE", false);
         }
 
         /**
@@ -17254,19 +17385,49 @@ public final class TokenRequest {
          *
          * @throws AuthenticationException if the client must not continue as anonymous instead
          */
-        private Optional<ClientCertificate> identity() throws AuthenticationException {
-            if (loadedIdentity.isEmpty() && hasIdentity()) {
-                loadedIdentity = ClientCertificate.load(context);
+        private Optional<ClientCertificate> identity() throws AuthenticationException, CommandException {
+            if (loadedIdentity.isPresent() || !hasIdentity()) {
+                return loadedIdentity;
             }
-            if (loadedIdentity.isPresent() && !target.expected().from().isTrusted()) {
+            if (!target.expected().from().isTrusted()) {
                 throw new AuthenticationException("not used: a client certificate goes only to a host named on the command"
                     + " line or in the configuration; to allow it, name the host: -name NAME@HOST");
+            }
+            if (identityProblem.isPresent()) {
+                throw identityProblem.get();
+            }
+            try {
+                loadedIdentity = ClientCertificate.load(context);
+            } catch (AuthenticationException e) {
+                identityProblem = Optional.of(e);
+                throw e;
             }
             return loadedIdentity;
         }
 
+        /** Whether the server could have logged this client in with its certificate, in the login that runs or just ran. */
+        private boolean hasShownIdentity() {
+            return loadedIdentity.filter(ClientCertificate::wasShown).isPresent();
+        }
+
+        /** Warns that a login with a client certificate, which ended without success here, may have succeeded for another. */
+        private void warnOfUncertainLogin() {
+            context.ui().warn("The login with " + loadedIdentity.orElseThrow() + " ended without proof from "
+                + hostAndPort(target) + ".\n  If the pool's log shows it as accepted, a man in the middle may be logged in as"
+                + " you: tell the administrator.");
+        }
+
+        /** Whether this machine can use a method now. If its settings are invalid, the attempt says so. */
+        private boolean isAvailable(AuthMethod method) {
+            try {
+                return unusableReason(method).isEmpty();
+            } catch (CommandException e) {
+                return true;
+            }
+        }
+
         /** The reason why this machine cannot use a method now; empty if it can. */
-        private Optional<String> unusableReason(AuthMethod method) {
+        private Optional<String> unusableReason(AuthMethod method) throws CommandException {
             try {
                 if (method == AuthMethod.SSL) {
                     identity();
@@ -17370,29 +17531,39 @@ public final class TokenRequest {
                     return Optional.empty();
                 }
                 reply.check(binding, ciphers);
-                Optional<Authenticated> authenticated = authenticate(stream, offers);
-                if (authenticated.isEmpty()) {
-                    return Optional.empty();
-                }
+                loadedIdentity.ifPresent(ClientCertificate::begin);
                 try {
-                    Optional<byte[]> wrapped = receiveKey(stream, reply.cipher());
-                    byte[] key = ecdh.isPresent()
-                        ? Arrays.copyOf(KeyDerivation.agree(ecdh.get().getPrivate(),
-                            reply.ad().string("ECDHPublicKey").orElse("")), reply.cipher().keyBytes)
-                        : authenticated.get().unwrap(wrapped.orElseThrow());
-                    if (key.length != reply.cipher().keyBytes) {
-                        throw new ProtocolViolation("the server sent a session key of " + key.length + " bytes");
-                    }
-                    stream.encrypt(reply.cipher(), key);
-                    warnOfOldCipher(reply.cipher());
-                    return Optional.of(new SecureChannel(stream, receiveAdmission(stream, key, authenticated.get().server(),
-                        reply), connection));
+                    Optional<Authenticated> authenticated = authenticate(stream, offers);
+                    return authenticated.isEmpty() ? Optional.empty()
+                        : Optional.of(admitted(stream, reply, ecdh, authenticated.get()));
                 } catch (ProtocolViolation e) {
-                    if (authenticated.get().server().method() == AuthMethod.SSL && loadedIdentity.isPresent()) {
+                    if (hasShownIdentity()) {
                         throw stolenLogin(e);
                     }
                     throw e;
+                } catch (IOException e) {
+                    if (hasShownIdentity()) {
+                        warnOfUncertainLogin();
+                    }
+                    throw e;
                 }
+            }
+
+            /** Agrees on the session key after the login, and receives the server's admission. */
+            private SecureChannel admitted(CedarStream stream, PolicyReply reply, Optional<KeyPair> ecdh,
+                    Authenticated authenticated) throws IOException, CommandException {
+                SessionCipher cipher = reply.cipher();
+                Optional<byte[]> wrapped = receiveKey(stream, cipher);
+                byte[] key = ecdh.isPresent()
+                    ? Arrays.copyOf(KeyDerivation.agree(ecdh.get().getPrivate(),
+                        reply.ad().string("ECDHPublicKey").orElse("")), cipher.keyBytes)
+                    : authenticated.unwrap(wrapped.orElseThrow());
+                if (key.length != cipher.keyBytes) {
+                    throw new ProtocolViolation("the server sent a session key of " + key.length + " bytes");
+                }
+                stream.encrypt(cipher, key);
+                warnOfOldCipher(cipher);
+                return new SecureChannel(stream, receiveAdmission(stream, key, authenticated.server(), reply), connection);
             }
 
             /**
@@ -17401,10 +17572,11 @@ public final class TokenRequest {
              */
             private CommandException stolenLogin(ProtocolViolation e) {
                 return startFailure(trace, ErrorCode.VIOLATION, target,
-                    "A man in the middle changed the negotiation with " + hostAndPort(target) + ".", "",
+                    "A man in the middle may have taken the login at " + hostAndPort(target) + ".", "",
                     List.of(Character.toUpperCase(e.getMessage().charAt(0)) + e.getMessage().substring(1) + ".",
-                        "The login with " + loadedIdentity.orElseThrow() + " was complete: the attacker may now be logged in",
-                        "there as you, for " + IDENTITY_SESSION_DURATION.toSeconds() + " s or as long as the pool allows."),
+                        "This command had shown " + loadedIdentity.orElseThrow() + ":",
+                        "he may now be logged in as you, for " + IDENTITY_SESSION_DURATION.toSeconds()
+                        + " s or as long as the pool allows."),
                     "Tell the pool's administrator. Do not repeat the command from this network.");
             }
 
@@ -17456,8 +17628,7 @@ public final class TokenRequest {
             private Authenticator authenticator(AuthMethod method, PolicyReply reply) throws AuthenticationException,
                 CommandException {
                 return switch (method) {
-                    case SSL -> new Ssl(trust, hostName(), identity().map(KeyManager.class::cast), Optional.empty(),
-                        () -> { });
+                    case SSL -> new Ssl(trust, hostName(), identity(), Optional.empty(), () -> { });
                     case SCITOKENS -> {
                         BearerToken token = BearerToken.find(configuration, host, context.files());
                         yield new Ssl(trust, hostName(), Optional.empty(), Optional.of(token),
@@ -17470,15 +17641,22 @@ public final class TokenRequest {
                             .map(Configuration.Setting::name).orElse("SEC_DEFAULT_AUTHENTICATION_TIMEOUT"), 20, 1, 3600))
                             .dividedBy(2));
                     case TOKEN -> new IdToken(matchingToken(reply), host.random());
-                    // Servers before 25.14 do not expect the shared port ID.
-                    case FS -> new FileSystemAccess(configuration.text("FS_LOCAL_DIR").map(String::strip)
-                        .or(() -> host.platform().temporaryDirectory()).orElse(""),
-                        connection.peer(), reply.isBefore(25, 14) ? Optional.empty() : target.sharedPortId(),
-                        configuration.flag("SEC_FS_ENFORCE_CHANNEL_BINDING", true), host.user(), account);
+                    case FS -> fileSystemAccess(reply);
                     case CLAIMTOBE -> ClaimToBe.of(configuration, host, account, claimedDomain);
                     case ANONYMOUS -> new Anonymous();
                     default -> throw new AssertionError(method + " is not offered");
                 };
+            }
+
+            /** Servers before 25.14 do not expect the shared port ID. A relayed connection cannot be bound to its server. */
+            private FileSystemAccess fileSystemAccess(PolicyReply reply) throws AuthenticationException, CommandException {
+                if (connection.isRelayed()) {
+                    throw new AuthenticationException("not used: a CCB server passes this connection on");
+                }
+                return new FileSystemAccess(configuration.text("FS_LOCAL_DIR").map(String::strip)
+                    .or(() -> host.platform().temporaryDirectory()).orElse(""),
+                    connection.peer(), reply.isBefore(25, 14) ? Optional.empty() : target.sharedPortId(),
+                    configuration.flag("SEC_FS_ENFORCE_CHANNEL_BINDING", true), host.user(), account);
             }
 
             private String hostName() {
@@ -17536,6 +17714,10 @@ public final class TokenRequest {
                     } catch (AuthenticationException e) {
                         trace.log(DebugLog.SECURITY, () -> method.label + " failed: " + e.getMessage());
                         failures.add(new MethodFailure(method, e.getMessage(), Progress.RUN));
+                        if (e.isLoginUncertain) {
+                            warnOfUncertainLogin();
+                        }
+                        loadedIdentity.ifPresent(ClientCertificate::begin);
                         if (trust.isFinal()) {
                             return Optional.empty();
                         }
@@ -17592,8 +17774,8 @@ public final class TokenRequest {
                 trace.log(DebugLog.SECURITY, () -> "Authenticated with " + method.label + " as " + printable(user)
                     + "; the session is "
                     + binding.name().toLowerCase(Locale.ROOT) + ", " + reply.cipher().word + ", for " + seconds + " s.");
-                AuthResult auth = new AuthResult(method.label, binding, printable(user), printable(reply.version()),
-                    reply.trustDomain().map(TokenRequest::printable), List.of());
+                AuthResult auth = new AuthResult(method.label, binding, reply.cipher().word, printable(user),
+                    printable(reply.version()), reply.trustDomain().map(TokenRequest::printable), List.of());
                 return new Session(ad.string("Sid").orElse(""), reply.cipher(), key, auth, server, now.plusSeconds(seconds),
                     Duration.ofSeconds(lease), now);
             }
@@ -17711,13 +17893,13 @@ public final class TokenRequest {
             return Optional.empty();
         }
 
-        private boolean isTrue(String name, boolean otherwise) {
-            return context.configuration().text(name).flatMap(Expression::truth).orElse(otherwise);
+        /** Whether the settings say that nobody can connect to this machine. */
+        private boolean assumesFirewall() throws CommandException {
+            return context.configuration().flag("TOOLS_ASSUME_FIREWALLS", false) && allowsRelay();
         }
 
-        /** Whether the settings say that nobody can connect to this machine. */
-        private boolean assumesFirewall() {
-            return isTrue("TOOLS_ASSUME_FIREWALLS", false) && isTrue("CCB_CLIENT_STREAMING", true);
+        private boolean allowsRelay() throws CommandException {
+            return context.configuration().flag("CCB_CLIENT_STREAMING", true);
         }
 
         /** Waits for the daemon's call; if nobody calls, the CCB server passes the bytes of a connection on. */
@@ -17725,7 +17907,7 @@ public final class TokenRequest {
             try (SecureChannel channel = server.open(Protocol.CCB_REQUEST)) {
                 try {
                     return requestConnection(channel, id);
-                } catch (SocketTimeoutException e) {
+                } catch (SocketTimeoutException | ConnectException e) { // no call; or the CCB server says that there will be none
                     if (!canRelay(channel)) {
                         throw e;
                     }
@@ -17736,8 +17918,8 @@ public final class TokenRequest {
         }
 
         /** Whether the CCB server passes bytes on. Older ones would treat the request as an ordinary one. */
-        private boolean canRelay(SecureChannel server) {
-            return isTrue("CCB_CLIENT_STREAMING", true) && new PolicyReply(new ClassAd().put("RemoteVersion",
+        private boolean canRelay(SecureChannel server) throws CommandException {
+            return allowsRelay() && new PolicyReply(new ClassAd().put("RemoteVersion",
                 server.session().auth().serverVersion())).isAtLeast(25, 13, 2);
         }
 
@@ -17760,7 +17942,6 @@ public final class TokenRequest {
                 if (hash >= 0) {
                     request.put("CCBRoute", id.substring(hash + 1).replace('#', ' '));
                 }
-                Connection connection = channel.connection().until(context.deadline().within(Deadline.EXCHANGE));
                 channel.stream().send(channel.stream().message().ad(request));
                 ClassAd answer = checkAnswer(channel.stream());
                 if (!answer.isTrue("ProxyMode")) {
@@ -17770,8 +17951,9 @@ public final class TokenRequest {
                 if (!isCall(hello, connectId)) {
                     throw new ProtocolViolation("the CCB server passes on another daemon's call");
                 }
-                return Connector.throughSharedPort(connection, target, context);
-            } catch (IOException | RuntimeException e) {
+                return Connector.throughSharedPort(
+                    channel.connection().relayed(context.deadline().within(Deadline.EXCHANGE)), target, context);
+            } catch (IOException | CommandException | RuntimeException e) {
                 channel.close();
                 throw e;
             }
@@ -17817,7 +17999,8 @@ public final class TokenRequest {
         }
 
         /** Waits for the daemon, which can connect before the CCB server answers. */
-        private Connection await(SecureChannel server, ServerSocket listener, String connectId) throws IOException {
+        private Connection await(SecureChannel server, ServerSocket listener, String connectId)
+                throws IOException, CommandException {
             listener.setSoTimeout(CHECK_MILLIS);
             Instant deadline = context.deadline().within(canRelay(server) ? CALL_TIMEOUT : Deadline.EXCHANGE);
             long checks = Duration.between(host.clock().instant(), deadline).toMillis() / CHECK_MILLIS;
@@ -17848,7 +18031,7 @@ public final class TokenRequest {
             ClassAd answer = reply.ad();
             reply.end();
             if (!answer.isTrue("Result")) {
-                throw new IOException(printable(answer.string("ErrorString").orElse("no reason given")));
+                throw new ConnectException(printable(answer.string("ErrorString").orElse("no reason given")));
             }
             return answer;
         }
@@ -18146,7 +18329,8 @@ public final class TokenRequest {
                     List.of(sentence(e.getMessage())), "", "DAEMON:1:Failed to connect to remote daemon at '" + target + "'");
             } catch (EOFException | SocketException e) {
                 throw failedToStart(ErrorCode.UNREACHABLE, e.getMessage(),
-                    "Common causes: the pool lacks AES encryption, denies this host, or has no such shared port endpoint."
+                    "Common causes: the pool has no cipher of SEC_CLIENT_CRYPTO_METHODS, denies this host, or has no such"
+                    + " shared port endpoint."
                     + " The daemon's log says which.");
             } catch (IOException e) {
                 throw failedToStart(ErrorCode.UNREACHABLE, e.getMessage(), "");
@@ -20057,7 +20241,7 @@ public final class TokenRequest {
             if (content.isEmpty()) {
                 return new TokenState.Due("does not exist");
             }
-            List<String> lines = new InputFiles.Input(content.get().bytes(), Optional.empty(), true).lines().toList();
+            List<String> lines = new InputFiles.Input(content.get().bytes(), Optional.empty(), true, true).lines().toList();
             Optional<IssuedToken> token = lines.size() == 1 ? IssuedToken.read(lines.get(0)) : Optional.empty();
             Optional<TokenRecord> record = TokenRecord.read(file.folder(), file.name());
             if (token.isEmpty()) {
@@ -20323,45 +20507,31 @@ public final class TokenRequest {
 
         @Override
         public Optional<char[]> askSecret(String prompt) {
-            if (!host.terminal().test(0) || !host.terminal().test(2) || !echo("-echo")) {
+            if (!host.terminal().test(0) || !host.terminal().test(2) || !host.platform().setEcho(false)) {
                 return Optional.empty();
             }
-            Thread restore = new Thread(() -> echo("echo"), "terminal echo");
+            Thread restore = new Thread(() -> host.platform().setEcho(true), "terminal echo");
             Runtime.getRuntime().addShutdownHook(restore);
             char[] typed = new char[PASSPHRASE_MAX];
             try {
                 line(prompt);
                 int length = 0;
                 int next = host.in().read();
-                while (next >= 0 && next != '\n' && length < typed.length) {
+                while (next >= 0 && next != '\n' && next != '\r' && length < typed.length) {
                     typed[length++] = (char) next;
                     next = host.in().read();
                 }
-                return next == '\n' ? Optional.of(Arrays.copyOf(typed, length)) : Optional.empty();
+                return next == '\n' || next == '\r' ? Optional.of(Arrays.copyOf(typed, length)) : Optional.empty();
             } catch (IOException e) {
                 return Optional.empty(); // the terminal is gone
             } finally {
                 Arrays.fill(typed, '\0');
-                echo("echo");
+                host.platform().setEcho(true);
                 try {
                     Runtime.getRuntime().removeShutdownHook(restore);
                 } catch (IllegalStateException e) {
-                    echo("echo"); // the program is ending, and the hook does the same
+                    host.platform().setEcho(true); // the program is ending, and the hook does the same
                 }
-            }
-        }
-
-        /** Switches the terminal's echo; false if that fails. Java's own console needs a terminal as stdout, too. */
-        private static boolean echo(String mode) {
-            try {
-                return new ProcessBuilder("/bin/stty", mode).redirectInput(ProcessBuilder.Redirect.INHERIT)
-                    .redirectOutput(ProcessBuilder.Redirect.DISCARD).redirectError(ProcessBuilder.Redirect.DISCARD)
-                    .start().waitFor() == 0;
-            } catch (IOException e) {
-                return false;
-            } catch (InterruptedException e) {
-                Thread.currentThread().interrupt();
-                return false;
             }
         }
 
