@@ -142,6 +142,7 @@ import java.security.cert.X509Certificate;
 import java.security.interfaces.DSAKey;
 import java.security.interfaces.RSAKey;
 import java.security.spec.ECGenParameterSpec;
+import java.security.spec.InvalidKeySpecException;
 import java.security.spec.MGF1ParameterSpec;
 import java.security.spec.PKCS8EncodedKeySpec;
 import java.security.spec.PSSParameterSpec;
@@ -14478,13 +14479,29 @@ public final class TokenRequest {
 
         private static PrivateKey key(String label, byte[] der, byte[] curve, PublicKey publicKey)
                 throws GeneralSecurityException {
-            String type = publicKey.getAlgorithm().equals("EdDSA") ? "Ed25519" : publicKey.getAlgorithm();
-            byte[] pkcs8 = switch (label) {
-                case "RSA PRIVATE KEY" -> der(SEQUENCE, concat(INTEGER_0, concat(RSA_ALGORITHM, der(OCTET_STRING, der))));
-                case "EC PRIVATE KEY" -> der(SEQUENCE, concat(INTEGER_0, concat(der(SEQUENCE, concat(EC_TYPE,
-                    curve(der, curve, publicKey))), der(OCTET_STRING, der))));
-                default -> der;
+            return switch (label) {
+                case "RSA PRIVATE KEY" -> key("RSA",
+                    der(SEQUENCE, concat(INTEGER_0, concat(RSA_ALGORITHM, der(OCTET_STRING, der)))));
+                case "EC PRIVATE KEY" -> key("EC", der(SEQUENCE, concat(INTEGER_0, concat(der(SEQUENCE, concat(EC_TYPE,
+                    curve(der, curve, publicKey))), der(OCTET_STRING, der)))));
+                default -> key(der);
             };
+        }
+
+        /** A key in PKCS #8, which tells its type to the factory of that type only. */
+        private static PrivateKey key(byte[] pkcs8) throws GeneralSecurityException {
+            GeneralSecurityException problem = new InvalidKeySpecException("no type");
+            for (String type : List.of("RSA", "EC", "Ed25519")) {
+                try {
+                    return key(type, pkcs8);
+                } catch (InvalidKeySpecException e) {
+                    problem = e;
+                }
+            }
+            throw problem;
+        }
+
+        private static PrivateKey key(String type, byte[] pkcs8) throws GeneralSecurityException {
             return KeyFactory.getInstance(type).generatePrivate(new PKCS8EncodedKeySpec(pkcs8));
         }
 
@@ -14549,6 +14566,9 @@ public final class TokenRequest {
 
         /** Whether the keys belong together. */
         private static boolean fits(PrivateKey key, PublicKey publicKey) throws GeneralSecurityException {
+            if (!key.getAlgorithm().equals(publicKey.getAlgorithm())) {
+                return false;
+            }
             String name = switch (publicKey.getAlgorithm()) {
                 case "RSA" -> "SHA256withRSA";
                 case "EC" -> "SHA256withECDSA";
@@ -17169,8 +17189,8 @@ public final class TokenRequest {
         private void warnOfOldCipher(SessionCipher cipher) {
             if (cipher != SessionCipher.AES && !warnedOfOldCipher) {
                 warnedOfOldCipher = true;
-                context.ui().warn("The session uses the old cipher " + cipher.word + ": it hides the token, but a man in the"
-                    + " middle could change or repeat messages.");
+                context.ui().warn("The old cipher " + cipher.word + " does not keep a man in the middle from changing or"
+                    + " repeating messages.");
             }
         }
 
@@ -18359,7 +18379,7 @@ public final class TokenRequest {
                 }
                 security.discardSession();
                 throw new ProtocolViolation(e.getMessage() + " (the connection may have been tampered with)");
-            } catch (EOFException | SocketException e) {
+            } catch (ResponseLostException | EOFException | SocketException e) {
                 security.discardSilentSession();
                 throw e;
             }
