@@ -13948,7 +13948,6 @@ public final class TokenRequest {
             if (status != Protocol.SSL_OK) {
                 throw new AuthenticationException("the pool has no SSL configuration (status " + status + "; its log says why)");
             }
-            identity.ifPresent(ClientCertificate::begin);
             Tunnel tunnel = new Tunnel(stream, trust.engine(hostName,
                 bearer.isPresent() ? ServerTrust.CertificateUse.BEARER_TOKEN : ServerTrust.CertificateUse.LOGIN,
                 identity.isPresent() ? new KeyManager[] {identity.get()} : new KeyManager[0]));
@@ -14080,7 +14079,7 @@ public final class TokenRequest {
                     inbound.limit()), bytes));
                 if (status == Protocol.SSL_QUITTING || status == Protocol.SSL_ERROR) {
                     advance();
-                    boolean isShown = identity.filter(ClientCertificate::wasShown).isPresent();
+                    boolean isShown = identity.isPresent() && identity.get().wasShown();
                     // Before TLS 1.3, a man in the middle can forge an alert; he can always forge the status.
                     boolean isProven = failure.isPresent() && engine.getSession().getProtocol().equals("TLSv1.3");
                     throw new AuthenticationException("the pool aborted the " + what + failure.map(e -> " ("
@@ -16553,7 +16552,7 @@ public final class TokenRequest {
             if (!value.equals(expected)) {
                 throw new ProtocolViolation("the server answered " + name + " = " + printable(value)
                     + "; this program requires " + expected + (name.equals("CryptoMethods")
-                    ? ", unless SEC_CLIENT_CRYPTO_METHODS names older ciphers only" : ""));
+                    ? " (SEC_CLIENT_CRYPTO_METHODS)" : ""));
             }
         }
     }
@@ -17425,9 +17424,16 @@ public final class TokenRequest {
             return loadedIdentity;
         }
 
+        /** Before another login. A method reference would load the class of the certificate. */
+        private void forgetShownIdentity() {
+            if (loadedIdentity.isPresent()) {
+                loadedIdentity.get().begin();
+            }
+        }
+
         /** Whether the server could have logged this client in with its certificate, in the login that runs or just ran. */
         private boolean hasShownIdentity() {
-            return loadedIdentity.filter(ClientCertificate::wasShown).isPresent();
+            return loadedIdentity.isPresent() && loadedIdentity.get().wasShown();
         }
 
         /** Warns that a login with a client certificate, which ended without success here, may have succeeded for another. */
@@ -17551,7 +17557,7 @@ public final class TokenRequest {
                     return Optional.empty();
                 }
                 reply.check(binding, ciphers);
-                loadedIdentity.ifPresent(ClientCertificate::begin);
+                forgetShownIdentity();
                 try {
                     Optional<Authenticated> authenticated = authenticate(stream, offers);
                     return authenticated.isEmpty() ? Optional.empty()
@@ -17737,7 +17743,7 @@ public final class TokenRequest {
                         if (e.isLoginUncertain) {
                             warnOfUncertainLogin();
                         }
-                        loadedIdentity.ifPresent(ClientCertificate::begin);
+                        forgetShownIdentity();
                         if (trust.isFinal()) {
                             return Optional.empty();
                         }
@@ -18349,8 +18355,8 @@ public final class TokenRequest {
                     List.of(sentence(e.getMessage())), "", "DAEMON:1:Failed to connect to remote daemon at '" + target + "'");
             } catch (EOFException | SocketException e) {
                 throw failedToStart(ErrorCode.UNREACHABLE, e.getMessage(),
-                    "Common causes: the pool has no cipher of SEC_CLIENT_CRYPTO_METHODS, denies this host, or has no such"
-                    + " shared port endpoint."
+                    "Common causes: the pool lacks AES (SEC_CLIENT_CRYPTO_METHODS), denies this host, or has no such shared"
+                    + " port endpoint."
                     + " The daemon's log says which.");
             } catch (IOException e) {
                 throw failedToStart(ErrorCode.UNREACHABLE, e.getMessage(), "");

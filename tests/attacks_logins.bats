@@ -59,14 +59,18 @@ token_login() {
   for fault in int-zero-key short-key zero-key other-cipher bad-tag; do
     pool_of --methods SSL,IDTOKENS --token-for alice@pool.test --fault "$fault"
     token_login
-    gets_nothing 4 -pool "$HERE, localhost:$LOOPBACK_PORT"
+    _CONDOR_COLLECTOR_HOST="$HERE, 127.0.0.1:1" request -identity alice@own.test
+    assert_status 4
+    [[ $(events '^(start|issued)') == 0 && ! -s $BATS_TEST_TMPDIR/stdout ]]
+    lacks "$BATS_TEST_TMPDIR/stderr" 127.0.0.1:1
     says "A man in the middle may have taken the login at localhost:$LOOPBACK_PORT."
     says "This command had shown the certificate in $USERS/user.pem:"
     [[ $(events '^certificate alice$') == 1 && $(events '^authenticated IDTOKENS') == 0 && $(events ^connection) == 1 ]]
   done
-  # The controls: a sound pool; and one who was shown no certificate is accused of nothing.
+  # The controls: a sound pool, also as the second collector; and one who was shown no certificate is accused of nothing.
   pool_of --methods SSL,IDTOKENS --token-for alice@pool.test
-  asked 0
+  _CONDOR_COLLECTOR_HOST="127.0.0.1:1, $HERE" request -identity alice@own.test
+  assert_status 0
   [[ $(events '^authenticated SSL bound alice@pool.test$') == 1 ]]
   as_nobody
   pool_of --methods SSL --fault int-zero-key
@@ -75,6 +79,8 @@ token_login() {
 }
 
 @test "what an attack on such a login looks like" {
+  cp "$USERS"/user.* .
+  export _CONDOR_AUTH_SSL_CLIENT_CERTFILE=user.pem _CONDOR_AUTH_SSL_CLIENT_KEYFILE=user.key
   pool_of --methods SSL --fault int-zero-key
   ask -pool "$HERE" -identity alice@own.test
   assert_transcript taken
@@ -113,12 +119,16 @@ token_login() {
 }
 
 @test "a certificate is not shown to a host that only the collector named" {
-  pool_of --methods SSL --ad "Type=Scheduler;Name=s1@localhost;Machine=localhost;MyAddress=<127.0.0.1:{port}?alias=localhost>"
+  local address='<127.0.0.1:{port}?alias=localhost>'
+  pool_of --methods SSL --ad "Type=Scheduler;Name=s1;Machine=localhost;MyAddress=$address" \
+    --ad "Type=Scheduler;Name=s2@localhost;Machine=localhost;MyAddress=$address"
   gets_nothing 4 -type schedd -name s1
   [[ $(events '^certificate') == 1 ]] # the collector's own login
   says 'SSL: not used: a client certificate goes only to a host named on the command line or in the configuration'
-  asked 0 -type schedd -name s1@localhost
+  asked 0 -type schedd -name s2@localhost
   [[ $(events '^certificate') == 2 ]]
+  as_nobody
+  asked 0 -type schedd -name s1
 }
 
 @test "the login is asked for ten minutes, and without a certificate for longer" {

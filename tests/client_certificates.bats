@@ -86,7 +86,7 @@ says() { grep -qF -e "$1" "$BATS_TEST_TMPDIR/stderr" || { cat "$BATS_TEST_TMPDIR
   local TOKEN_REQUEST_JAVA_OPTIONS="$TOKEN_REQUEST_JAVA_OPTIONS -Xlog:class+load:file=$PWD/classes"
   AS_PROCESS=1 asked 0
   grep -qF 'TokenRequest$Ssl ' classes
-  run grep -E 'TokenRequest\$(ClientCertificate|LegacyCipher)|X509ExtendedKeyManager tokenrequest' classes
+  run grep -E 'TokenRequest\$(ClientCertificate|LegacyCipher)' classes
   ((status == 1))
   # The control.
   as rsa.pem rsa.key

@@ -108,7 +108,7 @@ says() { grep -qF -e "$1" "$BATS_TEST_TMPDIR/stderr" || { cat "$BATS_TEST_TMPDIR
   authenticate_by CLAIMTOBE
   request -pool "$HERE" "${RULES[@]}"
   assert_status 4
-  says 'CryptoMethods = ; this program requires AES, unless SEC_CLIENT_CRYPTO_METHODS names older ciphers only.'
+  says 'CryptoMethods = ; this program requires AES (SEC_CLIENT_CRYPTO_METHODS).'
   [[ $(events ^start) == 0 ]]
 }
 
