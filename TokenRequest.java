@@ -17834,6 +17834,8 @@ public final class TokenRequest {
         private final Location location;
         private final Function<Target, Optional<Target>> pool;
         private final Host host;
+        /** Whether the last connection had to be passed on, so that the next one need not wait for a call. */
+        private boolean isUncallable;
         /** The CCB servers already located, by contact. */
         private final Map<String, Security> servers = new HashMap<>();
 
@@ -17906,7 +17908,7 @@ public final class TokenRequest {
             String id = contact.substring(contact.indexOf('#') + 1);
             Security server = servers.get(contact);
             try {
-                return Optional.of(assumesFirewall() ? relayed(server, id) : calledBack(server, id));
+                return Optional.of(isUncallable || assumesFirewall() ? relayed(server, id) : calledBack(server, id));
             } catch (IOException e) {
                 complaints.add("CCB server " + printable(contact) + ": " + e.getMessage());
             } catch (CommandException failure) {
@@ -17940,7 +17942,9 @@ public final class TokenRequest {
                     context.trace().log(DebugLog.NETWORK, e::getMessage);
                 }
             }
-            return relayed(server, id);
+            Connection connection = relayed(server, id);
+            isUncallable = true;
+            return connection;
         }
 
         /** Whether the CCB server passes bytes on. Older ones would treat the request as an ordinary one. */
@@ -17980,6 +17984,7 @@ public final class TokenRequest {
                 return Connector.throughSharedPort(
                     channel.connection().relayed(context.deadline().within(Deadline.EXCHANGE)), target, context);
             } catch (IOException | CommandException | RuntimeException e) {
+                isUncallable = false;
                 channel.close();
                 throw e;
             }

@@ -202,6 +202,7 @@ says() { grep -qF -e "$1" "$BATS_TEST_TMPDIR/stderr" || { cat "$BATS_TEST_TMPDIR
   asked_behind "127.0.0.1:$LOOPBACK_PORT#7"
   assert_status 0
   [[ $(events '^broker 7 to be passed on') == 4 && $(events ^poll) == 3 && $(events ^caller) == 0 ]]
+  [[ $(events '^broker 7 <') == 1 ]] # only the first connection had to find out
   [[ $(events ^policy) == 2 ]] # one login at each, then resumptions
   hide_ports
   assert_transcript passed-on
