@@ -17004,8 +17004,8 @@ public final class TokenRequest {
         private final ServerTrust trust;
         private final AuthenticationPlan plan;
         private final Optional<CondorAccount> account;
-        /** The domain for CLAIMTOBE, with its @. */
-        private final String claimedDomain;
+        /** Whether CLAIMTOBE claims a name with its domain. */
+        private final boolean claimsDomain;
         private Optional<KerberosClient> kerberos = Optional.empty();
         /** The client certificate, once it is loaded: only then its class is, too. */
         private Optional<ClientCertificate> loadedIdentity = Optional.empty();
@@ -17031,8 +17031,7 @@ public final class TokenRequest {
             this.tokenDirectory = directory.path();
             this.trust = new ServerTrust(context);
             this.account = CondorAccount.of(configuration, host);
-            this.claimedDomain = configuration.flag("SEC_CLAIMTOBE_INCLUDE_DOMAIN", true)
-                ? "@" + configuration.text("UID_DOMAIN").map(String::strip).orElse("") : "";
+            this.claimsDomain = configuration.flag("SEC_CLAIMTOBE_INCLUDE_DOMAIN", true);
             this.ciphers = SessionCipher.offered(configuration);
             for (String feature : List.of("AUTHENTICATION", "ENCRYPTION", "INTEGRITY", "NEGOTIATION")) {
                 checkLevel(feature);
@@ -17058,7 +17057,7 @@ public final class TokenRequest {
             this.tokenDirectory = other.tokenDirectory;
             this.trust = other.trust;
             this.account = other.account;
-            this.claimedDomain = other.claimedDomain;
+            this.claimsDomain = other.claimsDomain;
             this.ciphers = other.ciphers;
             this.warnedOfOldCipher = other.warnedOfOldCipher;
             this.plan = new AuthenticationPlan(List.of(new ConnectionAttempt(ChannelBinding.UNBOUND,
@@ -17391,6 +17390,11 @@ public final class TokenRequest {
             return kerberos.get();
         }
 
+        /** The domain for CLAIMTOBE, with its @. Only then: without a setting, a name service may have to tell it. */
+        private String claimedDomain() {
+            return claimsDomain ? "@" + configuration.text("UID_DOMAIN").map(String::strip).orElse("") : "";
+        }
+
         /** Whether the settings name a client certificate. Without one, SSL authenticates the server only. */
         private boolean hasIdentity() throws CommandException {
             return configuration.find("AUTH_SSL_CLIENT_CERTFILE").filter(file -> !file.value().isBlank()).isPresent()
@@ -17458,7 +17462,7 @@ public final class TokenRequest {
                 if (method == AuthMethod.SSL) {
                     identity();
                 } else if (method == AuthMethod.CLAIMTOBE) {
-                    ClaimToBe.of(configuration, host, account, claimedDomain);
+                    ClaimToBe.of(configuration, host, account, "");
                 } else if (method == AuthMethod.PASSWORD) {
                     Password.read(configuration, context.files());
                 } else if (method == AuthMethod.SCITOKENS) {
@@ -17668,7 +17672,7 @@ public final class TokenRequest {
                             .dividedBy(2));
                     case TOKEN -> new IdToken(matchingToken(reply), host.random());
                     case FS -> fileSystemAccess(reply);
-                    case CLAIMTOBE -> ClaimToBe.of(configuration, host, account, claimedDomain);
+                    case CLAIMTOBE -> ClaimToBe.of(configuration, host, account, claimedDomain());
                     case ANONYMOUS -> new Anonymous();
                     default -> throw new AssertionError(method + " is not offered");
                 };

@@ -29,7 +29,7 @@ reads() {
   printf '%s\n' "${@:2}" "include : $1" >"$CONDOR_CONFIG"
   request -config RUN
   ran=
-  run ! grep -qx 'RUN = yes' "$BATS_TEST_TMPDIR/stdout" || ran=yes
+  ! grep -qx 'RUN = yes' "$BATS_TEST_TMPDIR/stdout" || ran=yes
 }
 
 # refused FILE COMPONENT: what that file holds is not run, and the message names the file and who can change what
