@@ -279,6 +279,7 @@ public final class TokenRequest {
      *   A Connector opens a TCP connection, directly or through a CCB broker. One connection carries one command.
      *   Security sends the client's policy, receives the daemon's, and runs the first method that both accept.
      *   Both sides derive a session key; AES-256-GCM encrypts all later messages.
+     *     (An old cipher does so only where the settings name no AES; SessionCipher says why.)
      *   NetworkClient sends the token request. The reply is a request ID, or the token if a rule auto-approves it.
      *   TokenWriter saves the request, then ConsoleWriter shows its ID.
      *   Poller resumes the session, one round trip per poll, until an administrator approves the request.

@@ -154,7 +154,7 @@ table_rows() { tr -d '\140' <README.md | sed -nE 's/^\| ([0-9]+) \| ([a-z_]*) *\
     | tr '[:upper:]_' '[:lower:]-')
   [[ $(wc -l <<<"$faults") -ge 28 ]]
   for fault in $faults; do
-    cat tests/failures.bats tests/kerberos.bats tests/attacks_*.bats | grep -Eq "(^|[^a-z-])$fault($|[^a-z-])" || { echo "no test of $fault" && return 1; }
+    cat tests/failures.bats tests/kerberos.bats tests/brokers.bats tests/attacks_*.bats | grep -Eq "(^|[^a-z-])$fault($|[^a-z-])" || { echo "no test of $fault" && return 1; }
   done
 }
 
