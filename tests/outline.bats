@@ -44,9 +44,10 @@ statuses() { help | sed -nE 's/^  ([0-9, ]*[0-9]) {2,}(.*)/\1 \2/p'; }
   at_the_door 'ObjectMapper|JsonNode|databind' ''
   at_the_door 'Jwts|JwtException|AbstractDeserializer' IssuedToken
   at_the_door '(^|[^A-Za-z])SSL(Context|Engine|EngineResult|Exception|Parameters)([^A-Za-z]|$)|TrustManager|KeyManager|HandshakeStatus' \
-    Ssl ServerTrust
+    Ssl ServerTrust ClientCertificate
   at_the_door 'GSS(Context|Manager|Exception)|KerberosTicket|KerberosPrincipal|Krb5LoginModule|LoginException' KerberosContext
-  at_the_door 'Cipher\.getInstance|Mac\.getInstance|KeyAgreement\.getInstance' KeyDerivation KerberosCipher AesGcmCipher
+  at_the_door 'Cipher\.getInstance|Mac\.getInstance|KeyAgreement\.getInstance' KeyDerivation KerberosCipher AesGcmCipher \
+    LegacyCipher ClientCertificate
 }
 
 @test "the world outside is asked in few places" {
