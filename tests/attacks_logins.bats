@@ -8,7 +8,7 @@ load events
 setup_file() {
   export USERS=$BATS_FILE_TMPDIR/users
   mkdir "$USERS"
-  cd "$USERS"
+  cd "$USERS" || return
   {
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -subj /CN=users -days 2
     openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out user.key

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # Client certificates for SSL on the embedded pool: files, keys, passphrases. Attacks on such a login are in
 # attacks_logins.bats, real pools in real_logins.bats.
-# shellcheck disable=SC2030,SC2031,SC2034,SC2153 # settings of one test; variables of loopback.bash
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2153 # settings of one test; variables of loopback.bash
 load terminal
 
 RULES=(-identity alice@own.test)
@@ -9,7 +9,7 @@ RULES=(-identity alice@own.test)
 setup_file() {
   export USERS=$BATS_FILE_TMPDIR/users
   mkdir "$USERS"
-  cd "$USERS"
+  cd "$USERS" || return
   {
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -subj /CN=users -days 2
     openssl genrsa -out rsa.key 2048

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # Sessions with BLOWFISH and 3DES, and servers of releases before 9.9, which do not answer a resumption. The bytes are
 # checked in wire.bats, real pools in real_logins.bats.
-# shellcheck disable=SC2030,SC2031,SC2034,SC2153 # settings of one test; variables of loopback.bash
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2153 # settings of one test; variables of loopback.bash
 load events
 
 OLD='$CondorVersion: 8.8.17 Apr 04 2022 BuildID: LoopbackPool $'

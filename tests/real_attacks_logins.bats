@@ -21,7 +21,7 @@ on_pool() {
 
 # behind ATTACK: the request goes through him; sets status, leaves what he read in loot
 behind() {
-  local options port=$BATS_TEST_TMPDIR/port life him
+  local options port=$BATS_TEST_TMPDIR/port him
   rm -f loot life "$port"
   mkfifo life
   read -ra options <<<"$TOKEN_REQUEST_JAVA_OPTIONS"
@@ -48,7 +48,7 @@ says() { grep -qF -e "$1" "$BATS_TEST_TMPDIR/stderr" || { cat "$BATS_TEST_TMPDIR
 
 takes_login() {
   local attack
-  cd "$BATS_TEST_TMPDIR"
+  cd "$BATS_TEST_TMPDIR" || return
   {
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -subj /CN=users -days 2
     openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out user.key
@@ -56,11 +56,11 @@ takes_login() {
       openssl x509 -req -CA ca.pem -CAkey ca.key -CAcreateserial -days 1 -out user.pem
   } 2>/dev/null
   chmod 600 user.key
-  cd "$WORK"
+  cd "$WORK" || return
   on "$1"
   cp "$BATS_TEST_TMPDIR/ca.pem" "$POOL_ROOT/etc/condor/users_ca.pem"
   # shellcheck disable=SC2016 # for the map file
-  echo 'SSL "^/O=test/CN=([a-z]+)$" \1@pool.test' >"$POOL_ROOT/etc/condor/users_map"
+  printf '%s\n' 'SSL "^/O=test/CN=([a-z]+)$" \1@pool.test' >"$POOL_ROOT/etc/condor/users_map"
   on_pool "$1" 'AUTH_SSL_SERVER_CAFILE = /etc/condor/users_ca.pem' 'CERTIFICATE_MAPFILE = /etc/condor/users_map'
   authenticate_by SSL
   export _CONDOR_AUTH_SSL_CLIENT_CERTFILE=$BATS_TEST_TMPDIR/user.pem _CONDOR_AUTH_SSL_CLIENT_KEYFILE=$BATS_TEST_TMPDIR/user.key

@@ -48,7 +48,7 @@ every_destination() {
 
 # certificates: a CA of users, and a user's certificate for each form of a private key
 certificates() {
-  cd "$BATS_TEST_TMPDIR"
+  cd "$BATS_TEST_TMPDIR" || return
   {
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -subj /CN=users -days 2
     openssl genrsa -out rsa.key 2048
@@ -60,15 +60,21 @@ certificates() {
     done
     openssl pkey -in rsa.key -traditional -out rsa.pkcs1
     openssl pkey -in ec.key -traditional -out ec.sec1
+    # A proxy, RFC 3820: signed with the user's key, its own key, and the user's certificate, in one file.
+    openssl genrsa -out proxy.key 2048
+    openssl req -new -key proxy.key -subj '/O=test/CN=rsa user/CN=12345' |
+      openssl x509 -req -CA rsa.pem -CAkey rsa.key -CAcreateserial -days 1 \
+        -extfile <(echo 'proxyCertInfo = critical,language:id-ppl-inheritAll') -out proxy.pem
+    cat proxy.pem proxy.key rsa.pem >proxy
   } 2>/dev/null
-  chmod 600 ./*.key ./*.pkcs1 ./*.sec1
+  chmod 600 ./*.key ./*.pkcs1 ./*.sec1 proxy
   cp ca.pem "$POOL_ROOT/etc/condor/users_ca.pem"
   # shellcheck disable=SC2016 # for the map file
-  echo 'SSL "^/O=test/CN=([a-z]+) user$" \1@pool.test' >"$POOL_ROOT/etc/condor/users_map"
+  printf '%s\n' 'SSL "^/O=test/CN=([a-z]+) user$" \1@pool.test' >"$POOL_ROOT/etc/condor/users_map"
   printf '%s\n' 'AUTH_SSL_SERVER_CAFILE = /etc/condor/users_ca.pem' 'CERTIFICATE_MAPFILE = /etc/condor/users_map' \
     'SEC_DEFAULT_AUTHENTICATION_METHODS = FS, SSL, IDTOKENS' "$@" | pool configure --restart >/dev/null 2>&1
   pool auto-approve on >/dev/null 2>&1
-  cd "$WORK"
+  cd "$WORK" || return
   authenticate_by SSL
 }
 
@@ -77,7 +83,7 @@ as() { export _CONDOR_AUTH_SSL_CLIENT_CERTFILE=$BATS_TEST_TMPDIR/$1 _CONDOR_AUTH
 
 certificate() {
   on "$1"
-  certificates 'AUTH_SSL_REQUIRE_CLIENT_CERTIFICATE = true'
+  certificates 'AUTH_SSL_REQUIRE_CLIENT_CERTIFICATE = true' 'AUTH_SSL_ALLOW_CLIENT_PROXY = true'
   as rsa.pem rsa.key
   every_destination SSL AES rsa@pool.test
   for pair in 'rsa rsa.pkcs1' 'ec ec.key' 'ec ec.sec1' 'ed ed.key'; do
@@ -85,6 +91,9 @@ certificate() {
     request -pool "$HERE" "${PENDING[@]}" -nowait -debug
     grep -F "Authenticated with SSL as ${pair% *}@pool.test" "$BATS_TEST_TMPDIR/stderr"
   done
+  X509_USER_PROXY=$BATS_TEST_TMPDIR/proxy _CONDOR_AUTH_SSL_USE_CLIENT_PROXY_ENV_VAR=true \
+    request -pool "$HERE" "${PENDING[@]}" -nowait -debug
+  grep -F 'Authenticated with SSL as rsa@pool.test' "$BATS_TEST_TMPDIR/stderr"
   # Not the key of the certificate: the client does not go on without an identity.
   as rsa.pem ec.key
   request -pool "$HERE" "${PENDING[@]}" -nowait
