@@ -289,6 +289,8 @@ public final class MiddleMan implements Callable<Integer> {
      * encryption, so the order of packets is never in doubt.
      */
     private static final class Conversation {
+        /** How long he listens to the server when the client is gone. */
+        private static final long PATIENCE_NANOS = 2_000_000_000L;
         private final Plan plan;
         private final Leg client;
         private final Leg server;
@@ -306,6 +308,7 @@ public final class MiddleMan implements Callable<Integer> {
         private int fromClientInMethod;
         private int fromServerInMethod;
         private boolean flipped;
+        private boolean admitted;
 
         Conversation(Plan plan, Leg client, Leg server) {
             this.plan = plan;
@@ -319,16 +322,39 @@ public final class MiddleMan implements Callable<Integer> {
         void run() {
             Thread other = background("server", this::readServer);
             try {
-                for (Optional<Packet> packet = client.read(); packet.isPresent(); packet = client.read()) {
-                    onClient(packet.get());
-                }
+                hearClient();
+                awaitAdmission();
                 server.finish();
                 other.join();
             } catch (IOException | InterruptedException e) {
-                plan.note("the client's side ended: " + e.getMessage());
+                plan.note("the server's side ended: " + e.getMessage());
             } finally {
                 client.close();
                 server.close();
+            }
+        }
+
+        /** Until the client hangs up, in whichever way. */
+        private void hearClient() {
+            try {
+                for (Optional<Packet> packet = client.read(); packet.isPresent(); packet = client.read()) {
+                    onClient(packet.get());
+                }
+            } catch (IOException e) {
+                plan.note("the client's side ended: " + e.getMessage());
+            }
+        }
+
+        /**
+         * With a key for the server, its admission is his, even if the client has hung up before: he does not hang up until it is
+         * there.
+         */
+        private synchronized void awaitAdmission() throws InterruptedException {
+            long end = System.nanoTime() + PATIENCE_NANOS;
+            long left = PATIENCE_NANOS;
+            while (serverKey.isPresent() && !admitted && left > 0) {
+                wait(left / 1_000_000 + 1);
+                left = end - System.nanoTime();
             }
         }
 
@@ -412,7 +438,11 @@ public final class MiddleMan implements Callable<Integer> {
                     return key(packet, body);
                 }
                 case WRAPPED_KEY -> wrappedKey(packet, body);
-                case ENCRYPTED -> pass(server, client, packet, body);
+                case ENCRYPTED -> {
+                    admitted = true;
+                    notifyAll();
+                    pass(server, client, packet, body);
+                }
                 default -> throw new IOException("the server speaks out of turn, at " + stage);
             }
             return Optional.empty();
