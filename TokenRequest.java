@@ -72,6 +72,7 @@ import java.net.UnixDomainSocketAddress;
 import java.net.UnknownHostException;
 import java.nio.BufferUnderflowException;
 import java.nio.ByteBuffer;
+import java.nio.CharBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
@@ -121,12 +122,14 @@ import java.security.KeyPair;
 import java.security.KeyPairGenerator;
 import java.security.KeyStore;
 import java.security.MessageDigest;
+import java.security.Principal;
 import java.security.PrivateKey;
 import java.security.PrivilegedActionException;
 import java.security.PrivilegedExceptionAction;
 import java.security.ProviderException;
 import java.security.PublicKey;
 import java.security.SecureRandom;
+import java.security.Signature;
 import java.security.cert.CertPathValidator;
 import java.security.cert.CertPathValidatorException;
 import java.security.cert.CertificateException;
@@ -141,7 +144,9 @@ import java.security.cert.X509Certificate;
 import java.security.interfaces.DSAKey;
 import java.security.interfaces.RSAKey;
 import java.security.spec.ECGenParameterSpec;
+import java.security.spec.InvalidKeySpecException;
 import java.security.spec.MGF1ParameterSpec;
+import java.security.spec.PKCS8EncodedKeySpec;
 import java.security.spec.PSSParameterSpec;
 import java.security.spec.X509EncodedKeySpec;
 import java.time.DateTimeException;
@@ -205,10 +210,14 @@ import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import javax.crypto.Cipher;
+import javax.crypto.EncryptedPrivateKeyInfo;
 import javax.crypto.KeyAgreement;
 import javax.crypto.Mac;
+import javax.crypto.SecretKeyFactory;
 import javax.crypto.spec.GCMParameterSpec;
 import javax.crypto.spec.IvParameterSpec;
+import javax.crypto.spec.PBEKeySpec;
+import javax.crypto.spec.PBEParameterSpec;
 import javax.crypto.spec.SecretKeySpec;
 import javax.naming.InvalidNameException;
 import javax.naming.ldap.LdapName;
@@ -222,6 +231,7 @@ import javax.net.ssl.SSLException;
 import javax.net.ssl.SSLParameters;
 import javax.net.ssl.TrustManager;
 import javax.net.ssl.TrustManagerFactory;
+import javax.net.ssl.X509ExtendedKeyManager;
 import javax.net.ssl.X509ExtendedTrustManager;
 import javax.net.ssl.X509TrustManager;
 import javax.security.auth.Subject;
@@ -271,6 +281,7 @@ public final class TokenRequest {
      *   A Connector opens a TCP connection, directly or through a CCB broker. One connection carries one command.
      *   Security sends the client's policy, receives the daemon's, and runs the first method that both accept.
      *   Both sides derive a session key; AES-256-GCM encrypts all later messages.
+     *     (An old cipher does so only where the settings name no AES; SessionCipher says why.)
      *   NetworkClient sends the token request. The reply is a request ID, or the token if a rule auto-approves it.
      *   TokenWriter saves the request, then ConsoleWriter shows its ID.
      *   Poller resumes the session, one round trip per poll, until an administrator approves the request.
@@ -1386,6 +1397,9 @@ public final class TokenRequest {
         /** How a user gets the question that a terminal is needed for. */
         abstract String terminalAdvice();
 
+        /** Switches the echo of the terminal on or off; false if it cannot. Java's own console needs a terminal as stdout too. */
+        abstract boolean setEcho(boolean on);
+
         /** The shell that a user has without the environment telling. */
         abstract Shell defaultShell();
 
@@ -1803,6 +1817,11 @@ public final class TokenRequest {
         boolean understandsEscapes(Map<String, String> environment) {
             String kind = environment.getOrDefault("TERM", "dumb");
             return !kind.equals("dumb") && !kind.isEmpty();
+        }
+
+        @Override
+        boolean setEcho(boolean on) {
+            return programs.succeeds("/bin/stty", on ? "echo" : "-echo");
         }
 
         @Override
@@ -2285,6 +2304,11 @@ public final class TokenRequest {
             String kind = variable(environment, "TERM");
             return !variable(environment, "WT_SESSION").isEmpty() || variable(environment, "ConEmuANSI").equals("ON")
                 || !(kind.isEmpty() || kind.equals("dumb"));
+        }
+
+        @Override
+        boolean setEcho(boolean on) {
+            return false; // no program of the system does
         }
 
         @Override
@@ -3504,15 +3528,16 @@ public final class TokenRequest {
      *
      * @param method        HTCondor's name of the method
      * @param binding       whether the session key is bound to the authentication
+     * @param cipher        the session's, by its name in a policy
      * @param user          identity that the server assigned to this client
      * @param serverVersion as announced by the server
      * @param trustDomain   as announced by the server
      * @param failedMethods methods that would have protected the session, but failed before
      */
-    record AuthResult(String method, ChannelBinding binding, String user, String serverVersion, Optional<String> trustDomain,
-                 List<String> failedMethods) {
+    record AuthResult(String method, ChannelBinding binding, String cipher, String user, String serverVersion,
+                 Optional<String> trustDomain, List<String> failedMethods) {
         AuthResult withFailedMethods(List<String> others) {
-            return new AuthResult(method, binding, user, serverVersion, trustDomain, List.copyOf(others));
+            return new AuthResult(method, binding, cipher, user, serverVersion, trustDomain, List.copyOf(others));
         }
 
         Assurance assurance() {
@@ -3556,7 +3581,7 @@ public final class TokenRequest {
             fields.put("authz", spec.authorizations());
             fields.put("lifetime", spec.lifetimeSeconds().isPresent() ? spec.lifetimeSeconds().getAsInt() : null);
             fields.put("method", auth.method());
-            fields.put("encryption", "AES");
+            fields.put("encryption", auth.cipher());
             fields.put("session", auth.binding().word());
             fields.put("server_version", auth.serverVersion());
             fields.put("trust_domain", auth.trustDomain());
@@ -3580,6 +3605,8 @@ public final class TokenRequest {
             ChannelBinding kind = Arrays.stream(ChannelBinding.values())
                 .filter(one -> fields.string("session").equals(Optional.of(one.word()))).findFirst()
                 .orElseThrow(invalid("session"));
+            SessionCipher cipher = SessionCipher.named(fields.string("encryption").orElse(SessionCipher.AES.word))
+                .orElseThrow(invalid("encryption"));
             Sinful address = Sinful.parse(fields.required("address")).filter(Sinful::isComplete)
                 .orElseThrow(invalid("address"));
             Optional<String> from = fields.string("certificate_name_from");
@@ -3592,7 +3619,7 @@ public final class TokenRequest {
             }
             return new PendingRequest(handle, new DaemonQuery(type, name, fields.string("pool")), address.toString(), server,
                 new TokenSpec(Optional.of(fields.required("identity")), fields.strings("authz"), fields.positiveInt("lifetime")),
-                new AuthResult(fields.required("method"), kind, "", fields.string("server_version").orElse(""),
+                new AuthResult(fields.required("method"), kind, cipher.word, "", fields.string("server_version").orElse(""),
                     fields.string("trust_domain"), List.of()),
                 fields.time("deadline"), fields.has("ensure") ? Optional.of(TokenOrder.of(fields.object("ensure")))
                 : Optional.empty());
@@ -3730,6 +3757,16 @@ public final class TokenRequest {
          * @return the answer; empty without a terminal, and at the end of input
          */
         Optional<String> ask(List<String> question, Predicate<String> isValid);
+
+        /**
+         * Asks for a passphrase at the terminal, which does not show what the user types.
+         *
+         * @return the passphrase, a character for each byte, which the caller wipes; empty without a terminal, and at the end of
+         *     input
+         */
+        default Optional<char[]> askSecret(String prompt) {
+            return Optional.empty();
+        }
 
         /**
          * Reports that a credential is sent or used to authenticate.
@@ -3978,11 +4015,12 @@ public final class TokenRequest {
          *
          * @param weakness how an untrusted user can change or replace the file
          * @param isOurs   whether the user owns it; a file descriptor that the program inherited counts as his
+         * @param isPrivate whether no other user can read it
          */
         @SuppressWarnings("ArrayRecordComponent") // never compared
-        record Input(byte[] bytes, Optional<PathTrust.Weakness> weakness, boolean isOurs) {
+        record Input(byte[] bytes, Optional<PathTrust.Weakness> weakness, boolean isOurs, boolean isPrivate) {
             private static Input given(byte[] bytes) {
-                return new Input(bytes, Optional.empty(), true);
+                return new Input(bytes, Optional.empty(), true, true);
             }
 
             /** The lines, stripped, without empty lines and comments. */
@@ -4036,7 +4074,8 @@ public final class TokenRequest {
             }
             checkOwner(file, trust, stat, origin, content);
             Input input = new Input(isRegular && trust.onPath().isEmpty() ? bytes(trust, maxBytes)
-                : deadline.await("reading " + file, () -> bytes(trust, maxBytes)), trust.weakness(), isOurs(stat));
+                : deadline.await("reading " + file, () -> bytes(trust, maxBytes)), trust.weakness(), isOurs(stat),
+                !isRegular || (stat.mode() & 0044) == 0);
             if (!isRegular) {
                 streams.put(file, input);
             }
@@ -4062,7 +4101,8 @@ public final class TokenRequest {
                 warn(file, weakness, origin, content);
             }
             try (InputStream in = Files.newInputStream(file)) {
-                return new Input(bounded(in, file, maxBytes), weakness, host.platform().isOwn(file));
+                return new Input(bounded(in, file, maxBytes), weakness, host.platform().isOwn(file),
+                    host.platform().isPrivate(file));
             }
         }
 
@@ -10979,9 +11019,12 @@ public final class TokenRequest {
         private final Instant deadline;
         /** The message that the daemon received before the first stream; empty if there was none. */
         private final Optional<Message> before;
+        /** Whether a CCB server passes the bytes on, so that the socket's peer is not the daemon. */
+        private final boolean isRelayed;
 
         private Connection(Socket socket, PushbackInputStream incoming, InstantSource clock, Instant deadline,
-                Optional<Message> before) {
+                Optional<Message> before, boolean isRelayed) {
+            this.isRelayed = isRelayed;
             this.socket = socket;
             this.incoming = incoming;
             this.clock = clock;
@@ -11023,17 +11066,27 @@ public final class TokenRequest {
         /** A connection over a socket that is connected already. */
         static Connection accepted(Socket socket, InstantSource clock, Instant deadline) throws IOException {
             socket.setTcpNoDelay(true);
-            return new Connection(socket, new PushbackInputStream(socket.getInputStream()), clock, deadline, Optional.empty());
+            return new Connection(socket, new PushbackInputStream(socket.getInputStream()), clock, deadline, Optional.empty(),
+                false);
         }
 
         /** The same connection with another deadline. */
         Connection until(Instant later) {
-            return new Connection(socket, incoming, clock, later, before);
+            return new Connection(socket, incoming, clock, later, before, isRelayed);
         }
 
         /** The same connection, on which the daemon has received a message outside of any stream. */
         Connection after(Message message) {
-            return new Connection(socket, incoming, clock, deadline, Optional.of(message));
+            return new Connection(socket, incoming, clock, deadline, Optional.of(message), isRelayed);
+        }
+
+        /** The same socket, over which a CCB server now passes bytes on to a daemon that has received nothing yet. */
+        Connection relayed(Instant later) {
+            return new Connection(socket, incoming, clock, later, Optional.empty(), true);
+        }
+
+        boolean isRelayed() {
+            return isRelayed;
         }
 
         /** A new stream on this connection. */
@@ -11299,8 +11352,8 @@ public final class TokenRequest {
         private final DebugLog trace;
         private final Transcript sent = new Transcript();
         private final Transcript received = new Transcript();
-        private Optional<AesGcmCipher> encryption = Optional.empty();
-        private Optional<AesGcmCipher> decryption = Optional.empty();
+        private Optional<PacketCipher> encryption = Optional.empty();
+        private Optional<PacketCipher> decryption = Optional.empty();
 
         CedarStream(InputStream in, OutputStream out, SecureRandom random, DebugLog trace) {
             this.in = in;
@@ -11319,8 +11372,18 @@ public final class TokenRequest {
             return new Message(encrypted());
         }
 
+        /** Encrypts everything from the next message on, in both directions, with a key of the cipher's length. */
+        void encrypt(SessionCipher cipher, byte[] key) {
+            if (cipher == SessionCipher.AES) {
+                encrypt(key);
+            } else {
+                encryption = Optional.of(new LegacyCipher(cipher, key));
+                decryption = Optional.of(new LegacyCipher(cipher, key));
+            }
+        }
+
         /**
-         * Encrypts everything from the next message on, in both directions.
+         * The same with AES.
          *
          * @param key 32 bytes
          */
@@ -11391,7 +11454,7 @@ public final class TokenRequest {
                     throw new ProtocolViolation("the server does not speak HTCondor's protocol (it sent the packet header "
                         + HexFormat.of().formatHex(header) + " instead of its " + label + ")");
                 }
-                byte[] body = read(length, label);
+                byte[] body = read(length + (decryption.isPresent() ? decryption.get().uncounted() : 0), label);
                 if (decryption.isPresent()) {
                     message.writeBytes(decryption.get().decrypt(header, body, label));
                 } else {
@@ -11506,11 +11569,177 @@ public final class TokenRequest {
         }
     }
 
+    /** A cipher of sessions. condor_includes/CryptKey.h, condor_io/condor_secman.cpp */
+    enum SessionCipher {
+        AES("AES", Protocol.KEY_BYTES, Protocol.CIPHER_AES),
+        BLOWFISH("BLOWFISH", 24, 1),
+        TRIPLE_DES("3DES", 24, 2);
+
+        /** The name in a policy. */
+        final String word;
+        final int keyBytes;
+        /** Its number in the message with the session key. */
+        final int number;
+
+        SessionCipher(String word, int keyBytes, int number) {
+            this.word = word;
+            this.keyBytes = keyBytes;
+            this.number = number;
+        }
+
+        /** The cipher of this name in a policy; empty if it is another word. */
+        static Optional<SessionCipher> named(String word) {
+            for (SessionCipher cipher : values()) {
+                if (cipher.word.equals(word)) {
+                    return Optional.of(cipher);
+                }
+            }
+            return Optional.empty();
+        }
+
+        /**
+         * The ciphers to offer: AES, or the old ones if the user names only those. They never share an offer with AES: nothing
+         * protects the offer, so a man in the middle could remove AES from it.
+         *
+         * @throws CommandException CONFIGURATION, if FIPS forbids what the settings name
+         */
+        static List<SessionCipher> offered(Configuration configuration) throws CommandException {
+            Optional<Configuration.Setting> list = configuration.security("CRYPTO_METHODS");
+            List<SessionCipher> old = list.isEmpty() ? List.of() : old(configuration.securityWish("CRYPTO_METHODS"));
+            if (old.isEmpty() || namesAes(list.get().value())) {
+                return List.of(AES);
+            }
+            if (configuration.flag("FIPS", false)) {
+                throw Configuration.invalid(list.get(), "AES, because FIPS is true");
+            }
+            return old;
+        }
+
+        /** Whether AES is in the whole list, of which a template may have written a part. */
+        private static boolean namesAes(String list) {
+            for (String word : Configuration.items(list)) {
+                if (word.toUpperCase(Locale.ROOT).startsWith("AES")) {
+                    return true;
+                }
+            }
+            return false;
+        }
+
+        private static List<SessionCipher> old(String list) {
+            List<SessionCipher> old = new ArrayList<>();
+            for (String word : Configuration.items(list)) {
+                String name = word.toUpperCase(Locale.ROOT);
+                named(name.equals("TRIPLEDES") ? TRIPLE_DES.word : name).filter(cipher -> cipher != AES && !old.contains(cipher))
+                    .ifPresent(old::add);
+            }
+            return List.copyOf(old);
+        }
+    }
+
+    /** Encrypts or decrypts the packets of one direction of a connection. */
+    sealed interface PacketCipher {
+        /** Bytes that encryption adds to the next packet, and its header counts. */
+        int overhead();
+
+        /** Bytes between header and body that the header does not count. */
+        int uncounted();
+
+        /** What follows the header of the next packet. */
+        byte[] encrypt(byte[] header, byte[] plain);
+
+        /** The plain text of the next packet. */
+        byte[] decrypt(byte[] header, byte[] body, String label) throws ProtocolViolation;
+    }
+
+    /**
+     * Blowfish or 3DES for one direction: each message is one CFB64 stream from a zero IV, cut into packets. Before the body
+     * of a packet is MD5(key, encrypted body). Neither the header nor the order of packets is protected, nor the negotiation.
+     * condor_io/condor_crypt_blowfish.cpp, condor_crypt_3des.cpp, condor_md.cpp, reli_sock.cpp
+     */
+    static final class LegacyCipher implements PacketCipher {
+        private static final int MAC_BYTES = 16;
+        private static final int BLOCK_BYTES = 8;
+        private final byte[] key;
+        private final Cipher block;
+        /** The last encrypted bytes of the message, and how many of the current block. */
+        private final byte[] register = new byte[BLOCK_BYTES];
+        private int position;
+        private byte[] keystream = new byte[0];
+
+        LegacyCipher(SessionCipher cipher, byte[] key) {
+            this.key = key.clone();
+            String algorithm = cipher == SessionCipher.BLOWFISH ? "Blowfish" : "DESede";
+            try {
+                block = Cipher.getInstance(algorithm + "/ECB/NoPadding");
+                block.init(Cipher.ENCRYPT_MODE, new SecretKeySpec(key, algorithm));
+            } catch (GeneralSecurityException e) {
+                throw new AssertionError("Java has no " + algorithm, e);
+            }
+        }
+
+        @Override
+        public int overhead() {
+            return 0;
+        }
+
+        @Override
+        public int uncounted() {
+            return MAC_BYTES;
+        }
+
+        @Override
+        public byte[] encrypt(byte[] header, byte[] plain) {
+            byte[] body = transform(Cipher.ENCRYPT_MODE, header, plain);
+            return concat(mac(body, 0), body);
+        }
+
+        @Override
+        public byte[] decrypt(byte[] header, byte[] body, String label) throws ProtocolViolation {
+            if (!MessageDigest.isEqual(mac(body, MAC_BYTES), Arrays.copyOf(body, MAC_BYTES))) {
+                throw new ProtocolViolation("the server's " + label
+                    + " does not decrypt: the server has another key, or the connection was tampered with");
+            }
+            return transform(Cipher.DECRYPT_MODE, header, Arrays.copyOfRange(body, MAC_BYTES, body.length));
+        }
+
+        /** CFB64, byte by byte: Java's own CFB64 holds back the end of a packet that is not whole blocks. */
+        private byte[] transform(int mode, byte[] header, byte[] input) {
+            byte[] output = new byte[input.length];
+            try {
+                for (int i = 0; i < input.length; i++) {
+                    if (position == 0) {
+                        keystream = block.update(register);
+                    }
+                    output[i] = (byte) (input[i] ^ keystream[position]);
+                    register[position] = mode == Cipher.ENCRYPT_MODE ? output[i] : input[i];
+                    position = (position + 1) % BLOCK_BYTES;
+                }
+            } finally {
+                if (header[0] != 0) {
+                    Arrays.fill(register, (byte) 0);
+                    position = 0;
+                }
+            }
+            return output;
+        }
+
+        private byte[] mac(byte[] bytes, int from) {
+            try {
+                MessageDigest md5 = MessageDigest.getInstance("MD5");
+                md5.update(key);
+                md5.update(bytes, from, bytes.length - from);
+                return md5.digest();
+            } catch (GeneralSecurityException e) {
+                throw new AssertionError("Java has no MD5", e);
+            }
+        }
+    }
+
     /**
      * AES-256-GCM for one direction of a connection. Packet k uses the base IV with k added to its first four bytes. The
      * base IV precedes packet 0 in the clear; the associated data of packet 0 include the digests of both transcripts.
      */
-    static final class AesGcmCipher {
+    static final class AesGcmCipher implements PacketCipher {
         private final SecretKeySpec key;
         private final byte[] handshake;
         private byte[] baseIv;
@@ -11526,13 +11755,18 @@ public final class TokenRequest {
             this.handshake = handshake.clone();
         }
 
-        /** Bytes that encryption adds to the next packet. */
-        int overhead() {
+        @Override
+        public int overhead() {
             return Protocol.TAG_BYTES + (counter == 0 ? Protocol.IV_BYTES : 0);
         }
 
-        /** The body of the next packet. */
-        byte[] encrypt(byte[] header, byte[] plain) {
+        @Override
+        public int uncounted() {
+            return 0;
+        }
+
+        @Override
+        public byte[] encrypt(byte[] header, byte[] plain) {
             byte[] prefix = counter == 0 ? baseIv : new byte[0];
             try {
                 return concat(prefix, cipher(Cipher.ENCRYPT_MODE, header).doFinal(plain));
@@ -11541,8 +11775,8 @@ public final class TokenRequest {
             }
         }
 
-        /** The plain text of the next packet. */
-        byte[] decrypt(byte[] header, byte[] body, String label) throws ProtocolViolation {
+        @Override
+        public byte[] decrypt(byte[] header, byte[] body, String label) throws ProtocolViolation {
             int prefix = counter == 0 ? Protocol.IV_BYTES : 0;
             if (body.length < prefix + Protocol.TAG_BYTES) {
                 throw new ProtocolViolation("the server's " + label + " is too short to be encrypted");
@@ -12682,14 +12916,19 @@ public final class TokenRequest {
             return rejection.filter(no -> no.isFinal).isPresent();
         }
 
-        /** A TLS engine for one connection to this host. */
+        /** A TLS engine for one connection to this host, which shows no client certificate. */
         SSLEngine engine(String hostName, CertificateUse use) {
+            return engine(hostName, use, new KeyManager[0]);
+        }
+
+        /** The same with a client certificate. */
+        SSLEngine engine(String hostName, CertificateUse use, KeyManager... identity) {
             try {
                 this.hostName = hostName;
                 this.use = use;
                 reset();
                 SSLContext context = SSLContext.getInstance("TLS");
-                context.init(new KeyManager[0], new TrustManager[] {this}, null);
+                context.init(identity, new TrustManager[] {this}, null);
                 SSLEngine engine = context.createSSLEngine(hostName, -1);
                 engine.setUseClientMode(true);
                 SSLParameters parameters = engine.getSSLParameters();
@@ -13256,8 +13495,16 @@ public final class TokenRequest {
     static final class AuthenticationException extends Exception {
         private static final long serialVersionUID = 1L;
 
+        /** Whether the server could have accepted the client's credential before an unproven refusal came. */
+        final boolean isLoginUncertain;
+
         AuthenticationException(String reason) {
+            this(reason, false);
+        }
+
+        AuthenticationException(String reason, boolean isLoginUncertain) {
             super(reason);
+            this.isLoginUncertain = isLoginUncertain;
         }
     }
 
@@ -13747,14 +13994,15 @@ public final class TokenRequest {
     }
 
     /**
-     * SSL: TLS inside HTCondor's messages, without a client certificate. SCITOKENS: SSL that then carries a bearer token.
-     * condor_io/condor_auth_ssl.cpp
+     * SSL: TLS inside HTCondor's messages. SCITOKENS: SSL that then carries a bearer token; it never shows a client
+     * certificate. condor_io/condor_auth_ssl.cpp
      *
+     * @param identity      the client certificate; empty for an anonymous client
      * @param bearer        the token for SCITOKENS; empty for SSL
      * @param beforeSending called immediately before the bearer token is sent
      */
-    record Ssl(ServerTrust trust, String hostName, Optional<BearerToken> bearer, Runnable beforeSending)
-            implements Authenticator {
+    record Ssl(ServerTrust trust, String hostName, Optional<ClientCertificate> identity, Optional<BearerToken> bearer,
+            Runnable beforeSending) implements Authenticator {
         @Override
         public AuthMethod method() {
             return bearer.isPresent() ? AuthMethod.SCITOKENS : AuthMethod.SSL;
@@ -13770,7 +14018,8 @@ public final class TokenRequest {
                 throw new AuthenticationException("the pool has no SSL configuration (status " + status + "; its log says why)");
             }
             Tunnel tunnel = new Tunnel(stream, trust.engine(hostName,
-                bearer.isPresent() ? ServerTrust.CertificateUse.BEARER_TOKEN : ServerTrust.CertificateUse.LOGIN));
+                bearer.isPresent() ? ServerTrust.CertificateUse.BEARER_TOKEN : ServerTrust.CertificateUse.LOGIN,
+                identity.isPresent() ? new KeyManager[] {identity.get()} : new KeyManager[0]));
             tunnel.runPhase(Turn.CLIENT, tunnel::handshakeDone, "TLS handshake");
             tunnel.runPhase(Turn.SERVER, tunnel::keyReceived, "key exchange through TLS");
             if (bearer.isPresent()) {
@@ -13899,9 +14148,13 @@ public final class TokenRequest {
                     inbound.limit()), bytes));
                 if (status == Protocol.SSL_QUITTING || status == Protocol.SSL_ERROR) {
                     advance();
+                    boolean isShown = identity.isPresent() && identity.get().wasShown();
+                    // Before TLS 1.3, a man in the middle can forge an alert; he can always forge the status.
+                    boolean isProven = failure.isPresent() && engine.getSession().getProtocol().equals("TLSv1.3");
                     throw new AuthenticationException("the pool aborted the " + what + failure.map(e -> " ("
                         + ServerTrust.reasonOfTls(e) + ")" + ServerTrust.advice(e))
-                        .orElse("; it may require a client certificate"));
+                        .orElse(isShown ? "; its log says why" : "; it may require a client certificate"),
+                        isShown && !isProven);
                 }
                 return status;
             }
@@ -13969,6 +14222,492 @@ public final class TokenRequest {
             private String explain(SSLException e) {
                 return trust.rejection().orElseGet(() -> "TLS failed: " + ServerTrust.reasonOfTls(e));
             }
+        }
+    }
+
+    /**
+     * The client certificates and keys that the settings name, for SSL. As in OpenSSL, the last of a key type counts.
+     * condor_io/condor_auth_ssl.cpp, Condor_Auth_SSL::setup_ssl_ctx
+     */
+    static final class ClientCertificate extends X509ExtendedKeyManager {
+        /** Most rounds of key derivation for an encrypted key; OpenSSL's default is 2048. */
+        private static final int MAX_ROUNDS = 10_000_000;
+        private static final int MAX_BYTES = 256 * 1024;
+        /** Type and parameters of an RSA key, and the type of an EC key. RFC 8017, A.1; RFC 5480, 2.1.1 */
+        private static final byte[] RSA_ALGORITHM = HexFormat.of().parseHex("300d06092a864886f70d0101010500");
+        private static final byte[] EC_TYPE = HexFormat.of().parseHex("06072a8648ce3d0201");
+        private static final byte[] INTEGER_0 = {2, 1, 0};
+        private static final int SEQUENCE = 0x30;
+        private static final int OCTET_STRING = 4;
+        private static final int OBJECT_IDENTIFIER = 6;
+        private static final int CONTEXT_0 = 0xA0;
+
+        private final List<Pair> pairs;
+        private boolean shown;
+
+        /**
+         * A key and its certificate, which others follow up to the CA.
+         *
+         * @param file of the certificate
+         */
+        private record Pair(PrivateKey key, List<X509Certificate> chain, Path file) { }
+
+        /** A block of a PEM file. */
+        @SuppressWarnings("ArrayRecordComponent") // never compared
+        private record Block(String label, Map<String, String> headers, byte[] bytes) { }
+
+        private ClientCertificate(List<Pair> pairs) {
+            super();
+            this.pairs = pairs;
+        }
+
+        /** Loads the certificates; empty if the settings name none that this user can open. */
+        static Optional<ClientCertificate> load(Context context) throws AuthenticationException, CommandException {
+            Configuration configuration = context.configuration();
+            String proxy = configuration.flag("AUTH_SSL_USE_CLIENT_PROXY_ENV_VAR", false)
+                ? context.host().environment().getOrDefault("X509_USER_PROXY", "") : "";
+            if (!proxy.isEmpty()) {
+                Configuration.Setting setting = new Configuration.Setting("X509_USER_PROXY", proxy, "environment");
+                return pair(setting, setting, proxy, proxy, context).map(one -> new ClientCertificate(List.of(one)));
+            }
+            Optional<Configuration.Setting> certificates = setting(configuration, "AUTH_SSL_CLIENT_CERTFILE");
+            Optional<Configuration.Setting> keys = setting(configuration, "AUTH_SSL_CLIENT_KEYFILE");
+            if (certificates.isEmpty() && keys.isEmpty()) {
+                if (configuration.flag("AUTH_SSL_REQUIRE_CLIENT_CERTIFICATE", false)) {
+                    throw new AuthenticationException("AUTH_SSL_REQUIRE_CLIENT_CERTIFICATE is true, but AUTH_SSL_CLIENT_CERTFILE"
+                        + " and AUTH_SSL_CLIENT_KEYFILE are not set");
+                }
+                return Optional.empty();
+            }
+            if (certificates.isEmpty() || keys.isEmpty()) {
+                throw new AuthenticationException(certificates.isEmpty()
+                    ? "AUTH_SSL_CLIENT_KEYFILE is set without AUTH_SSL_CLIENT_CERTFILE"
+                    : "AUTH_SSL_CLIENT_CERTFILE is set without AUTH_SSL_CLIENT_KEYFILE");
+            }
+            List<String> certificateFiles = files(certificates.get());
+            List<String> keyFiles = files(keys.get());
+            List<Pair> pairs = new ArrayList<>();
+            for (int i = 0; i < Math.min(certificateFiles.size(), keyFiles.size()); i++) {
+                pair(certificates.get(), keys.get(), certificateFiles.get(i), keyFiles.get(i), context).ifPresent(pairs::add);
+            }
+            return pairs.isEmpty() ? Optional.empty() : Optional.of(new ClientCertificate(pairs));
+        }
+
+        private static Optional<Configuration.Setting> setting(Configuration configuration, String name) {
+            return configuration.find(name).filter(setting -> !setting.value().isBlank());
+        }
+
+        /** A comma separates files; a blank can be part of a name. */
+        private static List<String> files(Configuration.Setting setting) {
+            return Arrays.stream(setting.value().split(",")).map(String::strip).filter(file -> !file.isEmpty()).toList();
+        }
+
+        /** A certificate and its key; empty if this user cannot open one of the files, as in the original. */
+        private static Optional<Pair> pair(Configuration.Setting certificateSetting, Configuration.Setting keySetting,
+            String certificateFile, String keyFile, Context context) throws AuthenticationException {
+            Configuration.Setting certificate =
+                new Configuration.Setting(certificateSetting.name(), certificateFile, certificateSetting.source());
+            Configuration.Setting key = new Configuration.Setting(keySetting.name(), keyFile, keySetting.source());
+            Optional<InputFiles.Input> certificateText = read(certificate, FilePurpose.TRUST, context);
+            Optional<InputFiles.Input> keyText = certificateText.isEmpty() ? Optional.empty()
+                : read(key, FilePurpose.SECRET, context);
+            if (keyText.isEmpty()) {
+                return Optional.empty();
+            }
+            List<X509Certificate> chain = chain(certificateText.get().bytes(), certificate);
+            PrivateKey loaded;
+            try {
+                loaded = key(blocks(keyText.get().bytes()), key, chain.get(0).getPublicKey(), context);
+                if (!fits(loaded, chain.get(0).getPublicKey())) {
+                    throw broken(key, "is not the key of the certificate in " + certificateFile);
+                }
+            } catch (GeneralSecurityException | IOException | RuntimeException e) {
+                throw broken(key, "does not hold a private key that Java can read");
+            } finally {
+                Arrays.fill(keyText.get().bytes(), (byte) 0);
+            }
+            if (!keyText.get().isPrivate()) {
+                context.ui().warn("Other users can read the private key " + printable(keyFile) + " (" + key.name()
+                    + "). Close it to them, and consider a new key.");
+            }
+            return Optional.of(new Pair(loaded, chain, certificate.path()));
+        }
+
+        private static Optional<InputFiles.Input> read(Configuration.Setting setting, FilePurpose purpose, Context context)
+                throws AuthenticationException {
+            try {
+                return Optional.of(context.files().read(setting.path(), setting.origin(), purpose, MAX_BYTES));
+            } catch (InputFiles.RefusedFileException e) {
+                throw broken(setting, reason(e));
+            } catch (IOException e) {
+                context.trace().log(DebugLog.SECURITY, () -> "No client certificate from " + setting.name() + " = "
+                    + printable(setting.value()) + ": " + reason(e));
+                return Optional.empty();
+            }
+        }
+
+        private static AuthenticationException broken(Configuration.Setting setting, String predicate) {
+            return new AuthenticationException(setting.name() + " = " + printable(setting.value()) + " (" + setting.source()
+                + ") " + predicate);
+        }
+
+        private static List<X509Certificate> chain(byte[] text, Configuration.Setting setting)
+                throws AuthenticationException {
+            List<X509Certificate> chain = new ArrayList<>();
+            try {
+                CertificateFactory factory = CertificateFactory.getInstance("X.509");
+                for (Block block : blocks(text)) {
+                    if (block.label().equals("CERTIFICATE") || block.label().equals("X509 CERTIFICATE")
+                            || block.label().equals("TRUSTED CERTIFICATE")) {
+                        chain.add((X509Certificate) factory.generateCertificate(new ByteArrayInputStream(block.bytes())));
+                    }
+                }
+            } catch (CertificateException | IllegalArgumentException e) {
+                throw broken(setting, "holds a certificate that Java cannot read");
+            }
+            if (chain.isEmpty()) {
+                throw broken(setting, "does not hold a PEM certificate");
+            }
+            return chain;
+        }
+
+        /** The blocks of a PEM file; other text is ignored. RFC 7468; RFC 1421, section 4.6, for the headers */
+        private static List<Block> blocks(byte[] text) {
+            List<Block> blocks = new ArrayList<>();
+            String label = "";
+            Map<String, String> headers = new HashMap<>();
+            StringBuilder base64 = new StringBuilder();
+            for (String raw : new String(text, ISO_8859_1).lines().toList()) {
+                String line = raw.strip();
+                if (line.startsWith("-----BEGIN ") && line.endsWith("-----")) {
+                    label = line.substring("-----BEGIN ".length(), line.length() - 5);
+                    headers = new HashMap<>();
+                    base64.setLength(0);
+                } else if (!label.isEmpty() && line.equals("-----END " + label + "-----")) {
+                    blocks.add(new Block(label, headers, Base64.getMimeDecoder().decode(base64.toString())));
+                    label = "";
+                } else if (!label.isEmpty() && line.indexOf(':') > 0) {
+                    headers.put(line.substring(0, line.indexOf(':')), line.substring(line.indexOf(':') + 1).strip());
+                } else if (!label.isEmpty()) {
+                    base64.append(line);
+                }
+            }
+            return blocks;
+        }
+
+        private static PrivateKey key(List<Block> blocks, Configuration.Setting setting, PublicKey publicKey, Context context)
+                throws AuthenticationException, GeneralSecurityException, IOException {
+            byte[] curve = new byte[0];
+            for (Block block : blocks) {
+                if (block.label().equals("EC PARAMETERS")) {
+                    curve = block.bytes();
+                } else if (block.label().endsWith("PRIVATE KEY")) {
+                    boolean isEncrypted = block.label().equals("ENCRYPTED PRIVATE KEY")
+                        || block.headers().getOrDefault("Proc-Type", "").equals("4,ENCRYPTED");
+                    byte[] der = isEncrypted ? decrypted(block, setting, context) : block.bytes();
+                    try {
+                        return key(block.label(), der, curve, publicKey);
+                    } finally {
+                        Arrays.fill(der, (byte) 0);
+                    }
+                }
+            }
+            throw broken(setting, "does not hold a PEM private key");
+        }
+
+        private static byte[] decrypted(Block block, Configuration.Setting setting, Context context)
+                throws AuthenticationException, IOException {
+            Optional<char[]> passphrase;
+            try {
+                passphrase = context.deadline().question(() -> context.ui().askSecret("Passphrase of the private key "
+                    + printable(setting.value()) + ":"), "To skip the question, decrypt the key: openssl pkey -in KEY -out NEW");
+            } catch (CommandException e) {
+                throw broken(setting, "is encrypted, and nobody entered the passphrase in time");
+            }
+            if (passphrase.isEmpty()) {
+                throw broken(setting, "is encrypted, and there is no terminal to ask for its passphrase."
+                    + " To decrypt it: openssl pkey -in " + printable(setting.value()) + " -out NEW");
+            }
+            try {
+                return block.label().equals("ENCRYPTED PRIVATE KEY") ? pkcs8(block.bytes(), passphrase.get())
+                    : legacy(block, passphrase.get());
+            } catch (GeneralSecurityException | RuntimeException e) {
+                throw broken(setting, "does not decrypt with this passphrase");
+            } finally {
+                Arrays.fill(passphrase.get(), '\0');
+            }
+        }
+
+        /** Encrypted PKCS #8. RFC 8018: by PBES2, or by the schemes before it that Java knows. */
+        private static byte[] pkcs8(byte[] der, char[] typed) throws GeneralSecurityException, IOException {
+            EncryptedPrivateKeyInfo info = new EncryptedPrivateKeyInfo(der);
+            AlgorithmParameters parameters = info.getAlgParameters();
+            PBEParameterSpec rounds = parameters.getParameterSpec(PBEParameterSpec.class);
+            if (rounds.getIterationCount() > MAX_ROUNDS) {
+                throw new GeneralSecurityException("too many rounds");
+            }
+            boolean isPbes2 = info.getAlgName().equals("PBES2") || info.getAlgName().equals("1.2.840.113549.1.5.13");
+            char[] passphrase = unicode(typed);
+            try {
+                return isPbes2 ? pbes2(info, parameters.toString(), rounds, passphrase) : pbes1(info, parameters, passphrase);
+            } finally {
+                Arrays.fill(passphrase, '\0');
+            }
+        }
+
+        /**
+         * By PBKDF2 and AES-CBC, since Java's ciphers for PBES2 take ASCII passphrases only.
+         *
+         * @param name such as PBEWithHmacSHA256AndAES_256
+         */
+        private static byte[] pbes2(EncryptedPrivateKeyInfo info, String name, PBEParameterSpec rounds, char[] passphrase)
+                throws GeneralSecurityException {
+            String prefix = "PBEWith";
+            int and = name.indexOf("AndAES_");
+            if (!name.startsWith(prefix) || and < 0) {
+                throw new GeneralSecurityException("not a cipher that Java knows");
+            }
+            PBEKeySpec spec = new PBEKeySpec(passphrase, rounds.getSalt(), rounds.getIterationCount(),
+                Integer.parseInt(name.substring(and + "AndAES_".length())));
+            try {
+                byte[] key = SecretKeyFactory.getInstance("PBKDF2With" + name.substring(prefix.length(), and))
+                    .generateSecret(spec).getEncoded();
+                Cipher cipher = Cipher.getInstance("AES/CBC/PKCS5Padding");
+                cipher.init(Cipher.DECRYPT_MODE, new SecretKeySpec(key, "AES"), rounds.getParameterSpec());
+                Arrays.fill(key, (byte) 0);
+                return cipher.doFinal(info.getEncryptedData());
+            } finally {
+                spec.clearPassword();
+            }
+        }
+
+        private static byte[] pbes1(EncryptedPrivateKeyInfo info, AlgorithmParameters parameters, char[] passphrase)
+                throws GeneralSecurityException {
+            PBEKeySpec spec = new PBEKeySpec(passphrase);
+            try {
+                Cipher cipher = Cipher.getInstance(info.getAlgName());
+                cipher.init(Cipher.DECRYPT_MODE, SecretKeyFactory.getInstance(info.getAlgName()).generateSecret(spec),
+                    parameters);
+                return cipher.doFinal(info.getEncryptedData());
+            } finally {
+                spec.clearPassword();
+            }
+        }
+
+        /** The characters whose UTF-8 was typed, a character for each byte. */
+        private static char[] unicode(char... typed) {
+            byte[] bytes = bytes(typed);
+            CharBuffer decoded = UTF_8.decode(ByteBuffer.wrap(bytes));
+            char[] characters = new char[decoded.remaining()];
+            decoded.get(characters);
+            Arrays.fill(bytes, (byte) 0);
+            Arrays.fill(decoded.array(), '\0');
+            return characters;
+        }
+
+        private static byte[] bytes(char... typed) {
+            byte[] bytes = new byte[typed.length];
+            for (int i = 0; i < bytes.length; i++) {
+                bytes[i] = (byte) typed[i];
+            }
+            return bytes;
+        }
+
+        /** OpenSSL's own encryption: the key is a chain of MD5 digests. crypto/evp/evp_key.c, EVP_BytesToKey */
+        private static byte[] legacy(Block block, char[] passphrase) throws GeneralSecurityException {
+            String[] info = block.headers().getOrDefault("DEK-Info", "").split(",");
+            byte[] iv = HexFormat.of().parseHex(info[1].strip());
+            boolean isAes = info[0].startsWith("AES-");
+            int length = switch (info[0]) {
+                case "AES-128-CBC" -> 16;
+                case "AES-192-CBC", "DES-EDE3-CBC" -> 24;
+                case "AES-256-CBC" -> 32;
+                default -> throw new GeneralSecurityException("unknown cipher");
+            };
+            byte[] secret = bytes(passphrase);
+            byte[] key = new byte[0];
+            byte[] digest = new byte[0];
+            try {
+                MessageDigest md5 = MessageDigest.getInstance("MD5");
+                while (key.length < length) {
+                    md5.update(digest);
+                    md5.update(secret);
+                    digest = md5.digest(Arrays.copyOf(iv, 8));
+                    key = concat(key, digest);
+                }
+                Cipher cipher = Cipher.getInstance(isAes ? "AES/CBC/PKCS5Padding" : "DESede/CBC/PKCS5Padding");
+                cipher.init(Cipher.DECRYPT_MODE, new SecretKeySpec(Arrays.copyOf(key, length), isAes ? "AES" : "DESede"),
+                    new IvParameterSpec(iv));
+                return cipher.doFinal(block.bytes());
+            } finally {
+                Arrays.fill(secret, (byte) 0);
+                Arrays.fill(key, (byte) 0);
+            }
+        }
+
+        private static PrivateKey key(String label, byte[] der, byte[] curve, PublicKey publicKey)
+                throws GeneralSecurityException {
+            return switch (label) {
+                case "RSA PRIVATE KEY" -> key("RSA",
+                    der(SEQUENCE, concat(INTEGER_0, concat(RSA_ALGORITHM, der(OCTET_STRING, der)))));
+                case "EC PRIVATE KEY" -> key("EC", der(SEQUENCE, concat(INTEGER_0, concat(der(SEQUENCE, concat(EC_TYPE,
+                    curve(der, curve, publicKey))), der(OCTET_STRING, der)))));
+                default -> key(der);
+            };
+        }
+
+        /** A key in PKCS #8, which tells its type to the factory of that type only. */
+        private static PrivateKey key(byte[] pkcs8) throws GeneralSecurityException {
+            GeneralSecurityException problem = new InvalidKeySpecException("no type");
+            for (String type : List.of("RSA", "EC", "Ed25519")) {
+                try {
+                    return key(type, pkcs8);
+                } catch (InvalidKeySpecException e) {
+                    problem = e;
+                }
+            }
+            throw problem;
+        }
+
+        private static PrivateKey key(String type, byte[] pkcs8) throws GeneralSecurityException {
+            return KeyFactory.getInstance(type).generatePrivate(new PKCS8EncodedKeySpec(pkcs8));
+        }
+
+        /** The curve, from element [0] of a SEC1 key, else from EC PARAMETERS, else from the certificate. RFC 5915 */
+        private static byte[] curve(byte[] der, byte[] parameters, PublicKey publicKey) throws GeneralSecurityException {
+            ByteBuffer key = element(ByteBuffer.wrap(der), SEQUENCE);
+            while (key.hasRemaining()) {
+                int tag = key.get(key.position()) & 0xFF;
+                ByteBuffer content = element(key, tag);
+                if (tag == CONTEXT_0) {
+                    byte[] curve = new byte[content.remaining()];
+                    content.get(curve);
+                    return curve;
+                }
+            }
+            if (parameters.length > 0) {
+                return parameters;
+            }
+            ByteBuffer algorithm = element(element(ByteBuffer.wrap(publicKey.getEncoded()), SEQUENCE), SEQUENCE);
+            element(algorithm, OBJECT_IDENTIFIER);
+            byte[] curve = new byte[algorithm.remaining()];
+            algorithm.get(curve);
+            return curve;
+        }
+
+        /** The content of the next DER element, which must have this tag. */
+        private static ByteBuffer element(ByteBuffer from, int tag) throws GeneralSecurityException {
+            try {
+                if ((from.get() & 0xFF) != tag) {
+                    throw new GeneralSecurityException("unexpected DER element");
+                }
+                int length = from.get() & 0xFF;
+                if (length > 0x82 || length == 0x80) {
+                    throw new GeneralSecurityException("DER element too long");
+                } else if (length > 0x80) {
+                    int bytes = length - 0x80;
+                    length = 0;
+                    for (int i = 0; i < bytes; i++) {
+                        length = length << 8 | from.get() & 0xFF;
+                    }
+                }
+                if (length > from.remaining()) {
+                    throw new GeneralSecurityException("DER element cut off");
+                }
+                ByteBuffer content = from.slice(from.position(), length);
+                from.position(from.position() + length);
+                return content;
+            } catch (BufferUnderflowException e) {
+                throw new GeneralSecurityException("DER element cut off", e);
+            }
+        }
+
+        private static byte[] der(int tag, byte[] content) {
+            int length = content.length;
+            byte[] header = length < 0x80 ? new byte[] {(byte) tag, (byte) length}
+                : new byte[] {(byte) tag, (byte) 0x82, (byte) (length >> 8), (byte) length};
+            if (length >= 0x80 && length < 0x100) {
+                header = new byte[] {(byte) tag, (byte) 0x81, (byte) length}; // DER demands the shortest form
+            }
+            return concat(header, content);
+        }
+
+        /** Whether the keys belong together. */
+        private static boolean fits(PrivateKey key, PublicKey publicKey) throws GeneralSecurityException {
+            if (!key.getAlgorithm().equals(publicKey.getAlgorithm())) {
+                return false;
+            }
+            String name = switch (publicKey.getAlgorithm()) {
+                case "RSA" -> "SHA256withRSA";
+                case "EC" -> "SHA256withECDSA";
+                default -> "Ed25519";
+            };
+            Signature signer = Signature.getInstance(name);
+            signer.initSign(key);
+            signer.update(INTEGER_0);
+            Signature verifier = Signature.getInstance(name);
+            verifier.initVerify(publicKey);
+            verifier.update(INTEGER_0);
+            return verifier.verify(signer.sign());
+        }
+
+        /** The last certificate of one of these types. The server's list of issuers is empty, so it does not matter. */
+        @Override
+        public String chooseEngineClientAlias(String[] keyTypes, Principal[] issuers, SSLEngine engine) {
+            for (int i = pairs.size() - 1; i >= 0; i--) {
+                if (List.of(keyTypes).contains(pairs.get(i).key().getAlgorithm())) {
+                    return Integer.toString(i);
+                }
+            }
+            return null; // as the interface demands
+        }
+
+        @Override
+        public String chooseClientAlias(String[] keyTypes, Principal[] issuers, Socket socket) {
+            return chooseEngineClientAlias(keyTypes, issuers, null);
+        }
+
+        /** Prepares for another login. */
+        void begin() {
+            shown = false;
+        }
+
+        /** Whether TLS has taken the certificate since then, to show it to the server. */
+        boolean wasShown() {
+            return shown;
+        }
+
+        @Override
+        public X509Certificate[] getCertificateChain(String alias) {
+            shown = true;
+            return pairs.get(Integer.parseInt(alias)).chain().toArray(X509Certificate[]::new);
+        }
+
+        @Override
+        public PrivateKey getPrivateKey(String alias) {
+            return pairs.get(Integer.parseInt(alias)).key();
+        }
+
+        @Override
+        public String[] getClientAliases(String keyType, Principal[] issuers) {
+            return IntStream.range(0, pairs.size()).mapToObj(Integer::toString).toArray(String[]::new);
+        }
+
+        @Override
+        public String[] getServerAliases(String keyType, Principal[] issuers) {
+            return new String[0];
+        }
+
+        @Override
+        public String chooseServerAlias(String keyType, Principal[] issuers, Socket socket) {
+            return null; // a client only
+        }
+
+        /** The files, never a key. */
+        @Override
+        public String toString() {
+            return "the certificate in " + pairs.stream().map(one -> printable(one.file().toString()))
+                .collect(Collectors.joining(", "));
         }
     }
 
@@ -16034,13 +16773,14 @@ public final class TokenRequest {
     /**
      * A security session.
      *
-     * @param key    32 bytes
+     * @param key    of the cipher's length
      * @param server the authenticated peer
      * @param end    expiry
      * @param lease  the longest gap between two uses; zero for no limit
      */
     @SuppressWarnings("ArrayRecordComponent") // never compared
-    record Session(String id, byte[] key, AuthResult auth, ServerName server, Instant end, Duration lease, Instant lastUse) {
+    record Session(String id, SessionCipher cipher, byte[] key, AuthResult auth, ServerName server, Instant end, Duration lease,
+                   Instant lastUse) {
         /** Safety margin before the end: the server started its clock earlier. */
         private static final Duration MARGIN = Duration.ofSeconds(5);
 
@@ -16050,11 +16790,19 @@ public final class TokenRequest {
         }
 
         Session usedAt(Instant now) {
-            return new Session(id, key, auth, server, end, lease, now);
+            return new Session(id, cipher, key, auth, server, end, lease, now);
+        }
+
+        /**
+         * Whether the server does not answer a resumption: releases before 9.9.0 do not, and close the connection if they do
+         * not know the session. condor_io/condor_secman.cpp, ATTR_SEC_RESUME_RESPONSE
+         */
+        boolean isSilentlyResumed() {
+            return new PolicyReply(new ClassAd().put("RemoteVersion", auth.serverVersion())).isBefore(9, 9);
         }
 
         Session withAuth(AuthResult other) {
-            return new Session(id, key, other, server, end, lease, lastUse);
+            return new Session(id, cipher, key, other, server, end, lease, lastUse);
         }
     }
 
@@ -16092,6 +16840,17 @@ public final class TokenRequest {
                 || (theirMajor == major && theirMinor < minor);
         }
 
+        /** Whether the server's release is this or later; false if it announces no valid version. */
+        boolean isAtLeast(int major, int minor, int patch) {
+            if (isBefore(major, minor)) {
+                return false;
+            }
+            int dot = version().indexOf('.', version().indexOf('.') + 1);
+            int space = version().indexOf(' ', dot);
+            return !isBefore(major, minor + 1)
+                || number(new StringTokenizer(version().substring(dot + 1, Math.max(dot + 1, space)), ".")) >= patch;
+        }
+
         /** The next number of a version; -1 at its end or if it is not a number. */
         private static int number(StringTokenizer numbers) {
             String text = numbers.hasMoreTokens() ? numbers.nextToken() : "";
@@ -16112,22 +16871,38 @@ public final class TokenRequest {
         }
 
         /** Checks that the server agreed to the required policy. Agreement proves nothing; a refusal ends the connection. */
-        void check(ChannelBinding binding) throws ProtocolViolation {
+        void check(ChannelBinding binding, List<SessionCipher> ciphers) throws ProtocolViolation {
             for (String name : List.of("Authentication", "Encryption")) {
                 require(name, "YES");
             }
-            require("CryptoMethods", "AES");
+            if (ciphers.contains(SessionCipher.AES)) {
+                require("CryptoMethods", "AES");
+            } else {
+                require("Integrity", "YES"); // the old ciphers have no integrity of their own
+                if (!ciphers.contains(cipher())) {
+                    throw new ProtocolViolation("the server answered CryptoMethods = "
+                        + printable(ad.string("CryptoMethods").orElse("nothing")) + "; this program offered "
+                        + ciphers.stream().map(one -> one.word).collect(Collectors.joining(", ")));
+                }
+            }
             if (binding == ChannelBinding.BOUND == ad.expression("ECDHPublicKey").isPresent()) {
                 throw new ProtocolViolation(binding == ChannelBinding.BOUND ? "the server sent an ECDH key though we sent none"
                     : "the server sent no ECDH key");
             }
         }
 
+        /** The cipher that the server chose; AES for a word that is not a cipher, which {@link #check} rejects. */
+        SessionCipher cipher() {
+            String word = ad.string("CryptoMethods").orElse("");
+            return SessionCipher.named(word).orElse(SessionCipher.AES);
+        }
+
         private void require(String name, String expected) throws ProtocolViolation {
             String value = ad.string(name).orElse("nothing");
             if (!value.equals(expected)) {
                 throw new ProtocolViolation("the server answered " + name + " = " + printable(value)
-                    + "; this program requires " + expected);
+                    + "; this program requires " + expected + (name.equals("CryptoMethods")
+                    ? " (SEC_CLIENT_CRYPTO_METHODS)" : ""));
             }
         }
     }
@@ -16563,6 +17338,8 @@ public final class TokenRequest {
         /** Start of the last detail line of a failed authentication. */
         private static final String OFFERS_PREFIX = "The pool offers: ";
         private static final String NO_NAME = "a certificate carries a name, and only an address is known";
+        /** With a client certificate: how long a stolen login is of use, unless the attacker raises the number. */
+        private static final Duration IDENTITY_SESSION_DURATION = Duration.ofMinutes(10);
         /** Slightly longer than the longest wait, so that one session suffices. */
         private static final Duration SESSION_DURATION = Duration.ofMinutes(65);
 
@@ -16583,11 +17360,17 @@ public final class TokenRequest {
         /** Whether CLAIMTOBE claims a name with its domain. */
         private final boolean claimsDomain;
         private Optional<KerberosClient> kerberos = Optional.empty();
+        /** The client certificate, once it is loaded: only then its class is, too. */
+        private Optional<ClientCertificate> loadedIdentity = Optional.empty();
+        /** Why the client certificate is unusable, so that a passphrase is asked for once. */
+        private Optional<AuthenticationException> identityProblem = Optional.empty();
         private Optional<Session> session = Optional.empty();
         private Assurance minimumAssurance = Assurance.NONE;
+        private final List<SessionCipher> ciphers;
         private boolean authenticatedBefore;
         private boolean nameAnnounced;
         private boolean signingKeyAnnounced;
+        private boolean warnedOfOldCipher;
 
         /** @throws CommandException CONFIGURATION, if the settings contradict what a token request needs */
         Security(Target target, Connector connector, Context context) throws CommandException {
@@ -16605,11 +17388,12 @@ public final class TokenRequest {
             this.trust = new ServerTrust(context);
             this.account = CondorAccount.of(configuration, host);
             this.claimsDomain = configuration.flag("SEC_CLAIMTOBE_INCLUDE_DOMAIN", true);
+            this.ciphers = SessionCipher.offered(configuration);
             for (String feature : List.of("AUTHENTICATION", "ENCRYPTION", "INTEGRITY", "NEGOTIATION")) {
                 checkLevel(feature);
             }
             this.plan = AuthenticationPlan.of(methodPolicy, target, context.trustOptions(),
-                method -> unusableReason(method).isEmpty());
+                this::isAvailable);
             for (String word : MethodPolicy.unknown(configuration)) {
                 trace.log(DebugLog.SECURITY, () -> "Ignored the authentication method " + printable(word)
                     + ": HTCondor does not know or no longer supports it.");
@@ -16632,6 +17416,8 @@ public final class TokenRequest {
             this.trust = other.trust;
             this.account = other.account;
             this.claimsDomain = other.claimsDomain;
+            this.ciphers = other.ciphers;
+            this.warnedOfOldCipher = other.warnedOfOldCipher;
             this.plan = new AuthenticationPlan(List.of(new ConnectionAttempt(ChannelBinding.UNBOUND,
                 List.of(AuthMethod.TOKEN))), Map.of());
         }
@@ -16753,6 +17539,20 @@ public final class TokenRequest {
         /** Discards the session after a protocol violation. */
         void discardSession() {
             session = Optional.empty();
+        }
+
+        /** Warns once of a cipher that protects neither the negotiation nor the order of packets. */
+        private void warnOfOldCipher(SessionCipher cipher) {
+            if (cipher != SessionCipher.AES && !warnedOfOldCipher) {
+                warnedOfOldCipher = true;
+                context.ui().warn("The old cipher " + cipher.word + " does not keep a man in the middle from changing or"
+                    + " repeating messages.");
+            }
+        }
+
+        /** Discards the session if a closed connection can mean that the server does not know it. */
+        void discardSilentSession() {
+            session = session.filter(one -> !one.isSilentlyResumed());
         }
 
         /** How far a method got before it failed: not offered to the server, offered, or run. */
@@ -16953,10 +17753,73 @@ public final class TokenRequest {
             return claimsDomain ? "@" + configuration.text("UID_DOMAIN").map(String::strip).orElse("") : "";
         }
 
-        /** The reason why this machine cannot use a method now; empty if it can. */
-        private Optional<String> unusableReason(AuthMethod method) {
+        /** Whether the settings name a client certificate. Without one, SSL authenticates the server only. */
+        private boolean hasIdentity() throws CommandException {
+            return configuration.find("AUTH_SSL_CLIENT_CERTFILE").filter(file -> !file.value().isBlank()).isPresent()
+                || configuration.find("AUTH_SSL_CLIENT_KEYFILE").filter(file -> !file.value().isBlank()).isPresent()
+                || configuration.flag("AUTH_SSL_USE_CLIENT_PROXY_ENV_VAR", false)
+                || configuration.flag("AUTH_SSL_REQUIRE_CLIENT_CERTIFICATE", false);
+        }
+
+        /**
+         * The client certificate; empty if the settings name none, or only files that this user cannot open.
+         *
+         * @throws AuthenticationException if the client must not continue as anonymous instead
+         */
+        private Optional<ClientCertificate> identity() throws AuthenticationException, CommandException {
+            if (loadedIdentity.isPresent() || !hasIdentity()) {
+                return loadedIdentity;
+            }
+            if (!target.expected().from().isTrusted()) {
+                throw new AuthenticationException("not used: a client certificate goes only to a host named on the command"
+                    + " line or in the configuration; to allow it, name the host: -name NAME@HOST");
+            }
+            if (identityProblem.isPresent()) {
+                throw identityProblem.get();
+            }
             try {
-                if (method == AuthMethod.CLAIMTOBE) {
+                loadedIdentity = ClientCertificate.load(context);
+            } catch (AuthenticationException e) {
+                identityProblem = Optional.of(e);
+                throw e;
+            }
+            return loadedIdentity;
+        }
+
+        /** Before another login. A method reference would load the class of the certificate. */
+        private void forgetShownIdentity() {
+            if (loadedIdentity.isPresent()) {
+                loadedIdentity.get().begin();
+            }
+        }
+
+        /** Whether the server could have logged this client in with its certificate, in the login that runs or just ran. */
+        private boolean hasShownIdentity() {
+            return loadedIdentity.isPresent() && loadedIdentity.get().wasShown();
+        }
+
+        /** Warns that a login with a client certificate, which ended without success here, may have succeeded for another. */
+        private void warnOfUncertainLogin() {
+            context.ui().warn("The login with " + loadedIdentity.orElseThrow() + " ended without proof from "
+                + hostAndPort(target) + ".\n  If the pool's log shows it as accepted, a man in the middle may be logged in as"
+                + " you: tell the administrator.");
+        }
+
+        /** Whether this machine can use a method now. If its settings are invalid, the attempt says so. */
+        private boolean isAvailable(AuthMethod method) {
+            try {
+                return unusableReason(method).isEmpty();
+            } catch (CommandException e) {
+                return true;
+            }
+        }
+
+        /** The reason why this machine cannot use a method now; empty if it can. */
+        private Optional<String> unusableReason(AuthMethod method) throws CommandException {
+            try {
+                if (method == AuthMethod.SSL) {
+                    identity();
+                } else if (method == AuthMethod.CLAIMTOBE) {
                     ClaimToBe.of(configuration, host, account, "");
                 } else if (method == AuthMethod.PASSWORD) {
                     Password.read(configuration, context.files());
@@ -17024,19 +17887,24 @@ public final class TokenRequest {
             Connection connection = connector.connect();
             try {
                 CedarStream stream = stream(connection);
+                boolean isAnswered = !known.isSilentlyResumed();
                 byte[] nonce = new byte[33];
                 host.random().nextBytes(nonce);
                 ClassAd ad = new ClassAd().put("UseSession", "YES").put("Sid", known.id()).put("Command", command)
-                    .put("Nonce", Base64.getEncoder().encodeToString(nonce)).put("ResumeResponse", true)
-                    .put("CryptoMethods", "AES").put("RemoteVersion", Protocol.VERSION)
+                    .put("Nonce", Base64.getEncoder().encodeToString(nonce)).put("ResumeResponse", isAnswered)
+                    .put("CryptoMethods", known.cipher().word).put("RemoteVersion", Protocol.VERSION)
                     .put("ConnectSinful", target.sinful().toString());
                 stream.send(stream.message().number(Protocol.DC_AUTHENTICATE).ad(ad));
+                if (!isAnswered) {
+                    stream.encrypt(known.cipher(), known.key());
+                    return Optional.of(new SecureChannel(stream, known, connection));
+                }
                 MessageReader reply = stream.receive("answer to the resumption of our session");
                 String verdict = reply.ad().string("ReturnCode").orElse("");
                 reply.end();
                 trace.log(DebugLog.SECURITY, () -> "Resuming the session for command " + command + ": " + printable(verdict));
                 if (verdict.equals("AUTHORIZED")) {
-                    stream.encrypt(known.key());
+                    stream.encrypt(known.cipher(), known.key());
                     return Optional.of(new SecureChannel(stream, known, connection));
                 }
             } catch (EOFException e) {
@@ -17078,34 +17946,70 @@ public final class TokenRequest {
                 if (offers.isEmpty()) {
                     return Optional.empty();
                 }
-                reply.check(binding);
-                Optional<Authenticated> authenticated = authenticate(stream, offers);
-                if (authenticated.isEmpty()) {
-                    return Optional.empty();
+                reply.check(binding, ciphers);
+                forgetShownIdentity();
+                try {
+                    Optional<Authenticated> authenticated = authenticate(stream, offers);
+                    return authenticated.isEmpty() ? Optional.empty()
+                        : Optional.of(admitted(stream, reply, ecdh, authenticated.get()));
+                } catch (ProtocolViolation e) {
+                    if (hasShownIdentity()) {
+                        throw stolenLogin(e);
+                    }
+                    throw e;
+                } catch (IOException e) {
+                    if (hasShownIdentity()) {
+                        warnOfUncertainLogin();
+                    }
+                    throw e;
                 }
-                Optional<byte[]> wrapped = receiveKey(stream);
+            }
+
+            /** Agrees on the session key after the login, and receives the server's admission. */
+            private SecureChannel admitted(CedarStream stream, PolicyReply reply, Optional<KeyPair> ecdh,
+                    Authenticated authenticated) throws IOException, CommandException {
+                SessionCipher cipher = reply.cipher();
+                Optional<byte[]> wrapped = receiveKey(stream, cipher);
                 byte[] key = ecdh.isPresent()
-                    ? KeyDerivation.agree(ecdh.get().getPrivate(), reply.ad().string("ECDHPublicKey").orElse(""))
-                    : authenticated.get().unwrap(wrapped.orElseThrow());
-                if (key.length != Protocol.KEY_BYTES) {
+                    ? Arrays.copyOf(KeyDerivation.agree(ecdh.get().getPrivate(),
+                        reply.ad().string("ECDHPublicKey").orElse("")), cipher.keyBytes)
+                    : authenticated.unwrap(wrapped.orElseThrow());
+                if (key.length != cipher.keyBytes) {
                     throw new ProtocolViolation("the server sent a session key of " + key.length + " bytes");
                 }
-                stream.encrypt(key);
-                return Optional.of(new SecureChannel(stream, receiveAdmission(stream, key, authenticated.get().server(), reply),
-                    connection));
+                stream.encrypt(cipher, key);
+                warnOfOldCipher(cipher);
+                return new SecureChannel(stream, receiveAdmission(stream, key, authenticated.server(), reply), connection);
+            }
+
+            /**
+             * The negotiation was changed after a login with a client certificate: an attacker can own the server's side of it,
+             * since the server proves the session key only after the login.
+             */
+            private CommandException stolenLogin(ProtocolViolation e) {
+                return startFailure(trace, ErrorCode.VIOLATION, target,
+                    "A man in the middle may have taken the login at " + hostAndPort(target) + ".", "",
+                    List.of(Character.toUpperCase(e.getMessage().charAt(0)) + e.getMessage().substring(1) + ".",
+                        "This command had shown " + loadedIdentity.orElseThrow() + ":",
+                        "he may now be logged in as you, for " + IDENTITY_SESSION_DURATION.toSeconds()
+                        + " s or as long as the pool allows."),
+                    "Tell the pool's administrator. Do not repeat the command from this network.");
             }
 
             private ClassAd policy(int command, Optional<KeyPair> ecdh) {
                 ClassAd ad = new ClassAd()
                     .put("AuthMethods", methods.stream().map(Enum::name).collect(Collectors.joining(",")))
-                    .put("CryptoMethods", "AES").put("OutgoingNegotiation", "REQUIRED");
+                    .put("CryptoMethods", ciphers.stream().map(one -> one.word).collect(Collectors.joining(",")))
+                    .put("OutgoingNegotiation", "REQUIRED");
                 // Servers before 23.10 read Authentication, later ones AuthenticationNew.
                 for (String feature : List.of("Authentication", "AuthenticationNew", "Encryption", "Integrity")) {
                     ad.put(feature, "REQUIRED");
                 }
+                Duration duration = loadedIdentity.isPresent() && methods.contains(AuthMethod.SSL) ? IDENTITY_SESSION_DURATION
+                    : SESSION_DURATION;
                 ad.put("Enact", "NO").put("Subsystem", "TOOL").put("ServerPid", ProcessHandle.current().pid())
-                    .put("SessionDuration", Long.toString(SESSION_DURATION.toSeconds()))
-                    .put("SessionLease", SESSION_DURATION.toSeconds()).put("NewSession", "YES")
+                    .put("SessionDuration", Long.toString(duration.toSeconds()))
+                    .put("SessionLease", duration.toSeconds()).put("NewSession", "YES")
                     .put("NegotiatedSession", true)
                     .put("RemoteVersion", Protocol.VERSION).put("ConnectSinful", target.sinful().toString()).put("Command",
                     command);
@@ -17140,10 +18044,10 @@ public final class TokenRequest {
             private Authenticator authenticator(AuthMethod method, PolicyReply reply) throws AuthenticationException,
                 CommandException {
                 return switch (method) {
-                    case SSL -> new Ssl(trust, hostName(), Optional.empty(), () -> { });
+                    case SSL -> new Ssl(trust, hostName(), identity(), Optional.empty(), () -> { });
                     case SCITOKENS -> {
                         BearerToken token = BearerToken.find(configuration, host, context.files());
-                        yield new Ssl(trust, hostName(), Optional.of(token),
+                        yield new Ssl(trust, hostName(), Optional.empty(), Optional.of(token),
                             () -> announceCredential(method, "the bearer token in " + token));
                     }
                     case PASSWORD -> new Password(reply.isBefore(23, 9) ? Protocol.OLD_PASSWORD_USER + reply.trustDomain()
@@ -17153,14 +18057,22 @@ public final class TokenRequest {
                             .map(Configuration.Setting::name).orElse("SEC_DEFAULT_AUTHENTICATION_TIMEOUT"), 20, 1, 3600))
                             .dividedBy(2));
                     case TOKEN -> idToken(reply);
-                    // Servers before 25.14 do not expect the shared port ID.
-                    case FS, FS_REMOTE -> FileSystemAccess.of(method, context, connection.peer(),
-                        reply.isBefore(25, 14) ? Optional.empty() : target.sharedPortId(), account);
+                    case FS, FS_REMOTE -> fileSystemAccess(method, reply);
                     case MUNGE -> Munge.of(configuration, context);
                     case CLAIMTOBE -> ClaimToBe.of(configuration, host, account, claimedDomain());
                     case ANONYMOUS -> new Anonymous();
                     default -> throw new AssertionError(method + " is not offered");
                 };
+            }
+
+            /** Servers before 25.14 do not expect the shared port ID. A relayed connection cannot be bound to its server. */
+            private Authenticator fileSystemAccess(AuthMethod method, PolicyReply reply) throws AuthenticationException,
+                CommandException {
+                if (connection.isRelayed()) {
+                    throw new AuthenticationException("not used: a CCB server passes this connection on");
+                }
+                return FileSystemAccess.of(method, context, connection.peer(),
+                    reply.isBefore(25, 14) ? Optional.empty() : target.sharedPortId(), account);
             }
 
             private String hostName() {
@@ -17259,6 +18171,10 @@ public final class TokenRequest {
                     } catch (AuthenticationException e) {
                         trace.log(DebugLog.SECURITY, () -> method.label + " failed: " + e.getMessage());
                         failures.add(new MethodFailure(method, e.getMessage(), Progress.RUN));
+                        if (e.isLoginUncertain) {
+                            warnOfUncertainLogin();
+                        }
+                        forgetShownIdentity();
                         if (trust.isFinal()) {
                             return Optional.empty();
                         }
@@ -17271,7 +18187,7 @@ public final class TokenRequest {
              * Receives the message after the method: without ECDH it contains the wrapped key, with ECDH no key. Any other
              * message indicates a man in the middle who sent the server a key of his own; continuing would be in the clear.
              */
-            private Optional<byte[]> receiveKey(CedarStream stream) throws IOException {
+            private Optional<byte[]> receiveKey(CedarStream stream, SessionCipher cipher) throws IOException {
                 MessageReader announcement = stream.receive("session key");
                 boolean follows = announcement.number(0, 1) == 1;
                 announcement.end();
@@ -17283,10 +18199,10 @@ public final class TokenRequest {
                     return Optional.empty();
                 }
                 MessageReader message = stream.receive("session key");
-                message.number(Protocol.KEY_BYTES, Protocol.KEY_BYTES);
-                message.number(Protocol.CIPHER_AES, Protocol.CIPHER_AES);
+                message.number(cipher.keyBytes, cipher.keyBytes);
+                message.number(cipher.number, cipher.number);
                 message.number();
-                byte[] wrapped = message.raw(message.number(Protocol.KEY_BYTES, Protocol.WRAPPED_KEY_MAX_BYTES));
+                byte[] wrapped = message.raw(message.number(cipher.keyBytes, Protocol.WRAPPED_KEY_MAX_BYTES));
                 message.end();
                 return Optional.of(wrapped);
             }
@@ -17314,10 +18230,10 @@ public final class TokenRequest {
                 long lease = Math.max(0, Math.min(reply.ad().integer("SessionLease").orElse(0), Integer.MAX_VALUE));
                 trace.log(DebugLog.SECURITY, () -> "Authenticated with " + method.label + " as " + printable(user)
                     + "; the session is "
-                    + binding.name().toLowerCase(Locale.ROOT) + ", AES, for " + seconds + " s.");
-                AuthResult auth = new AuthResult(method.label, binding, printable(user), printable(reply.version()),
-                    reply.trustDomain().map(TokenRequest::printable), List.of());
-                return new Session(ad.string("Sid").orElse(""), key, auth, server, now.plusSeconds(seconds),
+                    + binding.name().toLowerCase(Locale.ROOT) + ", " + reply.cipher().word + ", for " + seconds + " s.");
+                AuthResult auth = new AuthResult(method.label, binding, reply.cipher().word, printable(user),
+                    printable(reply.version()), reply.trustDomain().map(TokenRequest::printable), List.of());
+                return new Session(ad.string("Sid").orElse(""), reply.cipher(), key, auth, server, now.plusSeconds(seconds),
                     Duration.ofSeconds(lease), now);
             }
         }
@@ -17342,11 +18258,15 @@ public final class TokenRequest {
         private static final int CHECK_MILLIS = 100;
         /** Time limit for the first message of a caller. */
         private static final Duration HELLO_TIMEOUT = Duration.ofSeconds(2);
+        /** Time limit for the daemon's call where the CCB server can pass a connection on instead. */
+        private static final Duration CALL_TIMEOUT = Duration.ofSeconds(5);
         private final Target target;
         private final Context context;
         private final Location location;
         private final Function<Target, Optional<Target>> pool;
         private final Host host;
+        /** Whether the last connection had to be passed on, so that the next one need not wait for a call. */
+        private boolean isUncallable;
         /** The CCB servers already located, by contact. */
         private final Map<String, Security> servers = new HashMap<>();
 
@@ -17416,8 +18336,10 @@ public final class TokenRequest {
                 }
                 servers.put(contact, new Security(server.get(), new DirectConnector(server.get(), context), context));
             }
-            try (SecureChannel channel = servers.get(contact).open(Protocol.CCB_REQUEST)) {
-                return Optional.of(requestConnection(channel, contact.substring(contact.indexOf('#') + 1)));
+            String id = contact.substring(contact.indexOf('#') + 1);
+            Security server = servers.get(contact);
+            try {
+                return Optional.of(isUncallable || assumesFirewall() ? relayed(server, id) : calledBack(server, id));
             } catch (IOException e) {
                 complaints.add("CCB server " + printable(contact) + ": " + e.getMessage());
             } catch (CommandException failure) {
@@ -17428,6 +18350,82 @@ public final class TokenRequest {
                 refusals.add(failure);
             }
             return Optional.empty();
+        }
+
+        /** Whether the settings say that nobody can connect to this machine. */
+        private boolean assumesFirewall() throws CommandException {
+            return context.configuration().flag("TOOLS_ASSUME_FIREWALLS", false) && allowsRelay();
+        }
+
+        private boolean allowsRelay() throws CommandException {
+            return context.configuration().flag("CCB_CLIENT_STREAMING", true);
+        }
+
+        /** Waits for the daemon's call; if nobody calls, the CCB server passes the bytes of a connection on. */
+        private Connection calledBack(Security server, String id) throws IOException, CommandException {
+            try (SecureChannel channel = server.open(Protocol.CCB_REQUEST)) {
+                try {
+                    return requestConnection(channel, id);
+                } catch (SocketTimeoutException | ConnectException e) { // no call; or the CCB server says that there will be none
+                    if (!canRelay(channel)) {
+                        throw e;
+                    }
+                    context.trace().log(DebugLog.NETWORK, e::getMessage);
+                }
+            }
+            Connection connection = relayed(server, id);
+            isUncallable = true;
+            return connection;
+        }
+
+        /** Whether the CCB server passes bytes on. Older ones would treat the request as an ordinary one. */
+        private boolean canRelay(SecureChannel server) throws CommandException {
+            return allowsRelay() && new PolicyReply(new ClassAd().put("RemoteVersion",
+                server.session().auth().serverVersion())).isAtLeast(25, 13, 2);
+        }
+
+        /**
+         * A connection whose bytes the CCB server passes on, to a daemon that calls the CCB server instead of us. The daemon's
+         * call ends the session with the CCB server, and the connection begins as a new one. ccb/ccb_client.cpp
+         */
+        private Connection relayed(Security server, String id) throws IOException, CommandException {
+            SecureChannel channel = server.open(Protocol.CCB_REQUEST);
+            try {
+                if (!canRelay(channel)) {
+                    throw new IOException("this machine is behind a firewall (TOOLS_ASSUME_FIREWALLS), and the CCB server's"
+                        + " release does not pass connections on (25.13.2 and later do)");
+                }
+                context.trace().log(DebugLog.NETWORK, () -> "Asking the CCB server of " + target + " to pass a connection on.");
+                String connectId = host.randomHex(CONNECT_ID_BYTES);
+                int hash = id.indexOf('#');
+                ClassAd request = new ClassAd().put("CCBID", hash < 0 ? id : id.substring(0, hash)).put("ClaimId", connectId)
+                    .put("Name", "TokenRequest").put("MyAddress", "").put("CCBStreamingRequired", true);
+                if (hash >= 0) {
+                    request.put("CCBRoute", id.substring(hash + 1).replace('#', ' '));
+                }
+                channel.stream().send(channel.stream().message().ad(request));
+                ClassAd answer = checkAnswer(channel.stream());
+                if (!answer.isTrue("ProxyMode")) {
+                    throw new ProtocolViolation("the CCB server does not pass the connection on");
+                }
+                MessageReader hello = channel.stream().receive("daemon's call");
+                if (!isCall(hello, connectId)) {
+                    throw new ProtocolViolation("the CCB server passes on another daemon's call");
+                }
+                return Connector.throughSharedPort(
+                    channel.connection().relayed(context.deadline().within(Deadline.EXCHANGE)), target, context);
+            } catch (IOException | CommandException | RuntimeException e) {
+                isUncallable = false;
+                channel.close();
+                throw e;
+            }
+        }
+
+        private static boolean isCall(MessageReader hello, String connectId) throws IOException {
+            boolean isReverseConnect = hello.number() == Protocol.CCB_REVERSE_CONNECT;
+            String id = hello.ad().string("ClaimId").orElse("");
+            hello.end();
+            return isReverseConnect && MessageDigest.isEqual(id.getBytes(UTF_8), connectId.getBytes(UTF_8));
         }
 
         private Connection requestConnection(SecureChannel server, String id) throws IOException, CommandException {
@@ -17463,9 +18461,10 @@ public final class TokenRequest {
         }
 
         /** Waits for the daemon, which can connect before the CCB server answers. */
-        private Connection await(SecureChannel server, ServerSocket listener, String connectId) throws IOException {
+        private Connection await(SecureChannel server, ServerSocket listener, String connectId)
+                throws IOException, CommandException {
             listener.setSoTimeout(CHECK_MILLIS);
-            Instant deadline = context.deadline().within(Deadline.EXCHANGE);
+            Instant deadline = context.deadline().within(canRelay(server) ? CALL_TIMEOUT : Deadline.EXCHANGE);
             long checks = Duration.between(host.clock().instant(), deadline).toMillis() / CHECK_MILLIS;
             boolean answered = false;
             for (long check = 0; check < checks && host.clock().instant().isBefore(deadline); check++) {
@@ -17489,13 +18488,14 @@ public final class TokenRequest {
                 + Target.text(listener.getInetAddress()) + " port " + listener.getLocalPort() + " in time; check the firewall");
         }
 
-        private static void checkAnswer(CedarStream stream) throws IOException {
+        private static ClassAd checkAnswer(CedarStream stream) throws IOException {
             MessageReader reply = stream.receive("answer to the request for a connection");
             ClassAd answer = reply.ad();
             reply.end();
             if (!answer.isTrue("Result")) {
-                throw new IOException(printable(answer.string("ErrorString").orElse("no reason given")));
+                throw new ConnectException(printable(answer.string("ErrorString").orElse("no reason given")));
             }
+            return answer;
         }
 
         /** Whether a caller is the requested daemon. Other callers, and their errors, are ignored. */
@@ -17503,10 +18503,7 @@ public final class TokenRequest {
             try {
                 MessageReader hello = new CedarStream(caller.input(), caller.output(), host.random(), context.trace())
                     .receive("first message");
-                boolean isReverseConnect = hello.number() == Protocol.CCB_REVERSE_CONNECT;
-                String id = hello.ad().string("ClaimId").orElse("");
-                hello.end();
-                return isReverseConnect && MessageDigest.isEqual(id.getBytes(UTF_8), connectId.getBytes(UTF_8));
+                return isCall(hello, connectId);
             } catch (IOException e) {
                 context.trace().log(DebugLog.NETWORK, () -> "Ignored a connection: " + e.getMessage());
                 return false;
@@ -17794,7 +18791,8 @@ public final class TokenRequest {
                     List.of(sentence(e.getMessage())), "", "DAEMON:1:Failed to connect to remote daemon at '" + target + "'");
             } catch (EOFException | SocketException e) {
                 throw failedToStart(ErrorCode.UNREACHABLE, e.getMessage(),
-                    "Common causes: the pool lacks AES encryption, denies this host, or has no such shared port endpoint."
+                    "Common causes: the pool lacks AES (SEC_CLIENT_CRYPTO_METHODS), denies this host, or has no such shared"
+                    + " port endpoint."
                     + " The daemon's log says which.");
             } catch (IOException e) {
                 throw failedToStart(ErrorCode.UNREACHABLE, e.getMessage(), "");
@@ -17823,6 +18821,9 @@ public final class TokenRequest {
                 }
                 security.discardSession();
                 throw new ProtocolViolation(e.getMessage() + " (the connection may have been tampered with)");
+            } catch (ResponseLostException | EOFException | SocketException e) {
+                security.discardSilentSession();
+                throw e;
             }
         }
 
@@ -19762,7 +20763,7 @@ public final class TokenRequest {
             if (content.isEmpty()) {
                 return new TokenState.Due("does not exist");
             }
-            List<String> lines = new InputFiles.Input(content.get().bytes(), Optional.empty(), true).lines().toList();
+            List<String> lines = new InputFiles.Input(content.get().bytes(), Optional.empty(), true, true).lines().toList();
             Optional<IssuedToken> token = lines.size() == 1 ? IssuedToken.read(lines.get(0)) : Optional.empty();
             Optional<TokenRecord> record = TokenRecord.read(file.folder(), file.name());
             if (token.isEmpty()) {
@@ -19934,6 +20935,8 @@ public final class TokenRequest {
      * {@code event} and {@code time} first. The thread of a signal may call its methods, too.
      */
     static final class ConsoleWriter implements UserInterface {
+        /** The longest passphrase that OpenSSL accepts at a terminal. PEM_BUFSIZE */
+        private static final int PASSPHRASE_MAX = 1024;
         private static final String RED = "31";
         private static final String YELLOW = "33";
         private static final String ERASE = "\r\033[K";
@@ -20022,6 +21025,36 @@ public final class TokenRequest {
                 answer = answer();
             }
             return answer;
+        }
+
+        @Override
+        public Optional<char[]> askSecret(String prompt) {
+            if (!host.terminal().test(0) || !host.terminal().test(2) || !host.platform().setEcho(false)) {
+                return Optional.empty();
+            }
+            Thread restore = new Thread(() -> host.platform().setEcho(true), "terminal echo");
+            Runtime.getRuntime().addShutdownHook(restore);
+            char[] typed = new char[PASSPHRASE_MAX];
+            try {
+                line(prompt);
+                int length = 0;
+                int next = host.in().read();
+                while (next >= 0 && next != '\n' && next != '\r' && length < typed.length) {
+                    typed[length++] = (char) next;
+                    next = host.in().read();
+                }
+                return next == '\n' || next == '\r' ? Optional.of(Arrays.copyOf(typed, length)) : Optional.empty();
+            } catch (IOException e) {
+                return Optional.empty(); // the terminal is gone
+            } finally {
+                Arrays.fill(typed, '\0');
+                host.platform().setEcho(true);
+                try {
+                    Runtime.getRuntime().removeShutdownHook(restore);
+                } catch (IllegalStateException e) {
+                    host.platform().setEcho(true); // the program is ending, and the hook does the same
+                }
+            }
         }
 
         /** A line of stdin; empty at its end. */

@@ -291,7 +291,7 @@ PYTHON
   for signal in HUP INT TERM; do
     : >"$THEIR_LOG"
     set -m # else the shell has SIGINT ignored in what runs in the background
-    java -Duser.home="$HOME" -cp "$TOKEN_REQUEST_CLASSPATH" tokenrequest.TokenRequest -pool "$THERE" -identity alice@own.test \
+    env --default-signal=HUP,INT,TERM java -Duser.home="$HOME" -cp "$TOKEN_REQUEST_CLASSPATH" tokenrequest.TokenRequest -pool "$THERE" -identity alice@own.test \
       >"$BATS_TEST_TMPDIR/stdout" 2>"$BATS_TEST_TMPDIR/stderr" 3>&- &
     client=$!
     set +m

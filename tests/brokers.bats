@@ -183,3 +183,98 @@ listened() { sed -nE 's/^broker .*:([0-9]+)>$/\1/p' "$LOOPBACK_LOG" | tail -n 1;
   assert_status 2
   assert_transcript no-port
 }
+
+# ---- A broker that passes the connection on ----
+
+# passed_on STATUS ARGUMENT...: a request to a daemon behind the pool, in a fresh log
+passed_on() {
+  : >"$LOOPBACK_LOG"
+  request -pool "$(behind "127.0.0.1:$LOOPBACK_PORT#7")" -identity alice@own.test "${@:2}"
+  assert_status "$1"
+}
+
+# says TEXT: is on stderr
+says() { grep -qF -e "$1" "$BATS_TEST_TMPDIR/stderr" || { cat "$BATS_TEST_TMPDIR/stderr" && return 1; }; }
+
+@test "if the daemon cannot connect back, the broker passes the connection on, and each poll again" {
+  export REQUEST_MAIN=Harness
+  pool_with --methods CLAIMTOBE --token "$TOKEN" --approve-after 2 --broker-cannot-call
+  asked_behind "127.0.0.1:$LOOPBACK_PORT#7"
+  assert_status 0
+  [[ $(events '^broker 7 to be passed on') == 4 && $(events ^poll) == 3 && $(events ^caller) == 0 ]]
+  [[ $(events '^broker 7 <') == 1 ]] # only the first connection had to find out
+  [[ $(events ^policy) == 2 ]] # one login at each, then resumptions
+  hide_ports
+  assert_transcript passed-on
+}
+
+@test "a connection that is passed on reaches a daemon behind a shared port, and one in a tunnel" {
+  export _CONDOR_TOOLS_ASSUME_FIREWALLS=true
+  pool_of
+  request -pool "$(behind "127.0.0.1:$LOOPBACK_PORT#7" '&sock=schedd_1')" -identity alice@own.test
+  assert_status 0
+  [[ $(events '^shared-port schedd_1') == 1 && $(events '^broker 7 to be passed on') == 1 ]]
+  request -pool "$(behind "127.0.0.1:$LOOPBACK_PORT#7#8#9")" -identity alice@own.test
+  assert_status 0
+  [[ $(events '^broker 7 by 8 9 to be passed on') == 1 ]]
+}
+
+@test "over SSL, the certificate is the daemon's, not that of the broker that passes the connection on" {
+  local broker
+  authenticate_by SSL
+  export _CONDOR_TOOLS_ASSUME_FIREWALLS=true
+  pool_with --methods SSL --token "$TOKEN" --auto-approve
+  broker=127.0.0.1:$LOOPBACK_PORT%3falias=localhost%237
+  request -pool "<127.0.0.1:1?CCBID=$broker&alias=localhost>" -identity alice@own.test
+  assert_status 0
+  [[ $(events '^authenticated SSL bound') == 2 ]]
+  request -pool "<127.0.0.1:1?CCBID=$broker&alias=elsewhere>" -identity alice@own.test
+  assert_status 4
+  [[ $(events ^start) == 1 ]]
+}
+
+@test "TOOLS_ASSUME_FIREWALLS asks for that at once, and CCB_CLIENT_STREAMING = false never" {
+  pool_of --broker-cannot-call
+  _CONDOR_TOOLS_ASSUME_FIREWALLS=true passed_on 0
+  [[ $(events ^broker) == 1 ]]
+  passed_on 0
+  [[ $(events ^broker) == 2 ]]
+  _CONDOR_CCB_CLIENT_STREAMING=false passed_on 3
+  [[ $(events 'to be passed on') == 0 ]]
+  says 'failed to connect'
+}
+
+@test "a broker before 25.13.2 is not asked to pass a connection on" {
+  local release
+  for release in 25.12.2 25.13.1 24.12.30 nonsense; do
+    pool_of --broker-cannot-call --remote-version "\$CondorVersion: $release 2026-01-01 BuildID: LoopbackPool \$"
+    passed_on 3
+    _CONDOR_TOOLS_ASSUME_FIREWALLS=true passed_on 3
+    says 'release does not pass connections on (25.13.2 and later do)'
+    [[ $(events 'to be passed on') == 0 ]]
+  done
+  for release in 25.13.2 25.14.0 26.0.1; do
+    pool_of --broker-cannot-call --remote-version "\$CondorVersion: $release 2026-01-01 BuildID: LoopbackPool \$"
+    passed_on 0
+  done
+}
+
+@test "a broker that does not do what it says gets no request" {
+  local fault
+  for fault in broker-no-proxy broker-other-call broker-stays; do
+    pool_of --broker-cannot-call --fault "$fault"
+    _CONDOR_TOOLS_ASSUME_FIREWALLS=true request -pool "$(behind "127.0.0.1:$LOOPBACK_PORT#7")" -identity alice@own.test
+    [[ $status == [34] && $(events ^start) == 0 && ! -s $BATS_TEST_TMPDIR/stdout ]] || { echo "$fault" && return 1; }
+  done
+  pool_of --broker-cannot-call
+  passed_on 0
+}
+
+@test "FS is not used over a connection that is passed on, since its peer is not the daemon" {
+  mkdir fs
+  export _CONDOR_FS_LOCAL_DIR=$PWD/fs _CONDOR_TOOLS_ASSUME_FIREWALLS=true
+  authenticate_by FS,CLAIMTOBE
+  pool_with --methods FS,CLAIMTOBE --fs-dir "$PWD/fs" --token "$TOKEN" --auto-approve
+  passed_on 0
+  [[ $(events '^authenticated FS') == 1 && $(events '^authenticated CLAIMTOBE') == 1 ]] # the broker's; the daemon's
+}

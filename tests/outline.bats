@@ -44,9 +44,10 @@ statuses() { help | sed -nE 's/^  ([0-9, ]*[0-9]) {2,}(.*)/\1 \2/p'; }
   at_the_door 'ObjectMapper|JsonNode|databind' ''
   at_the_door 'Jwts|JwtException|AbstractDeserializer' IssuedToken
   at_the_door '(^|[^A-Za-z])SSL(Context|Engine|EngineResult|Exception|Parameters)([^A-Za-z]|$)|TrustManager|KeyManager|HandshakeStatus' \
-    Ssl ServerTrust
+    Ssl ServerTrust ClientCertificate
   at_the_door 'GSS(Context|Manager|Exception)|KerberosTicket|KerberosPrincipal|Krb5LoginModule|LoginException' KerberosContext
-  at_the_door 'Cipher\.getInstance|Mac\.getInstance|KeyAgreement\.getInstance' KeyDerivation KerberosCipher AesGcmCipher
+  at_the_door 'Cipher\.getInstance|Mac\.getInstance|KeyAgreement\.getInstance' KeyDerivation KerberosCipher AesGcmCipher \
+    LegacyCipher ClientCertificate
 }
 
 @test "the world outside is asked in few places" {
@@ -154,7 +155,7 @@ table_rows() { tr -d '\140' <README.md | sed -nE 's/^\| ([0-9]+) \| ([a-z_]*) *\
     | tr '[:upper:]_' '[:lower:]-')
   [[ $(wc -l <<<"$faults") -ge 28 ]]
   for fault in $faults; do
-    cat tests/failures.bats tests/kerberos.bats tests/more_methods.bats tests/attacks_*.bats | grep -Eq "(^|[^a-z-])$fault($|[^a-z-])" || { echo "no test of $fault" && return 1; }
+    cat tests/failures.bats tests/kerberos.bats tests/more_methods.bats tests/brokers.bats tests/attacks_*.bats | grep -Eq "(^|[^a-z-])$fault($|[^a-z-])" || { echo "no test of $fault" && return 1; }
   done
 }
 

@@ -133,3 +133,32 @@ by_a_shared_directory() {
 
 @test "stable: FS_REMOTE logs in from another host that shares a directory" { by_a_shared_directory stable; }
 @test "testing: FS_REMOTE logs in from another host that shares a directory" { by_a_shared_directory testing; }
+
+# Nobody can connect to the client, nor to the daemon: the CCB server passes the bytes on.
+behind_two_firewalls() {
+  between "$1"
+  network client sh -ec 'echo "table inet closed { chain input { type filter hook input priority 0; policy drop; iifname lo accept
+    ct state established,related accept; meta l4proto ipv6-icmp accept; }; }" | nft -f -'
+  if [[ $1 == stable ]]; then
+    _CONDOR_TOOLS_ASSUME_FIREWALLS=true request -pool "$HERE" -type startd -name node.net.test "${PENDING[@]}" -timeout 0
+    assert_status 3
+    grep -F "the CCB server's release does not pass connections on (25.13.2 and later do)" "$BATS_TEST_TMPDIR/stderr"
+    return
+  fi
+  brings_token -pool "$HERE" -type startd -name node.net.test -verify -debug:D_NETWORK
+  grep -F 'to pass a connection on.' "$BATS_TEST_TMPDIR/stderr"
+  [[ $(told enqueued .session) == bound ]]
+  export _CONDOR_TOOLS_ASSUME_FIREWALLS=true
+  request -json -nowait -pool "$HERE" -type master -name node.net.test "${PENDING[@]}" -debug:D_NETWORK
+  assert_status 0
+  ! grep -F 'for a connection to' "$BATS_TEST_TMPDIR/stderr"
+  approve_as_told
+  mv "$BATS_TEST_TMPDIR/stdout" output
+  request -json -resume output
+  assert_status 0
+  keep_token token
+  assert_pending_claims token
+}
+
+@test "stable: where nobody can connect to the client either, the reason is the CCB server's release" { behind_two_firewalls stable; }
+@test "testing: where nobody can connect to the client either, the CCB server passes the connection on" { behind_two_firewalls testing; }

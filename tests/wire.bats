@@ -24,6 +24,8 @@ group() {
 @test "recorded packets decrypt, and encrypt again to the same bytes" { group sealing; }
 @test "whole conversations can be replayed from either side, also through a shared port" { group transcripts; }
 @test "a session key wrapped by a method's key is unwrapped" { group wrapped-keys; }
+@test "recorded sessions with BLOWFISH and 3DES decrypt, and encrypt again to the same bytes" { group old-ciphers; }
+@test "a changed packet of BLOWFISH or 3DES, or another key, is refused" { group old-ciphers-tampered; }
 @test "keys and proofs of IDTOKENS equal the recorded ones" { group akep2; }
 @test "IDTOKENS sends what the recorded client sent" { group akep2-conversation; }
 @test "addresses are parsed" { group sinful; }

@@ -289,6 +289,8 @@ public final class MiddleMan implements Callable<Integer> {
      * encryption, so the order of packets is never in doubt.
      */
     private static final class Conversation {
+        /** How long he listens to the server when the client is gone. */
+        private static final long PATIENCE_NANOS = 2_000_000_000L;
         private final Plan plan;
         private final Leg client;
         private final Leg server;
@@ -300,32 +302,59 @@ public final class MiddleMan implements Callable<Integer> {
         private Optional<byte[]> clientKey = Optional.empty();
         private Optional<byte[]> serverKey = Optional.empty();
         private Optional<String> clientPoint = Optional.empty();
+        private TokenRequest.SessionCipher cipher = TokenRequest.SessionCipher.AES;
         private String resumed = "";
         private TokenRequest.AuthMethod method = TokenRequest.AuthMethod.SSL;
         private int fromClientInMethod;
         private int fromServerInMethod;
         private boolean flipped;
+        private boolean admitted;
 
         Conversation(Plan plan, Leg client, Leg server) {
             this.plan = plan;
             this.client = client;
             this.server = server;
             this.ours = TokenRequest.KeyDerivation.ephemeral(plan.random);
+            client.lock(this);
+            server.lock(this);
         }
 
         void run() {
             Thread other = background("server", this::readServer);
             try {
-                for (Optional<Packet> packet = client.read(); packet.isPresent(); packet = client.read()) {
-                    onClient(packet.get());
-                }
+                hearClient();
+                awaitAdmission();
                 server.finish();
                 other.join();
             } catch (IOException | InterruptedException e) {
-                plan.note("the client's side ended: " + e.getMessage());
+                plan.note("the server's side ended: " + e.getMessage());
             } finally {
                 client.close();
                 server.close();
+            }
+        }
+
+        /** Until the client hangs up, in whichever way. */
+        private void hearClient() {
+            try {
+                for (Optional<Packet> packet = client.read(); packet.isPresent(); packet = client.read()) {
+                    onClient(packet.get());
+                }
+            } catch (IOException e) {
+                plan.note("the client's side ended: " + e.getMessage());
+            }
+        }
+
+        /**
+         * With a key for the server, its admission is his, even if the client has hung up before: he does not hang up until it is
+         * there.
+         */
+        private synchronized void awaitAdmission() throws InterruptedException {
+            long end = System.nanoTime() + PATIENCE_NANOS;
+            long left = PATIENCE_NANOS;
+            while (serverKey.isPresent() && !admitted && left > 0) {
+                wait(left / 1_000_000 + 1);
+                left = end - System.nanoTime();
             }
         }
 
@@ -413,7 +442,11 @@ public final class MiddleMan implements Callable<Integer> {
                     return key(packet, body);
                 }
                 case WRAPPED_KEY -> wrappedKey(packet, body);
-                case ENCRYPTED -> pass(server, client, packet, body);
+                case ENCRYPTED -> {
+                    admitted = true;
+                    notifyAll();
+                    pass(server, client, packet, body);
+                }
                 default -> throw new IOException("the server speaks out of turn, at " + stage);
             }
             return Optional.empty();
@@ -456,6 +489,7 @@ public final class MiddleMan implements Callable<Integer> {
             TokenRequest.ClassAd ad = message.ad();
             if (ad.string("UseSession").isPresent()) {
                 resumed = ad.string("Sid").orElse("");
+                cipher = cipher(ad);
                 forgetful = plan.forget();
                 relay(Stage.RESUMPTION, server, packet, body);
                 return;
@@ -497,6 +531,7 @@ public final class MiddleMan implements Callable<Integer> {
         private void reply(Packet packet, byte[] body) throws IOException {
             TokenRequest.ClassAd ad = new TokenRequest.MessageReader(body, false, "policy").ad();
             Optional<String> serverPoint = ad.string("ECDHPublicKey");
+            cipher = cipher(ad);
             boolean edited = true;
             switch (attack) {
                 case SWAP_KEYS, SWAP_KEYS_FORGE_EXTENSION, SWAP_KEYS_DROP_EXTENSION -> {
@@ -520,6 +555,10 @@ public final class MiddleMan implements Callable<Integer> {
                 default -> edited = false;
             }
             relay(Stage.MASK, client, packet, edited ? new TokenRequest.Message(false).ad(ad).toBytes() : body);
+        }
+
+        private static TokenRequest.SessionCipher cipher(TokenRequest.ClassAd ad) {
+            return ad.string("CryptoMethods").flatMap(TokenRequest.SessionCipher::named).orElse(TokenRequest.SessionCipher.AES);
         }
 
         private static TokenRequest.ClassAd without(TokenRequest.ClassAd ad, String name) throws IOException {
@@ -584,8 +623,7 @@ public final class MiddleMan implements Callable<Integer> {
             boolean zeros = attack == Attack.ADD_OWN_KEY_FORGE_ZEROS;
             if (!follows && (zeros || attack == Attack.ADD_OWN_KEY_FORGE_RANDOM)) {
                 client.send(packet.end(), number(1));
-                client.send(packet.end(), wrapped(zeros ? new byte[TokenRequest.Protocol.KEY_BYTES]
-                    : plan.random(TokenRequest.Protocol.KEY_BYTES)));
+                client.send(packet.end(), wrapped(cipher, zeros ? new byte[cipher.keyBytes] : plan.random(cipher.keyBytes)));
                 // He cannot know what the client makes of it; this is a guess.
                 clientKey = Optional.of(new byte[TokenRequest.Protocol.KEY_BYTES]);
                 stage = Stage.ENCRYPTED;
@@ -600,8 +638,8 @@ public final class MiddleMan implements Callable<Integer> {
 
         private void wrappedKey(Packet packet, byte[] body) throws IOException {
             byte[] forwarded = switch (attack) {
-                case ZERO_WRAPPED -> wrapped(new byte[TokenRequest.Protocol.KEY_BYTES]);
-                case RANDOM_WRAPPED -> wrapped(plan.random(TokenRequest.Protocol.KEY_BYTES));
+                case ZERO_WRAPPED -> wrapped(cipher, new byte[cipher.keyBytes]);
+                case RANDOM_WRAPPED -> wrapped(cipher, plan.random(cipher.keyBytes));
                 default -> body;
             };
             relay(Stage.ENCRYPTED, client, packet, forwarded);
@@ -612,6 +650,8 @@ public final class MiddleMan implements Callable<Integer> {
 
         private void startEncryption() {
             // With a key for the server alone, he lets the client go on in the clear, if it does.
+            client.cipher(cipher);
+            server.cipher(cipher);
             clientKey.ifPresentOrElse(client::seal, () -> client.mode(serverKey.isPresent() ? Mode.CLEAR : Mode.OPAQUE));
             serverKey.ifPresentOrElse(server::seal, () -> server.mode(Mode.OPAQUE));
         }
@@ -657,8 +697,8 @@ public final class MiddleMan implements Callable<Integer> {
         return new TokenRequest.Message(false).number(value).toBytes();
     }
 
-    private static byte[] wrapped(byte[] key) {
-        return new TokenRequest.Message(false).number(key.length).number(TokenRequest.Protocol.CIPHER_AES).number(0).counted(key)
+    private static byte[] wrapped(TokenRequest.SessionCipher cipher, byte[] key) {
+        return new TokenRequest.Message(false).number(key.length).number(cipher.number).number(0).counted(key)
             .toBytes();
     }
 
@@ -686,7 +726,7 @@ public final class MiddleMan implements Callable<Integer> {
                 byte[] methodKey = login(method.get());
                 byte[] sent = plan.random(TokenRequest.Protocol.KEY_BYTES);
                 client.send((byte) 1, number(1));
-                client.send((byte) 1, wrapped(sent));
+                client.send((byte) 1, wrapped(TokenRequest.SessionCipher.AES, sent));
                 client.seal(methodKey.length == 0 ? sent : TokenRequest.KeyDerivation.unwrap(sent, methodKey));
             }
             boolean encrypted = client.mode() == Mode.KEYED;
@@ -847,8 +887,10 @@ public final class MiddleMan implements Callable<Integer> {
         private final MessageDigest sent = TokenRequest.KeyDerivation.sha256();
         private final MessageDigest received = TokenRequest.KeyDerivation.sha256();
         private Mode mode = Mode.CLEAR;
-        private Optional<TokenRequest.AesGcmCipher> sealing = Optional.empty();
-        private Optional<TokenRequest.AesGcmCipher> opening = Optional.empty();
+        private TokenRequest.SessionCipher cipher = TokenRequest.SessionCipher.AES;
+        private Object turn = this;
+        private Optional<TokenRequest.PacketCipher> sealing = Optional.empty();
+        private Optional<TokenRequest.PacketCipher> opening = Optional.empty();
 
         Leg(String name, Socket socket, SecureRandom random) throws IOException {
             this.name = name;
@@ -871,6 +913,22 @@ public final class MiddleMan implements Callable<Integer> {
             mode = wanted;
         }
 
+        void cipher(TokenRequest.SessionCipher wanted) {
+            cipher = wanted;
+        }
+
+        /** Whoever holds this changes the mode. */
+        void lock(Object shared) {
+            turn = shared;
+        }
+
+        /** Bytes of an encrypted packet that its header does not count: the old ciphers' MAC. */
+        private int uncounted() {
+            synchronized (turn) {
+                return mode == Mode.CLEAR || cipher == TokenRequest.SessionCipher.AES ? 0 : 16;
+            }
+        }
+
         /** The next packet; empty at the end. */
         Optional<Packet> read() throws IOException {
             byte[] header = in.readNBytes(TokenRequest.Protocol.HEADER_BYTES);
@@ -881,7 +939,7 @@ public final class MiddleMan implements Callable<Integer> {
             if (length < 1 || length > TokenRequest.Protocol.BODY_MAX_BYTES) {
                 throw new IOException("the " + name + " sent no packet");
             }
-            byte[] body = new byte[length];
+            byte[] body = new byte[length + uncounted()];
             in.readFully(body);
             return Optional.of(new Packet(header, body));
         }
@@ -913,12 +971,18 @@ public final class MiddleMan implements Callable<Integer> {
 
         /** From here on, this side's packets are encrypted under a key that he has. Both directions have spoken by now. */
         void seal(byte[] key) {
-            byte[] mine = sent.digest();
-            byte[] theirs = received.digest();
-            byte[] iv = new byte[TokenRequest.Protocol.IV_BYTES];
-            random.nextBytes(iv);
-            sealing = Optional.of(new TokenRequest.AesGcmCipher(key, iv, TokenRequest.concat(mine, theirs)));
-            opening = Optional.of(new TokenRequest.AesGcmCipher(key, new byte[0], TokenRequest.concat(theirs, mine)));
+            if (cipher == TokenRequest.SessionCipher.AES) {
+                byte[] mine = sent.digest();
+                byte[] theirs = received.digest();
+                byte[] iv = new byte[TokenRequest.Protocol.IV_BYTES];
+                random.nextBytes(iv);
+                sealing = Optional.of(new TokenRequest.AesGcmCipher(key, iv, TokenRequest.concat(mine, theirs)));
+                opening = Optional.of(new TokenRequest.AesGcmCipher(key, new byte[0], TokenRequest.concat(theirs, mine)));
+            } else {
+                byte[] shorter = Arrays.copyOf(key, cipher.keyBytes);
+                sealing = Optional.of(new TokenRequest.LegacyCipher(cipher, shorter));
+                opening = Optional.of(new TokenRequest.LegacyCipher(cipher, shorter));
+            }
             mode = Mode.KEYED;
         }
 

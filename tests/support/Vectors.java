@@ -56,9 +56,11 @@ import java.util.TreeMap;
  */
 public final class Vectors {
     private final JsonNode vectors;
+    private final JsonNode oldSessions;
 
-    private Vectors(JsonNode vectors) {
+    private Vectors(JsonNode vectors, JsonNode oldSessions) {
         this.vectors = vectors;
+        this.oldSessions = oldSessions;
     }
 
     public static void main(String... args) throws IOException {
@@ -66,7 +68,9 @@ public final class Vectors {
             System.err.println("usage: Vectors FILE");
             System.exit(2);
         }
-        Vectors checks = new Vectors(new ObjectMapper().readTree(Path.of(args[0]).toFile()));
+        Path file = Path.of(args[0]);
+        Vectors checks = new Vectors(new ObjectMapper().readTree(file.toFile()), new ObjectMapper().readTree(
+            file.resolveSibling("old_ciphers.json").toFile()).required("old_cipher_sessions"));
         System.exit(checks.run() ? 0 : 1);
     }
 
@@ -85,6 +89,8 @@ public final class Vectors {
         groups.put("sealing", this::sealing);
         groups.put("transcripts", this::transcripts);
         groups.put("wrapped-keys", this::wrappedKeys);
+        groups.put("old-ciphers", this::oldCiphers);
+        groups.put("old-ciphers-tampered", this::oldCiphersTampered);
         groups.put("akep2", this::akep2);
         groups.put("akep2-conversation", this::akep2Conversation);
         groups.put("sinful", this::sinful);
@@ -322,6 +328,60 @@ public final class Vectors {
             random.nextBytes(key);
             byte[] wrapped = new LoopbackPool.Proof(TokenRequest.AuthMethod.SSL, "", methodKey).wrap(key);
             equal(key, TokenRequest.KeyDerivation.unwrap(wrapped, methodKey), "a method key of " + length + " bytes");
+        }
+    }
+
+    // ---- Sessions with BLOWFISH and 3DES ----
+
+    private static TokenRequest.SessionCipher oldCipher(JsonNode session) {
+        return session.required("cipher").textValue().equals("3DES") ? TokenRequest.SessionCipher.TRIPLE_DES
+            : TokenRequest.SessionCipher.BLOWFISH;
+    }
+
+    private void oldCiphers() throws IOException {
+        int messages = 0;
+        for (JsonNode session : oldSessions) {
+            JsonNode keys = session.required("key_message");
+            TokenRequest.SessionCipher cipher = oldCipher(session);
+            byte[] key = bytes(keys, "key");
+            equal(key, TokenRequest.KeyDerivation.unwrap(bytes(keys, "wrapped"), bytes(keys, "w")), "the session key");
+            equal(keys.required("length").intValue(), cipher.keyBytes, "the key's length");
+            equal(keys.required("cipher").intValue(), cipher.number, "the cipher's number");
+            TokenRequest.LegacyCipher opener = new TokenRequest.LegacyCipher(cipher, key);
+            TokenRequest.LegacyCipher sealer = new TokenRequest.LegacyCipher(cipher, key);
+            for (JsonNode message : session.required("messages")) {
+                byte[] plain = new byte[0];
+                for (JsonNode frame : message.required("frames")) {
+                    byte[] packet = HexFormat.of().parseHex(frame.textValue());
+                    byte[] header = Arrays.copyOf(packet, 5);
+                    byte[] body = Arrays.copyOfRange(packet, 5, packet.length);
+                    byte[] opened = opener.decrypt(header, body, "packet");
+                    equal(body, sealer.encrypt(header, opened), "encrypting again");
+                    plain = TokenRequest.concat(plain, opened);
+                }
+                equal(bytes(message, "plaintext"), plain, "a message");
+                messages++;
+            }
+        }
+        equal(28, messages, "the number of messages");
+    }
+
+    /** A packet of which one bit differs, or which another key made, is refused. */
+    private void oldCiphersTampered() throws Exception {
+        for (JsonNode session : oldSessions) {
+            byte[] key = bytes(session.required("key_message"), "key");
+            byte[] packet = HexFormat.of().parseHex(session.required("messages").get(0).required("frames").get(0).textValue());
+            byte[] header = Arrays.copyOf(packet, 5);
+            for (int at = 5; at < packet.length; at++) {
+                byte[] body = Arrays.copyOfRange(packet, 5, packet.length);
+                body[at - 5] ^= 1;
+                refused(() -> new TokenRequest.LegacyCipher(oldCipher(session), key).decrypt(header, body, "packet"),
+                    "a flipped bit in byte " + at);
+            }
+            byte[] other = key.clone();
+            other[0] ^= 2; // 3DES ignores the lowest bit, the MAC does not
+            refused(() -> new TokenRequest.LegacyCipher(oldCipher(session), other)
+                .decrypt(header, Arrays.copyOfRange(packet, 5, packet.length), "packet"), "another key");
         }
     }
 
