@@ -180,6 +180,21 @@ WAYS=(-pool -name 'address file' ad -resume)
   held
 }
 
+@test "one local address among others does not make a pool one of this machine" {
+  local here
+  pool_with --methods FS --fs-dir "$OPEN/fs" --token "$TOKEN" --auto-approve
+  here=127.0.0.1-$LOOPBACK_PORT
+  for addresses in "$here+192.0.2.7-9618" "192.0.2.7-9618+$here" "$here+[2001-db8--7]-9618"; do
+    request -pool "<127.0.0.1:$LOOPBACK_PORT?addrs=$addresses>" -identity alice@own.test
+    assert_status 4
+    grep -qF 'FS: not used: it works only with servers on this machine' "$BATS_TEST_TMPDIR/stderr"
+  done
+  [[ $(events '^authenticated FS') == 0 ]]
+  request -pool "<127.0.0.1:$LOOPBACK_PORT?addrs=$here+[--1]-$LOOPBACK_PORT>" -identity alice@own.test
+  assert_status 0
+  [[ $(events '^authenticated FS') == 1 ]]
+}
+
 @test "a valid sock= is part of the directory's name, wherever the address comes from" {
   local way
   rogue

@@ -120,6 +120,15 @@ shown() {
   done
 }
 
+@test "of more than fifty lines of details the first fifty are shown, and the rest is counted" {
+  local names
+  names=$(printf 'a..%s ' {1..60})
+  _CONDOR_COLLECTOR_HOST=$names request -identity alice@own.test
+  assert_status 3
+  [[ $(grep -c 'a\.\.' "$BATS_TEST_TMPDIR/stderr") == 50 ]]
+  grep -qF '… and 10 more lines' "$BATS_TEST_TMPDIR/stderr"
+}
+
 @test "an address of 60,000 characters is not shown whole" {
   pool_of --auto-approve --ad 'Type=Scheduler;Name=good;MyAddress=<127.0.0.1:{port}>' \
     --ad 'Type=Scheduler;Name=bad;MyAddress=<127.0.0.1:1?sock={long}>' --long 60000

@@ -82,6 +82,23 @@ hide_ports() { sed -i -E 's/^(broker [0-9]+ <[^:]+):[0-9]+>/\1:<LISTENING>>/' "$
   assert_transcript strangers
 }
 
+@test "a caller with another command is not the daemon, though it knows the secret" {
+  pool_of --callers other-command,daemon
+  asked_behind "127.0.0.1:$LOOPBACK_PORT#7"
+  assert_status 0
+  [[ $(events ^dropped) == 1 && $(events '^caller daemon') == 1 ]]
+}
+
+@test "the port for the connection back is open on the address that leads to the broker, and on no other" {
+  pool_of --callers elsewhere,daemon
+  asked_behind "127.0.0.1:$LOOPBACK_PORT#7"
+  assert_status 0
+  export _CONDOR_IN_LOWPORT=$LOOPBACK_PORT _CONDOR_IN_HIGHPORT=$((LOOPBACK_PORT + 50))
+  asked_behind "127.0.0.1:$LOOPBACK_PORT#7"
+  assert_status 0
+  [[ $(events '^caller elsewhere is refused') == 2 && $(events '^caller elsewhere connects') == 0 ]]
+}
+
 @test "a connection that sends nothing is dropped after a timeout" {
   pool_of --callers mute,daemon
   asked_behind "127.0.0.1:$LOOPBACK_PORT#7"

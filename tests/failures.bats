@@ -2,7 +2,7 @@
 # Every way to end badly: what the user reads, and the exit status. Nothing of the machine's shows through, no trace of
 # Java's, and nothing hangs. (What can be wrong with arguments, destinations and waiting is in the other files.)
 # shellcheck disable=SC2030,SC2031,SC2153 # TOKEN is set by loopback.bash
-load loopback
+load events
 
 # asked_of OPTION...: a request to a pool with these options
 asked_of() {
@@ -35,6 +35,13 @@ no_token() { [[ ! -s $BATS_TEST_TMPDIR/stdout && $(events ^issued) == 0 ]]; }
     assert_status 1
   done
   assert_transcript refused
+  no_token
+}
+
+@test "an error code without words is a refusal, too" {
+  claimed --refuse 3:
+  assert_status 1
+  grep -qxF 'Failed to request a new token: DAEMON:3:no reason given' "$BATS_TEST_TMPDIR/stderr"
   no_token
 }
 
@@ -272,6 +279,32 @@ token_login() {
   assert_status 0
   assert_transcript warning
   [[ $(events '^authenticated IDTOKENS unbound bob@pool.test') == 1 ]]
+}
+
+# unfit REASON TOKEN: this token alone is in the directory, and the client says why it does not log in with it
+unfit() {
+  (umask 077 && echo "$2" >"$_CONDOR_SEC_TOKEN_DIRECTORY/login")
+  request -pool "$HERE" -identity alice@own.test
+  assert_status 4
+  grep -qF -- "$1" "$BATS_TEST_TMPDIR/stderr" || { cat "$BATS_TEST_TMPDIR/stderr" && return 1; }
+}
+
+@test "a token of another trust domain or key, an expired one, and one for nobody are not shown to the pool" {
+  authenticate_by IDTOKENS
+  pool_with --methods IDTOKENS --token-for bob@pool.test --key-id second --issuer-keys POOL,second --token "$TOKEN" --auto-approve
+  (umask 077 && mkdir "$_CONDOR_SEC_TOKEN_DIRECTORY" && echo "$LOOPBACK_TOKEN" >"$_CONDOR_SEC_TOKEN_DIRECTORY/login")
+  request -pool "$HERE" -identity alice@own.test
+  assert_status 0
+  [[ $(events '^authenticated IDTOKENS unbound bob@pool.test') == 1 ]]
+  unfit 'the token of bob@pool.test belongs to trust domain other.test' \
+    "$(handmade_token '{"iss":"other.test","sub":"bob@pool.test"}')"
+  unfit 'the token of bob@pool.test is signed with key third' \
+    "$(handmade_token '{"iss":"pool.test","sub":"bob@pool.test"}' '{"alg":"HS256","kid":"third"}')"
+  unfit 'the token of bob@pool.test expired at 1970-01-01T00:00:01Z' \
+    "$(handmade_token '{"iss":"pool.test","sub":"bob@pool.test","exp":1}')"
+  unfit 'has neither a subject nor an ID' "$(handmade_token '{"iss":"pool.test"}')"
+  # The pool does not know this one either, which only the attempt can tell.
+  unfit 'the pool does not accept the token of bob@pool.test' "$(handmade_token '{"iss":"pool.test","sub":"bob@pool.test"}')"
 }
 
 @test "IDTOKENS alone needs no warning" {

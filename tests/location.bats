@@ -32,6 +32,9 @@ other_pool() {
 }
 others=0
 
+# pool_of OPTION...: a pool of the test's own, in place of the file's
+pool_of() { pool_with --methods CLAIMTOBE --auto-approve --token "$TOKEN" "$@"; }
+
 # asked_of LIST ARGUMENT...: asks for a token with this list of collectors
 asked_of() { with "_CONDOR_COLLECTOR_HOST=$1" -- -identity alice@own.test "${@:2}"; }
 
@@ -256,6 +259,24 @@ address_files() {
   ask -pool "$HERE" -type schedd -name submit.test -identity alice@own.test
   assert_status 0
   assert_transcript only-one
+}
+
+@test "each type of daemon has a command and a type of ad of its own" {
+  local pair
+  for pair in startd:Machine schedd:Scheduler master:DaemonMaster negotiator:Negotiator had:HAD credd:CredD placementd:PlacementD; do
+    pool_of --ad "Type=${pair#*:};Name=d@cm.test;Machine=cm.test;MyAddress=<127.0.0.1:{port}>"
+    request -pool "$HERE" -type "${pair%:*}" -name d@cm.test -identity alice@own.test
+    assert_status 0
+    [[ $(events "^lookup ${pair#*:} .* -> 1") == 1 ]]
+  done
+}
+
+@test "a quote in the name of a daemon stays a part of the name" {
+  pool_of --ad 'Type=Scheduler;Name=s@cm.test;Machine=cm.test;MyAddress=<127.0.0.1:{port}>'
+  request -pool "$HERE" -type schedd -name 'x" || true || "@cm.test' -identity alice@own.test
+  assert_status 3
+  [[ $(events '^lookup .* -> [1-9]') == 1 ]] # that for the list of those that there are
+  [[ $(events ^start) == 0 ]]
 }
 
 @test "several, unknown and unusable daemons are listed" {

@@ -282,6 +282,34 @@ came_from() { sed -nE 's/.*Connected to .* from <127\.0\.0\.1:([0-9]+)>\.$/\1/p'
   done
 }
 
+@test "an excluded file is no token, nor is one that others can read or that lies in a directory" {
+  pool_with --methods TOKEN --auto-approve --token "$TOKEN" --token-for zoe@pool.test
+  authenticate_by IDTOKENS
+  mkdir -m 0700 "$HOME/tokens.d" "$HOME/tokens.d/deeper"
+  (umask 077 && echo "$LOOPBACK_TOKEN" >"$HOME/tokens.d/login")
+  asked
+  assert_status 0
+  for name in .login login~ '#login' login.rpmsave login.rpmnew deeper/login; do
+    mv "$HOME/tokens.d/login" "$HOME/tokens.d/$name"
+    asked
+    assert_status 4
+    says 'IDTOKENS: no token in '
+    is_silent zoe@pool.test
+    mv "$HOME/tokens.d/$name" "$HOME/tokens.d/login"
+  done
+  _CONDOR_LOCAL_CONFIG_DIR_EXCLUDE_REGEXP='^log' asked
+  assert_status 4
+  for mode in 640 604 620 602; do
+    chmod "$mode" "$HOME/tokens.d/login"
+    asked
+    assert_status 4
+    says "login: it is not this user's alone"
+  done
+  chmod 400 "$HOME/tokens.d/login"
+  asked
+  assert_status 0
+}
+
 @test "SSL_CERT_FILE and SSL_CERT_DIR name the default CAs; in a directory only hashed names count" {
   local hash
   pool_with --methods SSL --auto-approve --token "$TOKEN"

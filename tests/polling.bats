@@ -106,6 +106,34 @@ assert_sleeps() {
   [[ $(events ^authenticated) == 3 && $(events '^unknown-session$') == 0 ]]
 }
 
+@test "a session that is not used for longer than its lease is replaced" {
+  pool_with --methods CLAIMTOBE --token "$TOKEN" --approve-after 3 --session-lease 20
+  ask -pool "$HERE" -identity alice@own.test -poll 10
+  assert_status 0
+  [[ $(events ^authenticated) == 1 && $(events '^resumed$') == 4 ]]
+  pool_with --methods CLAIMTOBE --token "$TOKEN" --approve-after 3 --session-lease 20
+  ask -pool "$HERE" -identity alice@own.test -poll 16 # the last five seconds do not count
+  assert_status 0
+  [[ $(events ^authenticated) == 5 && $(events '^resumed$') == 0 ]]
+}
+
+@test "a resumption that is answered by anything but AUTHORIZED is followed by another login" {
+  local code
+  for code in DENIED authorized ' ' CONVERSION_FAILED; do
+    pool_with --methods CLAIMTOBE --token "$TOKEN" --approve-after 1 --resume-code "$code"
+    ask -pool "$HERE" -identity alice@own.test
+    assert_status 0
+    [[ $(events ^poll) == 2 && $(events ^authenticated) == 3 ]]
+  done
+}
+
+@test "a poll that the server does not authorize is repeated, since the request is still there" {
+  pool_with --methods CLAIMTOBE --token "$TOKEN" --denied 60048 --forget-sessions
+  ask -pool "$HERE" -identity alice@own.test -timeout 60
+  assert_status 6
+  (($(events ^authenticated) > 3))
+}
+
 @test "a poll without an answer is said once, and repeated less and less often" {
   wait_on --drop-polls 7 --approve-after 8
   assert_status 0

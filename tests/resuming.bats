@@ -71,6 +71,20 @@ refused_unasked() {
   [[ -z $(state_files) && $(events ^poll) == 0 ]]
 }
 
+@test "-nowait with -json saves the request in a file if stdout does not take the event" {
+  harness
+  pool_of
+  output=/dev/full
+  request -json -nowait -pool "$HERE" -identity alice@own.test
+  output=
+  assert_status 7
+  [[ $(stat -c %a "$(state_files)") == 600 ]]
+  go_on
+  assert_status 0
+  got_token
+  [[ -z $(state_files) ]]
+}
+
 @test "-nowait delivers a token that is approved at once" {
   pool_of --auto-approve
   request -nowait -pool "$HERE" -identity alice@own.test
@@ -187,6 +201,13 @@ refused_unasked() {
     [[ $status == [15] && -d $HOME/.condor && -z $(ls -A "$HOME/.condor") ]]
     lacks "$BATS_TEST_TMPDIR/stderr" -resume
   done
+}
+
+@test "the saved request is deleted when the pool has answered with something that is not a token" {
+  pool_with --methods CLAIMTOBE --token 'not a token'
+  request -pool "$HERE" -identity alice@own.test
+  assert_status 1
+  [[ $(events ^issued) == 1 && -z $(state_files) ]]
 }
 
 @test "a request that cannot be saved at home is saved in the working directory" {

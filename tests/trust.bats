@@ -149,6 +149,47 @@ load trust
   refused # whose it is, is still a question
 }
 
+# ---- Directories, TLS versions, names ----
+
+@test "AUTH_SSL_CLIENT_CADIR names more CAs, in files with hashed names, besides AUTH_SSL_CLIENT_CAFILE" {
+  local hash
+  pool_of
+  other_certificate
+  mkdir cas
+  cp "$LOOPBACK_CA" cas/ca.pem
+  export _CONDOR_AUTH_SSL_CLIENT_CAFILE=$PWD/other.pem
+  refused
+  export _CONDOR_AUTH_SSL_CLIENT_CADIR=$PWD/cas
+  refused # the file has no hashed name
+  hash=$(openssl x509 -in "$LOOPBACK_CA" -noout -subject_hash)
+  mv cas/ca.pem "cas/$hash.0"
+  trusted
+  unset _CONDOR_AUTH_SSL_CLIENT_CAFILE
+  trusted
+  refused -cafile other.pem # which stands for all of them
+  mv "cas/$hash.0" "cas/$hash.r0" # a list of revoked certificates has such a name
+  refused
+}
+
+@test "a pool that speaks TLS 1.2 only, or TLS 1.3 only, is trusted by the same rules" {
+  local version
+  other_certificate
+  for version in TLSv1.2 TLSv1.3; do
+    pool_of --tls "$version"
+    trusted -cafile "$LOOPBACK_CA"
+    refused -cafile other.pem
+    pool_of --tls "$version" --certificate-name cm.example.org
+    refused -cafile "$LOOPBACK_CA"
+  done
+}
+
+@test "a certificate that names its host in the subject only is for that host, and for no other" {
+  pool_of --certificate-cn-only
+  trusted -cafile "$LOOPBACK_CA"
+  pool_of --certificate-cn-only --certificate-name other.example.org
+  refused -cafile "$LOOPBACK_CA"
+}
+
 # ---- Bearer tokens ----
 
 @test "a bearer token goes only to a server that a CA or -fingerprint verifies" {

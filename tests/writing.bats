@@ -238,6 +238,63 @@ only() { diff <(printf '%s\n' "$@") <(ls -A); }
   assert_transcript nothing-left
 }
 
+# ---- In which order ----
+
+# traced CALLS ARGUMENT...: a request; the calls of the system, with the paths of descriptors, are in the file calls
+traced() {
+  type -P strace >/dev/null || skip 'needs strace'
+  settings=(strace -f -y -qq -e "trace=$1" -e signal=none -o "$BATS_TEST_TMPDIR/calls")
+  request -pool "$HERE" -identity alice@own.test "${@:2}"
+  settings=()
+}
+
+# in_order PATTERN...: the first call that matches each of them comes after the first that matches the one before
+in_order() {
+  local pattern last=0 line
+  for pattern; do
+    line=$(grep -nEm 1 -- "$pattern" "$BATS_TEST_TMPDIR/calls" | cut -d: -f1)
+    if [[ -z $line ]] || ((line <= last)); then
+      echo "not in order: $pattern" && cat "$BATS_TEST_TMPDIR/calls"
+      return 1
+    fi
+    last=$line
+  done
+}
+
+@test "a token is forced to the disk before it gets its name, and its directory after that" {
+  traced fsync,fdatasync,rename,renameat,renameat2 -file token
+  assert_status 0
+  in_order "f(data)?sync\\([0-9]+<$PWD/\\.token\\.[0-9a-f]{16}\\.tmp>" "rename.*\\.token\\.[0-9a-f]{16}\\.tmp.*\"token\"" \
+    "f(data)?sync\\([0-9]+<$PWD>"
+}
+
+@test "a temporary file of a token has a name that HTCondor passes over, and nothing else is created beside it" {
+  traced openat,open,creat -file token
+  assert_status 0
+  [[ $(grep -F "$PWD" "$BATS_TEST_TMPDIR/calls" | grep -c O_CREAT) -ge 2 ]]
+  run grep -E "O_CREAT" <(grep -F "$PWD" "$BATS_TEST_TMPDIR/calls" | grep -vE '"\.token\.([0-9a-f]{16}\.tmp|lock)"')
+  ((status == 1))
+  only .token.lock token
+}
+
+@test "a token has its mode before its owner, and both before its name" {
+  ((EUID == 0)) || skip 'only root gives files away'
+  traced chmod,fchmod,fchmodat,fchmodat2,chown,fchown,lchown,fchownat,rename,renameat,renameat2 -file token -owner nobody -mode 640
+  assert_status 0
+  # The temporary file of the test before the request has gone through the same; the last one counts.
+  sed -i '1,/rename/!d' "$BATS_TEST_TMPDIR/calls"
+  tac "$BATS_TEST_TMPDIR/calls" >reversed && mv reversed "$BATS_TEST_TMPDIR/calls"
+  in_order 'rename' 'chown[a-z0-9]*\(.* 65534, -1|chown[a-z0-9]*\(.*, 65534, ' 'chmod[a-z0-9]*\(.* 0640'
+  [[ $(stat -c '%U %a' token) == 'nobody 640' ]]
+}
+
+@test "a saved request is forced to the disk, and its directory after it" {
+  pool_with --methods CLAIMTOBE --token "$TOKEN"
+  traced fsync,fdatasync -nowait
+  assert_status 0
+  in_order "f(data)?sync\\([0-9]+<$HOME/\\.condor/pending-token-request-" "f(data)?sync\\([0-9]+<$HOME/\\.condor>"
+}
+
 @test "a file with a long or odd name is written" {
   local name
   for name in ' ' -x 'a b;c' $'two\nlines' "$(printf 'x%.0s' {1..200})" ünïcödé; do

@@ -365,6 +365,11 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             description = "Longest life of a session (default: ${DEFAULT-VALUE}).")
         private int sessionDurationSeconds;
 
+        @Option(names = "--session-lease", paramLabel = "SECONDS", defaultValue = "3600",
+            description = "Longest time between two uses of a session, which the pool names but does not enforce "
+                + "(default: ${DEFAULT-VALUE}).")
+        private int sessionLeaseSeconds;
+
         @Option(names = "--fs-dir", paramLabel = "DIR", description = "Where FS wants its directory (default: /tmp).")
         private Optional<Path> fsDir;
 
@@ -429,10 +434,6 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             description = "Answer \"pending\" to the first N polls (default: ${DEFAULT-VALUE}).")
         private int approveAfter;
 
-        @Option(names = "--approve-after-ms", paramLabel = "MS", defaultValue = "0",
-            description = "Answer \"pending\" until so long after the start.")
-        private long approveAfterMillis;
-
         @Option(names = "--approve-on", paramLabel = "FILE", description = "Answer \"pending\" until the file exists.")
         private Optional<Path> approveOn;
 
@@ -481,7 +482,8 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
                 + "(default: ${DEFAULT-VALUE}).")
         private List<String> requestIds;
 
-        @Option(names = "--refuse", paramLabel = "CODE:TEXT", description = "Answer the start with this error.")
+        @Option(names = "--refuse", paramLabel = "CODE:TEXT",
+            description = "Answer the start with this error; without TEXT, with the code alone.")
         private Optional<Refusal> refuse;
 
         @Option(names = "--empty-ad", description = "Answer the start with an empty ad: the queue is full.")
@@ -532,7 +534,8 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
 
         @Option(names = "--callers", paramLabel = "KIND", split = ",", defaultValue = "daemon",
             description = "Who connects, one after the other, to a client that asks us as a broker: daemon, which then "
-                + "is as this pool; stranger, with another ClaimId; mute, who says nothing; other-protocol "
+                + "is as this pool; stranger, with another ClaimId; other-command, with another command; mute, who says nothing; "
+                + "other-protocol; elsewhere, who tries the port at another address of this machine "
                 + "(default: ${DEFAULT-VALUE}).")
         private List<Visit> callers;
 
@@ -628,7 +631,8 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         }
 
         TokenRequest.ClassAd ad() {
-            return new TokenRequest.ClassAd().put("ErrorCode", code).put("ErrorString", text);
+            TokenRequest.ClassAd ad = new TokenRequest.ClassAd().put("ErrorCode", code);
+            return text.isEmpty() ? ad : ad.put("ErrorString", text);
         }
     }
 
@@ -762,6 +766,8 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         /** "Would AuthCommand be allowed?" condor_includes/condor_commands.h */
         private static final int DC_SEC_QUERY = 60040;
         private static final int PACKET_BYTES = 1 << 19;
+        /** Fewest characters of the ID of a connection: 20 random bytes in hex. */
+        private static final int CONNECT_ID_CHARACTERS = 40;
         private final Socket socket;
         private final Pool pool;
         private final Script script;
@@ -1057,7 +1063,14 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             }
             TokenRequest.Sinful client = TokenRequest.Sinful.parse(address)
                 .orElseThrow(() -> new HangUp("no address to connect to: " + address));
+            if (request.string("ClaimId").orElse("").length() < CONNECT_ID_CHARACTERS) {
+                throw new HangUp("an ID of the connection that can be guessed");
+            }
             for (Visit visit : script.callers) {
+                if (visit == Visit.ELSEWHERE) {
+                    pool.journal.note("caller elsewhere " + (isOpen("127.0.0.2", client.port()) ? "connects" : "is refused"));
+                    continue;
+                }
                 Socket caller = new Socket(client.host(), client.port());
                 pool.journal.note("caller " + visit);
                 visit.introduce(caller, request.string("ClaimId").orElse(""), pool.random);
@@ -1070,6 +1083,14 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
                 }
             }
             send(new TokenRequest.ClassAd().put("Result", true));
+        }
+
+        private static boolean isOpen(String host, int port) {
+            try (Socket socket = new Socket(host, port)) {
+                return socket.isConnected();
+            } catch (IOException e) {
+                return false;
+            }
         }
 
         /** Becomes the daemon on the same connection, from the next byte on. */
@@ -1110,7 +1131,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
 
     /** Who connects to a client that wants to be connected to. */
     enum Visit {
-        DAEMON, STRANGER, MUTE, OTHER_PROTOCOL;
+        DAEMON, STRANGER, OTHER_COMMAND, MUTE, OTHER_PROTOCOL, ELSEWHERE;
 
         /** The first words. What follows them is on a stream of its own. */
         void introduce(Socket caller, String claimId, SecureRandom random) throws IOException {
@@ -1119,8 +1140,9 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             } else if (this != MUTE) {
                 TokenRequest.CedarStream stream = new TokenRequest.CedarStream(caller.getInputStream(),
                     caller.getOutputStream(), random, TokenRequest.DebugLog.OFF);
-                stream.send(stream.message().number(TokenRequest.Protocol.CCB_REVERSE_CONNECT)
-                    .ad(new TokenRequest.ClassAd().put("ClaimId", this == DAEMON ? claimId : "0".repeat(40))));
+                stream.send(stream.message().number(this == OTHER_COMMAND ? TokenRequest.Protocol.CCB_REQUEST
+                    : TokenRequest.Protocol.CCB_REVERSE_CONNECT).ad(new TokenRequest.ClassAd().put("ClaimId",
+                    this == STRANGER ? "0".repeat(40) : claimId)));
             }
         }
 
@@ -1188,7 +1210,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
                 ad.put("IssuerKeys", script.issuerKeys);
             }
             return ad.put("SessionDuration", Integer.toString(sessionDurationSeconds()))
-                .put("SessionLease", 3600)
+                .put("SessionLease", script.sessionLeaseSeconds)
                 .put("RemoteVersion", script.remoteVersion)
                 .put("NegotiatedSession", true)
                 .put("Enact", "YES");
@@ -2048,6 +2070,9 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
                 throw new IOException("not a request to encode");
             }
             request.get(secret);
+            if (Arrays.equals(secret, new byte[secret.length])) {
+                throw new IOException("a secret that everybody can guess");
+            }
             return reply(deed, new Credential(user, mayDecode, secret).encode());
         }
 
@@ -2090,7 +2115,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             this.journal = journal;
         }
 
-        private record Request(String clientId, Grant grant, Instant approvedFrom) { }
+        private record Request(String clientId, Grant grant) { }
 
         synchronized Optional<TokenRequest.ClassAd> start(TokenRequest.ClassAd ad, Caller caller) {
             Optional<String> clientId = ad.string("ClientId");
@@ -2108,8 +2133,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             }
             Optional<Refusal> refusal = script.refuse.or(() -> complaint(clientId, identity, caller));
             return Optional.of(refusal.isPresent() ? refusal.get().ad() : enqueue(new Request(clientId.orElseThrow(),
-                grant(identity.orElseThrow(), ad.string("LimitAuthorization").orElse(""), lifetime),
-                Instant.now().plusMillis(script.approveAfterMillis))));
+                grant(identity.orElseThrow(), ad.string("LimitAuthorization").orElse(""), lifetime))));
         }
 
         /** What was asked for, but for what the script says otherwise. */
@@ -2174,7 +2198,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             if (!ad.string("ClientId").equals(Optional.of(request.get().clientId()))) {
                 return Optional.of(new Refusal(3, "Client ID is incorrect.").ad());
             }
-            return waiting(request.get(), polls) ? Optional.of(new TokenRequest.ClassAd().put("Token", ""))
+            return waiting(polls) ? Optional.of(new TokenRequest.ClassAd().put("Token", ""))
                 : end(requestId, request.get());
         }
 
@@ -2187,8 +2211,8 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             }
         }
 
-        private boolean waiting(Request request, int polls) {
-            return polls <= script.approveAfter || Instant.now().isBefore(request.approvedFrom())
+        private boolean waiting(int polls) {
+            return polls <= script.approveAfter
                 || script.approveOn.filter(file -> !Files.exists(file)).isPresent();
         }
 

@@ -22,8 +22,8 @@ final class Recompile {
 
     public static void main(String... arguments) throws IOException {
         JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
-        List<String> options = List.of("-proc:none", "-nowarn", "-g:none", "-XDstringConcat=inline", "-implicit:none", "-cp", arguments[0],
-            "-d", arguments[2]);
+        List<String> options = List.of("-proc:none", "-nowarn", "-g:none", "-XDstringConcat=inline", "-implicit:none",
+            "-cp", arguments[0], "-d", arguments[2]);
         BufferedReader lines = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         while (lines.readLine() != null) {
             StringWriter errors = new StringWriter();

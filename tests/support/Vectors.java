@@ -20,6 +20,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.io.StringReader;
+import java.lang.reflect.Field;
 import java.math.BigInteger;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -37,16 +38,24 @@ import java.security.spec.ECParameterSpec;
 import java.security.spec.ECPoint;
 import java.security.spec.ECPrivateKeySpec;
 import java.security.spec.ECPublicKeySpec;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Base64;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.Set;
 import java.util.TreeMap;
+import javax.crypto.Cipher;
+import javax.crypto.spec.GCMParameterSpec;
+import javax.crypto.spec.SecretKeySpec;
 
 /**
  * Checks TokenRequest's lower rooms: against known answers, and against what a hostile peer might send.
@@ -84,15 +93,21 @@ public final class Vectors {
         groups.put("scalars", this::scalars);
         groups.put("ad-strings", this::adStrings);
         groups.put("ad-messages", this::adMessages);
+        groups.put("ad-values", this::adValues);
+        groups.put("ad-private", this::adPrivate);
+        groups.put("method-words", AuthMethods::check);
         groups.put("ecdh", this::ecdh);
         groups.put("ecdh-bad-points", this::badPoints);
         groups.put("sealing", this::sealing);
+        groups.put("nonces", this::nonces);
+        groups.put("packet-limits", this::packetLimits);
         groups.put("transcripts", this::transcripts);
         groups.put("wrapped-keys", this::wrappedKeys);
         groups.put("old-ciphers", this::oldCiphers);
         groups.put("old-ciphers-tampered", this::oldCiphersTampered);
         groups.put("akep2", this::akep2);
         groups.put("akep2-conversation", this::akep2Conversation);
+        groups.put("akep2-refused", this::akep2Refused);
         groups.put("sinful", this::sinful);
         groups.put("sinful-invalid", this::sinfulInvalid);
         groups.put("fs-names", this::fsNames);
@@ -100,6 +115,7 @@ public final class Vectors {
         groups.put("json-numbers", this::jsonNumbers);
         groups.put("saved-requests", this::savedRequests);
         groups.put("tokens", this::tokens);
+        groups.put("secrets", this::secrets);
         groups.put("hostile-headers", this::hostileHeaders);
         groups.put("hostile-cut-off", this::cutOff);
         groups.put("hostile-lengths", this::hostileLengths);
@@ -205,6 +221,81 @@ public final class Vectors {
             TokenRequest.ClassAd ad = new TokenRequest.ClassAd();
             ad.parse("A = " + text);
             equal(Optional.of(value), ad.string("a"), "reading " + text);
+        }
+    }
+
+    /** Numbers have at most 18 digits; names have no case, and the last value of a name counts. */
+    private void adValues() throws Exception {
+        String[] whole = {"0", "7", "-7", "999999999999999999", "-999999999999999999"};
+        for (String number : whole) {
+            equal(OptionalLong.of(Long.parseLong(number)), parsed("A = " + number).integer("a"), number);
+        }
+        for (String none : new String[] {"", "-", "+1", "1.0", "1e3", "0x1", "\"1\"", "1000000000000000000",
+            "9223372036854775808", "123456789012345678901234567890", "-123456789012345678901234567890", "true"}) {
+            equal(OptionalLong.empty(), parsed("A = " + none).integer("a"), "no integer: " + none);
+        }
+        TokenRequest.ClassAd ad = parsed("Name = 1", "Other = 2", "NAME = 3");
+        equal(List.of("Other = 2", "NAME = 3"), ad.assignments(), "the last of two values of a name");
+        equal(OptionalLong.of(3), ad.integer("name"), "a name in other letters");
+        equal(true, parsed("A = True").isTrue("a") && parsed("A = FALSE").isFalse("a"), "truth in any letters");
+        equal(false, parsed("A = \"true\"").isTrue("a") || parsed("A = 0").isFalse("a"), "what is no truth value");
+        for (String none : new String[] {"\"", "\"open", "open\"", "bare", ""}) {
+            equal(Optional.empty(), parsed("A = " + none).string("a"), "no string: " + none);
+        }
+        for (String nul : new String[] {"\0", "a\0", "\0b", "a\0User = \"root\""}) {
+            try {
+                new TokenRequest.ClassAd().put("A", nul);
+            } catch (IllegalArgumentException e) {
+                continue;
+            }
+            throw new AssertionError("a NUL, which ends a string for the server, is sent");
+        }
+    }
+
+    private static TokenRequest.ClassAd parsed(String... assignments) throws IOException {
+        TokenRequest.ClassAd ad = new TokenRequest.ClassAd();
+        for (String assignment : assignments) {
+            ad.parse(assignment);
+        }
+        return ad;
+    }
+
+    /** A marker precedes a private attribute; the two count once. condor_utils/classad_oldnew.cpp */
+    private void adPrivate() throws Exception {
+        for (boolean encrypted : new boolean[] {false, true}) {
+            byte[] wire = new TokenRequest.Message(encrypted).number(3).string("A = 1").string("ZKM").string("Secret = \"x\"")
+                .string("B = 2").string("").string("").toBytes();
+            TokenRequest.MessageReader reader = reader(wire, encrypted);
+            TokenRequest.ClassAd ad = reader.ad();
+            reader.end();
+            equal(List.of("A = 1", "Secret = \"x\"", "B = 2"), ad.assignments(), "an ad with a private attribute");
+        }
+    }
+
+    /** Bits and words of the methods. condor_includes/condor_auth.h, condor_io/condor_secman.cpp */
+    private static final class AuthMethods {
+        private AuthMethods() { }
+
+        static void check() {
+            Map<String, Integer> bits = new TreeMap<>(Map.of("CLAIMTOBE", 2, "FS", 4, "FS_REMOTE", 8, "NTSSPI", 16,
+                "KERBEROS", 64, "ANONYMOUS", 128, "SSL", 256, "PASSWORD", 512, "MUNGE", 1024, "TOKEN", 2048));
+            bits.put("SCITOKENS", 4096);
+            for (TokenRequest.AuthMethod method : TokenRequest.AuthMethod.values()) {
+                equal(bits.remove(method.name()), method.bit, method.name());
+                equal(Optional.of(method), TokenRequest.AuthMethod.fromWire(method.bit), method.name());
+                equal(Optional.of(method), TokenRequest.AuthMethod.named(method.name().toLowerCase(Locale.ROOT)), method.name());
+            }
+            equal(Map.of(), bits, "methods that are missing");
+            for (String word : new String[] {"IDTOKENS", "IDTOKEN", "TOKENS", "token"}) {
+                equal(Optional.of(TokenRequest.AuthMethod.TOKEN), TokenRequest.AuthMethod.named(word), word);
+            }
+            equal(Optional.of(TokenRequest.AuthMethod.SCITOKENS), TokenRequest.AuthMethod.named("scitoken"), "scitoken");
+            for (long bit : new long[] {0, 1, 3, 6, 32, 8192, -2, 1L << 32, Long.MIN_VALUE}) {
+                equal(Optional.empty(), TokenRequest.AuthMethod.fromWire(bit), "the bit " + bit);
+            }
+            for (String word : new String[] {"", "GSI", "FS REMOTE", "IDTOKENSS"}) {
+                equal(Optional.empty(), TokenRequest.AuthMethod.named(word), word);
+            }
         }
     }
 
@@ -403,6 +494,92 @@ public final class Vectors {
         }
     }
 
+    /**
+     * Three packets of one stream, opened with Java's own AES-GCM by the rules that the recorded packets follow: each has the
+     * nonce that its number gives, so no two have the same; and no two streams begin with the same.
+     */
+    private void nonces() throws Exception {
+        byte[] key = bytes(vectors.required("aes_gcm_frames").get(0), "key");
+        Set<String> first = new HashSet<>();
+        for (int round = 0; round < 20; round++) {
+            first.add(nonces(key, new SecureRandom()).get(0));
+        }
+        equal(20, first.size(), "first nonces of 20 streams");
+        byte[] drawn = HexFormat.of().parseHex("fffffffe0102030405060708090a0b0c"); // so that the sum runs over
+        equal(List.of("fffffffe", "ffffffff", "00000000"), nonces(key, new Drawn(drawn)).stream()
+            .map(nonce -> nonce.substring(0, 8)).toList(), "the number of the packet in its nonce");
+        TokenRequest.AesGcmCipher worn = new TokenRequest.AesGcmCipher(key, drawn, new byte[0]);
+        Field counter = TokenRequest.AesGcmCipher.class.getDeclaredField("counter");
+        counter.setAccessible(true);
+        counter.setLong(worn, 0xFFFF_FFFFL); // the next nonces would be those of the beginning
+        try {
+            worn.encrypt(header(1, 17), new byte[1]);
+        } catch (AssertionError e) {
+            return;
+        }
+        throw new AssertionError("a key encrypts more packets than it has nonces");
+    }
+
+    private static List<String> nonces(byte[] key, SecureRandom random) throws Exception {
+        ByteArrayOutputStream out = new ByteArrayOutputStream();
+        TokenRequest.CedarStream stream = new TokenRequest.CedarStream(InputStream.nullInputStream(), out, random,
+            TokenRequest.DebugLog.OFF);
+        stream.encrypt(key);
+        for (int i = 0; i < 3; i++) {
+            stream.send(stream.message().number(i));
+        }
+        ByteBuffer packets = ByteBuffer.wrap(out.toByteArray());
+        byte[] iv = new byte[16];
+        List<String> nonces = new ArrayList<>();
+        for (int i = 0; i < 3; i++) {
+            byte[] header = new byte[5];
+            packets.get(header);
+            byte[] body = new byte[ByteBuffer.wrap(header, 1, 4).getInt()];
+            packets.get(body);
+            int start = i == 0 ? 16 : 0;
+            iv = i == 0 ? Arrays.copyOf(body, 16) : iv;
+            byte[] nonce = iv.clone();
+            ByteBuffer.wrap(nonce).putInt(ByteBuffer.wrap(iv).getInt() + i);
+            Cipher cipher = Cipher.getInstance("AES/GCM/NoPadding");
+            cipher.init(Cipher.DECRYPT_MODE, new SecretKeySpec(key, "AES"), new GCMParameterSpec(128, nonce));
+            if (i == 0) {
+                cipher.updateAAD(new byte[64]); // neither side has said anything in the clear
+            }
+            cipher.updateAAD(header);
+            equal((long) i, ByteBuffer.wrap(cipher.doFinal(body, start, body.length - start)).getLong(), "packet " + i);
+            nonces.add(hex(nonce));
+        }
+        equal(0, packets.remaining(), "bytes after the third packet");
+        return nonces;
+    }
+
+    /** What is longer than HTCondor accepts is not sent; what is shorter than a tag is refused; so is a negative length. */
+    private void packetLimits() throws Exception {
+        refused(() -> stream(new byte[0], OutputStream.nullOutputStream()).send(new byte[(1 << 20) + 1], 1),
+            "a message of our own of more than a megabyte");
+        byte[] key = bytes(vectors.required("aes_gcm_frames").get(0), "key");
+        for (int length : new int[] {1, 15, 16, 31}) {
+            TokenRequest.CedarStream stream = stream(TokenRequest.concat(header(1, length), new byte[length]),
+                OutputStream.nullOutputStream());
+            stream.encrypt(key);
+            refused(() -> stream.receive("test"), "an encrypted packet of " + length + " bytes");
+        }
+        for (int length : new int[] {-1, Integer.MIN_VALUE, 5, Integer.MAX_VALUE}) {
+            refused(() -> reader(new byte[4], false).raw(length), "a field of " + length + " bytes");
+            refused(() -> reader(new TokenRequest.Message(false).number(length).raw(new byte[4]).toBytes(), false).counted(),
+                "a counted field of " + length + " bytes");
+        }
+        refused(() -> reader(new TokenRequest.Message(false).number(-1L << 40).toBytes(), false).counted(), "a length of -2^40");
+        byte[] packet = TokenRequest.concat(header(0, 1 << 20), new byte[1 << 20]);
+        byte[] endless = new byte[0];
+        for (int i = 0; i < 4; i++) {
+            endless = TokenRequest.concat(endless, packet);
+        }
+        byte[] long4 = TokenRequest.concat(endless, header(1, 1));
+        refused(() -> stream(TokenRequest.concat(long4, new byte[1]), OutputStream.nullOutputStream()).receive("test"),
+            "a message of more than four megabytes");
+    }
+
     /** One recorded packet; {@code iv} is that of the packet itself, the base if the counter is 0. */
     private record Packet(String direction, int counter, byte[] key, byte[] iv, byte[] handshake, byte[] plain,
                           byte[] header, byte[] body) {
@@ -544,6 +721,65 @@ public final class Vectors {
             equal(TokenRequest.concat(bytes(vector, "frame_client_1"), bytes(vector, "frame_client_2")),
                 out.toByteArray(), vector.required("server").textValue());
             equal(0, methodKey.length, "length of the method's key, which is public");
+        }
+    }
+
+    /**
+     * A server that knows the key, but answers to another name, to other random bytes, or with too few of its own, proves
+     * nothing: its proof could be one that it saw elsewhere.
+     */
+    private void akep2Refused() throws Exception {
+        JsonNode vector = vectors.required("akep2_token").get(0);
+        String a = vector.required("client_name").textValue();
+        String b = vector.required("server_name").textValue();
+        byte[] ra = bytes(vector, "ra");
+        byte[] rb = bytes(vector, "rb");
+        equal("", akep2Objection(vector, 0, a, a, b, ra, ra, rb, 0), "the answer of the real server");
+        String unproved = "the pool could not prove that it knows the key";
+        equal(unproved, akep2Objection(vector, 0, "b" + a, "b" + a, b, ra, ra, rb, 0), "an answer to another name");
+        equal(unproved, akep2Objection(vector, 0, "b" + a, a, b, ra, ra, rb, 0), "an answer that names another");
+        equal(unproved, akep2Objection(vector, 0, a, a, b, flipped(ra, 0), ra, rb, 0), "an answer to other random bytes");
+        equal(unproved, akep2Objection(vector, 0, a, a, b, flipped(ra, 9), flipped(ra, 9), rb, 0), "a proof of another login");
+        equal(unproved, akep2Objection(vector, 0, a, a, b, ra, ra, Arrays.copyOf(rb, 16), 0), "few random bytes");
+        equal(unproved, akep2Objection(vector, 0, a, a, b, ra, ra, new byte[0], 0), "no random bytes");
+        equal(unproved, akep2Objection(vector, 0, a, a, b, ra, ra, rb, 1), "a proof that is none");
+        equal("the pool does not accept", akep2Objection(vector, -1, a, a, b, ra, ra, rb, 0), "a refusal");
+        Set<String> drawn = new HashSet<>();
+        for (int round = 0; round < 5; round++) {
+            ByteArrayOutputStream out = new ByteArrayOutputStream();
+            try {
+                new TokenRequest.IdToken(token(vector), new SecureRandom()).authenticate(stream(new byte[0], out));
+            } catch (EOFException e) {
+                byte[] sent = out.toByteArray();
+                drawn.add(hex(Arrays.copyOfRange(sent, sent.length - 256, sent.length)));
+            }
+        }
+        equal(5, drawn.size(), "random bytes of five logins");
+    }
+
+    /**
+     * The start of the client's objection to an answer; blank if it is satisfied.
+     *
+     * @param echoedA  the client's name in the answer
+     * @param provedA  the client's name in the server's proof
+     * @param echoedRa the client's random bytes in the answer
+     * @param provedRa those in the server's proof
+     * @param flip     changes the proof
+     */
+    private static String akep2Objection(JsonNode vector, int status, String echoedA, String provedA, String b, byte[] echoedRa,
+            byte[] provedRa, byte[] rb, int flip) throws IOException {
+        byte[] hkt = TokenRequest.Akep2.serverProof(bytes(vector, "k"), provedA, b, provedRa, rb);
+        hkt[0] ^= (byte) flip;
+        ByteArrayOutputStream server = new ByteArrayOutputStream();
+        TokenRequest.CedarStream answer = stream(new byte[0], server);
+        answer.send(answer.message().number(status).number(echoedA.length()).string(echoedA).number(b.length()).string(b)
+            .counted(echoedRa).counted(rb).counted(hkt));
+        try {
+            new TokenRequest.IdToken(token(vector), new Drawn(bytes(vector, "ra")))
+                .authenticate(stream(server.toByteArray(), OutputStream.nullOutputStream()));
+            return "";
+        } catch (TokenRequest.AuthenticationException e) {
+            return e.getMessage().replaceFirst("^(the pool (could not prove that it knows the key|does not accept)).*", "$1");
         }
     }
 
@@ -875,6 +1111,18 @@ public final class Vectors {
         for (String bad : new String[] {"", "..", "a.b.c", "e30.e30", "e30.e30.", "e30.e30.e", "e30.e30.c2ln.c2ln",
             "e30.bnVsbA.c2ln"}) {
             equal(Optional.empty(), TokenRequest.IssuedToken.read(bad), bad);
+        }
+    }
+
+    /** A text that must not be shown is not in the text of what holds it. */
+    private void secrets() {
+        String text = "correct-horse-battery-staple";
+        TokenRequest.Secret secret = new TokenRequest.Secret(text);
+        equal(text, secret.reveal(), "what was hidden");
+        for (Object holder : new Object[] {secret, new TokenRequest.RequestHandle("6108900", secret), Optional.of(secret),
+            new TokenRequest.BearerToken(secret, "BEARER_TOKEN"), new TokenRequest.TokenReply.Enqueued(
+            new TokenRequest.RequestHandle("6108900", secret)), List.of(secret)}) {
+            equal(false, holder.toString().contains(text), "the secret is in " + holder.getClass().getSimpleName());
         }
     }
 
