@@ -46,7 +46,7 @@ settings_of_krb5() {
 # by_kerberos ARGUMENT...: the tool as a process of its own, by KERBEROS
 by_kerberos() {
   authenticate_by KERBEROS
-  AS_PROCESS=1 request -pool "$HERE" "${RULES[@]}" "$@"
+  _CONDOR_SEC_SYSTEM_KNOWN_HOSTS=$HOME/none AS_PROCESS=1 request -pool "$HERE" "${RULES[@]}" "$@"
 }
 
 # reason TEXT: the line about KERBEROS begins so
@@ -317,7 +317,7 @@ unknown_certificate() { unset _CONDOR_AUTH_SSL_CLIENT_CAFILE; }
 
 # by_default ARGUMENT...: the built-in list
 by_default() {
-  AS_PROCESS=1 request -pool "$HERE" "${RULES[@]}" "$@"
+  _CONDOR_SEC_SYSTEM_KNOWN_HOSTS=$HOME/none AS_PROCESS=1 request -pool "$HERE" "${RULES[@]}" "$@"
 }
 
 @test "from the built-in list a ticket is used in a connection of its own, after a certificate that nobody knows" {
