@@ -14608,7 +14608,7 @@ public final class TokenRequest {
                     int bytes = length - 0x80;
                     length = 0;
                     for (int i = 0; i < bytes; i++) {
-                        length = length << 8 | from.get() & 0xFF;
+                        length = length << 8 | (from.get() & 0xFF);
                     }
                 }
                 if (length > from.remaining()) {
