@@ -1895,9 +1895,11 @@ public final class TokenRequest {
         @Override
         Optional<UserPrincipal> user() {
             String name = System.getProperty("user.name");
-            String bare = name.substring(name.lastIndexOf('\\') + 1);
-            return Optional.of(() -> bare);
+            return Optional.of(new User(name.substring(name.lastIndexOf('\\') + 1)));
         }
+
+        /** The user of this process, equal to itself whenever it is asked for. */
+        private record User(String getName) implements UserPrincipal { }
 
         @Override
         OptionalInt userId() {

@@ -177,6 +177,19 @@ private() {
   [[ -z $(find c d -name '*.tmp') ]]
 }
 
+# ---- -ensure ----
+
+@test "-ensure resumes the request of an earlier run" {
+  pool_with --methods CLAIMTOBE --approve-on "$BATS_TEST_TMPDIR/approved" --approve-after 0
+  local order=(-ensure -pool "$HERE" -identity alice@own.test -file token -timeout 0)
+  request "${order[@]}"
+  assert_status 6
+  touch "$BATS_TEST_TMPDIR/approved"
+  request "${order[@]}"
+  assert_status 0
+  [[ $(events ^start) == 1 && -s $HERE_ON_C/token ]]
+}
+
 # ---- Saved requests ----
 
 @test "a waiting request is saved for the user alone, and resumed by the command that is printed" {
