@@ -18099,6 +18099,12 @@ public final class TokenRequest {
             }
         }
 
+        /** Whether a file that was read belongs to this user, and no other user can write to it. */
+        boolean isOwn(Content content) {
+            return content.rights().isEmpty() || (host.user().equals(content.rights().map(FileRights::owner))
+                && !content.rights().get().isWritableByOthers());
+        }
+
         /** The names of the entries that match a pattern, sorted. */
         List<String> names(Pattern pattern) throws IOException {
             Set<String> found = new TreeSet<>();
@@ -18671,7 +18677,7 @@ public final class TokenRequest {
         private Optional<Found> read(OpenDirectory folder, String name) {
             try {
                 Optional<OpenDirectory.Content> content = folder.read(name, MAX_BYTES);
-                if (content.isEmpty() || !isOwn(content.get())) {
+                if (content.isEmpty() || !folder.isOwn(content.get())) {
                     return Optional.empty();
                 }
                 String line = fileText(content.get().bytes(), UTF_8);
@@ -18687,12 +18693,6 @@ public final class TokenRequest {
             } catch (IOException | IllegalArgumentException e) {
                 return Optional.empty();
             }
-        }
-
-        /** Whether a file belongs to this user, and no other user can write to it. */
-        private boolean isOwn(OpenDirectory.Content content) {
-            return content.rights().isEmpty() || (host.user().equals(content.rights().map(FileRights::owner))
-                && !content.rights().get().isWritableByOthers());
         }
 
         /** Deletes the stale requests of a directory. */
@@ -19167,11 +19167,14 @@ public final class TokenRequest {
     record TokenRecord(TokenOrder order, String identity, Optional<String> trustDomain, String tokenHash) {
         private static final int MAX_BYTES = 64 * 1024;
 
-        /** The record of a token file; empty if there is none that this version can read. */
+        /**
+         * The record of a token file; empty without one that this version can read. A record decides whose token is current,
+         * so only a file counts that belongs to this user and that no other user can write to.
+         */
         static Optional<TokenRecord> read(OpenDirectory folder, String name) {
             try {
                 Optional<OpenDirectory.Content> content = folder.read(file(name), MAX_BYTES);
-                if (content.isEmpty()) {
+                if (content.isEmpty() || !folder.isOwn(content.get())) {
                     return Optional.empty();
                 }
                 // Without Jackson, which takes longer to load than all the rest of a run that finds a current token.
@@ -19279,6 +19282,10 @@ public final class TokenRequest {
             if (content.isEmpty()) {
                 return new TokenState.Due("does not exist");
             }
+            Optional<UserPrincipal> stranger = otherOwner(content.get());
+            if (stranger.isPresent()) {
+                return new TokenState.Foreign("belongs to " + printable(stranger.get().getName()));
+            }
             List<String> lines = new InputFiles.Input(content.get().bytes(), Optional.empty(), true).lines().toList();
             Optional<IssuedToken> token = lines.size() == 1 ? IssuedToken.read(lines.get(0)) : Optional.empty();
             Optional<TokenRecord> record = TokenRecord.read(file.folder(), file.name());
@@ -19292,6 +19299,27 @@ public final class TokenRequest {
             Present present = new Present(token.get(), content.get(), record.filter(it -> it.tokenHash().equals(hash)));
             return present.record().filter(it -> it.order().query().equals(order.query())).isPresent()
                 ? decide(present, Optional.of(token.get().issuer())) : new TokenState.Undecided(present);
+        }
+
+        /**
+         * The owner of a file that another user put there: in a directory that others can change, anybody can. Empty for root,
+         * who corrects the owner.
+         */
+        private Optional<UserPrincipal> otherOwner(OpenDirectory.Content content) throws CommandException {
+            Optional<UserPrincipal> found = content.rights().map(FileRights::owner);
+            return host.isRoot() || found.equals(host.user()) || found.equals(orderedOwner()) ? Optional.empty() : found;
+        }
+
+        /** The owner that the file gets: that of -owner, otherwise this user. */
+        private Optional<UserPrincipal> orderedOwner() throws CommandException {
+            try {
+                return file.permissions().owner().isPresent()
+                    ? Optional.of(OpenDirectory.user(file.permissions().owner().get())) : host.user();
+            } catch (IOException e) {
+                throw new CommandException(ErrorCode.DESTINATION, "Cannot set the owner of " + file.file() + ": " + reason(e)
+                    + ".",
+                    "");
+            }
         }
 
         /**
@@ -19399,16 +19427,8 @@ public final class TokenRequest {
                 return Optional.empty();
             }
             FilePermissions ordered = file.permissions();
-            try {
-                Optional<UserPrincipal> owner = ordered.owner().isPresent()
-                    ? Optional.of(OpenDirectory.user(ordered.owner().get())) : host.user();
-                if (owner.isPresent() && !owner.get().equals(rights.get().owner())) {
-                    return Optional.of("the owner " + printable(rights.get().owner().getName()));
-                }
-            } catch (IOException e) {
-                throw new CommandException(ErrorCode.DESTINATION, "Cannot set the owner of " + file.file() + ": " + reason(e)
-                    + ".",
-                    "");
+            if (orderedOwner().filter(owner -> !owner.equals(rights.get().owner())).isPresent()) {
+                return Optional.of("the owner " + printable(rights.get().owner().getName()));
             }
             if (ordered.group().filter(group -> !group.equals(rights.get().group())).isPresent()) {
                 return Optional.of("the group " + printable(rights.get().group()));

@@ -179,6 +179,42 @@ private() {
 
 # ---- -ensure ----
 
+# ensured CONNECTIONS: -ensure ends well after so many connections; what it says is in stderr
+ensured() {
+  local before
+  before=$(events ^connection)
+  request -ensure -pool "$HERE" -identity alice@own.test -file token
+  assert_status 0
+  [[ $(events ^connection) == $((before + $1)) ]]
+}
+
+@test "-ensure finds its own token current, corrects a list, and does not believe the files of others" {
+  local file='C:\Users\alice\work\token' record='C:\Users\alice\work\.token.record'
+  pool_with --methods CLAIMTOBE --auto-approve
+  ensured 1
+  private "$file" "$record"
+  ensured 0
+  says 'Token for alice@own.test'
+  lacks "$BATS_TEST_TMPDIR/stderr" owner WARNING
+  request -ensure -check -pool "$HERE" -identity alice@own.test -file token
+  assert_status 0
+  guard "$file" "$OWN" "$OWN_LIST;Everyone=read"
+  ensured 0
+  says WARNING 'Other users could read the token'
+  private "$file"
+  # A record of others, or that others can change, does not count, so the pool names its trust domain; then it is new.
+  guard "$record" 'LAPTOP\bob' "$OWN_LIST"
+  ensured 1
+  guard "$record" "$OWN" "$OWN_LIST;LAPTOP\\bob=WRITE_DATA"
+  ensured 1
+  private "$record"
+  ensured 0
+  guard "$file" 'LAPTOP\bob' "$OWN_LIST;LAPTOP\\bob=all"
+  request -ensure -pool "$HERE" -identity alice@own.test -file token
+  assert_status 2
+  says 'belongs to LAPTOP\bob, so -ensure does not replace it.'
+}
+
 @test "-ensure resumes the request of an earlier run" {
   pool_with --methods CLAIMTOBE --approve-on "$BATS_TEST_TMPDIR/approved" --approve-after 0
   local order=(-ensure -pool "$HERE" -identity alice@own.test -file token -timeout 0)
