@@ -406,7 +406,7 @@ public final class TokenRequest {
         List<Path> directories = new ArrayList<>();
         directories.add(TokenDirectory.of(configuration, host).path());
         if (options.output() instanceof Output.File file) {
-            directories.add(Host.path(file.path(), "-file").toAbsolutePath().getParent());
+            directories.add(Host.directoryOf(Host.path(file.path(), "-file")));
         }
         List<StateStore.Found> found = new StateStore(options.state(), Optional.empty(), new Destination.Stdout(), directories,
             host).find();
@@ -1077,6 +1077,12 @@ public final class TokenRequest {
             } catch (InvalidPathException e) {
                 throw UnusablePathException.of(text, source);
             }
+        }
+
+        /** The absolute directory of a file; for a root directory, which is in no other, that directory itself. */
+        static Path directoryOf(Path file) {
+            Path absolute = file.toAbsolutePath();
+            return Objects.requireNonNullElse(absolute.getParent(), absolute);
         }
 
         /** A text is not a path. */
@@ -4074,7 +4080,7 @@ public final class TokenRequest {
             if (!PathTrust.isPossible()) {
                 return file;
             }
-            PathTrust directory = PathTrust.of(file.toAbsolutePath().getParent(), host.trusted());
+            PathTrust directory = PathTrust.of(Host.directoryOf(file), host.trusted());
             if (host.isRoot() && directory.weakness().isPresent()) {
                 throw new RefusedFileException(file, "can be redirected by other users (" + directory.weakness().get() + ")");
             }
@@ -11911,7 +11917,7 @@ public final class TokenRequest {
             if (!alias.matches("[A-Za-z0-9._:-]+")) {
                 throw new IOException("'" + printable(alias) + "' is not a host name");
             }
-            Files.createDirectories(file.toAbsolutePath().getParent(), files.platform().creation("rwxr-xr-x"));
+            Files.createDirectories(Host.directoryOf(file), files.platform().creation("rwxr-xr-x"));
             String before = text();
             String line = (before.isEmpty() || before.endsWith("\n") ? "" : "\n") + (accepted ? "" : "!") + alias + " "
                 + METHOD + " " + encoded(certificate) + "\n";
@@ -17946,6 +17952,9 @@ public final class TokenRequest {
             }
             Path there = directory.toAbsolutePath();
             while (Files.notExists(there, LinkOption.NOFOLLOW_LINKS)) {
+                if (there.getParent() == null) {
+                    throw new NoSuchFileException(there.toString()); // a drive that does not exist
+                }
                 there = there.getParent();
             }
             if (PathTrust.isPossible()) {

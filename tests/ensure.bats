@@ -402,6 +402,19 @@ record_of() { jq -S "$@" .token.record; }
   [[ -z $(state_files) ]]
 }
 
+@test "-pending looks in the directory of -file, also where that is a root directory" {
+  approving_pool
+  mkdir there
+  request -nowait -pool "$HERE" -identity alice@own.test
+  mv "$(state_files)" there/.pending-token-request-x-6108900-0123456789ab.json
+  request -pending -file there/token
+  assert_status 0
+  grep -q '^Request 6108900' "$BATS_TEST_TMPDIR/stdout"
+  ask -pending -file /
+  assert_status 0
+  [[ ! -s $BATS_TEST_TMPDIR/stdout && $(<"$BATS_TEST_TMPDIR/stderr") == 'No saved requests.' ]]
+}
+
 @test "options that do not go with -ensure, -check or -pending are refused before anything else" {
   local line
   while read -r line; do

@@ -143,6 +143,42 @@ private() {
   got_token "$HERE_ON_C/open/token"
 }
 
+@test "a drive that does not exist is refused before the pool is contacted, and has no saved requests" {
+  local place
+  for place in 'Q:\' 'Q:\a\b'; do
+    refused_unasked -state "$place"
+    says "$place"
+    refused_unasked -file "${place%\\}\token"
+    says "$place"
+    settings=("_CONDOR_SEC_TOKEN_DIRECTORY=$place")
+    refused_unasked -token token
+    says "$place"
+    settings=()
+    request -pending -file "$place"
+    assert_status 0
+    says 'No saved requests'
+  done
+  ask_pool -state 'D:\'
+  got_token
+  request -pending -file 'C:\'
+  assert_status 0
+}
+
+@test "known hosts on a drive that does not exist, or in the place of a drive, are an error of SSL" {
+  local place
+  environment+=(_CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS=SSL _CONDOR_AUTH_SSL_CLIENT_USE_DEFAULT_CAS=false
+    _CONDOR_BOOTSTRAP_SSL_SERVER_TRUST=true)
+  for place in 'C:\' 'Q:\' 'Q:\known_hosts'; do
+    settings=("_CONDOR_SEC_KNOWN_HOSTS=$place")
+    request -pool "$HERE" -identity alice@own.test
+    assert_status 4
+    says "SSL: the certificate is not trusted: $place: "
+  done
+  settings=('_CONDOR_SEC_KNOWN_HOSTS=D:\known_hosts')
+  ask_pool
+  grep -q '^localhost SSL ' d/known_hosts
+}
+
 @test "a volume without access control lists is refused before the pool is contacted" {
   local kind
   ask_pool -file 'D:\token'
