@@ -482,6 +482,7 @@ public final class TokenRequest {
          */
         private Destination prepareToEnsure(EnsureOptions ensure, Deadline answer) throws CommandException {
             Instant end = host.clock().instant().plus(options.waitOptions().timeout());
+            boolean waits = false;
             while (true) {
                 try {
                     Destination opened = writer.prepare(options.output(), TokenDirectory.of(configuration, host),
@@ -499,6 +500,10 @@ public final class TokenRequest {
                     }
                     if (failure.reason != ErrorCode.DESTINATION_BUSY || !host.clock().instant().isBefore(end)) {
                         throw failure;
+                    }
+                    if (!waits) {
+                        console.notice(failure.getMessage() + " Waiting until it ends.");
+                        waits = true;
                     }
                 }
                 guard.leave(); // a signal may end the wait

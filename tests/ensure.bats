@@ -364,6 +364,52 @@ record_of() { jq -S "$@" .token.record; }
   [[ $(starts) == 1 ]]
 }
 
+@test "a signal ends the wait for another run, and leaves the lock and everything else as it was" {
+  local signal codes=(HUP 129 INT 130 TERM 143) i
+  approving_pool
+  touch approved
+  hold_lock .token.lock 'condor_token_request: process 1 on elsewhere since ever'
+  cp .token.lock before
+  for i in 0 2 4; do
+    launch "${order[@]}" -json
+    await_line '^Another run is waiting .* since ever\. Waiting until it ends\.$'
+    send "${codes[i]}"
+    await_end
+    assert_status "${codes[i + 1]}"
+    [[ $(names) == failed && $(field failed .code) == interrupted ]]
+    lacks "$BATS_TEST_TMPDIR/stderr" 'Waiting for a reply'
+    cmp before .token.lock
+  done
+  diff - <(ls -A) <<<$'.token.lock\napproved\nbefore'
+  [[ $(connections) == 0 && -z $(state_files) ]]
+  # A run that is not interrupted has the lock once it is free.
+  launch "${order[@]}"
+  await_line 'Waiting until it ends'
+  release_lock
+  await_end
+  assert_status 0
+  [[ -s token && $(grep -c '^Another run' "$BATS_TEST_TMPDIR/stderr") == 1 ]]
+}
+
+@test "a record that cannot be written is a warning, and the token is there" {
+  local i
+  pool_of --auto-approve
+  mkdir .token.record
+  # Without the record, each later run needs a connection, and warns again.
+  for i in 1 2; do
+    ensure
+    assert_status 0
+    [[ $(grep -c '^WARNING: cannot write the record of the token beside token: .*errno=21' "$BATS_TEST_TMPDIR/stderr") == 1 ]]
+    [[ -s token && $(starts) == 1 && -z $(state_files) ]]
+  done
+  diff - <(ls -A) <<<$'.token.lock\n.token.record\ntoken'
+  rmdir .token.record
+  ensure
+  assert_status 0
+  run ! grep WARNING "$BATS_TEST_TMPDIR/stderr"
+  [[ -f .token.record ]]
+}
+
 @test "twenty runs at once make one request" {
   approving_pool
   local i runs=() codes=()
