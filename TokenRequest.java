@@ -554,7 +554,7 @@ public final class TokenRequest {
                 if (options.ensure().get().checkOnly()) {
                     saved.ifPresent(it -> console.waitingFor(it.pending().handle().requestId(), Optional.empty()));
                     throw saved.isEmpty() ? notCurrent(dueReason) : new CommandException(ErrorCode.PENDING, "Request "
-                        + saved.get().pending().handle().requestId() + " is pending since " + Json.time(saved.get().since())
+                        + saved.get().pending().handle().requestId() + " has been pending since " + Json.time(saved.get().since())
                         + "; the token file " + dueReason + ".", "The same command without -check waits for it.");
                 }
                 console.notice(tokenFile() + " " + dueReason + ".");
@@ -630,7 +630,7 @@ public final class TokenRequest {
             }
             if (wrong.isPresent()) {
                 ensurer.setPermissions(present);
-                String line = tokenFile() + " had " + wrong.get() + "; owner and mode are set.";
+                String line = tokenFile() + " had " + wrong.get() + "; this run corrected owner and mode.";
                 if (TokenEnsurer.wasReadable(present)) {
                     console.warn(line + " Other users could read the token.");
                 } else {
@@ -1144,7 +1144,7 @@ public final class TokenRequest {
             return uids;
         }
 
-        /** The lines of the machine's own list of users, passwd(5); no lines if there is no such list. */
+        /** The lines of the machine's own list of users, passwd(5); no lines without such a list. */
         List<String> users() {
             return platform.fact(Platform.Fact.USERS).lines().toList();
         }
@@ -1273,7 +1273,7 @@ public final class TokenRequest {
         /** Whether a text names a file in a directory: no separator, drive, or device, and not a directory itself. */
         abstract boolean isPlainName(String name);
 
-        /** HTCondor's main configuration file where the machine's administrator keeps it; empty if there is none. */
+        /** HTCondor's main configuration file where the machine's administrator keeps it; empty without one. */
         abstract Optional<String> configurationSource(Optional<String> homeOfCondor);
 
         /**
@@ -1293,7 +1293,7 @@ public final class TokenRequest {
         /** The types of Java's key stores that hold the system's CAs. */
         abstract List<String> caStores();
 
-        /** The directory of other programs' temporary files, where a bearer token can be; empty if there is none. */
+        /** The directory of other programs' temporary files, where a bearer token can be; empty without one. */
         abstract Optional<String> temporaryDirectory();
 
         /** A file of Kerberos; empty if the system has no such place. */
@@ -1359,7 +1359,7 @@ public final class TokenRequest {
         /** Whether a file could not be replaced because another program has it open. */
         abstract boolean isInUse(IOException e);
 
-        /** The directory of this process's open files, by descriptor number; empty if there is none. */
+        /** The directory of this process's open files, by descriptor number; empty without one. */
         abstract Optional<Path> openFiles();
 
         /** The same if its entries are links, which tell the files' paths. */
@@ -2673,7 +2673,7 @@ public final class TokenRequest {
      * (protected_symlinks in proc_sys_fs(5)), applied here to directories without the sticky bit as well.
      *
      * @param path   the path with links resolved; it need not exist. It ends at a link that is not followed
-     * @param entry  the file at the path; empty if there is none
+     * @param entry  the file at the path; empty if it does not exist
      * @param onPath how an untrusted user can put another file at the path; empty if none can
      * @param atEnd  how an untrusted user can change the file, or the entries of a directory; a sticky directory protects its
      *               entries
@@ -8444,7 +8444,7 @@ public final class TokenRequest {
             return Long.toString(min + host.random().nextLong(count) * Math.max(1, step));
         }
 
-        /** The number at the beginning of an argument, as C's strtol reads it; empty if there is none. */
+        /** The number at the beginning of an argument, as C's strtol reads it; empty without one. */
         private static Optional<Long> whole(List<String> arguments, int index) {
             Matcher number = Pattern.compile("[+-]?[0-9]+").matcher(index < arguments.size() ? arguments.get(index) : "");
             return !number.lookingAt() ? Optional.empty() : Optional.of(new BigInteger(number.group(), 10)
@@ -9480,8 +9480,8 @@ public final class TokenRequest {
      * characters, as in HTCondor, and the padding of texts is bounded, too. condor_utils/printf_format.cpp
      *
      * @param flags     of {@code # 0 - + } and blank
-     * @param width     0 if there is none
-     * @param precision -1 if there is none
+     * @param width     0 without one
+     * @param precision -1 without one
      * @param length    hh, h, l and so on
      */
     record PrintFormat(String before, String flags, int width, int precision, String length, char conversion, String after) {
@@ -9758,7 +9758,7 @@ public final class TokenRequest {
      * HTCondor's form of an address: {@code <host:port?key=value&key>}. condor_utils/condor_sinful.cpp
      *
      * @param host       a name or an address; IPv6 without its brackets
-     * @param port       -1 if there is none
+     * @param port       -1 without one
      * @param parameters decoded; a key without value has an empty one
      */
     record Sinful(String host, int port, SortedMap<String, String> parameters) {
@@ -10671,7 +10671,7 @@ public final class TokenRequest {
             };
         }
 
-        /** The reusable secret that a login by this method sends or uses; empty if there is none. */
+        /** The reusable secret that a login by this method sends or uses; empty without one. */
         Optional<String> credential() {
             return switch (this) {
                 case SCITOKENS -> Optional.of("bearer token");
@@ -11864,7 +11864,7 @@ public final class TokenRequest {
         }
 
         /**
-         * @param line  number of the line that decides, from 1; 0 if there is none
+         * @param line  number of the line that decides, from 1; 0 without one
          * @param other the certificate that is accepted instead; empty if the line does not hold a readable one
          */
         record KnownHostsEntry(Verdict verdict, int line, Optional<X509Certificate> other) { }
@@ -12016,7 +12016,7 @@ public final class TokenRequest {
         }
 
         /**
-         * The shortest valid path from the server's own certificate to a trusted one; empty if there is no path at all. A
+         * The shortest valid path from the server's own certificate to a trusted one; empty without any such path. A
          * path does not end at a trusted CA whose issuer is trusted, too; OpenSSL has the same rule.
          *
          * @throws InvalidCertificatePath if there are paths, but none is valid: the reason for the shortest one
@@ -14514,7 +14514,7 @@ public final class TokenRequest {
 
         /**
          * One ticket. Principals are text, in which a backslash escapes the separators; times are seconds since 1970, and 0
-         * means that there is none.
+         * without one.
          *
          * @param flags   bit 31 is flag 0 of RFC 4120
          * @param encoded the ticket, DER
@@ -15148,7 +15148,7 @@ public final class TokenRequest {
             return one;
         }
 
-        /** The error code of RFC 4120, section 7.5.9, in the message of Java's own exception; -1 if there is none. */
+        /** The error code of RFC 4120, section 7.5.9, in the message of Java's own exception; -1 without one. */
         private static int code(Throwable e) {
             Matcher matcher = Pattern.compile("\\((\\d{1,3})\\)").matcher(String.valueOf(below(e).getMessage()));
             return matcher.find() ? Integer.parseInt(matcher.group(1)) : -1;
@@ -19384,7 +19384,7 @@ public final class TokenRequest {
                     || lifetime.filter(it -> strict ? it.toSeconds() != ordered.getAsInt()
                         : it.toSeconds() > ordered.getAsInt()).isPresent())) {
                 return Optional.of("contains a token that " + lifetime.map(it -> "lives " + it.toSeconds() + " seconds")
-                    .orElse("does not expire") + "; ordered are " + ordered.getAsInt() + " seconds");
+                    .orElse("does not expire") + "; the order is " + ordered.getAsInt() + " seconds");
             }
             return Optional.empty();
         }
@@ -19415,7 +19415,7 @@ public final class TokenRequest {
                 return Optional.of("contains a token that expired at " + end.get());
             }
             return poolNow.plus(renewBefore(token)).isBefore(end.get()) ? Optional.empty()
-                : Optional.of("contains a token that expires at " + end.get() + ", so it is renewed");
+                : Optional.of("contains a token that expires soon, at " + end.get());
         }
 
         private Duration renewBefore(IssuedToken token) {
@@ -19451,7 +19451,7 @@ public final class TokenRequest {
                 : Optional.of("the mode " + rights.get().mode());
         }
 
-        /** Gives the file its owner and mode. It is written anew, since others may have the old one open. */
+        /** Gives the file its owner and mode. This replaces the file, since others may have the old one open. */
         void setPermissions(Present present) throws CommandException {
             try {
                 file.folder().replace(file.name(), present.content().bytes(), file.permissions());

@@ -105,6 +105,7 @@ record_of() { jq -S "$@" .token.record; }
     cmp token old
   done
   [[ ${times[*]} == '0 6' ]]
+  grep -E '/token contains a token that expires soon, at 20[0-9T:-]+Z\.$' "$BATS_TEST_TMPDIR/stderr"
   touch approved
   ensure
   assert_status 0
@@ -173,6 +174,7 @@ record_of() { jq -S "$@" .token.record; }
   [[ $(starts) == 2 ]]
   order[8]=1800
   ensure
+  grep '/token contains a token that lives 3600 seconds; the order is 1800 seconds\.$' "$BATS_TEST_TMPDIR/stderr"
   assert_status 0
   [[ $(starts) == 3 ]]
 }
@@ -244,7 +246,8 @@ record_of() { jq -S "$@" .token.record; }
   ensure
   assert_status 0
   [[ $(stat -c %a token) == 600 ]]
-  grep 'WARNING: .*had the mode rw-r--r--.*Other users could read the token' "$BATS_TEST_TMPDIR/stderr"
+  grep '^WARNING: .*/token had the mode rw-r--r--; this run corrected owner and mode\. Other users could read the token\.$' \
+    "$BATS_TEST_TMPDIR/stderr"
   ensure -mode 640
   assert_status 0
   [[ $(stat -c %a token) == 640 && $(starts) == 1 ]]
