@@ -546,27 +546,8 @@ public final class TokenRequest {
         }
 
         void run() throws CommandException {
-            if (options.ensure().isPresent()) {
-                if (isCurrent(options.ensure().get())) {
-                    return;
-                }
-                Optional<StateStore.Found> saved = states.find(order.orElseThrow());
-                if (options.ensure().get().checkOnly()) {
-                    saved.ifPresent(it -> console.waitingFor(it.pending().handle().requestId(), Optional.empty()));
-                    throw saved.isEmpty() ? notCurrent(dueReason) : new CommandException(ErrorCode.PENDING, "Request "
-                        + saved.get().pending().handle().requestId() + " has been pending since " + Json.time(saved.get().since())
-                        + "; the token file " + dueReason + ".", "The same command without -check waits for it.");
-                }
-                console.notice(tokenFile() + " " + dueReason + ".");
-                if (saved.isPresent()) {
-                    resumed = Optional.of(writer.readSaved(saved.get().file().toString(), context.files()));
-                }
-                guard.enter();
-                try {
-                    writer.probe((Destination.RegularFile) destination);
-                } finally {
-                    guard.leave();
-                }
+            if (options.ensure().isPresent() && !needsRequest(options.ensure().get())) {
+                return;
             }
             if (!isHandedOver() || options.state().isPresent()) {
                 guard.enter();
@@ -593,6 +574,36 @@ public final class TokenRequest {
                 });
                 submitted.request().run(submitted.result());
             }
+        }
+
+        /**
+         * Whether {@code -ensure} needs a request. If so, takes the saved one of an earlier run, and tests that the token file
+         * is writable.
+         *
+         * @throws CommandException NOT_CURRENT, PENDING for {@code -check}; DESTINATION
+         */
+        private boolean needsRequest(EnsureOptions ensure) throws CommandException {
+            if (isCurrent(ensure)) {
+                return false;
+            }
+            Optional<StateStore.Found> saved = states.find(order.orElseThrow());
+            if (ensure.checkOnly()) {
+                saved.ifPresent(it -> console.waitingFor(it.pending().handle().requestId(), Optional.empty()));
+                throw saved.isEmpty() ? notCurrent(dueReason) : new CommandException(ErrorCode.PENDING, "Request "
+                    + saved.get().pending().handle().requestId() + " has been pending since " + Json.time(saved.get().since())
+                    + "; the token file " + dueReason + ".", "The same command without -check waits for it.");
+            }
+            console.notice(tokenFile() + " " + dueReason + ".");
+            if (saved.isPresent()) {
+                resumed = Optional.of(writer.readSaved(saved.get().file().toString(), context.files()));
+            }
+            guard.enter();
+            try {
+                writer.probe((Destination.RegularFile) destination);
+            } finally {
+                guard.leave();
+            }
+            return true;
         }
 
         /** Whether the token file is current, so that no request is needed; otherwise {@link #dueReason} says why not. */
