@@ -15299,6 +15299,8 @@ public final class TokenRequest {
         private static final Duration MAX_CLOCK_SKEW = Duration.ofDays(100 * 365);
         /** The largest time accepted, in seconds before or after 1970; it lies in the year 33658. */
         private static final double MAX_SECONDS = 1e12;
+        /** What HTCondor puts in front of an authorization. */
+        private static final String SCOPE = "condor:/";
 
         /** Reads a token without checking its signature; empty if it is not one, or a registered claim has a wrong type. */
         static Optional<IssuedToken> read(String text) {
@@ -15373,6 +15375,12 @@ public final class TokenRequest {
         /** The scopes that limit the token, such as {@code condor:/READ}; an empty list if the token has no limit. */
         List<String> scopes() {
             return scopes(claims);
+        }
+
+        /** The scopes as the authorizations that a request names, such as {@code READ}. */
+        List<String> authorizations() {
+            return scopes().stream()
+                .map(scope -> scope.startsWith(SCOPE) ? scope.substring(SCOPE.length()) : scope).toList();
         }
 
         Optional<Instant> issuedAt() {
@@ -17793,7 +17801,6 @@ public final class TokenRequest {
     static final class TokenInspector {
         /** How far the pool's clock may be ahead before a token's times cause a warning. */
         private static final Duration SKEW = Duration.ofSeconds(60);
-        private static final String SCOPE = "condor:/";
         /** How many unrequested authorizations get a warning each. */
         private static final int MORE_MAX = 10;
         private final SigningKeys keys;
@@ -17838,8 +17845,7 @@ public final class TokenRequest {
         }
 
         private static void scopes(IssuedToken token, TokenSpec spec, List<String> warnings) {
-            List<String> granted = token.scopes().stream()
-                .map(scope -> scope.startsWith(SCOPE) ? scope.substring(SCOPE.length()) : scope).toList();
+            List<String> granted = token.authorizations();
             List<String> asked = spec.authorizations();
             if (asked.isEmpty() && !granted.isEmpty()) {
                 warnings.add("the token is limited to " + String.join(", ", printable(granted))
@@ -19247,7 +19253,6 @@ public final class TokenRequest {
         private static final Duration SKEW = Duration.ofMinutes(5);
         private static final Duration LONGEST_RENEWAL = Duration.ofDays(30);
         private static final int MAX_BYTES = 1 << 20;
-        private static final String SCOPE = "condor:/";
         private final TokenOrder order;
         private final EnsureOptions options;
         private final boolean strict;
@@ -19384,8 +19389,7 @@ public final class TokenRequest {
 
         /** How the token's limits differ from the order. */
         private Optional<String> difference(IssuedToken token) {
-            List<String> granted = TokenOrder.levels(token.scopes().stream()
-                .map(scope -> scope.startsWith(SCOPE) ? scope.substring(SCOPE.length()) : scope).toList());
+            List<String> granted = TokenOrder.levels(token.authorizations());
             if (!granted.equals(order.spec().authorizations())) {
                 return Optional.of("contains a token with " + limits(granted) + ", not " + limits(order.spec().authorizations()));
             }
