@@ -290,7 +290,7 @@ public final class TokenRequest {
      * lower layer never refers to a higher one. Only Program knows them all.
      *
      *    1. Program: from arguments to an exit status
-     *    2. Host: clock, streams, environment and signals, replaceable in tests
+     *    2. Host and Platform: clock, streams, signals and the operating system, replaceable in tests
      *    3. Errors: error codes and exit statuses
      *    4. Values: the types that sections exchange
      *    5. Json: reads and writes JSON
@@ -1006,7 +1006,7 @@ public final class TokenRequest {
         }
     }
 
-    // ==== 2. Host: clock, streams, environment and signals, replaceable in tests ====
+    // ==== 2. Host and Platform: clock, streams, signals and the operating system, replaceable in tests ====
 
     /**
      * The program's view of the machine it runs on.
