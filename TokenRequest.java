@@ -304,7 +304,7 @@ public final class TokenRequest {
      * lower layer never refers to a higher one. Only Program knows them all.
      *
      *    1. Program: from arguments to an exit status
-     *    2. Host: clock, streams, environment and signals, replaceable in tests
+     *    2. Host and Platform: clock, streams, signals and the operating system, replaceable in tests
      *    3. Errors: error codes and exit statuses
      *    4. Values: the types that sections exchange
      *    5. Json: reads and writes JSON
@@ -420,7 +420,7 @@ public final class TokenRequest {
         List<Path> directories = new ArrayList<>();
         directories.add(TokenDirectory.of(configuration, host).path());
         if (options.output() instanceof Output.File file) {
-            directories.add(Host.path(file.path(), "-file").toAbsolutePath().getParent());
+            directories.add(Host.directoryOf(Host.path(file.path(), "-file")));
         }
         List<StateStore.Found> found = new StateStore(options.state(), Optional.empty(), new Destination.Stdout(), directories,
             host).find();
@@ -496,6 +496,7 @@ public final class TokenRequest {
          */
         private Destination prepareToEnsure(EnsureOptions ensure, Deadline answer) throws CommandException {
             Instant end = host.clock().instant().plus(options.waitOptions().timeout());
+            boolean waits = false;
             while (true) {
                 try {
                     Destination opened = writer.prepare(options.output(), TokenDirectory.of(configuration, host),
@@ -513,6 +514,10 @@ public final class TokenRequest {
                     }
                     if (failure.reason != ErrorCode.DESTINATION_BUSY || !host.clock().instant().isBefore(end)) {
                         throw failure;
+                    }
+                    if (!waits) {
+                        console.notice(failure.getMessage() + " Waiting until it ends.");
+                        waits = true;
                     }
                 }
                 guard.leave(); // a signal may end the wait
@@ -555,27 +560,8 @@ public final class TokenRequest {
         }
 
         void run() throws CommandException {
-            if (options.ensure().isPresent()) {
-                if (isCurrent(options.ensure().get())) {
-                    return;
-                }
-                Optional<StateStore.Found> saved = states.find(order.orElseThrow());
-                if (options.ensure().get().checkOnly()) {
-                    saved.ifPresent(it -> console.waitingFor(it.pending().handle().requestId(), Optional.empty()));
-                    throw saved.isEmpty() ? notCurrent(dueReason) : new CommandException(ErrorCode.PENDING, "Request "
-                        + saved.get().pending().handle().requestId() + " is pending since " + Json.time(saved.get().since())
-                        + "; the token file " + dueReason + ".", "The same command without -check waits for it.");
-                }
-                console.notice(tokenFile() + " " + dueReason + ".");
-                if (saved.isPresent()) {
-                    resumed = Optional.of(writer.readSaved(saved.get().file().toString(), context.files()));
-                }
-                guard.enter();
-                try {
-                    writer.probe((Destination.RegularFile) destination);
-                } finally {
-                    guard.leave();
-                }
+            if (options.ensure().isPresent() && !needsRequest(options.ensure().get())) {
+                return;
             }
             if (!isHandedOver() || options.state().isPresent()) {
                 guard.enter();
@@ -602,6 +588,36 @@ public final class TokenRequest {
                 });
                 submitted.request().run(submitted.result());
             }
+        }
+
+        /**
+         * Whether {@code -ensure} needs a request. If so, takes the saved one of an earlier run, and tests that the token file
+         * is writable.
+         *
+         * @throws CommandException NOT_CURRENT, PENDING for {@code -check}; DESTINATION
+         */
+        private boolean needsRequest(EnsureOptions ensure) throws CommandException {
+            if (isCurrent(ensure)) {
+                return false;
+            }
+            Optional<StateStore.Found> saved = states.find(order.orElseThrow());
+            if (ensure.checkOnly()) {
+                saved.ifPresent(it -> console.waitingFor(it.pending().handle().requestId(), Optional.empty()));
+                throw saved.isEmpty() ? notCurrent(dueReason) : new CommandException(ErrorCode.PENDING, "Request "
+                    + saved.get().pending().handle().requestId() + " has been pending since " + Json.time(saved.get().since())
+                    + "; the token file " + dueReason + ".", "The same command without -check waits for it.");
+            }
+            console.notice(tokenFile() + " " + dueReason + ".");
+            if (saved.isPresent()) {
+                resumed = Optional.of(writer.readSaved(saved.get().file().toString(), context.files()));
+            }
+            guard.enter();
+            try {
+                writer.probe((Destination.RegularFile) destination);
+            } finally {
+                guard.leave();
+            }
+            return true;
         }
 
         /** Whether the token file is current, so that no request is needed; otherwise {@link #dueReason} says why not. */
@@ -639,7 +655,7 @@ public final class TokenRequest {
             }
             if (wrong.isPresent()) {
                 ensurer.setPermissions(present);
-                String line = tokenFile() + " had " + wrong.get() + "; owner and mode are set.";
+                String line = tokenFile() + " had " + wrong.get() + "; this run corrected owner and mode.";
                 if (TokenEnsurer.wasReadable(present)) {
                     console.warn(line + " Other users could read the token.");
                 } else {
@@ -1004,7 +1020,7 @@ public final class TokenRequest {
         }
     }
 
-    // ==== 2. Host: clock, streams, environment and signals, replaceable in tests ====
+    // ==== 2. Host and Platform: clock, streams, signals and the operating system, replaceable in tests ====
 
     /**
      * The program's view of the machine it runs on.
@@ -1093,6 +1109,12 @@ public final class TokenRequest {
             }
         }
 
+        /** The absolute directory of a file; for a root directory, which is in no other, that directory itself. */
+        static Path directoryOf(Path file) {
+            Path absolute = file.toAbsolutePath();
+            return Objects.requireNonNullElse(absolute.getParent(), absolute);
+        }
+
         /** A text is not a path. */
         static final class UnusablePathException extends InvalidPathException {
             private static final long serialVersionUID = 1L;
@@ -1147,7 +1169,7 @@ public final class TokenRequest {
             return uids;
         }
 
-        /** The lines of the machine's own list of users, passwd(5); no lines if there is no such list. */
+        /** The lines of the machine's own list of users, passwd(5); no lines without such a list. */
         List<String> users() {
             return platform.fact(Platform.Fact.USERS).lines().toList();
         }
@@ -1276,7 +1298,7 @@ public final class TokenRequest {
         /** Whether a text names a file in a directory: no separator, drive, or device, and not a directory itself. */
         abstract boolean isPlainName(String name);
 
-        /** HTCondor's main configuration file where the machine's administrator keeps it; empty if there is none. */
+        /** HTCondor's main configuration file where the machine's administrator keeps it; empty without one. */
         abstract Optional<String> configurationSource(Optional<String> homeOfCondor);
 
         /**
@@ -1296,7 +1318,7 @@ public final class TokenRequest {
         /** The types of Java's key stores that hold the system's CAs. */
         abstract List<String> caStores();
 
-        /** The directory of other programs' temporary files, where a bearer token can be; empty if there is none. */
+        /** The directory of other programs' temporary files, where a bearer token can be; empty without one. */
         abstract Optional<String> temporaryDirectory();
 
         /** A file of Kerberos; empty if the system has no such place. */
@@ -1365,7 +1387,7 @@ public final class TokenRequest {
         /** Whether a file could not be replaced because another program has it open. */
         abstract boolean isInUse(IOException e);
 
-        /** The directory of this process's open files, by descriptor number; empty if there is none. */
+        /** The directory of this process's open files, by descriptor number; empty without one. */
         abstract Optional<Path> openFiles();
 
         /** The same if its entries are links, which tell the files' paths. */
@@ -1925,9 +1947,11 @@ public final class TokenRequest {
         @Override
         Optional<UserPrincipal> user() {
             String name = System.getProperty("user.name");
-            String bare = name.substring(name.lastIndexOf('\\') + 1);
-            return Optional.of(() -> bare);
+            return Optional.of(new User(name.substring(name.lastIndexOf('\\') + 1)));
         }
+
+        /** The user of this process, equal to itself whenever it is asked for. */
+        private record User(String getName) implements UserPrincipal { }
 
         @Override
         OptionalInt userId() {
@@ -2700,7 +2724,7 @@ public final class TokenRequest {
      * (protected_symlinks in proc_sys_fs(5)), applied here to directories without the sticky bit as well.
      *
      * @param path   the path with links resolved; it need not exist. It ends at a link that is not followed
-     * @param entry  the file at the path; empty if there is none
+     * @param entry  the file at the path; empty if it does not exist
      * @param onPath how an untrusted user can put another file at the path; empty if none can
      * @param atEnd  how an untrusted user can change the file, or the entries of a directory; a sticky directory protects its
      *               entries
@@ -4129,7 +4153,7 @@ public final class TokenRequest {
             if (!PathTrust.isPossible()) {
                 return file;
             }
-            PathTrust directory = PathTrust.of(file.toAbsolutePath().getParent(), host.trusted());
+            PathTrust directory = PathTrust.of(Host.directoryOf(file), host.trusted());
             if (host.isRoot() && directory.weakness().isPresent()) {
                 throw new RefusedFileException(file, "can be redirected by other users (" + directory.weakness().get() + ")");
             }
@@ -8489,7 +8513,7 @@ public final class TokenRequest {
             return Long.toString(min + host.random().nextLong(count) * Math.max(1, step));
         }
 
-        /** The number at the beginning of an argument, as C's strtol reads it; empty if there is none. */
+        /** The number at the beginning of an argument, as C's strtol reads it; empty without one. */
         private static Optional<Long> whole(List<String> arguments, int index) {
             Matcher number = Pattern.compile("[+-]?[0-9]+").matcher(index < arguments.size() ? arguments.get(index) : "");
             return !number.lookingAt() ? Optional.empty() : Optional.of(new BigInteger(number.group(), 10)
@@ -9525,8 +9549,8 @@ public final class TokenRequest {
      * characters, as in HTCondor, and the padding of texts is bounded, too. condor_utils/printf_format.cpp
      *
      * @param flags     of {@code # 0 - + } and blank
-     * @param width     0 if there is none
-     * @param precision -1 if there is none
+     * @param width     0 without one
+     * @param precision -1 without one
      * @param length    hh, h, l and so on
      */
     record PrintFormat(String before, String flags, int width, int precision, String length, char conversion, String after) {
@@ -9803,7 +9827,7 @@ public final class TokenRequest {
      * HTCondor's form of an address: {@code <host:port?key=value&key>}. condor_utils/condor_sinful.cpp
      *
      * @param host       a name or an address; IPv6 without its brackets
-     * @param port       -1 if there is none
+     * @param port       -1 without one
      * @param parameters decoded; a key without value has an empty one
      */
     record Sinful(String host, int port, SortedMap<String, String> parameters) {
@@ -10721,7 +10745,7 @@ public final class TokenRequest {
         }
 
         /**
-         * What a login by this method sends or uses, and what a man in the middle could use as this user; empty if there is none.
+         * What a login by this method sends or uses, and what a man in the middle could use as this user; empty without one.
          */
         Optional<String> credential() {
             return switch (this) {
@@ -12110,7 +12134,7 @@ public final class TokenRequest {
         }
 
         /**
-         * @param line  number of the line that decides, from 1; 0 if there is none
+         * @param line  number of the line that decides, from 1; 0 without one
          * @param other the certificate that is accepted instead; empty if the line does not hold a readable one
          */
         record KnownHostsEntry(Verdict verdict, int line, Optional<X509Certificate> other) { }
@@ -12168,7 +12192,7 @@ public final class TokenRequest {
             if (!alias.matches("[A-Za-z0-9._:-]+")) {
                 throw new IOException("'" + printable(alias) + "' is not a host name");
             }
-            Files.createDirectories(file.toAbsolutePath().getParent(), files.platform().creation("rwxr-xr-x"));
+            Files.createDirectories(Host.directoryOf(file), files.platform().creation("rwxr-xr-x"));
             String before = text();
             String line = (before.isEmpty() || before.endsWith("\n") ? "" : "\n") + (accepted ? "" : "!") + alias + " "
                 + METHOD + " " + encoded(certificate) + "\n";
@@ -12262,7 +12286,7 @@ public final class TokenRequest {
         }
 
         /**
-         * The shortest valid path from the server's own certificate to a trusted one; empty if there is no path at all. A
+         * The shortest valid path from the server's own certificate to a trusted one; empty without any such path. A
          * path does not end at a trusted CA whose issuer is trusted, too; OpenSSL has the same rule.
          *
          * @throws InvalidCertificatePath if there are paths, but none is valid: the reason for the shortest one
@@ -15313,7 +15337,7 @@ public final class TokenRequest {
 
         /**
          * One ticket. Principals are text, in which a backslash escapes the separators; times are seconds since 1970, and 0
-         * means that there is none.
+         * without one.
          *
          * @param flags   bit 31 is flag 0 of RFC 4120
          * @param encoded the ticket, DER
@@ -15947,7 +15971,7 @@ public final class TokenRequest {
             return one;
         }
 
-        /** The error code of RFC 4120, section 7.5.9, in the message of Java's own exception; -1 if there is none. */
+        /** The error code of RFC 4120, section 7.5.9, in the message of Java's own exception; -1 without one. */
         private static int code(Throwable e) {
             Matcher matcher = Pattern.compile("\\((\\d{1,3})\\)").matcher(String.valueOf(below(e).getMessage()));
             return matcher.find() ? Integer.parseInt(matcher.group(1)) : -1;
@@ -16332,6 +16356,8 @@ public final class TokenRequest {
         private static final Duration MAX_CLOCK_SKEW = Duration.ofDays(100 * 365);
         /** The largest time accepted, in seconds before or after 1970; it lies in the year 33658. */
         private static final double MAX_SECONDS = 1e12;
+        /** What HTCondor puts in front of an authorization. */
+        private static final String SCOPE = "condor:/";
 
         /** Reads a token without checking its signature; empty if it is not one, or a registered claim has a wrong type. */
         static Optional<IssuedToken> read(String text) {
@@ -16406,6 +16432,12 @@ public final class TokenRequest {
         /** The scopes that limit the token, such as {@code condor:/READ}; an empty list if the token has no limit. */
         List<String> scopes() {
             return scopes(claims);
+        }
+
+        /** The scopes as the authorizations that a request names, such as {@code READ}. */
+        List<String> authorizations() {
+            return scopes().stream()
+                .map(scope -> scope.startsWith(SCOPE) ? scope.substring(SCOPE.length()) : scope).toList();
         }
 
         Optional<Instant> issuedAt() {
@@ -19255,7 +19287,6 @@ public final class TokenRequest {
     static final class TokenInspector {
         /** How far the pool's clock may be ahead before a token's times cause a warning. */
         private static final Duration SKEW = Duration.ofSeconds(60);
-        private static final String SCOPE = "condor:/";
         /** How many unrequested authorizations get a warning each. */
         private static final int MORE_MAX = 10;
         private final SigningKeys keys;
@@ -19300,8 +19331,7 @@ public final class TokenRequest {
         }
 
         private static void scopes(IssuedToken token, TokenSpec spec, List<String> warnings) {
-            List<String> granted = token.scopes().stream()
-                .map(scope -> scope.startsWith(SCOPE) ? scope.substring(SCOPE.length()) : scope).toList();
+            List<String> granted = token.authorizations();
             List<String> asked = spec.authorizations();
             if (asked.isEmpty() && !granted.isEmpty()) {
                 warnings.add("the token is limited to " + String.join(", ", printable(granted))
@@ -19430,6 +19460,9 @@ public final class TokenRequest {
             }
             Path there = directory.toAbsolutePath();
             while (Files.notExists(there, LinkOption.NOFOLLOW_LINKS)) {
+                if (there.getParent() == null) {
+                    throw new NoSuchFileException(there.toString()); // a drive that does not exist
+                }
                 there = there.getParent();
             }
             if (PathTrust.isPossible()) {
@@ -19581,6 +19614,12 @@ public final class TokenRequest {
             } catch (NoSuchFileException e) {
                 return Optional.empty();
             }
+        }
+
+        /** Whether a file that was read belongs to this user, and no other user can write to it. */
+        boolean isOwn(Content content) {
+            return content.rights().isEmpty() || (host.user().equals(content.rights().map(FileRights::owner))
+                && !content.rights().get().isWritableByOthers());
         }
 
         /** The names of the entries that match a pattern, sorted. */
@@ -20155,7 +20194,7 @@ public final class TokenRequest {
         private Optional<Found> read(OpenDirectory folder, String name) {
             try {
                 Optional<OpenDirectory.Content> content = folder.read(name, MAX_BYTES);
-                if (content.isEmpty() || !isOwn(content.get())) {
+                if (content.isEmpty() || !folder.isOwn(content.get())) {
                     return Optional.empty();
                 }
                 String line = fileText(content.get().bytes(), UTF_8);
@@ -20171,12 +20210,6 @@ public final class TokenRequest {
             } catch (IOException | IllegalArgumentException e) {
                 return Optional.empty();
             }
-        }
-
-        /** Whether a file belongs to this user, and no other user can write to it. */
-        private boolean isOwn(OpenDirectory.Content content) {
-            return content.rights().isEmpty() || (host.user().equals(content.rights().map(FileRights::owner))
-                && !content.rights().get().isWritableByOthers());
         }
 
         /** Deletes the stale requests of a directory. */
@@ -20651,11 +20684,14 @@ public final class TokenRequest {
     record TokenRecord(TokenOrder order, String identity, Optional<String> trustDomain, String tokenHash) {
         private static final int MAX_BYTES = 64 * 1024;
 
-        /** The record of a token file; empty if there is none that this version can read. */
+        /**
+         * The record of a token file; empty without one that this version can read. A record decides whose token is current,
+         * so only a file counts that belongs to this user and that no other user can write to.
+         */
         static Optional<TokenRecord> read(OpenDirectory folder, String name) {
             try {
                 Optional<OpenDirectory.Content> content = folder.read(file(name), MAX_BYTES);
-                if (content.isEmpty()) {
+                if (content.isEmpty() || !folder.isOwn(content.get())) {
                     return Optional.empty();
                 }
                 // Without Jackson, which takes longer to load than all the rest of a run that finds a current token.
@@ -20703,7 +20739,6 @@ public final class TokenRequest {
         private static final Duration SKEW = Duration.ofMinutes(5);
         private static final Duration LONGEST_RENEWAL = Duration.ofDays(30);
         private static final int MAX_BYTES = 1 << 20;
-        private static final String SCOPE = "condor:/";
         private final TokenOrder order;
         private final EnsureOptions options;
         private final boolean strict;
@@ -20763,6 +20798,10 @@ public final class TokenRequest {
             if (content.isEmpty()) {
                 return new TokenState.Due("does not exist");
             }
+            Optional<UserPrincipal> stranger = otherOwner(content.get());
+            if (stranger.isPresent()) {
+                return new TokenState.Foreign("belongs to " + printable(stranger.get().getName()));
+            }
             List<String> lines = new InputFiles.Input(content.get().bytes(), Optional.empty(), true, true).lines().toList();
             Optional<IssuedToken> token = lines.size() == 1 ? IssuedToken.read(lines.get(0)) : Optional.empty();
             Optional<TokenRecord> record = TokenRecord.read(file.folder(), file.name());
@@ -20776,6 +20815,27 @@ public final class TokenRequest {
             Present present = new Present(token.get(), content.get(), record.filter(it -> it.tokenHash().equals(hash)));
             return present.record().filter(it -> it.order().query().equals(order.query())).isPresent()
                 ? decide(present, Optional.of(token.get().issuer())) : new TokenState.Undecided(present);
+        }
+
+        /**
+         * The owner of a file that another user put there: in a directory that others can change, anybody can. Empty for root,
+         * who corrects the owner.
+         */
+        private Optional<UserPrincipal> otherOwner(OpenDirectory.Content content) throws CommandException {
+            Optional<UserPrincipal> found = content.rights().map(FileRights::owner);
+            return host.isRoot() || found.equals(host.user()) || found.equals(orderedOwner()) ? Optional.empty() : found;
+        }
+
+        /** The owner that the file gets: that of -owner, otherwise this user. */
+        private Optional<UserPrincipal> orderedOwner() throws CommandException {
+            try {
+                return file.permissions().owner().isPresent()
+                    ? Optional.of(OpenDirectory.user(file.permissions().owner().get())) : host.user();
+            } catch (IOException e) {
+                throw new CommandException(ErrorCode.DESTINATION, "Cannot set the owner of " + file.file() + ": " + reason(e)
+                    + ".",
+                    "");
+            }
         }
 
         /**
@@ -20815,8 +20875,7 @@ public final class TokenRequest {
 
         /** How the token's limits differ from the order. */
         private Optional<String> difference(IssuedToken token) {
-            List<String> granted = TokenOrder.levels(token.scopes().stream()
-                .map(scope -> scope.startsWith(SCOPE) ? scope.substring(SCOPE.length()) : scope).toList());
+            List<String> granted = TokenOrder.levels(token.authorizations());
             if (!granted.equals(order.spec().authorizations())) {
                 return Optional.of("contains a token with " + limits(granted) + ", not " + limits(order.spec().authorizations()));
             }
@@ -20826,7 +20885,7 @@ public final class TokenRequest {
                     || lifetime.filter(it -> strict ? it.toSeconds() != ordered.getAsInt()
                         : it.toSeconds() > ordered.getAsInt()).isPresent())) {
                 return Optional.of("contains a token that " + lifetime.map(it -> "lives " + it.toSeconds() + " seconds")
-                    .orElse("does not expire") + "; ordered are " + ordered.getAsInt() + " seconds");
+                    .orElse("does not expire") + "; the order is " + ordered.getAsInt() + " seconds");
             }
             return Optional.empty();
         }
@@ -20857,7 +20916,7 @@ public final class TokenRequest {
                 return Optional.of("contains a token that expired at " + end.get());
             }
             return poolNow.plus(renewBefore(token)).isBefore(end.get()) ? Optional.empty()
-                : Optional.of("contains a token that expires at " + end.get() + ", so it is renewed");
+                : Optional.of("contains a token that expires soon, at " + end.get());
         }
 
         private Duration renewBefore(IssuedToken token) {
@@ -20883,16 +20942,8 @@ public final class TokenRequest {
                 return Optional.empty();
             }
             FilePermissions ordered = file.permissions();
-            try {
-                Optional<UserPrincipal> owner = ordered.owner().isPresent()
-                    ? Optional.of(OpenDirectory.user(ordered.owner().get())) : host.user();
-                if (owner.isPresent() && !owner.get().equals(rights.get().owner())) {
-                    return Optional.of("the owner " + printable(rights.get().owner().getName()));
-                }
-            } catch (IOException e) {
-                throw new CommandException(ErrorCode.DESTINATION, "Cannot set the owner of " + file.file() + ": " + reason(e)
-                    + ".",
-                    "");
+            if (orderedOwner().filter(owner -> !owner.equals(rights.get().owner())).isPresent()) {
+                return Optional.of("the owner " + printable(rights.get().owner().getName()));
             }
             if (ordered.group().filter(group -> !group.equals(rights.get().group())).isPresent()) {
                 return Optional.of("the group " + printable(rights.get().group()));
@@ -20901,7 +20952,7 @@ public final class TokenRequest {
                 : Optional.of("the mode " + rights.get().mode());
         }
 
-        /** Gives the file its owner and mode. It is written anew, since others may have the old one open. */
+        /** Gives the file its owner and mode. This replaces the file, since others may have the old one open. */
         void setPermissions(Present present) throws CommandException {
             try {
                 file.folder().replace(file.name(), present.content().bytes(), file.permissions());

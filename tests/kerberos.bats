@@ -2,21 +2,11 @@
 # KERBEROS on the embedded pool, which makes tickets without a KDC, and the credential caches. JGSS reads krb5.conf once in
 # the life of a process, so a client that gets as far as that is a process of its own.
 load loopback
+load vectors
 
 RULES=(-identity alice@pool.test -timeout 0)
 
-setup_file() {
-  local options
-  read -ra options <<<"$TOKEN_REQUEST_JAVA_OPTIONS"
-  java "${options[@]}" -cp "$TOKEN_REQUEST_CLASSPATH" tokenrequest.KerberosVectors "$TESTS_DIR/fixtures/wire/kerberos.json" \
-    >"$BATS_FILE_TMPDIR/results" || : # the tests say what failed
-}
-
-# group NAME: this group of checks ran and passed
-group() {
-  grep -E "^(not )?ok $1(:|$)" "$BATS_FILE_TMPDIR/results"
-  grep -qx "ok $1" "$BATS_FILE_TMPDIR/results"
-}
+setup_file() { run_checks KerberosVectors kerberos.json; }
 
 @test "session keys of every encryption type decrypt, and a changed one does not" { group encryption; }
 @test "n-fold equals the known answers" { group folding; }
