@@ -1950,7 +1950,7 @@ public final class TokenRequest {
             return Optional.of(new User(name.substring(name.lastIndexOf('\\') + 1)));
         }
 
-        /** The user of this process, equal to itself whenever it is asked for. */
+        /** The user of this process; two of them are equal. */
         private record User(String getName) implements UserPrincipal { }
 
         @Override
@@ -20685,8 +20685,8 @@ public final class TokenRequest {
         private static final int MAX_BYTES = 64 * 1024;
 
         /**
-         * The record of a token file; empty without one that this version can read. A record decides whose token is current,
-         * so only a file counts that belongs to this user and that no other user can write to.
+         * The record of a token file; empty without one that this version can read. A record decides whether another identity's
+         * token is current, so the file must belong to this user, and no other user may write to it.
          */
         static Optional<TokenRecord> read(OpenDirectory folder, String name) {
             try {
@@ -20818,8 +20818,8 @@ public final class TokenRequest {
         }
 
         /**
-         * The owner of a file that another user put there: in a directory that others can change, anybody can. Empty for root,
-         * who corrects the owner.
+         * The owner of a token file that another user created, which any user can do where others can write to the directory.
+         * Empty for root, who corrects the owner.
          */
         private Optional<UserPrincipal> otherOwner(OpenDirectory.Content content) throws CommandException {
             Optional<UserPrincipal> found = content.rights().map(FileRights::owner);

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
-# What another local user can plant beside the token of -ensure, so that a token which nobody ordered counts as current. The
-# attacker is user OTHER, who has a token of the same pool for mallory@own.test. Beside each attack stands the same command
-# on files of the user's own.
+# What another local user can plant at the path of -ensure, so that another token than the ordered one counts as current. The
+# attacker is user OTHER, who has a token of the same pool for mallory@own.test. Each test also runs the command on files of
+# the user's own, which are current.
 # shellcheck disable=SC2030,SC2031,SC2034,SC2154 # each test has settings of its own; variables of loopback.bash
 load events
 load users

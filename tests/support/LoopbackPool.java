@@ -1763,11 +1763,12 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
 
         /** Answers every request with an error, or not at all. RFC 4120, section 5.9.1 */
         static int playKdc(int code) throws IOException {
-            DatagramSocket socket = new DatagramSocket(0, InetAddress.getLoopbackAddress());
+            // TCP first: most of the system's ports that are in use are TCP's, so the same number is free for UDP.
+            ServerSocket tcp = new ServerSocket(0, 5, InetAddress.getLoopbackAddress());
+            DatagramSocket socket = new DatagramSocket(tcp.getLocalPort(), InetAddress.getLoopbackAddress());
             byte[] error = der(0x7E, der(0x30, der(0xA0, number(5)), der(0xA1, number(30)), der(0xA4, time(Instant.now())),
                 der(0xA5, number(0)), der(0xA6, number(code)), der(0xA9, text(NAME)),
                 der(0xAA, name(2, "krbtgt", NAME))));
-            ServerSocket tcp = new ServerSocket(socket.getLocalPort(), 5, InetAddress.getLoopbackAddress());
             background("kdc-tcp", () -> {
                 try (tcp) {
                     while (true) {
