@@ -13764,7 +13764,7 @@ public final class TokenRequest {
         /**
          * The directory that FS_REMOTE shares. The original uses /tmp without the setting, which no network shares.
          *
-         * @throws AuthenticationException if there is none
+         * @throws AuthenticationException if the setting is missing
          */
         static String remoteParent(Configuration configuration) throws AuthenticationException {
             Configuration.Setting setting = configuration.find("FS_REMOTE_DIR").orElseThrow(() ->
@@ -16036,7 +16036,7 @@ public final class TokenRequest {
          * The socket of munged: the environment's or the configuration's MUNGE_SOCKET, or else the usual one. munged runs as a
          * user of its own, who owns the directory.
          *
-         * @throws AuthenticationException if there is none, or another user could take munged's place and learn the secret
+         * @throws AuthenticationException without a socket, or if another user could take munged's place and learn the secret
          */
         static Path socket(Configuration configuration, Host host) throws AuthenticationException {
             String name = Optional.ofNullable(host.environment().get("MUNGE_SOCKET")).filter(text -> !text.isBlank())
@@ -17902,7 +17902,7 @@ public final class TokenRequest {
                 + (complaints.isEmpty() ? "" : " (" + String.join("; ", complaints) + ")") + signingKeyObjection();
         }
 
-        /** Why the signing key on this machine does not help; blank if there is none. */
+        /** Why the signing key on this machine does not help; blank without one. */
         private String signingKeyObjection() {
             return mayUseSigningKey() ? "" : signingKeys.flatMap(SigningKeys::any).map(file -> "; the signing key "
                 + printable(file.toString()) + " is used only for a pool of this machine whose address the command line, the"

@@ -298,7 +298,7 @@ middleman() {
     ((status == 3 || status == 4))
     [[ ! -s $BATS_TEST_TMPDIR/stdout ]]
     if [[ $attack != add-key-to-reply ]]; then he_reads_nothing; fi
-    ! he_has ADVERTISE_STARTD
+    if he_has ADVERTISE_STARTD; then return 1; fi
   done
 }
 
