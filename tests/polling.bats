@@ -212,3 +212,29 @@ EOF
   awk '$1 > 33.001 { exit 1 }' "$HARNESS_SLEEPS"
   (($(wc -l <"$HARNESS_SLEEPS") < 150))
 }
+
+# simulated NAME: the values of a line of PollSimulation
+simulated() { sed -n "s/^$1 //p" simulated; }
+
+# ratio LIMIT: whether the first of two numbers on stdin is at most so many times the second
+ratio() { awk -v limit="$1" '{ print; exit !($2 > 0 && $1 <= limit * $2) }'; }
+
+@test "in simulated time, a token comes as soon, and an hour has as few polls, as the README says of both commands" {
+  local options
+  read -ra options <<<"$TOKEN_REQUEST_JAVA_OPTIONS"
+  java "${options[@]}" -cp "$TOKEN_REQUEST_CLASSPATH" tokenrequest.PollSimulation >simulated
+  cat simulated
+  simulated first-minute | ratio 0.12
+  simulated two-minutes | ratio 0.2
+  simulated after-ten-minutes | ratio 1.01 # both 2.5 s but for chance
+  simulated polls | ratio 1.2
+  # 200 clients that start together all get their tokens, also if the pool refuses polls beyond ten a second.
+  local tokens longest median refused
+  read -r tokens longest median refused < <(simulated without-limit)
+  [[ $tokens == 200 && $refused == 0 ]]
+  awk -v longest="$longest" -v median="$median" 'BEGIN { exit !(longest < 6 && median < 3) }'
+  read -r tokens longest median refused < <(simulated with-limit)
+  [[ $tokens == 200 ]]
+  ((refused > 1000))
+  awk -v longest="$longest" -v median="$median" 'BEGIN { exit !(longest < 180 && median < 15) }'
+}
