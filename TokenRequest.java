@@ -7,7 +7,8 @@
 //DEPS io.jsonwebtoken:jjwt-api:0.13.0
 //DEPS io.jsonwebtoken:jjwt-impl:0.13.0
 //COMPILE_OPTIONS -Xlint:all -XDstringConcat=inline
-//RUNTIME_OPTIONS -XX:+IgnoreUnrecognizedVMOptions -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData -Xshare:auto -Xmx24m -Xms4m -Xmn2m -XX:CompileThresholdScaling=5
+//RUNTIME_OPTIONS -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData -Xshare:auto
+//RUNTIME_OPTIONS -XX:+IgnoreUnrecognizedVMOptions -Xmx24m -Xms4m -Xmn2m -XX:CompileThresholdScaling=5
 
 // In a package, since JBang's fat jar does not accept a main class outside a package.
 package tokenrequest;

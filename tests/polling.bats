@@ -213,6 +213,27 @@ EOF
   (($(wc -l <"$HARNESS_SLEEPS") < 150))
 }
 
+# loaded CLASS: the line of the log of loaded classes
+loaded() { grep -nm 1 -F "tokenrequest.TokenRequest\$$1 " classes | cut -d: -f1; }
+
+@test "what inspects a token is loaded while it waits, and not with -nowait" {
+  export AS_PROCESS=1 REQUEST_MAIN=TokenRequest
+  local options="$TOKEN_REQUEST_JAVA_OPTIONS"
+  pool_with --methods CLAIMTOBE --token "$TOKEN" --approve-after 1
+  export TOKEN_REQUEST_JAVA_OPTIONS="$options -Xlog:class+load:file=classes"
+  request -pool "$HERE" -identity alice@own.test
+  assert_status 0
+  (($(loaded 'Json$FlatReader') < $(loaded 'Event$Issued')))
+  request -pool "$HERE" -identity alice@own.test -nowait
+  assert_status 0
+  [[ -n $(loaded 'Event$Enqueued') && -z $(loaded 'Json$FlatReader') ]]
+  # A program whose packages are damaged meanwhile waits nevertheless, and writes the token.
+  TOKEN_REQUEST_CLASSPATH=$(tr ':' '\n' <<<"$TOKEN_REQUEST_CLASSPATH" | grep -v jjwt | paste -sd :)
+  pool_with --methods CLAIMTOBE --token "$TOKEN" --approve-after 2
+  request -pool "$HERE" -identity alice@own.test
+  diff "$BATS_TEST_TMPDIR/stdout" - <<<"$TOKEN"
+}
+
 # simulated NAME: the values of a line of PollSimulation
 simulated() { sed -n "s/^$1 //p" simulated; }
 
