@@ -19012,7 +19012,7 @@ public final class TokenRequest {
 
     /**
      * Polls until an administrator approves the request: often at first, since whoever asks for a token often sits beside
-     * the administrator, then less and less often. In an hour these are 15 percent more polls than the original's, one each
+     * the administrator, then less and less often. In an hour these are a sixth more polls than the original's, which polls every
      * five seconds. Polls an unreachable pool, and one that limits the rate, still less often, since the request stays there;
      * only a reply from the pool ends the wait early.
      */
