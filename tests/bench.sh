@@ -50,7 +50,7 @@ main() {
   export _CONDOR_AUTH_SSL_CLIENT_CAFILE=${POOL_CA:?} _CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS=SSL
   jbang --quiet build "$tests/../TokenRequest.java"
   classpath=$(jbang --quiet info classpath "$tests/../TokenRequest.java")
-  read -ra java_options < <(sed -n 's,^//RUNTIME_OPTIONS ,,p' "$tests/../TokenRequest.java")
+  read -ra java_options < <(sed -n 's,^//RUNTIME_OPTIONS ,,p' "$tests/../TokenRequest.java" | paste -sd ' ')
   measure
 }
 

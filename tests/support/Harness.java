@@ -11,6 +11,7 @@
 //SOURCES MethodVectors.java
 //SOURCES MiddleMan.java
 //SOURCES OtherSystem.java
+//SOURCES PollSimulation.java
 //SOURCES ReadAgain.java
 //SOURCES ShowConfiguration.java
 //SOURCES ShowPathTrust.java

@@ -575,6 +575,10 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             description = "In every text that is sent, {long} stands for N letters.")
         private int longText;
 
+        @Option(names = "--more-attributes", paramLabel = "N", defaultValue = "0",
+            description = "Send N more attributes in every ad.")
+        private int moreAttributes;
+
         @Option(names = "--dribble", paramLabel = "MS", defaultValue = "0",
             description = "Send everything a byte at a time, so long apart.")
         private long dribbleMillis;
@@ -591,13 +595,16 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             return faults.contains(fault);
         }
 
-        /** The ad with its long texts. */
+        /** The ad with its long texts and further attributes. */
         TokenRequest.ClassAd filled(TokenRequest.ClassAd ad) {
             TokenRequest.ClassAd filled = new TokenRequest.ClassAd();
             for (String assignment : ad.assignments()) {
                 int equals = assignment.indexOf(" = ");
                 filled.putExpression(assignment.substring(0, equals),
                     assignment.substring(equals + 3).replace("{long}", "x".repeat(longText)));
+            }
+            for (int i = 0; i < moreAttributes; i++) {
+                filled.put("Further" + i, "of no meaning, " + i);
             }
             return filled;
         }
