@@ -183,7 +183,6 @@ import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.SortedMap;
-import java.util.Stack;
 import java.util.StringTokenizer;
 import java.util.TreeMap;
 import java.util.TreeSet;
@@ -249,7 +248,6 @@ import picocli.CommandLine;
 import picocli.CommandLine.Help.TextTable;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
-import picocli.CommandLine.Model.PositionalParamSpec;
 
 /**
  * Requests a token from an HTCondor daemon, waits until an administrator approves it, and delivers it.
@@ -2600,19 +2598,24 @@ public final class TokenRequest {
             "SEC_CLIENT_AUTHENTICATION_TIMEOUT", "SEC_DEFAULT_AUTHENTICATION_TIMEOUT", "SEC_TCP_SESSION_TIMEOUT",
             "SEC_TCP_SESSION_DEADLINE", "QUERY_TIMEOUT", "AUTH_SSL_CIPHERLIST", "FIPS", "NO_DNS", "USE_COLLECTOR_HOST_CNAME",
             "HAD_USE_PRIMARY", "DEAD_COLLECTOR_MAX_AVOIDANCE_TIME", "OUTBOUND_CCB_ADDRESS");
-        /** Discards everything. */
-        static final DebugLog OFF = new DebugLog(category -> false, line -> { }, InstantSource.system());
+        /** The words that enable every category, FULLDEBUG among them. */
+        private static final Set<String> ALL = Set.of("D_ALL", "D_ANY", FULLDEBUG);
 
-        private static final DateTimeFormatter STAMP =
-            DateTimeFormatter.ofPattern("MM/dd/yy HH:mm:ss", Locale.ROOT).withZone(ZoneId.systemDefault());
-        private final Predicate<String> isEnabled;
+        private final Set<String> on;
+        private final Set<String> off;
         private final Consumer<String> lines;
         private final InstantSource clock;
 
-        private DebugLog(Predicate<String> isEnabled, Consumer<String> lines, InstantSource clock) {
-            this.isEnabled = isEnabled;
+        private DebugLog(Set<String> on, Set<String> off, Consumer<String> lines, InstantSource clock) {
+            this.on = on;
+            this.off = off;
             this.lines = lines;
             this.clock = clock;
+        }
+
+        /** Discards everything. */
+        static DebugLog off() {
+            return new DebugLog(Set.of(), Set.of(), line -> { }, InstantSource.system());
         }
 
         /**
@@ -2624,7 +2627,7 @@ public final class TokenRequest {
         static DebugLog of(Optional<String> flags, Configuration configuration, Consumer<String> lines,
                 InstantSource clock) {
             if (flags.isEmpty()) {
-                return OFF;
+                return new DebugLog(Set.of(), Set.of(), lines, clock);
             }
             String words = flags.filter(text -> !text.isBlank())
                 .or(() -> configuration.text("TOOL_DEBUG")).or(() -> configuration.text("DEFAULT_DEBUG"))
@@ -2634,9 +2637,15 @@ public final class TokenRequest {
             for (StringTokenizer list = new StringTokenizer(words, ",| \t\r\n"); list.hasMoreTokens(); ) {
                 select(list.nextToken(), on, off);
             }
-            boolean all = !Collections.disjoint(on, Set.of("D_ALL", "D_ANY", FULLDEBUG));
-            return new DebugLog(category -> category.equals(ALWAYS) || (!off.contains(category)
-                && ((all && !category.equals(FULLDEBUG)) || on.contains(category))), lines, clock);
+            on.add(ALWAYS);
+            off.remove(ALWAYS);
+            return new DebugLog(on, off, lines, clock);
+        }
+
+        /** Whether lines of this category are shown. */
+        boolean isEnabled(String category) {
+            return !off.contains(category)
+                && (on.contains(category) || (!category.equals(FULLDEBUG) && !Collections.disjoint(on, ALL)));
         }
 
         /**
@@ -2662,26 +2671,27 @@ public final class TokenRequest {
          * sets. They contain no secrets.
          */
         void logSettings(Configuration configuration) throws CommandException {
-            if (isEnabled.test(ALWAYS)) {
+            if (isEnabled(ALWAYS)) {
                 for (String name : IGNORED) {
                     configuration.find(name).filter(Configuration.Setting::isSet).ifPresent(one -> log(ALWAYS,
-                        () -> "This program ignores " + name + " (" + one.source() + ")."));
+                        "This program ignores " + name + " (" + one.source() + ")."));
                 }
             }
-            if (isEnabled.test(FULLDEBUG)) {
+            if (isEnabled(FULLDEBUG)) {
                 for (Configuration.Parameter one : configuration.shown(List.of())) {
                     if (!List.of(Configuration.DEFAULT, Configuration.DETECTED).contains(one.source())) {
-                        log(FULLDEBUG, () -> one.name() + " = " + printable(one.value().orElse("")) + " (" + one.source()
+                        log(FULLDEBUG, one.name() + " = " + printable(one.value().orElse("")) + " (" + one.source()
                             + ")");
                     }
                 }
             }
         }
 
-        /** Logs one line if the category is enabled. The text is computed only then. */
-        void log(String category, Supplier<String> text) {
-            if (isEnabled.test(category)) {
-                lines.accept(STAMP.format(clock.instant()) + " (" + category + ") " + oneLine(text.get()));
+        /** Logs one line if the category is enabled. */
+        void log(String category, String text) {
+            if (isEnabled(category)) {
+                lines.accept(DateTimeFormatter.ofPattern("MM/dd/yy HH:mm:ss", Locale.ROOT).withZone(ZoneId.systemDefault())
+                    .format(clock.instant()) + " (" + category + ") " + oneLine(text));
             }
         }
     }
@@ -4685,7 +4695,7 @@ public final class TokenRequest {
          * @param columns width of the terminal as in {@code $COLUMNS}; anything that is not a number counts as 80
          */
         ArgumentParser(String columns) {
-            this.columns = columns.matches("[0-9]{1,4}") ? Math.min(Math.max(Integer.parseInt(columns), 40), 120) : 80;
+            this.columns = NumericAddress.isNumber(columns, 4) ? Math.min(Math.max(Integer.parseInt(columns), 40), 120) : 80;
         }
 
         /** Sections of the help. */
@@ -4802,20 +4812,21 @@ public final class TokenRequest {
                 return "-" + word();
             }
 
-            /** Every accepted spelling, the full one first. */
-            String[] spellings() {
+            /** The option with this spelling; empty if there is none. */
+            static Optional<Option> spelled(String argument) {
+                for (Option option : values()) {
+                    if (option.isSpelled(argument)) {
+                        return Optional.of(option);
+                    }
+                }
+                return Optional.empty();
+            }
+
+            /** Whether it is the name after one dash or two, or one of the prefixes that the original accepts. */
+            boolean isSpelled(String argument) {
                 String full = fullName();
-                if (this == VERSION) {
-                    return new String[] {full, "-" + full, "-V"};
-                }
-                int shortest = shortestPrefix.isEmpty() ? full.length() : shortestPrefix.length() + 1;
-                String[] spellings = new String[2 + full.length() - shortest];
-                spellings[0] = full;
-                spellings[1] = "-" + full;
-                for (int length = shortest; length < full.length(); length++) {
-                    spellings[2 + length - shortest] = full.substring(0, length);
-                }
-                return spellings;
+                return argument.equals(full) || argument.equals("-" + full) || (this == VERSION && argument.equals("-V"))
+                    || (!shortestPrefix.isEmpty() && argument.length() > shortestPrefix.length() && full.startsWith(argument));
             }
 
             boolean takesValue() {
@@ -4825,10 +4836,6 @@ public final class TokenRequest {
             /** Whether the value may be left out. */
             boolean isValueOptional() {
                 return this == CONFIG || this == COMPLETION;
-            }
-
-            String arity() {
-                return !takesValue() ? "0" : isValueOptional() ? "0..1" : "1";
             }
 
             /** Why this option cannot be combined with {@code -resume}; empty if it can. */
@@ -4860,7 +4867,7 @@ public final class TokenRequest {
             }
         }
 
-        /** Collects the options while picocli parses the arguments. */
+        /** Collects the options while the arguments are read. */
         private static final class OptionsBuilder {
             private final Set<Option> given = EnumSet.noneOf(Option.class);
             private final Map<Option, String> values = new EnumMap<>(Option.class);
@@ -5124,9 +5131,8 @@ public final class TokenRequest {
 
         /** Whether the output is JSON, found before the arguments are parsed: errors in them are printed as JSON, too. */
         static boolean wantsJson(String... args) {
-            List<String> spellings = List.of(Option.JSON.spellings());
             for (String argument : args) {
-                if (spellings.contains(argument)) {
+                if (Option.JSON.isSpelled(argument)) {
                     return true;
                 }
             }
@@ -5140,27 +5146,16 @@ public final class TokenRequest {
          */
         Action parse(String... args) throws CommandException {
             OptionsBuilder builder = new OptionsBuilder();
-            CommandSpec spec = CommandSpec.create().name(PROGRAM);
-            for (Option option : Option.values()) {
-                spec.addOption(OptionSpec.builder(option.spellings()).arity(option.arity())
-                    .type(String.class)
-                    .preprocessor((rest, command, argument, info) -> readOption(option, rest, info.get("separator"), builder))
-                    .build());
-            }
-            spec.addPositional(PositionalParamSpec.builder().arity("0..*").type(List.class).auxiliaryTypes(String.class)
-                .preprocessor((rest, command, argument, info) -> readOther(rest.pop(), builder)).build());
-            // An unknown option must be refused in its turn, so picocli passes it to the positional parameter.
-            spec.parser().unmatchedOptionsArePositionalParams(true).posixClusteredShortOptionsAllowed(false)
-                .separator(SEPARATOR).endOfOptionsDelimiter("\0").expandAtFiles(false).overwrittenOptionsAllowed(true);
-            try {
-                new CommandLine(spec).parseArgs(args);
-            } catch (CommandLine.ParameterException e) {
-                for (Throwable cause = e; cause != null; cause = cause.getCause()) {
-                    if (cause instanceof UsageException usage) {
-                        throw usage.exception;
-                    }
+            Deque<String> rest = new ArrayDeque<>(List.of(args));
+            while (!rest.isEmpty()) {
+                String argument = rest.pop();
+                int end = argument.indexOf(SEPARATOR);
+                Optional<Option> option = Option.spelled(end < 0 ? argument : argument.substring(0, end));
+                if (option.isPresent()) {
+                    readOption(option.get(), end < 0 ? Optional.empty() : Optional.of(argument.substring(end + 1)), rest, builder);
+                } else {
+                    readOther(argument, builder);
                 }
-                throw new CommandException(ErrorCode.USAGE, PROGRAM + ": " + printable(e.getMessage()), "Try -help.");
             }
             return builder.given.contains(Option.HELP) ? new Action.Show(help())
                 : builder.given.contains(Option.VERSION) ? new Action.Show("TokenRequest " + VERSION + "\n" + Protocol.VERSION
@@ -5173,60 +5168,42 @@ public final class TokenRequest {
                 : new Action.Request(builder.build());
         }
 
-        /** Carries a CommandException through picocli, whose callbacks cannot throw checked exceptions. */
-        private static final class UsageException extends RuntimeException {
-            private static final long serialVersionUID = 1L;
-            private final transient CommandException exception;
-
-            UsageException(CommandException exception) {
-                super(exception);
-                this.exception = exception;
-            }
-        }
-
         /**
-         * Reads the value of an option from the remaining arguments; picocli has put an attached value first.
+         * Reads the value of an option.
          *
-         * @param separator the text that picocli found between the option and an attached value
+         * @param attached the text after the equals sign
+         * @param rest     the arguments that follow; the value is taken from them
          */
-        private static boolean readOption(Option option, Stack<String> rest, Object separator, OptionsBuilder builder) {
-            boolean attached = SEPARATOR.equals(separator);
-            if (attached && !option.takesValue()) {
-                throw unknownArgument(option.fullName() + SEPARATOR + rest.peek());
-            }
-            try {
-                String value = "";
-                if (option.isValueOptional() && !attached) {
-                    value = rest.isEmpty() || rest.peek().startsWith("-") ? "" : rest.pop();
-                } else if (option.takesValue()) {
-                    if (rest.isEmpty()) {
-                        throw new CommandException(ErrorCode.USAGE, PROGRAM + ": " + option.fullName() + " requires "
-                            + option.missingValue, "");
-                    }
-                    value = rest.pop();
+        private static void readOption(Option option, Optional<String> attached, Deque<String> rest, OptionsBuilder builder)
+                throws CommandException {
+            String value = "";
+            if (attached.isPresent()) {
+                if (!option.takesValue()) {
+                    throw unknownArgument(option.fullName() + SEPARATOR + attached.get());
                 }
-                builder.set(option, value);
-            } catch (CommandException e) {
-                throw new UsageException(e);
+                value = attached.get();
+            } else if (option.isValueOptional()) {
+                value = rest.isEmpty() || rest.peek().startsWith("-") ? "" : rest.pop();
+            } else if (option.takesValue()) {
+                if (rest.isEmpty()) {
+                    throw new CommandException(ErrorCode.USAGE, PROGRAM + ": " + option.fullName() + " requires "
+                        + option.missingValue, "");
+                }
+                value = rest.pop();
             }
+            builder.set(option, value);
             if (option.endsParsing()) {
                 rest.clear();
             }
-            return true;
         }
 
         /** Reads {@code -debug:FLAGS}, and refuses everything else that is not an option. */
-        private static boolean readOther(String argument, OptionsBuilder builder) {
+        private static void readOther(String argument, OptionsBuilder builder) throws CommandException {
             int end = argument.indexOf(FLAGS_SEPARATOR);
-            if (end < 0 || !List.of(Option.DEBUG.spellings()).contains(argument.substring(0, end))) {
+            if (end < 0 || !Option.DEBUG.isSpelled(argument.substring(0, end))) {
                 throw unknownArgument(argument);
             }
-            try {
-                builder.set(Option.DEBUG, argument.substring(end + 1));
-            } catch (CommandException e) {
-                throw new UsageException(e);
-            }
-            return true;
+            builder.set(Option.DEBUG, argument.substring(end + 1));
         }
 
         /** An error about a path that Java refuses, because of the locale or of a character that no path can have. */
@@ -5240,10 +5217,9 @@ public final class TokenRequest {
                 : " in this locale. Set a UTF-8 locale such as LC_ALL=C.UTF-8."), "");
         }
 
-        private static UsageException unknownArgument(String argument) {
-            return new UsageException(new CommandException(ErrorCode.USAGE,
-                PROGRAM + ": Invalid command line argument: " + printable(argument),
-                suggestion(argument).map(text -> text + " ").orElse("") + "Try -help."));
+        private static CommandException unknownArgument(String argument) {
+            return new CommandException(ErrorCode.USAGE, PROGRAM + ": Invalid command line argument: " + printable(argument),
+                suggestion(argument).map(text -> text + " ").orElse("") + "Try -help.");
         }
 
         /** A sentence about the option that the user probably meant. */
@@ -10218,7 +10194,7 @@ public final class TokenRequest {
                         return Optional.of(collector);
                     }
                 } catch (CommandException failure) {
-                    trace.log(DebugLog.HOSTNAME, () -> "Is " + address + " at " + printable(name) + "? " + failure.getMessage());
+                    trace.log(DebugLog.HOSTNAME, "Is " + address + " at " + printable(name) + "? " + failure.getMessage());
                 }
             }
             return Optional.empty();
@@ -10368,9 +10344,9 @@ public final class TokenRequest {
                     return canonical;
                 }
             } catch (UnknownHostException e) {
-                trace.log(DebugLog.HOSTNAME, () -> "DNS does not know " + name + ".");
+                trace.log(DebugLog.HOSTNAME, "DNS does not know " + name + ".");
             } catch (IOException e) {
-                trace.log(DebugLog.HOSTNAME, e::getMessage);
+                trace.log(DebugLog.HOSTNAME, e.getMessage());
             }
             return name + domain().orElse("");
         }
@@ -10483,7 +10459,7 @@ public final class TokenRequest {
                 : sinful.at(Target.text(addresses.get(0).getAddress()), addresses.get(0).getPort());
             Target target = new Target(expected.name().map(name -> canonical.with("alias", name)).orElse(canonical),
                 origin, expected, addresses, brokers);
-            trace.log(DebugLog.HOSTNAME, () -> printable(text) + " is " + target + ", to be tried "
+            trace.log(DebugLog.HOSTNAME, printable(text) + " is " + target + ", to be tried "
                 + (brokers.isEmpty() ? "at " + String.join(", ", printable(addresses.stream().map(Target::text).toList()))
                     : "through its brokers " + printable(brokers)) + ".");
             return target;
@@ -11422,7 +11398,7 @@ public final class TokenRequest {
             }
             out.write(packet);
             out.flush();
-            trace.log(DebugLog.NETWORK, () -> ">> " + plain.length + " bytes" + (encrypted() ? ", encrypted" : ""));
+            trace.log(DebugLog.NETWORK, ">> " + plain.length + " bytes" + (encrypted() ? ", encrypted" : ""));
         }
 
         private static byte[] header(int length, int end) {
@@ -11464,7 +11440,7 @@ public final class TokenRequest {
                 }
                 last = end != 0;
             } while (!last);
-            trace.log(DebugLog.NETWORK, () -> "<< " + message.size() + " bytes" + (encrypted() ? ", encrypted" : "") + ": "
+            trace.log(DebugLog.NETWORK, "<< " + message.size() + " bytes" + (encrypted() ? ", encrypted" : "") + ": "
                 + label);
             return new MessageReader(message.toByteArray(), encrypted(), label);
         }
@@ -11560,7 +11536,7 @@ public final class TokenRequest {
                 if (addresses.size() > 1) {
                     addresses = Stream.concat(Stream.of(connection.peer()), addresses.stream()).distinct().toList();
                 }
-                context.trace().log(DebugLog.NETWORK, () -> "Connected to " + Target.text(connection.peer()) + " from "
+                context.trace().log(DebugLog.NETWORK, "Connected to " + Target.text(connection.peer()) + " from "
                     + connection.localEnd() + ".");
                 return Connector.throughSharedPort(connection, target, context);
             } catch (ConnectException e) {
@@ -13088,7 +13064,7 @@ public final class TokenRequest {
                 return path.isPresent() || !useSystemCas || trustOptions.caFile().isPresent() ? path
                     : bySystemCas(presented, keyType);
             } finally {
-                trace.log(DebugLog.SECURITY, () -> "CAs: " + (sources.isEmpty() ? "none" : String.join(", ", sources)));
+                trace.log(DebugLog.SECURITY, "CAs: " + (sources.isEmpty() ? "none" : String.join(", ", sources)));
             }
         }
 
@@ -14340,7 +14316,7 @@ public final class TokenRequest {
             } catch (InputFiles.RefusedFileException e) {
                 throw broken(setting, reason(e));
             } catch (IOException e) {
-                context.trace().log(DebugLog.SECURITY, () -> "No client certificate from " + setting.name() + " = "
+                context.trace().log(DebugLog.SECURITY, "No client certificate from " + setting.name() + " = "
                     + printable(setting.value()) + ": " + reason(e));
                 return Optional.empty();
             }
@@ -15059,7 +15035,7 @@ public final class TokenRequest {
                 Optional<PathTrust.Weakness> weakness = context.files().read(path, origin, FilePurpose.SECRET, MAX_BYTES)
                     .weakness();
                 if (weakness.isPresent()) {
-                    context.trace().log(DebugLog.SECURITY, () -> "KERBEROS: ignoring the keytab: " + weakness.get());
+                    context.trace().log(DebugLog.SECURITY, "KERBEROS: ignoring the keytab: " + weakness.get());
                     return Optional.empty();
                 }
                 return Optional.of(new Keytab(path, principal.orElse(service() + "/" + configuration.text("FULL_HOSTNAME")
@@ -15067,7 +15043,7 @@ public final class TokenRequest {
             } catch (NoSuchFileException e) {
                 return Optional.empty();
             } catch (IOException | InvalidPathException e) {
-                context.trace().log(DebugLog.SECURITY, () -> "KERBEROS: not using the keytab " + printable(name) + ": "
+                context.trace().log(DebugLog.SECURITY, "KERBEROS: not using the keytab " + printable(name) + ": "
                     + (e instanceof IOException io ? reason(io) : "not a path"));
                 return Optional.empty();
             }
@@ -15112,7 +15088,7 @@ public final class TokenRequest {
                 throw new AuthenticationException(tickets.problem());
             }
             if (configuration.set("KERBEROS_CLIENT_KEYTAB").isPresent()) {
-                context.trace().log(DebugLog.SECURITY, () -> "KERBEROS: KERBEROS_CLIENT_KEYTAB has no effect, as in HTCondor");
+                context.trace().log(DebugLog.SECURITY, "KERBEROS: KERBEROS_CLIENT_KEYTAB has no effect, as in HTCondor");
             }
             String service = service();
             List<ServerHost> candidates = candidates(server, address);
@@ -15132,7 +15108,7 @@ public final class TokenRequest {
                     Files.deleteIfExists(merged.get());
                 }
             }
-            result.log().forEach(line -> trace.log(DebugLog.SECURITY, () -> "KERBEROS: " + line));
+            result.log().forEach(line -> trace.log(DebugLog.SECURITY, "KERBEROS: " + line));
             result.notices().forEach(context.ui()::notice);
             return result.context().orElseThrow(() -> new AuthenticationException(result.problem()));
         }
@@ -17395,10 +17371,10 @@ public final class TokenRequest {
             this.plan = AuthenticationPlan.of(methodPolicy, target, context.trustOptions(),
                 this::isAvailable);
             for (String word : MethodPolicy.unknown(configuration)) {
-                trace.log(DebugLog.SECURITY, () -> "Ignored the authentication method " + printable(word)
+                trace.log(DebugLog.SECURITY, "Ignored the authentication method " + printable(word)
                     + ": HTCondor does not know or no longer supports it.");
             }
-            trace.log(DebugLog.SECURITY, () -> "Methods for " + target + ": " + plan);
+            trace.log(DebugLog.SECURITY, "Methods for " + target + ": " + plan);
         }
 
         /** A copy that authenticates with one token and no other method. */
@@ -17482,7 +17458,7 @@ public final class TokenRequest {
         /** A failure that carries the original's error stack, which this method logs for -debug. */
         static CommandException failure(DebugLog trace, ErrorCode reason, String message, List<String> details, String hint,
             String stack) {
-            trace.log(DebugLog.SECURITY, () -> stack);
+            trace.log(DebugLog.SECURITY, stack);
             return new CommandException(reason, message, details, hint, stack);
         }
 
@@ -17511,7 +17487,7 @@ public final class TokenRequest {
                     session = Optional.of(session.get().usedAt(now));
                     return checkServer(resumed.get());
                 }
-                trace.log(DebugLog.SECURITY, () -> "The server no longer knows our session; authenticating again.");
+                trace.log(DebugLog.SECURITY, "The server no longer knows our session; authenticating again.");
             }
             session = Optional.empty();
             SecureChannel channel = checkServer(negotiate(command));
@@ -17902,14 +17878,14 @@ public final class TokenRequest {
                 MessageReader reply = stream.receive("answer to the resumption of our session");
                 String verdict = reply.ad().string("ReturnCode").orElse("");
                 reply.end();
-                trace.log(DebugLog.SECURITY, () -> "Resuming the session for command " + command + ": " + printable(verdict));
+                trace.log(DebugLog.SECURITY, "Resuming the session for command " + command + ": " + printable(verdict));
                 if (verdict.equals("AUTHORIZED")) {
                     stream.encrypt(known.cipher(), known.key());
                     return Optional.of(new SecureChannel(stream, known, connection));
                 }
             } catch (EOFException e) {
                 // Some servers close the connection instead of answering SID_NOT_FOUND.
-                trace.log(DebugLog.SECURITY, e::getMessage);
+                trace.log(DebugLog.SECURITY, e.getMessage());
             } catch (IOException e) {
                 connection.close();
                 throw e;
@@ -18019,14 +17995,14 @@ public final class TokenRequest {
                 configuration.set("TRUST_DOMAIN").or(() -> configuration.set("UID_DOMAIN"))
                     .ifPresent(domain -> ad.put("TrustDomain", domain.value()));
                 ecdh.ifPresent(pair -> ad.put("ECDHPublicKey", KeyDerivation.encodePoint(pair.getPublic())));
-                trace.log(DebugLog.SECURITY, () -> "Our policy (" + binding.name().toLowerCase(Locale.ROOT) + "): "
+                trace.log(DebugLog.SECURITY, "Our policy (" + binding.name().toLowerCase(Locale.ROOT) + "): "
                     + ad.assignments());
                 return ad;
             }
 
             /** The methods that both sides support, ready to run. */
             private Map<AuthMethod, Authenticator> offers(PolicyReply reply) throws CommandException {
-                trace.log(DebugLog.SECURITY, () -> "The server's policy: " + reply.ad().shown());
+                trace.log(DebugLog.SECURITY, "The server's policy: " + reply.ad().shown());
                 Map<AuthMethod, Authenticator> offers = new EnumMap<>(AuthMethod.class);
                 for (AuthMethod method : methods) {
                     try {
@@ -18158,7 +18134,7 @@ public final class TokenRequest {
                     AuthMethod method = AuthMethod.fromWire(choice).filter(offers::containsKey)
                         .orElseThrow(() -> new ProtocolViolation("the server chose a method that we did not offer ("
                         + choice + ")"));
-                    trace.log(DebugLog.SECURITY, () -> "The server chose " + method.label + ".");
+                    trace.log(DebugLog.SECURITY, "The server chose " + method.label + ".");
                     if (method == AuthMethod.PASSWORD) {
                         announceCredential(method, "the pool password in " + Password.file(configuration).orElseThrow());
                     } else if (method == AuthMethod.MUNGE) {
@@ -18169,7 +18145,7 @@ public final class TokenRequest {
                     try {
                         return Optional.of(offers.remove(method).authenticate(stream));
                     } catch (AuthenticationException e) {
-                        trace.log(DebugLog.SECURITY, () -> method.label + " failed: " + e.getMessage());
+                        trace.log(DebugLog.SECURITY, method.label + " failed: " + e.getMessage());
                         failures.add(new MethodFailure(method, e.getMessage(), Progress.RUN));
                         if (e.isLoginUncertain) {
                             warnOfUncertainLogin();
@@ -18228,7 +18204,7 @@ public final class TokenRequest {
                 long seconds = reply.ad().string("SessionDuration").filter(text -> NumericAddress.isNumber(text, 9))
                     .map(Long::parseLong).orElse(0L);
                 long lease = Math.max(0, Math.min(reply.ad().integer("SessionLease").orElse(0), Integer.MAX_VALUE));
-                trace.log(DebugLog.SECURITY, () -> "Authenticated with " + method.label + " as " + printable(user)
+                trace.log(DebugLog.SECURITY, "Authenticated with " + method.label + " as " + printable(user)
                     + "; the session is "
                     + binding.name().toLowerCase(Locale.ROOT) + ", " + reply.cipher().word + ", for " + seconds + " s.");
                 AuthResult auth = new AuthResult(method.label, binding, reply.cipher().word, printable(user),
@@ -18370,7 +18346,7 @@ public final class TokenRequest {
                     if (!canRelay(channel)) {
                         throw e;
                     }
-                    context.trace().log(DebugLog.NETWORK, e::getMessage);
+                    context.trace().log(DebugLog.NETWORK, e.getMessage());
                 }
             }
             Connection connection = relayed(server, id);
@@ -18395,7 +18371,7 @@ public final class TokenRequest {
                     throw new IOException("this machine is behind a firewall (TOOLS_ASSUME_FIREWALLS), and the CCB server's"
                         + " release does not pass connections on (25.13.2 and later do)");
                 }
-                context.trace().log(DebugLog.NETWORK, () -> "Asking the CCB server of " + target + " to pass a connection on.");
+                context.trace().log(DebugLog.NETWORK, "Asking the CCB server of " + target + " to pass a connection on.");
                 String connectId = host.randomHex(CONNECT_ID_BYTES);
                 int hash = id.indexOf('#');
                 ClassAd request = new ClassAd().put("CCBID", hash < 0 ? id : id.substring(0, hash)).put("ClaimId", connectId)
@@ -18433,7 +18409,7 @@ public final class TokenRequest {
             try (ServerSocket listener = listen(here)) {
                 String connectId = host.randomHex(CONNECT_ID_BYTES);
                 String ourAddress = Target.text(new InetSocketAddress(here, listener.getLocalPort()));
-                context.trace().log(DebugLog.NETWORK, () -> "Asking the CCB server of " + target
+                context.trace().log(DebugLog.NETWORK, "Asking the CCB server of " + target
                     + " for a connection to " + ourAddress + ".");
                 server.stream().send(server.stream().message().ad(new ClassAd().put("CCBID", id).put("ClaimId", connectId)
                     .put("Name", "TokenRequest").put("MyAddress", ourAddress)));
@@ -18449,7 +18425,7 @@ public final class TokenRequest {
                     return new ServerSocket(port, 1, here);
                 } catch (BindException e) {
                     int taken = port;
-                    context.trace().log(DebugLog.NETWORK, () -> "Port " + taken + ": " + e.getMessage());
+                    context.trace().log(DebugLog.NETWORK, "Port " + taken + ": " + e.getMessage());
                 }
             }
             try {
@@ -18505,7 +18481,7 @@ public final class TokenRequest {
                     .receive("first message");
                 return isCall(hello, connectId);
             } catch (IOException e) {
-                context.trace().log(DebugLog.NETWORK, () -> "Ignored a connection: " + e.getMessage());
+                context.trace().log(DebugLog.NETWORK, "Ignored a connection: " + e.getMessage());
                 return false;
             }
         }
@@ -18650,7 +18626,7 @@ public final class TokenRequest {
                 for (String assignment : more) {
                     request.parse(assignment);
                 }
-                trace.log(DebugLog.HOSTNAME, () -> "Querying " + collector.target() + ": " + request.assignments());
+                trace.log(DebugLog.HOSTNAME, "Querying " + collector.target() + ": " + request.assignments());
                 channel.stream().send(channel.stream().message().ad(request));
                 MessageReader reply = channel.stream().receive("list of daemons");
                 List<Entry> entries = new ArrayList<>();
@@ -18658,7 +18634,7 @@ public final class TokenRequest {
                     Entry.of(reply.ad()).filter(entry -> entries.size() < MAX_RESULTS).ifPresent(entries::add);
                 }
                 reply.end();
-                trace.log(DebugLog.HOSTNAME, () -> "The collector lists "
+                trace.log(DebugLog.HOSTNAME, "The collector lists "
                     + printable(entries.stream().map(Entry::toString).toList()) + ".");
                 return entries;
             } catch (CommandException failure) {
@@ -18879,7 +18855,7 @@ public final class TokenRequest {
             if (!(answer instanceof TokenReply.Issued || answer instanceof TokenReply.Enqueued)) {
                 guard.leave();
             }
-            trace.log(DebugLog.COMMAND, () -> "The pool's answer: " + answer.getClass().getSimpleName());
+            trace.log(DebugLog.COMMAND, "The pool's answer: " + answer.getClass().getSimpleName());
             return answer;
         }
 
@@ -18977,7 +18953,7 @@ public final class TokenRequest {
             MessageReader reply = channel.stream().receive("answer to the query of the session");
             ClassAd answer = reply.ad();
             reply.end();
-            trace.log(DebugLog.SECURITY, () -> "The pool on this session: " + answer.shown());
+            trace.log(DebugLog.SECURITY, "The pool on this session: " + answer.shown());
             return answer;
         }
 
@@ -20947,8 +20923,6 @@ public final class TokenRequest {
         /** The width that the live line keeps to if COLUMNS is not set. Java cannot ask the terminal. */
         private static final int COLUMNS_LEAST = 40;
         private static final int COLUMNS_MAX = 1000;
-        private static final DateTimeFormatter CLOCK =
-            DateTimeFormatter.ofPattern("HH:mm", Locale.ROOT).withZone(ZoneId.systemDefault());
         private final Host host;
         private boolean json;
         private Verbosity verbosity = Verbosity.NORMAL;
@@ -21449,9 +21423,10 @@ public final class TokenRequest {
             lineShown = true;
             Instant now = host.clock().instant();
             Duration elapsed = Duration.between(start, now);
+            String until = now.isAfter(end) ? ""
+                : DateTimeFormatter.ofPattern("'until' HH:mm", Locale.ROOT).withZone(ZoneId.systemDefault()).format(end);
             host.err().print("\r" + liveLine(pollState, requestId.orElse("?"), String.format(Locale.ROOT, "%d:%02d",
-                elapsed.toMinutes(), elapsed.toSecondsPart()), now.isAfter(end) ? "" : "until " + CLOCK.format(end), columns())
-                + "\033[K");
+                elapsed.toMinutes(), elapsed.toSecondsPart()), until, columns()) + "\033[K");
             host.err().flush();
         }
 
