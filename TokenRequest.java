@@ -373,6 +373,9 @@ public final class TokenRequest {
                     pending(options, host, console);
                     return 0;
                 }
+                if (options.ensure().isEmpty()) {
+                    ServerTrust.preload();
+                }
                 try (RequestCommand command = new RequestCommand(options, host, guard, console)) {
                     command.run();
                 }
@@ -12966,6 +12969,34 @@ public final class TokenRequest {
             @Override
             public boolean permits(Set<CryptoPrimitive> primitives, String algorithm, Key key, AlgorithmParameters parameters) {
                 return permits(primitives, algorithm, parameters);
+            }
+        }
+
+        /**
+         * Loads Java's TLS, a third of a start, in a second thread while the first one reads settings and connects: makes a
+         * first message of a client, and throws it away. On one processor it would only be in the way.
+         */
+        static void preload() {
+            if (Runtime.getRuntime().availableProcessors() > 1) {
+                Thread thread = new Thread(new Preload(), "tls-preload");
+                thread.setDaemon(true);
+                thread.start();
+            }
+        }
+
+        /** A class of its own, since a lambda takes longer to link. */
+        private static final class Preload implements Runnable {
+            @Override
+            public void run() {
+                try {
+                    SSLContext context = SSLContext.getInstance("TLS");
+                    context.init(null, new TrustManager[0], null); // null would read all CAs of Java
+                    SSLEngine engine = context.createSSLEngine("localhost", -1);
+                    engine.setUseClientMode(true);
+                    engine.wrap(ByteBuffer.allocate(0), ByteBuffer.allocate(engine.getSession().getPacketBufferSize()));
+                } catch (GeneralSecurityException | IOException | RuntimeException | Error e) {
+                    return; // the login fails in the same way, and says so
+                }
             }
         }
 
