@@ -3052,8 +3052,17 @@ public final class TokenRequest {
 
     /** Quotes a word for a POSIX shell if it needs quotes. */
     static String quoted(String word) {
-        return !word.isEmpty() && word.chars().allMatch(c -> (Character.isLetterOrDigit(c) && c < 128)
-            || "_%+=:,./@-".indexOf(c) >= 0) ? word : "'" + word.replace("'", "'\\''") + "'";
+        boolean isPlain = !word.isEmpty();
+        for (int i = 0; i < word.length(); i++) {
+            char c = word.charAt(i);
+            isPlain &= (Character.isLetterOrDigit(c) && c < 128) || "_%+=:,./@-".indexOf(c) >= 0;
+        }
+        return isPlain ? word : "'" + word.replace("'", "'\\''") + "'";
+    }
+
+    /** The text; empty if it is null or has no characters. */
+    static Optional<String> nonEmpty(String text) {
+        return text == null || text.isEmpty() ? Optional.empty() : Optional.of(text);
     }
 
     static byte[] concat(byte[] first, byte[] second) {
@@ -3330,7 +3339,12 @@ public final class TokenRequest {
             VIEW_COLLECTOR, ANY).map(DaemonType::word).collect(Collectors.joining(", "));
 
         static Optional<DaemonType> named(String word) {
-            return Arrays.stream(values()).filter(type -> type.word().equalsIgnoreCase(word)).findFirst();
+            for (DaemonType type : values()) {
+                if (type.word().equalsIgnoreCase(word)) {
+                    return Optional.of(type);
+                }
+            }
+            return Optional.empty();
         }
 
         String word() {
@@ -3582,7 +3596,8 @@ public final class TokenRequest {
         Map<String, Object> fields() {
             Map<String, Object> daemon = new LinkedHashMap<>();
             daemon.put("type", query.type().word());
-            daemon.put("name", query.name().or(() -> Sinful.parse(address).flatMap(sinful -> sinful.parameter("alias"))));
+            Optional<Sinful> sinful = Sinful.parse(address);
+            daemon.put("name", query.name().isPresent() || sinful.isEmpty() ? query.name() : sinful.get().parameter("alias"));
             Map<String, Object> fields = new LinkedHashMap<>();
             fields.put("request_id", handle.requestId());
             fields.put("client_id", handle.clientId().reveal());
@@ -3599,7 +3614,9 @@ public final class TokenRequest {
             fields.put("server_version", auth.serverVersion());
             fields.put("trust_domain", auth.trustDomain());
             fields.put("deadline", Json.time(deadline));
-            order.ifPresent(it -> fields.put("ensure", it.fields()));
+            if (order.isPresent()) {
+                fields.put("ensure", order.get().fields());
+            }
             return fields;
         }
 
@@ -3753,7 +3770,8 @@ public final class TokenRequest {
 
         /** The option that sets it; empty if none does. */
         Optional<String> option() {
-            return !fingerprints.isEmpty() ? Optional.of("-fingerprint") : caFile.map(file -> "-cafile");
+            return !fingerprints.isEmpty() ? Optional.of("-fingerprint")
+                : caFile.isPresent() ? Optional.of("-cafile") : Optional.empty();
         }
     }
 
@@ -3833,7 +3851,7 @@ public final class TokenRequest {
             this.clock = clock;
             this.start = clock.instant();
             this.timeout = timeout;
-            this.end = Optional.of(timeout).filter(limit -> !limit.isZero()).map(start::plus);
+            this.end = timeout.isZero() ? Optional.empty() : Optional.of(start.plus(timeout));
             this.due = start.plus(ANSWER);
         }
 
@@ -4073,7 +4091,10 @@ public final class TokenRequest {
                 return readByAcl(file, origin, content, maxBytes);
             }
             PathTrust trust = look(file, origin, content);
-            PathTrust.Stat stat = trust.entry().orElseThrow(() -> new NoSuchFileException(file.toString()));
+            if (trust.entry().isEmpty()) {
+                throw new NoSuchFileException(file.toString());
+            }
+            PathTrust.Stat stat = trust.entry().get();
             checkType(file, trust, stat, origin, content);
             boolean isRegular = stat.type() == PathTrust.Type.REGULAR;
             if (isRegular && stat.size() > maxBytes) {
@@ -4188,11 +4209,12 @@ public final class TokenRequest {
 
         private void checkOwner(Path file, PathTrust trust, PathTrust.Stat stat, FileOrigin origin, FilePurpose content)
                 throws IOException {
-            Optional<PathTrust.Weakness> thing = trust.atEnd().filter(weakness -> weakness.owned()
-                || stat.type() != PathTrust.Type.CHARACTERS); // every user can write to /dev/null
             if (content == FilePurpose.SETTINGS) {
                 return;
-            } else if (content == FilePurpose.TOKEN) {
+            }
+            Optional<PathTrust.Weakness> thing = trust.atEnd().filter(weakness -> weakness.owned()
+                || stat.type() != PathTrust.Type.CHARACTERS); // every user can write to /dev/null
+            if (content == FilePurpose.TOKEN) {
                 if (!isOurs(stat) || (stat.mode() & 0077) != 0) {
                     throw new RefusedFileException(file, "is not this user's alone");
                 }
@@ -5028,7 +5050,7 @@ public final class TokenRequest {
             }
 
             private Optional<String> value(Option option) {
-                return Optional.ofNullable(values.get(option)).filter(value -> !value.isEmpty());
+                return nonEmpty(values.get(option));
             }
 
             /**
@@ -6175,7 +6197,8 @@ public final class TokenRequest {
 
         /** The value that a file or the environment sets. To determine the built-in value may need a name service. */
         Optional<Setting> set(String name) {
-            return isMentioned(name) ? find(name).filter(Setting::isSet) : Optional.empty();
+            Optional<Setting> setting = isMentioned(name) ? find(name) : Optional.empty();
+            return setting.isPresent() && setting.get().isSet() ? setting : Optional.empty();
         }
 
         /**
@@ -6184,20 +6207,23 @@ public final class TokenRequest {
          */
         String wish(String name) {
             try {
-                return wishes.value(name).map(Setting::value).orElse("");
+                Optional<Setting> written = wishes.value(name);
+                return written.isPresent() ? written.get().value() : "";
             } catch (CommandException cycle) {
                 throw new IllegalStateException(name + " refers to itself, which the first check missed", cycle);
             }
         }
 
         Optional<String> text(String name) {
-            return find(name).map(Setting::value);
+            Optional<Setting> setting = find(name);
+            return setting.isPresent() ? Optional.of(setting.get().value()) : Optional.empty();
         }
 
         /** Whether a file or the environment sets it, even to a blank value. */
         boolean isMentioned(String name) {
             try {
-                return macros.lookup(name).filter(Setting::isSet).isPresent();
+                Optional<Setting> setting = macros.lookup(name);
+                return setting.isPresent() && setting.get().isSet();
             } catch (CommandException cycle) {
                 throw new IllegalStateException(name + " is not looked up without being expanded", cycle);
             }
@@ -6218,7 +6244,11 @@ public final class TokenRequest {
             if (setting.isEmpty()) {
                 return otherwise;
             }
-            return Expression.truth(setting.get().value()).orElseThrow(() -> invalid(setting.get(), "true or false"));
+            Optional<Boolean> truth = Expression.truth(setting.get().value());
+            if (truth.isEmpty()) {
+                throw invalid(setting.get(), "true or false");
+            }
+            return truth.get();
         }
 
         int number(String name, int otherwise, int min, int max) throws CommandException {
@@ -6232,7 +6262,8 @@ public final class TokenRequest {
 
         /** A security setting: the one for clients, or else the general one. condor_io/condor_secman.cpp */
         Optional<Setting> security(String name) {
-            return find("SEC_CLIENT_" + name).or(() -> find("SEC_DEFAULT_" + name));
+            Optional<Setting> ofClients = find("SEC_CLIENT_" + name);
+            return ofClients.isPresent() ? ofClients : find("SEC_DEFAULT_" + name);
         }
 
         /** The part of its value that was written in a file or the environment. */
@@ -6380,7 +6411,7 @@ public final class TokenRequest {
                             : "\" does not exist."), "");
                 }
             }
-            String root = named.or(() -> host.platform().configurationSource(machine.homeOfCondor()))
+            String root = (named.isPresent() ? named : host.platform().configurationSource(machine.homeOfCondor()))
                 .orElse(Platform.NO_CONFIGURATION);
             if (!root.equals(Platform.NO_CONFIGURATION)) {
                 isConfigured = true;
@@ -7196,8 +7227,8 @@ public final class TokenRequest {
                 document = Optional.of(new HereDocument(parameter, statement.rest(), new ArrayList<>()));
                 return;
             }
-            sources.define(parameter, Optional.of(statement.operator()).filter(operator -> operator.startsWith("+"))
-                .map(plus -> statement.separator()), statement.rest(), origin(), origin.isPresent());
+            sources.define(parameter, statement.operator().startsWith("+") ? Optional.of(statement.separator())
+                : Optional.empty(), statement.rest(), origin(), origin.isPresent());
         }
 
         private String origin() {
@@ -9135,7 +9166,8 @@ public final class TokenRequest {
 
         /** True for true, yes, t or a number other than 0; false for the opposites; empty for any other text. */
         static Optional<Boolean> truth(String text) {
-            return Conditions.word(text.strip()).or(() -> real(text).map(number -> number != 0));
+            Optional<Boolean> word = Conditions.word(text.strip());
+            return word.isPresent() ? word : real(text).map(number -> number != 0);
         }
 
         // ---- Tokens ----
@@ -9813,9 +9845,10 @@ public final class TokenRequest {
                 && (bracket > 0 ? NumericAddress.isIpv6(host) && (colon < 0 ? place.length() : colon) == bracket + 1
                     : host.indexOf('[') < 0 && host.indexOf(']') < 0)
                 && (colon < 0 || NumericAddress.isNumber(port, 5));
-            return hasForm ? parameters(query < 0 ? "" : text.substring(query + 1, text.length() - 1))
-                .map(parameters -> new Sinful(host, port.isEmpty() ? -1 : Integer.parseInt(port), parameters))
-                : Optional.empty();
+            Optional<SortedMap<String, String>> parameters = hasForm
+                ? parameters(query < 0 ? "" : text.substring(query + 1, text.length() - 1)) : Optional.empty();
+            return parameters.isEmpty() ? Optional.empty()
+                : Optional.of(new Sinful(host, port.isEmpty() ? -1 : Integer.parseInt(port), parameters.get()));
         }
 
         /**
@@ -9840,7 +9873,7 @@ public final class TokenRequest {
                 parameters.put(key, equals < 0 ? "" : decode(pair.substring(equals + 1)));
             }
             String sharedPortId = parameters.getOrDefault("sock", "");
-            return Optional.of(parameters).filter(it -> sharedPortId.isEmpty() || isSharedPortId(sharedPortId));
+            return sharedPortId.isEmpty() || isSharedPortId(sharedPortId) ? Optional.of(parameters) : Optional.empty();
         }
 
         private static String decode(String text) {
@@ -9852,7 +9885,7 @@ public final class TokenRequest {
         }
 
         Optional<String> parameter(String key) {
-            return Optional.ofNullable(parameters.get(key)).filter(value -> !value.isEmpty());
+            return nonEmpty(parameters.get(key));
         }
 
         /** Whether it has a valid port. */
@@ -9879,12 +9912,14 @@ public final class TokenRequest {
         /** The canonical form, keys in order. */
         @Override
         public String toString() {
-            String query = parameters.entrySet().stream()
-                .map(entry -> encode(entry.getKey())
-                + (entry.getValue().isEmpty() ? "" : "=" + encode(entry.getValue())))
-                .collect(Collectors.joining("&"));
-            return "<" + (host.contains(":") ? "[" + host + "]" : host) + ":" + port
-                + (query.isEmpty() ? "" : "?" + query) + ">";
+            StringBuilder text = new StringBuilder("<" + (host.contains(":") ? "[" + host + "]" : host) + ":" + port);
+            char separator = '?';
+            for (Map.Entry<String, String> entry : parameters.entrySet()) {
+                text.append(separator).append(encode(entry.getKey()))
+                    .append(entry.getValue().isEmpty() ? "" : "=" + encode(entry.getValue()));
+                separator = '&';
+            }
+            return text.append('>').toString();
         }
 
         /** Characters that HTCondor does not escape when it writes: letters, digits and {@code . _ - : # [ ] +}. */
@@ -10409,26 +10444,30 @@ public final class TokenRequest {
         Target at(String text, String source, NameSource origin, Optional<ExpectedServer> server) throws CommandException {
             boolean bare = !text.startsWith("<");
             boolean bareIpv6 = bare && NumericAddress.isIpv6(text) && text.indexOf(':') != text.lastIndexOf(':');
-            Sinful typed = Sinful.parse(bare ? "<" + (bareIpv6 ? "[" + text + "]" : text) + ">" : text)
-                .orElseThrow(() -> unreadable(text, source));
+            Optional<Sinful> parsed = Sinful.parse(bare ? "<" + (bareIpv6 ? "[" + text + "]" : text) + ">" : text);
+            if (parsed.isEmpty()) {
+                throw unreadable(text, source);
+            }
+            Sinful typed = parsed.get();
             Sinful sinful = typed.port() >= 0 ? typed
                 : typed.at(typed.host(), configuration.number("COLLECTOR_PORT", Protocol.COLLECTOR_PORT, 1, 65535));
             if (!sinful.isComplete()) {
                 throw unreadable(text, source);
             }
-            return target(privateAddress(sinful).orElse(sinful), server.orElseGet(() -> named(sinful, bare, origin)), origin,
-                text, source);
+            return target(privateAddress(sinful).orElse(sinful), server.isPresent() ? server.get() : named(sinful, bare, origin),
+                origin, text, source);
         }
 
         /** The server that an address names. */
         private ExpectedServer named(Sinful sinful, boolean bare, NameSource origin) {
             // The certificate must carry the typed name, which precedes an alias in a bare text, as in the original.
             // Certificates do not contain the dot that ends a fully qualified name.
-            Optional<String> host = Optional.of(sinful.host()).filter(name -> isName(sinful));
-            Optional<String> alias = sinful.parameter("alias").filter(name -> !bare || host.isEmpty());
-            return new ExpectedServer(alias.or(() -> host).filter(NumericAddress::isHostName) // a server can have sent it
-                .map(name -> name.replaceFirst("\\.$", "")), origin,
-                origin.isTyped() && alias.filter(name -> !name.equals(sinful.host()) && !isOurs(name)).isPresent());
+            String host = isName(sinful) ? sinful.host() : "";
+            String alias = bare && !host.isEmpty() ? "" : sinful.parameter("alias").orElse("");
+            String name = alias.isEmpty() ? host : alias;
+            String certified = name.endsWith(".") ? name.substring(0, name.length() - 1) : name;
+            return new ExpectedServer(NumericAddress.isHostName(name) ? Optional.of(certified) : Optional.empty(), origin,
+                origin.isTyped() && !alias.isEmpty() && !alias.equals(sinful.host()) && !isOurs(alias));
         }
 
         /** Whether the host is a name, not an address. */
@@ -10460,21 +10499,29 @@ public final class TokenRequest {
             List<InetSocketAddress> addresses = !brokers.isEmpty() ? List.of() : addresses(sinful, text, source);
             Sinful canonical = addresses.isEmpty() ? sinful
                 : sinful.at(Target.text(addresses.get(0).getAddress()), addresses.get(0).getPort());
-            Target target = new Target(expected.name().map(name -> canonical.with("alias", name)).orElse(canonical),
+            Target target = new Target(expected.name().isPresent() ? canonical.with("alias", expected.name().get()) : canonical,
                 origin, expected, addresses, brokers);
-            trace.log(DebugLog.HOSTNAME, printable(text) + " is " + target + ", to be tried "
-                + (brokers.isEmpty() ? "at " + String.join(", ", printable(addresses.stream().map(Target::text).toList()))
-                    : "through its brokers " + printable(brokers)) + ".");
+            if (trace.isEnabled(DebugLog.HOSTNAME)) {
+                trace.log(DebugLog.HOSTNAME, printable(text) + " is " + target + ", to be tried "
+                    + (brokers.isEmpty() ? "at " + String.join(", ", printable(addresses.stream().map(Target::text).toList()))
+                        : "through its brokers " + printable(brokers)) + ".");
+            }
             return target;
         }
 
         /** The addresses to connect to. The list in {@code addrs} takes precedence over the sinful string's host. */
         private List<InetSocketAddress> addresses(Sinful sinful, String text, String source) throws CommandException {
-            List<InetSocketAddress> listed = sinful.parameter("addrs").map(Location::listed).orElse(List.of());
-            List<InetSocketAddress> all = !listed.isEmpty() ? listed : lookUp(sinful, source);
-            List<InetSocketAddress> usable = all.stream().filter(address -> familyPreference.includes(address.getAddress()))
-                .sorted(Comparator.comparing(InetSocketAddress::getAddress,
-                    listed.isEmpty() ? familyPreference.orderOfNames() : familyPreference.orderOfListed())).toList();
+            List<InetSocketAddress> listed = listed(sinful.parameter("addrs").orElse(""));
+            List<InetSocketAddress> usable = new ArrayList<>();
+            for (InetSocketAddress address : !listed.isEmpty() ? listed : lookUp(sinful, source)) {
+                if (familyPreference.includes(address.getAddress())) {
+                    usable.add(address);
+                }
+            }
+            if (usable.size() > 1) {
+                usable.sort(Comparator.comparing(InetSocketAddress::getAddress,
+                    listed.isEmpty() ? familyPreference.orderOfNames() : familyPreference.orderOfListed()));
+            }
             if (usable.isEmpty()) {
                 throw new CommandException(ErrorCode.UNREACHABLE, "ERROR: " + printable(text) + " (" + source + ") has only IPv"
                     + (familyPreference.ipv4() ? 6 : 4) + " addresses.", "ENABLE_IPV" + (familyPreference.ipv4() ? 6 : 4)
@@ -10490,10 +10537,13 @@ public final class TokenRequest {
                 if (isName && !NumericAddress.isHostName(host)) {
                     throw new UnknownHostException();
                 }
-                InetAddress[] addresses = isName
-                    ? deadline.await("the look-up of " + host, () -> InetAddress.getAllByName(host))
-                    : new InetAddress[] {NumericAddress.address(host).orElseThrow(UnknownHostException::new)};
-                return Arrays.stream(addresses).map(address -> new InetSocketAddress(address, sinful.port())).toList();
+                List<InetSocketAddress> addresses = new ArrayList<>();
+                for (InetAddress address : isName
+                        ? deadline.await("the look-up of " + host, () -> InetAddress.getAllByName(host))
+                        : new InetAddress[] {NumericAddress.address(host).orElseThrow(UnknownHostException::new)}) {
+                    addresses.add(new InetSocketAddress(address, sinful.port()));
+                }
+                return addresses;
             } catch (UnknownHostException e) {
                 throw new CommandException(ErrorCode.NOT_FOUND, "ERROR: unknown host " + printable(host),
                     "Check the host name given " + givenBy(source) + "; DNS does not know it.");
@@ -10510,7 +10560,11 @@ public final class TokenRequest {
 
         /** The list {@code ip-port+[v6]-port}, in which an IPv6 address has dashes for its colons. */
         private static List<InetSocketAddress> listed(String addrs) {
-            return first(addrs, "+").stream().flatMap(item -> listedOne(item).stream()).toList();
+            List<InetSocketAddress> addresses = new ArrayList<>();
+            for (String item : first(addrs, "+")) {
+                listedOne(item).ifPresent(addresses::add);
+            }
+            return addresses;
         }
 
         private static Optional<InetSocketAddress> listedOne(String item) {
@@ -10688,7 +10742,12 @@ public final class TokenRequest {
                 case "SCITOKEN" -> "SCITOKENS";
                 default -> word.toUpperCase(Locale.ROOT);
             };
-            return Arrays.stream(values()).filter(method -> method.name().equals(name)).findFirst();
+            for (AuthMethod method : values()) {
+                if (method.name().equals(name)) {
+                    return Optional.of(method);
+                }
+            }
+            return Optional.empty();
         }
 
         /** Whether it authenticates the server: by a certificate, or by a key that only the pool or its realm has. */
@@ -10713,7 +10772,12 @@ public final class TokenRequest {
 
         /** The method with this bit, which the server chose; empty if it is not exactly one known bit. */
         static Optional<AuthMethod> fromWire(long bit) {
-            return Arrays.stream(values()).filter(method -> method.bit == bit).findFirst();
+            for (AuthMethod method : values()) {
+                if (method.bit == bit) {
+                    return Optional.of(method);
+                }
+            }
+            return Optional.empty();
         }
     }
 
@@ -10783,21 +10847,21 @@ public final class TokenRequest {
 
         /** The text of an attribute's value, as on the wire. */
         Optional<String> expression(String name) {
-            return Optional.ofNullable(names.get(name)).map(expressions::get);
+            return names.containsKey(name) ? Optional.of(expressions.get(names.get(name))) : Optional.empty();
         }
 
         /** The value of a string attribute; empty if the attribute is missing or not a string. */
         Optional<String> string(String name) {
-            return expression(name)
-                .filter(text -> text.length() >= 2 && text.startsWith("\"") && text.endsWith("\""))
-                .map(text -> text.substring(1, text.length() - 1).replace("\\\"", "\""));
+            String text = expression(name).orElse("");
+            return text.length() >= 2 && text.startsWith("\"") && text.endsWith("\"")
+                ? Optional.of(text.substring(1, text.length() - 1).replace("\\\"", "\"")) : Optional.empty();
         }
 
         /** The value of an integer attribute; empty if the attribute is missing or not an integer of at most 18 digits. */
         OptionalLong integer(String name) {
-            Optional<String> digits = expression(name)
-                .filter(text -> NumericAddress.isNumber(text.startsWith("-") ? text.substring(1) : text, 18));
-            return digits.isPresent() ? OptionalLong.of(Long.parseLong(digits.get())) : OptionalLong.empty();
+            String text = expression(name).orElse("");
+            return NumericAddress.isNumber(text.startsWith("-") ? text.substring(1) : text, 18)
+                ? OptionalLong.of(Long.parseLong(text)) : OptionalLong.empty();
         }
 
         /** Whether the attribute exists and is {@code false}. */
@@ -10824,7 +10888,11 @@ public final class TokenRequest {
 
         /** The attributes as wire strings, in order. */
         List<String> assignments() {
-            return expressions.entrySet().stream().map(entry -> entry.getKey() + " = " + entry.getValue()).toList();
+            List<String> assignments = new ArrayList<>();
+            for (Map.Entry<String, String> entry : expressions.entrySet()) {
+                assignments.add(entry.getKey() + " = " + entry.getValue());
+            }
+            return assignments;
         }
     }
 
@@ -10873,7 +10941,9 @@ public final class TokenRequest {
         Message ad(ClassAd ad) {
             List<String> assignments = ad.assignments();
             number(assignments.size());
-            assignments.forEach(this::string);
+            for (String assignment : assignments) {
+                string(assignment);
+            }
             return string("").string("");
         }
 
@@ -11071,7 +11141,9 @@ public final class TokenRequest {
         /** A new stream on this connection. */
         CedarStream stream(SecureRandom random, DebugLog trace) throws IOException {
             CedarStream stream = new CedarStream(input(), output(), random, trace);
-            before.ifPresent(stream::countAsSent);
+            if (before.isPresent()) {
+                stream.countAsSent(before.get());
+            }
             return stream;
         }
 
@@ -18033,7 +18105,9 @@ public final class TokenRequest {
 
             /** The methods that both sides support, ready to run. */
             private Map<AuthMethod, Authenticator> offers(PolicyReply reply) throws CommandException {
-                trace.log(DebugLog.SECURITY, "The server's policy: " + reply.ad().shown());
+                if (trace.isEnabled(DebugLog.SECURITY)) {
+                    trace.log(DebugLog.SECURITY, "The server's policy: " + reply.ad().shown());
+                }
                 Map<AuthMethod, Authenticator> offers = new EnumMap<>(AuthMethod.class);
                 for (AuthMethod method : methods) {
                     try {
