@@ -132,6 +132,7 @@ import java.security.SecureRandom;
 import java.security.Signature;
 import java.security.cert.CertPathValidator;
 import java.security.cert.CertPathValidatorException;
+import java.security.cert.Certificate;
 import java.security.cert.CertificateException;
 import java.security.cert.CertificateExpiredException;
 import java.security.cert.CertificateFactory;
@@ -803,7 +804,8 @@ public final class TokenRequest {
                     result.address(), target.expected(), result.spec(), result.auth(), deadline, order);
                 Event.Enqueued event = new Event.Enqueued(host.clock().instant(), pending, approveWith(pending),
                     approveOnCentralManager(pending),
-                    options.approvalUrl().map(url -> url.replace("{request_id}", pending.handle().requestId())), replaces);
+                    options.approvalUrl().isEmpty() ? Optional.empty() : Optional.of(options.approvalUrl().get()
+                        .replace("{request_id}", pending.handle().requestId())), replaces);
                 String line = Json.line(console.fields(event));
                 boolean saved = isHandedOver() || save(pending, line);
                 boolean printed = !options.json() || writer.print(line.getBytes(UTF_8));
@@ -837,7 +839,7 @@ public final class TokenRequest {
                 String command = APPROVE + pending.handle().requestId();
                 DaemonQuery query = daemon.query();
                 return query.type() == DaemonType.COLLECTOR
-                    ? command + query.pool().map(name -> " -pool " + quoted(name)).orElse("")
+                    ? command + (query.pool().isPresent() ? " -pool " + quoted(query.pool().get()) : "")
                     : command + " -type " + query.type().word() + " -name " + quoted(pending.address());
             }
 
@@ -858,11 +860,20 @@ public final class TokenRequest {
              */
             private boolean save(PendingRequest pending, String line) {
                 Optional<Path> file = states.save(pending, line);
-                console.waitingFor(pending.handle().requestId(), order.isPresent() && file.isPresent()
-                    ? Optional.of("run the same command again") : file.map(path -> Stream.concat(
-                    Stream.of("-resume", absolute(path.toString())), carriedOver().stream()).map(host.shell()::quoted)
-                    .collect(Collectors.joining(" ", host.invocation() + " ", timeout()))));
+                console.waitingFor(pending.handle().requestId(), file.isEmpty() ? Optional.empty()
+                    : Optional.of(order.isPresent() ? "run the same command again" : resumption(file.get())));
                 return file.isPresent();
+            }
+
+            /** The command that resumes the wait. */
+            private String resumption(Path file) {
+                Shell shell = host.shell();
+                StringBuilder command = new StringBuilder(host.invocation()).append(" -resume ")
+                    .append(shell.quoted(absolute(file.toString())));
+                for (String word : carriedOver()) {
+                    command.append(' ').append(shell.quoted(word));
+                }
+                return command.append(timeout()).toString();
             }
 
             /**
@@ -12169,12 +12180,10 @@ public final class TokenRequest {
         /** The user's file, or the system's for root and for users without a home directory. */
         static KnownHosts of(Configuration configuration, Host host, InputFiles files) throws CommandException {
             Optional<Configuration.Setting> named = configuration.find("SEC_KNOWN_HOSTS");
-            Optional<Path> own = host.home().filter(home -> !host.isRoot() && named.isEmpty())
-                .map(home -> home.resolve(".condor").resolve("known_hosts"));
-            if (own.isPresent()) {
-                return new KnownHosts(own.get(), FileOrigin.DEFAULT, files);
+            if (host.home().isPresent() && !host.isRoot() && named.isEmpty()) {
+                return new KnownHosts(host.home().get().resolve(".condor").resolve("known_hosts"), FileOrigin.DEFAULT, files);
             }
-            Optional<Configuration.Setting> set = named.or(() -> configuration.find("SEC_SYSTEM_KNOWN_HOSTS"));
+            Optional<Configuration.Setting> set = named.isPresent() ? named : configuration.find("SEC_SYSTEM_KNOWN_HOSTS");
             return set.isPresent() ? new KnownHosts(set.get().path(), set.get().origin(), files)
                 : new KnownHosts(host.platform().condorFile("known_hosts").orElseThrow(() -> new CommandException(
                     ErrorCode.CONFIGURATION, "ERROR: the user's home directory is unknown.",
@@ -12282,7 +12291,7 @@ public final class TokenRequest {
          * @param chain at least one, the server's own first
          */
         PresentedCertificates(Optional<String> host, X509Certificate... chain) throws CertificateException {
-            this.host = host.map(name -> name.toLowerCase(Locale.ROOT));
+            this.host = host.isPresent() ? Optional.of(host.get().toLowerCase(Locale.ROOT)) : host;
             this.certificates = List.of(chain);
             if (chain.length > MAX_CERTIFICATES) {
                 throw new InvalidCertificatePath(certificates.subList(0, 1), "the server sent " + chain.length
@@ -12304,10 +12313,11 @@ public final class TokenRequest {
         /** The server's own certificate, its issuer and so on, as far as the server sent them. */
         List<X509Certificate> path() throws CertificateException {
             List<X509Certificate> path = new ArrayList<>();
-            Optional<X509Certificate> next = Optional.of(certificates.get(0));
-            while (next.isPresent()) {
-                path.add(next.get());
-                next = issuers(next.get(), certificates).stream().filter(one -> !path.contains(one)).findFirst();
+            List<X509Certificate> next = certificates.subList(0, 1);
+            while (!next.isEmpty()) {
+                path.add(next.get(0));
+                next = issuers(next.get(0), certificates);
+                next.removeAll(path);
             }
             return path;
         }
@@ -12329,7 +12339,10 @@ public final class TokenRequest {
                 List<X509Certificate> path = paths.remove();
                 X509Certificate last = path.get(path.size() - 1);
                 List<X509Certificate> issuers = issuers(last, candidates);
-                if (trusted.contains(last) && issuers.stream().noneMatch(one -> trusted.contains(one) && !path.contains(one))) {
+                List<X509Certificate> trustedIssuers = new ArrayList<>(issuers);
+                trustedIssuers.retainAll(trusted);
+                trustedIssuers.removeAll(path);
+                if (trusted.contains(last) && trustedIssuers.isEmpty()) {
                     try {
                         CertificatePath complete = new CertificatePath(path, isSelfSigned(last));
                         complete.check(host);
@@ -12702,7 +12715,7 @@ public final class TokenRequest {
                 }
             }
             Optional<String> commonName = commonName();
-            boolean isCommonName = address.isEmpty() && commonName.filter(name -> matches(name, expected)).isPresent();
+            boolean isCommonName = address.isEmpty() && commonName.isPresent() && matches(commonName.get(), expected);
             if (!hasDns) {
                 commonName.ifPresent(name -> names.add("CN:" + name));
             }
@@ -12774,7 +12787,7 @@ public final class TokenRequest {
          */
         private static Optional<byte[]> address(String host) {
             String last = host.substring(host.lastIndexOf('.') + 1);
-            boolean isNumber = last.startsWith("0x") || last.chars().allMatch(c -> c >= '0' && c <= '9');
+            boolean isNumber = last.startsWith("0x") || NumericAddress.consistsOf(last, "0123456789");
             return host.contains(":") || isNumber
                 ? Optional.of(NumericAddress.address(host).map(InetAddress::getAddress).orElse(new byte[0])) : Optional.empty();
         }
@@ -12922,7 +12935,7 @@ public final class TokenRequest {
                 checkCaFile(trustOptions.caFile().get());
             }
             Optional<Configuration.Setting> list = configuration.find("AUTH_SSL_CLIENT_CAFILE");
-            for (String name : list.map(setting -> setting.value().split(",")).orElse(new String[0])) {
+            for (String name : list.isPresent() ? list.get().value().split(",") : new String[0]) {
                 caFiles.add(Host.path(name.strip(), list.get().name() + ", " + list.get().source()));
             }
             this.caDirectory = configuration.find("AUTH_SSL_CLIENT_CADIR").map(Configuration.Setting::path);
@@ -12964,7 +12977,7 @@ public final class TokenRequest {
 
         /** Whether the client must not try another method after the rejection. */
         boolean isFinal() {
-            return rejection.filter(no -> no.isFinal).isPresent();
+            return rejection.isPresent() && rejection.get().isFinal;
         }
 
         /** A TLS engine for one connection to this host, which shows no client certificate. */
@@ -13009,7 +13022,7 @@ public final class TokenRequest {
                     chosen.add(suite);
                 }
             }
-            return chosen.toArray(String[]::new);
+            return chosen.toArray(new String[0]);
         }
 
         /** Java's message for a TLS error, without the name of the alert that some versions of Java put before it. */
@@ -13365,7 +13378,9 @@ public final class TokenRequest {
             for (int i = caFiles.size() - 1; i >= 0 && cas.isEmpty(); i--) {
                 cas.addAll(read(caFiles.get(i), setting.get().origin()));
             }
-            caDirectory.ifPresent(directory -> cas.addAll(readDirectory(directory, FileOrigin.CONFIGURATION)));
+            if (caDirectory.isPresent()) {
+                cas.addAll(readDirectory(caDirectory.get(), FileOrigin.CONFIGURATION));
+            }
             return cas;
         }
 
@@ -13385,7 +13400,9 @@ public final class TokenRequest {
 
         private List<X509Certificate> read(Path file, FileOrigin origin) {
             Optional<List<X509Certificate>> cas = read(file, origin, FilePurpose.TRUST);
-            cas.ifPresent(certificates -> sources.add(file + " (" + certificates.size() + ")"));
+            if (cas.isPresent()) {
+                sources.add(file + " (" + cas.get().size() + ")");
+            }
             return cas.orElse(List.of());
         }
 
@@ -13408,9 +13425,13 @@ public final class TokenRequest {
 
         private static List<X509Certificate> parse(InputFiles.Input file) {
             try {
-                return CertificateFactory.getInstance("X.509").generateCertificates(new ByteArrayInputStream(
-                    isMarked(file.bytes()) ? fileText(file.bytes(), ISO_8859_1).getBytes(ISO_8859_1) : file.bytes()))
-                    .stream().map(X509Certificate.class::cast).toList();
+                List<X509Certificate> certificates = new ArrayList<>();
+                for (Certificate certificate : CertificateFactory.getInstance("X.509").generateCertificates(
+                        new ByteArrayInputStream(isMarked(file.bytes())
+                            ? fileText(file.bytes(), ISO_8859_1).getBytes(ISO_8859_1) : file.bytes()))) {
+                    certificates.add((X509Certificate) certificate);
+                }
+                return certificates;
             } catch (CertificateException e) {
                 return List.of();
             }
@@ -16680,10 +16701,10 @@ public final class TokenRequest {
 
         /** @throws CommandException CONFIGURATION */
         static MethodPolicy of(Configuration configuration) throws CommandException {
-            Optional<Configuration.Setting> setting = configuration.security("AUTHENTICATION_METHODS")
-                .filter(Configuration.Setting::isSet);
-            List<AuthMethod> configured = setting.map(list -> named(list.value())).orElseGet(() -> BUILT_IN.stream()
-                .filter(method -> method != AuthMethod.FS || Platform.CURRENT.hasFs()).toList());
+            Optional<Configuration.Setting> list = configuration.security("AUTHENTICATION_METHODS");
+            Optional<Configuration.Setting> setting = list.isPresent() && list.get().isSet() ? list : Optional.empty();
+            List<AuthMethod> configured = setting.isPresent() ? named(setting.get().value())
+                : Platform.CURRENT.hasFs() ? BUILT_IN : BUILT_IN.subList(1, BUILT_IN.size()); // all but FS
             if (configured.isEmpty()) {
                 throw Configuration.invalid(setting.orElseThrow(),
                     "a list of authentication methods, such as SSL, IDTOKENS, FS");
@@ -16693,7 +16714,8 @@ public final class TokenRequest {
 
         /** The original's warning about GSI, which HTCondor dropped. condor_utils/globus_utils.cpp, warn_on_gsi_config */
         static List<String> warnings(Configuration configuration) throws CommandException {
-            return configuration.security("AUTHENTICATION_METHODS").filter(list -> list.value().contains("GSI")).isEmpty()
+            Optional<Configuration.Setting> list = configuration.security("AUTHENTICATION_METHODS");
+            return list.isEmpty() || !list.get().value().contains("GSI")
                 || !configuration.flag("WARN_ON_GSI_CONFIGURATION", true) ? List.of() : List.of(
                 "WARNING: GSI authentication is enabled by your security configuration! GSI is no longer supported.",
                 "For details, see https://htcondor.org/news/plan-to-replace-gst-in-htcss/");
@@ -16701,17 +16723,41 @@ public final class TokenRequest {
 
         /** The words of the list that name no method of HTCondor. */
         static List<String> unknown(Configuration configuration) {
-            return Configuration.items(configuration.security("AUTHENTICATION_METHODS").map(Configuration.Setting::value)
-                .orElse("")).stream().filter(word -> AuthMethod.named(word).isEmpty()).toList();
+            Optional<Configuration.Setting> list = configuration.security("AUTHENTICATION_METHODS");
+            List<String> unknown = new ArrayList<>();
+            for (String word : Configuration.items(list.isPresent() ? list.get().value() : "")) {
+                if (AuthMethod.named(word).isEmpty()) {
+                    unknown.add(word);
+                }
+            }
+            return unknown;
         }
 
         private static List<AuthMethod> named(String list) {
-            return Configuration.items(list).stream().map(AuthMethod::named).flatMap(Optional::stream).distinct().toList();
+            Set<AuthMethod> methods = new LinkedHashSet<>();
+            for (String word : Configuration.items(list)) {
+                Optional<AuthMethod> method = AuthMethod.named(word);
+                if (method.isPresent()) {
+                    methods.add(method.get());
+                }
+            }
+            return List.copyOf(methods);
         }
 
         /** The labels of the methods, as "A, B and C". */
-        static String joined(Stream<AuthMethod> methods) {
-            return methods.map(method -> method.label).collect(Collectors.joining(", ")).replaceFirst(", ([^,]*)$", " and $1");
+        static String joined(Collection<AuthMethod> methods) {
+            StringBuilder words = new StringBuilder();
+            int left = methods.size();
+            for (AuthMethod method : methods) {
+                left--;
+                words.append(method.label).append(left > 1 ? ", " : left == 1 ? " and " : "");
+            }
+            return words.toString();
+        }
+
+        /** The configured methods that authenticate the server. */
+        List<AuthMethod> provingServer() {
+            return configured.stream().filter(AuthMethod::provesServer).toList();
         }
 
         /** The setting to change, with its source. */
@@ -16766,16 +16812,28 @@ public final class TokenRequest {
             Map<AuthMethod, String> excluded = new LinkedHashMap<>();
             List<AuthMethod> usable = new ArrayList<>();
             for (AuthMethod method : methods.configured()) {
-                unusableReason(method, methods, target, trustOptions).ifPresentOrElse(reason -> excluded.put(method, reason),
-                    () -> usable.add(method));
+                Optional<String> reason = unusableReason(method, methods, target, trustOptions);
+                if (reason.isPresent()) {
+                    excluded.put(method, reason.get());
+                } else {
+                    usable.add(method);
+                }
             }
             List<ConnectionAttempt> attempts = new ArrayList<>();
-            List<AuthMethod> withoutServerProof = usable.stream().filter(method -> !method.provesServer()).toList();
+            List<AuthMethod> withoutServerProof = new ArrayList<>();
+            List<AuthMethod> certified = new ArrayList<>();
+            for (AuthMethod method : usable) {
+                if (!method.provesServer()) {
+                    withoutServerProof.add(method);
+                } else if (CERTIFICATE_METHODS.contains(method)) {
+                    certified.add(method);
+                }
+            }
             if (usable.contains(AuthMethod.FS)) {
                 List<AuthMethod> preferred = usable.subList(0, usable.indexOf(AuthMethod.FS)).stream()
                     .filter(AuthMethod::provesServer).filter(isAvailable).toList();
                 if (!preferred.isEmpty()) {
-                    excluded.put(AuthMethod.FS, "not used after " + MethodPolicy.joined(preferred.stream())
+                    excluded.put(AuthMethod.FS, "not used after " + MethodPolicy.joined(preferred)
                         + ": it does not authenticate the server; to allow it, put it first in " + methods.describeSetting());
                     withoutServerProof = List.of();
                 }
@@ -16786,15 +16844,17 @@ public final class TokenRequest {
             if (!methods.requested().contains(AuthMethod.KERBEROS) && usable.remove(AuthMethod.KERBEROS)) {
                 usable.add(AuthMethod.KERBEROS); // a ticket that nobody asked to use waits for the certificate
             }
-            List<AuthMethod> certified = usable.stream().filter(CERTIFICATE_METHODS::contains).toList();
             for (AuthMethod method : usable) {
                 if (BOUND_METHODS.contains(method) && (!certified.contains(method) || method == certified.get(0))) {
                     attempts.add(new ConnectionAttempt(ChannelBinding.BOUND, certified.contains(method) ? certified
                         : List.of(method)));
                 }
             }
-            usable.stream().filter(method -> method.provesServer() && !BOUND_METHODS.contains(method))
-                .forEach(method -> attempts.add(new ConnectionAttempt(ChannelBinding.UNBOUND, List.of(method))));
+            for (AuthMethod method : usable) {
+                if (method.provesServer() && !BOUND_METHODS.contains(method)) {
+                    attempts.add(new ConnectionAttempt(ChannelBinding.UNBOUND, List.of(method)));
+                }
+            }
             return new AuthenticationPlan(List.copyOf(attempts), excluded);
         }
 
@@ -16821,7 +16881,7 @@ public final class TokenRequest {
                 return target.isLocal() ? Optional.empty() : Optional.of("not used: it works only with servers on this machine");
             }
             if (!method.provesServer()) {
-                String preferred = MethodPolicy.joined(methods.configured().stream().filter(AuthMethod::provesServer));
+                String preferred = MethodPolicy.joined(methods.provingServer());
                 return !preferred.isEmpty() ? Optional.of("not used beside " + preferred
                         + ": it does not authenticate the server; to allow it, remove those methods from "
                         + methods.describeSetting())
@@ -16833,8 +16893,8 @@ public final class TokenRequest {
                     + " names it, and a " + method.credential().get() + " needs an explicit request; to allow it, name it in "
                     + methods.describeSetting());
             }
-            return method.credential().filter(one -> !server.from().isTrusted()).map(one -> "not used: a " + one
-                + " goes only to a host named on the command line or in the configuration; "
+            return method.credential().isEmpty() || server.from().isTrusted() ? Optional.empty()
+                : Optional.of("not used: a " + method.credential().get() + " goes only to a host named on the command line or in the configuration; "
                 + (server.from() == NameSource.COLLECTOR ? "the collector supplied " + server.name().orElse("this address")
                     + "; to allow it, name the host: -name NAME@HOST"
                     : server.name().orElse("this address") + " comes from a file that other users could have written"));
@@ -16842,7 +16902,7 @@ public final class TokenRequest {
 
         @Override
         public String toString() {
-            return attempts.stream().map(attempt -> MethodPolicy.joined(attempt.methods().stream()) + " ("
+            return attempts.stream().map(attempt -> MethodPolicy.joined(attempt.methods()) + " ("
                 + attempt.binding().word() + ")").collect(Collectors.joining(", then "))
                 + excluded.entrySet().stream().map(one -> "; " + one.getKey().label + " " + one.getValue())
                 .collect(Collectors.joining());
@@ -16901,7 +16961,8 @@ public final class TokenRequest {
         private static final int DOMAIN_MAX_CHARACTERS = 255;
 
         Optional<String> trustDomain() {
-            return ad.string("TrustDomain").filter(domain -> !domain.isEmpty() && domain.length() <= DOMAIN_MAX_CHARACTERS);
+            Optional<String> domain = nonEmpty(ad.string("TrustDomain").orElse(""));
+            return domain.isPresent() && domain.get().length() > DOMAIN_MAX_CHARACTERS ? Optional.empty() : domain;
         }
 
         String version() {
@@ -17009,8 +17070,8 @@ public final class TokenRequest {
         /** The first list that is not blank. condor_io/condor_secman.cpp, getSecSetting */
         private static Optional<Configuration.Setting> firstNonBlank(Configuration configuration, String verb) {
             for (String of : List.of("CLIENT_TOOL", "CLIENT", "DEFAULT_TOOL", "DEFAULT")) {
-                Optional<Configuration.Setting> list = configuration.find(verb + of).filter(it -> !it.value().isBlank());
-                if (list.isPresent()) {
+                Optional<Configuration.Setting> list = configuration.find(verb + of);
+                if (list.isPresent() && !list.get().value().isBlank()) {
                     return list;
                 }
             }
@@ -17477,7 +17538,9 @@ public final class TokenRequest {
                 trace.log(DebugLog.SECURITY, "Ignored the authentication method " + printable(word)
                     + ": HTCondor does not know or no longer supports it.");
             }
-            trace.log(DebugLog.SECURITY, "Methods for " + target + ": " + plan);
+            if (trace.isEnabled(DebugLog.SECURITY)) {
+                trace.log(DebugLog.SECURITY, "Methods for " + target + ": " + plan);
+            }
         }
 
         /** A copy that authenticates with one token and no other method. */
@@ -17532,12 +17595,12 @@ public final class TokenRequest {
         /** Checks a security level, recognized by its first letter. Policy cannot forbid what a token request requires. */
         private void checkLevel(String feature) throws CommandException {
             Optional<Configuration.Setting> found = configuration.security(feature);
-            String level = found.map(setting -> setting.value().strip().toUpperCase(Locale.ROOT)).orElse("REQUIRED");
-            if (!level.matches("[RYTPO].*")) {
+            String level = found.isPresent() ? found.get().value().strip().toUpperCase(Locale.ROOT) : "REQUIRED";
+            if (level.isEmpty() || "RYTPO".indexOf(level.charAt(0)) < 0) {
                 Configuration.Setting setting = found.orElseThrow();
                 String remedy = Configuration.complaint(setting,
                     "OPTIONAL, PREFERRED or REQUIRED, because a token request requires it");
-                if (level.matches("[NF].*")) {
+                if (level.startsWith("N") || level.startsWith("F")) {
                     throw startFailure(trace, ErrorCode.CONFIGURATION, target, "The security policy is invalid.",
                         "|SECMAN:2002:Configuration Problem: The security policy is invalid.", List.of(), remedy);
                 }
@@ -17778,9 +17841,10 @@ public final class TokenRequest {
                 channel = attemptOnce(attempt, command, current);
             }
             // If the user refused the certificate, the refusal is the reason.
-            current.stream().map(one -> one.method() == AuthMethod.SSL && one.wasRun()
-                ? new MethodFailure(one.method(), trust.rejection().orElse(one.reason()), Progress.RUN) : one)
-                .forEach(failures::add);
+            for (MethodFailure one : current) {
+                failures.add(one.method() == AuthMethod.SSL && one.wasRun()
+                    ? new MethodFailure(one.method(), trust.rejection().orElse(one.reason()), Progress.RUN) : one);
+            }
             return channel;
         }
 
@@ -17788,8 +17852,12 @@ public final class TokenRequest {
             throws IOException, CommandException {
             List<AuthMethod> methods = new ArrayList<>();
             for (AuthMethod method : attempt.methods()) {
-                unusableReason(method).ifPresentOrElse(
-                    reason -> failures.add(new MethodFailure(method, reason, Progress.NOT_OFFERED)), () -> methods.add(method));
+                Optional<String> reason = unusableReason(method);
+                if (reason.isPresent()) {
+                    failures.add(new MethodFailure(method, reason.get(), Progress.NOT_OFFERED));
+                } else {
+                    methods.add(method);
+                }
             }
             if (methods.isEmpty()) {
                 return Optional.empty();
@@ -17834,8 +17902,8 @@ public final class TokenRequest {
 
         /** Whether the settings name a client certificate. Without one, SSL authenticates the server only. */
         private boolean hasIdentity() throws CommandException {
-            return configuration.find("AUTH_SSL_CLIENT_CERTFILE").filter(file -> !file.value().isBlank()).isPresent()
-                || configuration.find("AUTH_SSL_CLIENT_KEYFILE").filter(file -> !file.value().isBlank()).isPresent()
+            return !configuration.text("AUTH_SSL_CLIENT_CERTFILE").orElse("").isBlank()
+                || !configuration.text("AUTH_SSL_CLIENT_KEYFILE").orElse("").isBlank()
                 || configuration.flag("AUTH_SSL_USE_CLIENT_PROXY_ENV_VAR", false)
                 || configuration.flag("AUTH_SSL_REQUIRE_CLIENT_CERTIFICATE", false);
         }
@@ -18095,9 +18163,14 @@ public final class TokenRequest {
                 if (command == Protocol.DC_SEC_QUERY) {
                     ad.put("AuthCommand", Protocol.DC_NOP);
                 }
-                configuration.set("TRUST_DOMAIN").or(() -> configuration.set("UID_DOMAIN"))
-                    .ifPresent(domain -> ad.put("TrustDomain", domain.value()));
-                ecdh.ifPresent(pair -> ad.put("ECDHPublicKey", KeyDerivation.encodePoint(pair.getPublic())));
+                Optional<Configuration.Setting> named = configuration.set("TRUST_DOMAIN");
+                Optional<Configuration.Setting> domain = named.isPresent() ? named : configuration.set("UID_DOMAIN");
+                if (domain.isPresent()) {
+                    ad.put("TrustDomain", domain.get().value());
+                }
+                if (ecdh.isPresent()) {
+                    ad.put("ECDHPublicKey", KeyDerivation.encodePoint(ecdh.get().getPublic()));
+                }
                 trace.log(DebugLog.SECURITY, "Our policy (" + binding.name().toLowerCase(Locale.ROOT) + "): "
                     + ad.assignments());
                 return ad;
@@ -18227,7 +18300,11 @@ public final class TokenRequest {
             private Optional<Authenticated> authenticate(CedarStream stream, Map<AuthMethod, Authenticator> offers)
                     throws IOException {
                 while (!offers.isEmpty()) {
-                    stream.send(stream.message().number(offers.keySet().stream().mapToInt(method -> method.bit).sum()));
+                    int bits = 0;
+                    for (AuthMethod offered : offers.keySet()) {
+                        bits |= offered.bit;
+                    }
+                    stream.send(stream.message().number(bits));
                     MessageReader message = stream.receive("choice of a method");
                     long choice = message.number();
                     message.end();
@@ -18236,9 +18313,11 @@ public final class TokenRequest {
                             "the pool did not accept this method", Progress.OFFERED)));
                         return Optional.empty();
                     }
-                    AuthMethod method = AuthMethod.fromWire(choice).filter(offers::containsKey)
-                        .orElseThrow(() -> new ProtocolViolation("the server chose a method that we did not offer ("
-                        + choice + ")"));
+                    Optional<AuthMethod> chosen = AuthMethod.fromWire(choice);
+                    if (chosen.isEmpty() || !offers.containsKey(chosen.get())) {
+                        throw new ProtocolViolation("the server chose a method that we did not offer (" + choice + ")");
+                    }
+                    AuthMethod method = chosen.get();
                     trace.log(DebugLog.SECURITY, "The server chose " + method.label + ".");
                     if (method == AuthMethod.PASSWORD) {
                         announceCredential(method, "the pool password in " + Password.file(configuration).orElseThrow());
@@ -18306,8 +18385,8 @@ public final class TokenRequest {
                         "Ask the pool's administrator to check ALLOW_DAEMON, ALLOW_WRITE and DENY_* there.", stack);
                 }
                 Instant now = host.clock().instant();
-                long seconds = reply.ad().string("SessionDuration").filter(text -> NumericAddress.isNumber(text, 9))
-                    .map(Long::parseLong).orElse(0L);
+                String duration = reply.ad().string("SessionDuration").orElse("");
+                long seconds = NumericAddress.isNumber(duration, 9) ? Long.parseLong(duration) : 0;
                 long lease = Math.max(0, Math.min(reply.ad().integer("SessionLease").orElse(0), Integer.MAX_VALUE));
                 trace.log(DebugLog.SECURITY, "Authenticated with " + method.label + " as " + printable(user)
                     + "; the session is "
@@ -18827,7 +18906,9 @@ public final class TokenRequest {
                 if (!spec.authorizations().isEmpty()) {
                     request.put("LimitAuthorization", String.join(",", spec.authorizations()));
                 }
-                spec.lifetimeSeconds().ifPresent(seconds -> request.put("TokenLifetime", seconds));
+                if (spec.lifetimeSeconds().isPresent()) {
+                    request.put("TokenLifetime", spec.lifetimeSeconds().getAsInt());
+                }
                 TokenReply answer = started(exchange(channel, request, "answer to the token request"), clientId, auth);
                 return new SubmitResult(complete, auth, target.reachedAt(channel.connection().peer()).toString(),
                     released(answer));
@@ -18970,7 +19051,7 @@ public final class TokenRequest {
             if (error.isPresent() || answer.integer("ErrorCode").orElse(0) != 0) {
                 throw refusal(answer);
             }
-            Optional<String> token = answer.string("Token").filter(text -> !text.isEmpty());
+            Optional<String> token = nonEmpty(answer.string("Token").orElse(""));
             if (token.isPresent()) {
                 return issued(token.get(), auth);
             }
@@ -18978,9 +19059,11 @@ public final class TokenRequest {
                 throw new CommandException(ErrorCode.BUSY, "Failed to request a new token: " + target
                     + " has too many pending requests.", "Try again later.");
             }
-            String requestId = answer.string("RequestId").filter(RequestHandle::isRequestId)
-                .orElseThrow(() -> new CommandException(ErrorCode.UNEXPECTED, "Remote daemon did not provide a valid request ID.",
-                    "See the log of the daemon at " + target + "."));
+            String requestId = answer.string("RequestId").orElse("");
+            if (!RequestHandle.isRequestId(requestId)) {
+                throw new CommandException(ErrorCode.UNEXPECTED, "Remote daemon did not provide a valid request ID.",
+                    "See the log of the daemon at " + target + ".");
+            }
             return new TokenReply.Enqueued(new RequestHandle(requestId, clientId));
         }
 
@@ -19495,13 +19578,15 @@ public final class TokenRequest {
             if (!his && !here && trust.onPath().isPresent()) {
                 throw new UntrustedDirectoryException(trust.onPath().get());
             }
-            if (!trust.entry().map(PathTrust.Stat::key).equals(Optional.of(opened)) || !opened.equals(key)) {
+            if (trust.entry().isEmpty() || !trust.entry().get().key().equals(opened) || !opened.equals(key)) {
                 throw new IOException("its path changed while it was opened");
             }
             if (trust.atEnd().isPresent() && host.isRoot()) {
                 throw new UntrustedDirectoryException(trust.atEnd().get());
             }
-            trust.atEnd().ifPresent(weakness -> warnings.accept(weakness + OTHERS_CAN_REPLACE));
+            if (trust.atEnd().isPresent()) {
+                warnings.accept(trust.atEnd().get() + OTHERS_CAN_REPLACE);
+            }
         }
 
         /** Creates a directory and its parents with mode 0700, unless other users can redirect the path. */
@@ -21166,7 +21251,9 @@ public final class TokenRequest {
             if (verbosity == Verbosity.QUIET) {
                 event.approvalUrl().ifPresent(url -> print("Approve it at " + url, ""));
             } else {
-                approvalRequest(event).forEach(line -> print(line, ""));
+                for (String line : approvalRequest(event)) {
+                    print(line, "");
+                }
             }
         }
 
@@ -21223,8 +21310,12 @@ public final class TokenRequest {
             fields.put("credentials", List.copyOf(credentials));
             fields.put("approve_with", event.approveWith());
             fields.put("approve_on_central_manager", event.approveOnCentralManager());
-            event.approvalUrl().ifPresent(url -> fields.put("approval_url", url));
-            event.replaces().ifPresent(id -> fields.put("replaces", id));
+            if (event.approvalUrl().isPresent()) {
+                fields.put("approval_url", event.approvalUrl().get());
+            }
+            if (event.replaces().isPresent()) {
+                fields.put("replaces", event.replaces().get());
+            }
             return fields;
         }
 
