@@ -184,6 +184,7 @@ import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.SortedMap;
+import java.util.StringJoiner;
 import java.util.StringTokenizer;
 import java.util.TreeMap;
 import java.util.TreeSet;
@@ -198,7 +199,6 @@ import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import java.util.function.Function;
-import java.util.function.IntConsumer;
 import java.util.function.IntPredicate;
 import java.util.function.Predicate;
 import java.util.function.Supplier;
@@ -352,7 +352,7 @@ public final class TokenRequest {
     static int run(String[] args, Host host, ShutdownGuard guard) {
         CrashReporter crashReporter = new CrashReporter();
         ConsoleWriter console = new ConsoleWriter(host, ArgumentParser.wantsJson(args));
-        guard.onSignal(console::ending, console::interrupted);
+        guard.onSignal(console);
         try {
             Action action = new ArgumentParser(host.environment().getOrDefault("COLUMNS", "")).parse(args);
             if (action instanceof Action.Show show) {
@@ -361,13 +361,15 @@ public final class TokenRequest {
                 console.configure(configured.json(), Verbosity.NORMAL);
                 host.requireHome();
                 Configuration configuration = Configuration.read(host, new Deadline(host.clock(), Duration.ZERO));
-                configuration.warnings().forEach(console::line);
+                console.lines(configuration.warnings());
                 return configured(configuration, configured, console);
             } else {
                 Options options = action instanceof Action.Pending pending ? pending.options()
                     : ((Action.Request) action).options();
                 console.configure(options.json(), options.detail());
-                options.warnings().forEach(console::warn);
+                for (String warning : options.warnings()) {
+                    console.warn(warning);
+                }
                 Host.requireModules();
                 host.requireHome();
                 if (action instanceof Action.Pending) {
@@ -467,11 +469,11 @@ public final class TokenRequest {
             Deadline answer = new Deadline(host.clock(), options.waitOptions().timeout());
             this.configuration = Configuration.read(host, answer);
             answer.multiply(configuration);
-            configuration.warnings().forEach(console::line);
+            console.lines(configuration.warnings());
             this.context = new Context(configuration, host, DebugLog.of(options.debug(), configuration,
                 console::line, host.clock()), options.trustOptions(), answer,
                 new InputFiles(host, answer, console::warn), console);
-            MethodPolicy.warnings(configuration).forEach(console::line);
+            console.lines(MethodPolicy.warnings(configuration));
             context.trace().logSettings(configuration);
             this.writer = new TokenWriter(host, answer, console::warn);
             this.resumed = options.resume().isPresent()
@@ -716,7 +718,9 @@ public final class TokenRequest {
                 skipped.addAll(daemon.before());
                 try {
                     T result = left == 1 ? task.of(daemon) : answer.share(left, () -> task.of(daemon));
-                    skipped.forEach(console::notice);
+                    for (String line : skipped) {
+                        console.notice(line);
+                    }
                     return result;
                 } catch (CommandException failure) {
                     if (left == 1 || (answer.isOver() && failure.reason.isServerSpecific())) {
@@ -1151,11 +1155,18 @@ public final class TokenRequest {
             return uid.equals(OptionalInt.of(PathTrust.ROOT));
         }
 
+        /** The name of the user that owns this process. */
+        Optional<String> userName() {
+            return user.isPresent() ? Optional.of(user.get().getName()) : Optional.empty();
+        }
+
         /** The user IDs that {@link PathTrust} trusts: root and this user. */
         Set<Integer> trusted() {
             Set<Integer> uids = new HashSet<>();
             uids.add(PathTrust.ROOT);
-            uid.ifPresent(uids::add);
+            if (uid.isPresent()) {
+                uids.add(uid.getAsInt());
+            }
             return uids;
         }
 
@@ -1749,7 +1760,8 @@ public final class TokenRequest {
         /** proc_pid_fd(5) */
         @Override
         Optional<Path> openFileLinks() {
-            return Optional.of(files.getPath(OPEN_FILES)).filter(Files::isDirectory);
+            Path links = files.getPath(OPEN_FILES);
+            return Files.isDirectory(links) ? Optional.of(links) : Optional.empty();
         }
 
         @Override
@@ -1798,8 +1810,13 @@ public final class TokenRequest {
             }
             String point = path.toString().replace("\\", "\\134").replace(" ", "\\040").replace("\t", "\\011")
                 .replace("\n", "\\012");
-            return new String(Files.readAllBytes(mounts), UTF_8).lines().map(line -> line.split(" ", 6))
-                .anyMatch(fields -> fields.length > 4 && fields[4].equals(point));
+            for (String line : new String(Files.readAllBytes(mounts), UTF_8).split("\n")) {
+                String[] fields = line.split(" ", 6);
+                if (fields.length > 4 && fields[4].equals(point)) {
+                    return true;
+                }
+            }
+            return false;
         }
 
         /**
@@ -2397,27 +2414,34 @@ public final class TokenRequest {
         private static final Duration WRITING = Duration.ofSeconds(5);
         private static final Duration FAREWELL = Duration.ofSeconds(2);
         private final ReentrantLock busy = new ReentrantLock();
-        private volatile Consumer<String> notices = line -> { };
-        private volatile IntConsumer farewell = status -> { };
+        private volatile Optional<SignalListener> listener = Optional.empty();
         private volatile Duration exchange = Duration.ZERO;
         private volatile boolean ended;
         private volatile Optional<Secret> held = Optional.empty();
-        private volatile Consumer<Secret> lastResort = token -> { };
+        private volatile Optional<Consumer<Secret>> lastResort = Optional.empty();
+
+        /** Learns of a signal. */
+        interface SignalListener {
+            /** @param line why the program does not end yet */
+            void ending(String line);
+
+            /** The last call before the program ends. */
+            void interrupted(int exitStatus);
+        }
 
         /** Registers the JVM shutdown hook that delays signals. */
         void install() {
-            Runtime.getRuntime().addShutdownHook(new Thread(this::close, "shutdown-guard"));
+            Runtime.getRuntime().addShutdownHook(new Thread("shutdown-guard") {
+                @Override
+                public void run() {
+                    close();
+                }
+            });
         }
 
-        /**
-         * Sets what happens at a signal.
-         *
-         * @param notices  receives the line that says why the program does not end yet
-         * @param farewell receives the exit status, as the last call
-         */
-        void onSignal(Consumer<String> notices, IntConsumer farewell) {
-            this.notices = notices;
-            this.farewell = farewell;
+        /** Sets who learns of a signal. */
+        void onSignal(SignalListener listener) {
+            this.listener = Optional.of(listener);
         }
 
         /**
@@ -2437,7 +2461,7 @@ public final class TokenRequest {
 
         /** Sets where an undelivered token goes when the program ends early. */
         void lastResort(Consumer<Secret> resort) {
-            lastResort = resort;
+            lastResort = Optional.of(resort);
         }
 
         /** Registers a token that exists only in memory until {@link #delivered}. */
@@ -2455,7 +2479,9 @@ public final class TokenRequest {
             Optional<Secret> token = held;
             held = Optional.empty();
             try {
-                token.ifPresent(lastResort);
+                if (token.isPresent() && lastResort.isPresent()) {
+                    lastResort.get().accept(token.get());
+                }
             } catch (RuntimeException | Error e) {
                 return; // this was the last resort
             }
@@ -2489,13 +2515,14 @@ public final class TokenRequest {
         private void close(OptionalInt status) {
             try {
                 if (!busy.tryLock(1, TimeUnit.SECONDS) && held.isEmpty()) {
-                    runBriefly(() -> notices.accept("Interrupted. Waiting for a reply that may hold the token."));
+                    runBriefly(() -> listener.ifPresent(
+                        one -> one.ending("Interrupted. Waiting for a reply that may hold the token.")));
                     busy.tryLock(exchange.plus(WRITING).toMillis(), TimeUnit.MILLISECONDS);
                 }
                 // If it is still not written, a reader has stopped or a disk hangs.
                 runBriefly(this::saveHeldToken);
                 if (status.isPresent()) {
-                    runBriefly(() -> farewell.accept(status.getAsInt()));
+                    runBriefly(() -> listener.ifPresent(one -> one.interrupted(status.getAsInt())));
                 }
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
@@ -3346,8 +3373,8 @@ public final class TokenRequest {
         STARTER, CREDD, GRIDMANAGER, PLACEMENTD, LEASE_MANAGER, HAD, GENERIC;
 
         /** The types that issue tokens, comma-separated. */
-        static final String TOKEN_ISSUERS = Stream.of(COLLECTOR, SCHEDD, STARTD, MASTER, NEGOTIATOR, CREDD, PLACEMENTD, HAD,
-            VIEW_COLLECTOR, ANY).map(DaemonType::word).collect(Collectors.joining(", "));
+        static final String TOKEN_ISSUERS =
+            "collector, schedd, startd, master, negotiator, credd, placementd, had, view_collector, any";
 
         static Optional<DaemonType> named(String word) {
             for (DaemonType type : values()) {
@@ -3394,7 +3421,7 @@ public final class TokenRequest {
         /** The order of a command line. */
         static TokenOrder of(Path file, DaemonQuery query, Optional<String> configuredPool, TokenSpec spec) {
             return new TokenOrder(file.toAbsolutePath().normalize().toString(),
-                new DaemonQuery(query.type(), query.name(), query.pool().or(() -> configuredPool)),
+                new DaemonQuery(query.type(), query.name(), query.pool().isPresent() ? query.pool() : configuredPool),
                 new TokenSpec(spec.identity(), levels(spec.authorizations()), spec.lifetimeSeconds()));
         }
 
@@ -3405,6 +3432,17 @@ public final class TokenRequest {
                 levels.add(level.toUpperCase(Locale.ROOT));
             }
             return List.copyOf(levels);
+        }
+
+        /** Whether it orders the same token. (The equals method of a record takes Java 25 ms to link.) */
+        boolean isSame(TokenOrder other) {
+            return fields().equals(other.fields());
+        }
+
+        /** Whether it asks the same daemon. */
+        boolean isAtSameDaemon(TokenOrder other) {
+            return query.type() == other.query.type() && query.name().equals(other.query.name())
+                && query.pool().equals(other.query.pool());
         }
 
         /** The JSON fields. */
@@ -3426,8 +3464,12 @@ public final class TokenRequest {
          * @throws IllegalArgumentException if one is missing or has a wrong value; the message is the field's name
          */
         static TokenOrder of(Json.Fields fields) {
-            return new TokenOrder(fields.required("file"), new DaemonQuery(fields.string("type").flatMap(DaemonType::named)
-                .orElseThrow(() -> new IllegalArgumentException("type")), fields.string("name"), fields.string("pool")),
+            Optional<DaemonType> type = DaemonType.named(fields.string("type").orElse(""));
+            if (type.isEmpty()) {
+                throw new IllegalArgumentException("type");
+            }
+            return new TokenOrder(fields.required("file"),
+                new DaemonQuery(type.get(), fields.string("name"), fields.string("pool")),
                 new TokenSpec(fields.string("identity"), fields.strings("authz"), fields.positiveInt("lifetime")));
         }
     }
@@ -4139,7 +4181,7 @@ public final class TokenRequest {
             if (content == FilePurpose.TOKEN && !host.platform().isPrivate(file)) {
                 throw new RefusedFileException(file, "is not this user's alone");
             } else if (content != FilePurpose.SETTINGS && content != FilePurpose.TOKEN) {
-                if (weakness.filter(PathTrust.Weakness::owned).isPresent()) {
+                if (weakness.isPresent() && weakness.get().owned()) {
                     throw new RefusedFileException(file, weakness.get().reason() + ", not to an administrator or this user"
                         + (content == FilePurpose.LISTED ? "" : ": copy it if you trust it"));
                 }
@@ -4223,8 +4265,8 @@ public final class TokenRequest {
             if (content == FilePurpose.SETTINGS) {
                 return;
             }
-            Optional<PathTrust.Weakness> thing = trust.atEnd().filter(weakness -> weakness.owned()
-                || stat.type() != PathTrust.Type.CHARACTERS); // every user can write to /dev/null
+            Optional<PathTrust.Weakness> thing = trust.atEnd().isPresent() && (trust.atEnd().get().owned()
+                || stat.type() != PathTrust.Type.CHARACTERS) ? trust.atEnd() : Optional.empty(); // all can write to /dev/null
             if (content == FilePurpose.TOKEN) {
                 if (!isOurs(stat) || (stat.mode() & 0077) != 0) {
                     throw new RefusedFileException(file, "is not this user's alone");
@@ -4234,7 +4276,7 @@ public final class TokenRequest {
                     throw new RefusedFileException(file, !isOurs(stat) ? "belongs to " + PathTrust.owner(trust.path())
                         : thing.isPresent() ? thing.get().reason() : "has another name");
                 }
-            } else if (thing.filter(PathTrust.Weakness::owned).isPresent()) {
+            } else if (thing.isPresent() && thing.get().owned()) {
                 throw new RefusedFileException(file, thing.get().reason() + ", not to root or this user"
                     + (content == FilePurpose.LISTED ? "" : ": copy it if you trust it"));
             } else {
@@ -4514,10 +4556,12 @@ public final class TokenRequest {
                 while (valid && !take('}')) {
                     Optional<String> name = string();
                     Optional<Object> value = name.isPresent() && take(':') ? value() : Optional.empty();
-                    value.ifPresent(read -> fields.put(name.get(), read)); // of two the last counts
+                    if (value.isPresent()) {
+                        fields.put(name.get(), value.get()); // of two the last counts
+                    }
                     valid = value.isPresent() && isNext('}');
                 }
-                fields.values().removeIf(value -> value == this); // null
+                fields.values().removeAll(List.of(this)); // null
                 return valid && peek() == 0 && at == text.length() ? Optional.of(fields) : Optional.empty();
             }
 
@@ -4642,7 +4686,7 @@ public final class TokenRequest {
             /** A string. The program shows, sends and compares it, so it may not contain control characters. */
             Optional<String> string(String name) {
                 Optional<String> string = value(name, String.class);
-                if (string.filter(text -> !text.equals(oneLine(text))).isPresent()) {
+                if (string.isPresent() && !string.get().equals(oneLine(string.get()))) {
                     throw new IllegalArgumentException(name);
                 }
                 return string;
@@ -4650,8 +4694,11 @@ public final class TokenRequest {
 
             /** A string that is neither missing nor blank. */
             String required(String name) {
-                return string(name).filter(string -> !string.isBlank())
-                    .orElseThrow(() -> new IllegalArgumentException(name));
+                String string = string(name).orElse("");
+                if (string.isBlank()) {
+                    throw new IllegalArgumentException(name);
+                }
+                return string;
             }
 
             /** An array of strings, each as {@link #required} takes it. */
@@ -4667,8 +4714,8 @@ public final class TokenRequest {
             /** An integer from 1 to 999,999,999; empty if it is missing. */
             OptionalInt positiveInt(String name) {
                 Optional<Number> number = value(name, Number.class);
-                if (number.filter(value -> !(value instanceof Integer integer && integer >= 1 && integer <= 999_999_999))
-                        .isPresent()) {
+                if (number.isPresent()
+                        && !(number.get() instanceof Integer integer && integer >= 1 && integer <= 999_999_999)) {
                     throw new IllegalArgumentException(name);
                 }
                 return number.isPresent() ? OptionalInt.of(number.get().intValue()) : OptionalInt.empty();
@@ -8753,7 +8800,7 @@ public final class TokenRequest {
 
         private Optional<String> ofProcess(String name) {
             return switch (name) {
-                case "USERNAME" -> host.user().map(UserPrincipal::getName);
+                case "USERNAME" -> host.userName();
                 case "REAL_UID" -> text(host.platform().userId());
                 case "REAL_GID" -> text(host.platform().groupId());
                 case "PID" -> Optional.of(Long.toString(ProcessHandle.current().pid()));
@@ -10074,7 +10121,7 @@ public final class TokenRequest {
 
         /** Enabled by default; "auto" depends on the addresses of the system. */
         private static boolean isOn(Configuration configuration, String name) throws CommandException {
-            return configuration.text(name).filter("auto"::equalsIgnoreCase).isPresent() || configuration.flag(name, true);
+            return configuration.text(name).orElse("").equalsIgnoreCase("auto") || configuration.flag(name, true);
         }
 
         boolean includes(InetAddress address) {
@@ -12938,7 +12985,8 @@ public final class TokenRequest {
             for (String name : list.isPresent() ? list.get().value().split(",") : new String[0]) {
                 caFiles.add(Host.path(name.strip(), list.get().name() + ", " + list.get().source()));
             }
-            this.caDirectory = configuration.find("AUTH_SSL_CLIENT_CADIR").map(Configuration.Setting::path);
+            Optional<Configuration.Setting> directory = configuration.find("AUTH_SSL_CLIENT_CADIR");
+            this.caDirectory = directory.isPresent() ? Optional.of(directory.get().path()) : Optional.empty();
         }
 
         private void checkCaFile(String name) throws CommandException {
@@ -13691,28 +13739,28 @@ public final class TokenRequest {
         static Optional<CondorAccount> find(Configuration configuration, Host host) throws CommandException {
             Optional<String> variable = Optional.ofNullable(host.environment().get(IDS));
             Optional<Configuration.Setting> setting = variable.isPresent() ? Optional.empty() : configuration.find(IDS);
-            Optional<String> ids = variable.or(() -> setting.map(Configuration.Setting::value)).map(String::strip);
-            if (ids.isEmpty()) {
-                return user(host, fields -> fields[0].equals("condor"));
+            if (variable.isEmpty() && setting.isEmpty()) {
+                return user(host, 0, "condor");
             }
-            int dot = ids.get().indexOf('.');
-            String uid = ids.get().substring(0, Math.max(0, dot));
-            if (!NumericAddress.isNumber(uid, 9) || dot + 1 == ids.get().length()
-                    || !NumericAddress.isNumber(ids.get().substring(dot + 1, dot + 2), 1)) { // more can follow, as in sscanf
+            String ids = (variable.isPresent() ? variable.get() : setting.get().value()).strip();
+            int dot = ids.indexOf('.');
+            String uid = ids.substring(0, Math.max(0, dot));
+            if (!NumericAddress.isNumber(uid, 9) || dot + 1 == ids.length()
+                    || !NumericAddress.isNumber(ids.substring(dot + 1, dot + 2), 1)) { // more can follow, as in sscanf
                 throw new CommandException(ErrorCode.CONFIGURATION, "ERROR: badly formed value in " + IDS + " "
-                    + (variable.isPresent() ? "environment" : "config file") + " variable (" + printable(ids.get()) + ").",
+                    + (variable.isPresent() ? "environment" : "config file") + " variable (" + printable(ids) + ").",
                     "Set " + IDS + " to the user and group number that HTCondor uses, such as 1000.1000"
                     + setting.map(one -> " (" + one.source() + ")").orElse("") + ".");
             }
-            return user(host, fields -> fields[2].equals(uid))
+            return user(host, 2, uid)
                 .or(() -> Optional.of(new CondorAccount(Integer.parseInt(uid), Optional.empty())));
         }
 
-        /** The first user in the machine's own list of users that fits. */
-        private static Optional<CondorAccount> user(Host host, Predicate<String[]> fits) {
+        /** The first user with this field in the machine's own list of users. */
+        private static Optional<CondorAccount> user(Host host, int field, String value) {
             for (String line : host.users()) {
                 String[] fields = line.split(":", 4);
-                if (fields.length == 4 && fits.test(fields) && NumericAddress.isNumber(fields[2], 9)) {
+                if (fields.length == 4 && fields[field].equals(value) && NumericAddress.isNumber(fields[2], 9)) {
                     return Optional.of(new CondorAccount(Integer.parseInt(fields[2]), Optional.of(fields[0])));
                 }
             }
@@ -13732,7 +13780,7 @@ public final class TokenRequest {
         static ClaimToBe of(Configuration configuration, Host host, Optional<CondorAccount> account, String domain)
                 throws AuthenticationException {
             Optional<String> name = configuration.text("SEC_CLAIMTOBE_USER").map(String::strip)
-                .or(() -> account.isPresent() ? account.get().name() : host.user().map(UserPrincipal::getName)
+                .or(() -> account.isPresent() ? account.get().name() : host.userName()
                     .filter(user -> !NumericAddress.isNumber(user, 10))); // Java's name for a user without one
             if (name.isEmpty()) {
                 throw new AuthenticationException("this user has no name in the list of users; set SEC_CLAIMTOBE_USER");
@@ -15545,7 +15593,7 @@ public final class TokenRequest {
                     String word = end < 0 ? "" : name.substring(start + 2, end);
                     text.append(name, from, start).append(switch (word) {
                         case "uid", "euid", "USERID" -> uid();
-                        case "username" -> host.user().map(UserPrincipal::getName).orElse("");
+                        case "username" -> host.userName().orElse("");
                         case "TEMP" -> host.environment().getOrDefault("TMPDIR",
                             host.platform().temporaryDirectory().orElse(""));
                         case "null" -> "";
@@ -16440,9 +16488,9 @@ public final class TokenRequest {
             }
             String[] parts = text.split("\\.", -1);
             Optional<Map<String, Object>> header = fields(parts[0]);
-            Optional<Map<String, Object>> claims = fields(parts[1]).filter(IssuedToken::haveValidTypes);
+            Optional<Map<String, Object>> claims = fields(parts[1]);
             Optional<byte[]> signature = decode(parts[2]);
-            return header.isEmpty() || claims.isEmpty() || signature.isEmpty() ? Optional.empty()
+            return header.isEmpty() || claims.isEmpty() || !haveValidTypes(claims.get()) || signature.isEmpty() ? Optional.empty()
                 : Optional.of(new IssuedToken(new Secret(text), string(header.get(), "kid"), claims.get(),
                     parts[0] + "." + parts[1], signature.get()));
         }
@@ -16544,17 +16592,24 @@ public final class TokenRequest {
             String[] parts = token.reveal().split("\\.", -1);
             Optional<Map<String, Object>> header = fields(parts[0]);
             Optional<Map<String, Object>> payload = header.isEmpty() || parts.length < 2 ? Optional.empty() : fields(parts[1]);
-            return payload.map(claims -> {
-                Map<String, Object> fields = new LinkedHashMap<>();
-                fields.put("iss", string(claims, "iss").map(TokenRequest::cut));
-                fields.put("sub", string(claims, "sub").map(TokenRequest::cut));
-                fields.put("scope", scopes(claims));
-                fields.put("iat", seconds(claims, "iat"));
-                fields.put("exp", seconds(claims, "exp"));
-                fields.put("jti", string(claims, "jti").map(TokenRequest::cut));
-                fields.put("kid", string(header.get(), "kid").map(TokenRequest::cut));
-                return fields;
-            });
+            if (payload.isEmpty()) {
+                return payload;
+            }
+            Map<String, Object> claims = payload.get();
+            Map<String, Object> fields = new LinkedHashMap<>();
+            fields.put("iss", shown(claims, "iss"));
+            fields.put("sub", shown(claims, "sub"));
+            fields.put("scope", scopes(claims));
+            fields.put("iat", seconds(claims, "iat"));
+            fields.put("exp", seconds(claims, "exp"));
+            fields.put("jti", shown(claims, "jti"));
+            fields.put("kid", shown(header.get(), "kid"));
+            return Optional.of(fields);
+        }
+
+        /** A string field, cut to the length that is shown. */
+        private static Optional<String> shown(Map<String, Object> fields, String name) {
+            return fields.get(name) instanceof String string ? Optional.of(cut(string)) : Optional.empty();
         }
 
         private static Optional<byte[]> decode(String part) {
@@ -16566,7 +16621,8 @@ public final class TokenRequest {
         }
 
         private static Optional<Map<String, Object>> fields(String part) {
-            return decode(part).flatMap(json -> Json.flat(new String(json, UTF_8)));
+            Optional<byte[]> json = decode(part);
+            return json.isEmpty() ? Optional.empty() : Json.flat(new String(json.get(), UTF_8));
         }
 
         private static Optional<String> string(Map<String, Object> fields, String name) {
@@ -16636,17 +16692,17 @@ public final class TokenRequest {
 
         /** @throws CommandException CONFIGURATION if a setting is not a valid path */
         static TokenDirectory of(Configuration configuration, Host host) throws CommandException {
-            Optional<String> named = configuration.text("SEC_TOKEN_SYSTEM_DIRECTORY").map(String::strip);
+            Optional<String> named = configuration.text("SEC_TOKEN_SYSTEM_DIRECTORY");
             Optional<Path> system = named.isEmpty() ? host.platform().condorFile("tokens.d")
-                : Optional.of(Host.path(named.get(), "SEC_TOKEN_SYSTEM_DIRECTORY"));
+                : Optional.of(Host.path(named.get().strip(), "SEC_TOKEN_SYSTEM_DIRECTORY"));
             Optional<Path> own = host.isRoot() ? system
                 : host.home().map(home -> home.resolve(".condor").resolve("tokens.d")).or(() -> system);
-            Optional<String> set = configuration.text("SEC_TOKEN_DIRECTORY").map(String::strip);
+            Optional<String> set = configuration.text("SEC_TOKEN_DIRECTORY");
             if (set.isEmpty() && own.isEmpty()) {
                 throw new CommandException(ErrorCode.CONFIGURATION, "ERROR: the user's home directory is unknown.",
                     "Set USERPROFILE to it, or SEC_TOKEN_DIRECTORY to a directory for tokens.");
             }
-            return new TokenDirectory(set.isPresent() ? Host.path(set.get(), "SEC_TOKEN_DIRECTORY") : own.get(),
+            return new TokenDirectory(set.isPresent() ? Host.path(set.get().strip(), "SEC_TOKEN_DIRECTORY") : own.get(),
                 configuration.excluded());
         }
 
@@ -17002,7 +17058,14 @@ public final class TokenRequest {
         }
 
         List<AuthMethod> methods() {
-            return list("AuthMethodsList").stream().map(AuthMethod::named).flatMap(Optional::stream).toList();
+            List<AuthMethod> methods = new ArrayList<>();
+            for (String name : list("AuthMethodsList")) {
+                Optional<AuthMethod> method = AuthMethod.named(name);
+                if (method.isPresent()) {
+                    methods.add(method.get());
+                }
+            }
+            return methods;
         }
 
         private List<String> list(String name) {
@@ -18144,9 +18207,17 @@ public final class TokenRequest {
             }
 
             private ClassAd policy(int command, Optional<KeyPair> ecdh) {
+                StringJoiner methodNames = new StringJoiner(",");
+                for (AuthMethod method : methods) {
+                    methodNames.add(method.name());
+                }
+                StringJoiner cipherNames = new StringJoiner(",");
+                for (SessionCipher cipher : ciphers) {
+                    cipherNames.add(cipher.word);
+                }
                 ClassAd ad = new ClassAd()
-                    .put("AuthMethods", methods.stream().map(Enum::name).collect(Collectors.joining(",")))
-                    .put("CryptoMethods", ciphers.stream().map(one -> one.word).collect(Collectors.joining(",")))
+                    .put("AuthMethods", methodNames.toString())
+                    .put("CryptoMethods", cipherNames.toString())
                     .put("OutgoingNegotiation", "REQUIRED");
                 // Servers before 23.10 read Authentication, later ones AuthenticationNew.
                 for (String feature : List.of("Authentication", "AuthenticationNew", "Encryption", "Integrity")) {
@@ -18926,7 +18997,7 @@ public final class TokenRequest {
          * splits nothing, so it is one word of a safe alphabet. Only the hex digits are secret.
          */
         private Secret newClientId() {
-            return new Secret(sanitized(host.user().map(UserPrincipal::getName).orElse(""), CLIENT_USER_MAX) + "@"
+            return new Secret(sanitized(host.userName().orElse(""), CLIENT_USER_MAX) + "@"
                 + sanitized(host.name(), CLIENT_HOST_MAX) + "-" + host.randomHex(CLIENT_ID_BYTES));
         }
 
@@ -20606,8 +20677,10 @@ public final class TokenRequest {
                 if (preparation == Preparation.FULL) {
                     folder.probe(name, PROBE_BYTES, permissions);
                 }
-                host.platform().weakness(folder.path())
-                    .ifPresent(weakness -> warnings.accept(weakness + OpenDirectory.OTHERS_CAN_REPLACE));
+                Optional<PathTrust.Weakness> weakness = host.platform().weakness(folder.path());
+                if (weakness.isPresent()) {
+                    warnings.accept(weakness.get() + OpenDirectory.OTHERS_CAN_REPLACE);
+                }
                 Optional<DestinationLock> lock = preparation == Preparation.LOOK ? Optional.empty()
                     : DestinationLock.take(folder, name, path, host, warnings);
                 if (lock.isPresent()) {
@@ -20939,8 +21012,9 @@ public final class TokenRequest {
                         : "does not contain a token");
             }
             String hash = TokenRecord.hash(token.get().text());
-            Present present = new Present(token.get(), content.get(), record.filter(it -> it.tokenHash().equals(hash)));
-            return present.record().filter(it -> it.order().query().equals(order.query())).isPresent()
+            boolean isOfToken = record.isPresent() && record.get().tokenHash().equals(hash);
+            Present present = new Present(token.get(), content.get(), isOfToken ? record : Optional.empty());
+            return isOfToken && record.get().order().isAtSameDaemon(order)
                 ? decide(present, Optional.of(token.get().issuer())) : new TokenState.Undecided(present);
         }
 
@@ -20955,19 +21029,21 @@ public final class TokenRequest {
                 return new TokenState.Foreign("contains a token of the pool " + printable(token.issuer()) + ", not of "
                     + printable(trustDomain.get()));
             }
-            Optional<TokenSpec> ordered = present.record().map(it -> it.order().spec());
-            if (!ordered.map(TokenSpec::identity).equals(Optional.of(order.spec().identity())) && !isFor(token, trustDomain)) {
+            Optional<TokenOrder> before = present.record().isEmpty() ? Optional.empty()
+                : Optional.of(present.record().get().order());
+            if ((before.isEmpty() || !before.get().spec().identity().equals(order.spec().identity()))
+                    && !isFor(token, trustDomain)) {
                 return new TokenState.Foreign("contains a token for " + printable(token.subject()) + ", not for "
                     + printable(order.spec().identity().orElse("condor")));
             }
             // What the pool granted less than ordered counts as granted; otherwise every run would ask again.
-            boolean granted = !strict && ordered.isPresent()
-                && ordered.get().authorizations().equals(order.spec().authorizations())
-                && ordered.get().lifetimeSeconds().equals(order.spec().lifetimeSeconds());
+            boolean granted = !strict && before.isPresent()
+                && before.get().spec().authorizations().equals(order.spec().authorizations())
+                && before.get().spec().lifetimeSeconds().equals(order.spec().lifetimeSeconds());
             Optional<String> due = granted ? Optional.empty() : difference(token);
             due = due.isPresent() ? due : end(token);
             return due.isPresent() ? new TokenState.Due(due.get())
-                : new TokenState.Current(present, present.record().filter(it -> it.order().equals(order)).isPresent());
+                : new TokenState.Current(present, before.isPresent() && before.get().isSame(order));
         }
 
         /** Whether the token is for the ordered identity. Without a known domain, the name in front of it decides. */
@@ -21002,8 +21078,10 @@ public final class TokenRequest {
         }
 
         private static Optional<Duration> lifetime(IssuedToken token) {
-            return token.issuedAt().flatMap(from -> token.expiration().map(end -> Duration.between(from, end)))
-                .filter(lifetime -> !lifetime.isNegative());
+            Optional<Instant> from = token.issuedAt();
+            Optional<Instant> end = token.expiration();
+            return from.isEmpty() || end.isEmpty() || end.get().isBefore(from.get()) ? Optional.empty()
+                : Optional.of(Duration.between(from.get(), end.get()));
         }
 
         /** Whether the token ended, or ends soon. */
@@ -21060,7 +21138,7 @@ public final class TokenRequest {
                     + ".",
                     "");
             }
-            if (ordered.group().filter(group -> !group.equals(rights.get().group())).isPresent()) {
+            if (ordered.group().isPresent() && !ordered.group().get().equals(rights.get().group())) {
                 return Optional.of("the group " + printable(rights.get().group()));
             }
             return rights.get().mode().equals(ordered.mode()) ? Optional.empty()
@@ -21100,7 +21178,7 @@ public final class TokenRequest {
      * Writes messages for people to stderr and, with {@code -json}, events for programs to stdout: one object a line, with
      * {@code event} and {@code time} first. The thread of a signal may call its methods, too.
      */
-    static final class ConsoleWriter implements UserInterface {
+    static final class ConsoleWriter implements UserInterface, ShutdownGuard.SignalListener {
         /** The longest passphrase that OpenSSL accepts at a terminal. PEM_BUFSIZE */
         private static final int PASSPHRASE_MAX = 1024;
         private static final String RED = "31";
@@ -21241,6 +21319,13 @@ public final class TokenRequest {
             print(line, "");
         }
 
+        /** Prints lines to stderr, also with -quiet. */
+        synchronized void lines(List<String> lines) {
+            for (String line : lines) {
+                print(line, "");
+            }
+        }
+
         /** Shows the original's line, which scripts search for, and below it what to send to the administrator. */
         synchronized void enqueued(Event.Enqueued event) {
             if (json && verbosity == Verbosity.QUIET) {
@@ -21281,7 +21366,9 @@ public final class TokenRequest {
             lines.add(pending.query().type() == DaemonType.COLLECTOR ? "  On the central manager, as an administrator, run:"
                 : "  As an administrator of the pool, run:");
             lines.add("    " + event.approveOnCentralManager());
-            event.approvalUrl().ifPresent(url -> lines.add("  Or approve it at " + url));
+            if (event.approvalUrl().isPresent()) {
+                lines.add("  Or approve it at " + event.approvalUrl().get());
+            }
             lines.add("");
             return lines;
         }
@@ -21341,8 +21428,8 @@ public final class TokenRequest {
 
         /** The program ends while the request is pending. */
         synchronized void leaving() {
-            if (!(json && verbosity == Verbosity.QUIET)) {
-                resumption.ifPresent(command -> print(RESUME + command, ""));
+            if (resumption.isPresent() && !(json && verbosity == Verbosity.QUIET)) {
+                print(RESUME + resumption.get(), "");
             }
         }
 
@@ -21422,8 +21509,8 @@ public final class TokenRequest {
         /** Reports a token that needs no request. */
         synchronized void current(Path file, IssuedToken token) {
             notice("Token for " + printable(token.subject()) + " in " + file.toAbsolutePath() + " is current."
-                + token.expiration()
-                .map(end -> " It is valid until " + end + ".").orElse(" It does not expire."));
+                + (token.expiration().isPresent() ? " It is valid until " + token.expiration().get() + "."
+                : " It does not expire."));
             Map<String, Object> fields = Json.event("current", host.clock().instant());
             fields.put("file", file.toString());
             fields.put("claims", IssuedToken.claims(token.text()));
@@ -21530,13 +21617,15 @@ public final class TokenRequest {
         }
 
         /** A signal will end the program soon, so messages about the next poll stop. */
-        synchronized void ending(String line) {
+        @Override
+        public synchronized void ending(String line) {
             notice(line);
             ending = true;
         }
 
         /** A signal ends the program; the request stays pending. */
-        synchronized void interrupted(int exitStatus) {
+        @Override
+        public synchronized void interrupted(int exitStatus) {
             leaving();
             emitFailed(new CommandException(ErrorCode.INTERRUPTED, "Interrupted by a signal.", wayToResume().orElse("")),
                 exitStatus);
