@@ -2422,7 +2422,7 @@ public final class TokenRequest {
 
         /** Learns of a signal. */
         interface SignalListener {
-            /** @param line why the program does not end yet */
+            /** A signal came, but the program does not end yet; the line says why. */
             void ending(String line);
 
             /** The last call before the program ends. */
@@ -5235,7 +5235,8 @@ public final class TokenRequest {
                 int end = argument.indexOf(SEPARATOR);
                 Optional<Option> option = Option.spelled(end < 0 ? argument : argument.substring(0, end));
                 if (option.isPresent()) {
-                    readOption(option.get(), end < 0 ? Optional.empty() : Optional.of(argument.substring(end + 1)), rest, builder);
+                    readOption(option.get(), end < 0 ? Optional.empty() : Optional.of(argument.substring(end + 1)), rest,
+                        builder);
                 } else {
                     readOther(argument, builder);
                 }
@@ -14756,7 +14757,7 @@ public final class TokenRequest {
                     int bytes = length - 0x80;
                     length = 0;
                     for (int i = 0; i < bytes; i++) {
-                        length = length << 8 | from.get() & 0xFF;
+                        length = length << 8 | (from.get() & 0xFF);
                     }
                 }
                 if (length > from.remaining()) {
@@ -16950,7 +16951,8 @@ public final class TokenRequest {
                     + methods.describeSetting());
             }
             return method.credential().isEmpty() || server.from().isTrusted() ? Optional.empty()
-                : Optional.of("not used: a " + method.credential().get() + " goes only to a host named on the command line or in the configuration; "
+                : Optional.of("not used: a " + method.credential().get()
+                + " goes only to a host named on the command line or in the configuration; "
                 + (server.from() == NameSource.COLLECTOR ? "the collector supplied " + server.name().orElse("this address")
                     + "; to allow it, name the host: -name NAME@HOST"
                     : server.name().orElse("this address") + " comes from a file that other users could have written"));

@@ -295,7 +295,7 @@ without() { tr ':' '\n' <<<"$TOKEN_REQUEST_CLASSPATH" | grep -v "$1" | paste -sd
   assert_status 0
   TOKEN_REQUEST_CLASSPATH=$(without jackson) request -pool "$HERE" -json
   one_line
-  TOKEN_REQUEST_CLASSPATH=$(without picocli) request -pool "$HERE"
+  TOKEN_REQUEST_CLASSPATH=$(without picocli) request -help
   one_line
   [[ $(events ^issued) == 1 ]]
 }
