@@ -376,9 +376,6 @@ public final class TokenRequest {
                     pending(options, host, console);
                     return 0;
                 }
-                if (options.ensure().isEmpty()) {
-                    ServerTrust.preload();
-                }
                 try (RequestCommand command = new RequestCommand(options, host, guard, console)) {
                     command.run();
                 }
@@ -469,6 +466,9 @@ public final class TokenRequest {
             Deadline answer = new Deadline(host.clock(), options.waitOptions().timeout());
             this.configuration = Configuration.read(host, answer);
             answer.multiply(configuration);
+            if (options.ensure().isEmpty() && MethodPolicy.mayNeedTls(configuration)) {
+                ServerTrust.preload();
+            }
             console.lines(configuration.warnings());
             this.context = new Context(configuration, host, DebugLog.of(options.debug(), configuration,
                 console::line, host.clock()), options.trustOptions(), answer,
@@ -16767,6 +16767,12 @@ public final class TokenRequest {
                     "a list of authentication methods, such as SSL, IDTOKENS, FS");
             }
             return new MethodPolicy(configured, Set.copyOf(named(configuration.securityWish("AUTHENTICATION_METHODS"))), setting);
+        }
+
+        /** Whether a method that uses TLS is configured. */
+        static boolean mayNeedTls(Configuration configuration) {
+            Optional<Configuration.Setting> list = configuration.security("AUTHENTICATION_METHODS");
+            return list.isEmpty() || !Collections.disjoint(named(list.get().value()), AuthenticationPlan.CERTIFICATE_METHODS);
         }
 
         /** The original's warning about GSI, which HTCondor dropped. condor_utils/globus_utils.cpp, warn_on_gsi_config */
