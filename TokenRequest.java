@@ -296,7 +296,9 @@ public final class TokenRequest {
      *             connection.
      *   unbound   with ECDH, for methods without such a channel (IDTOKENS, FS, FS_REMOTE, CLAIMTOBE, ANONYMOUS).
      *
-     * Packages: picocli in ArgumentParser, jackson-core in Json, jjwt in IssuedToken, and nowhere else.
+     * Packages: picocli in ArgumentParser (help and completion), jackson-core in Json, jjwt in IssuedToken, and nowhere else.
+     * A start is mostly loading and linking of classes. So the code that runs before the request ID is written with loops
+     * where a loop is as clear as a lambda, and loads a package when its work is due. tests/start.bats keeps it so.
      * Rejected: a TLS library; HTTP.
      *
      * Sections follow the data. A section uses the vocabulary (2 to 5, 9 to 11), and otherwise only what it is given; a
