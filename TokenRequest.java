@@ -133,6 +133,7 @@ import java.security.SecureRandom;
 import java.security.Signature;
 import java.security.cert.CertPathValidator;
 import java.security.cert.CertPathValidatorException;
+import java.security.cert.Certificate;
 import java.security.cert.CertificateException;
 import java.security.cert.CertificateExpiredException;
 import java.security.cert.CertificateFactory;
@@ -184,7 +185,7 @@ import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.SortedMap;
-import java.util.Stack;
+import java.util.StringJoiner;
 import java.util.StringTokenizer;
 import java.util.TreeMap;
 import java.util.TreeSet;
@@ -199,7 +200,6 @@ import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import java.util.function.Function;
-import java.util.function.IntConsumer;
 import java.util.function.IntPredicate;
 import java.util.function.Predicate;
 import java.util.function.Supplier;
@@ -250,7 +250,6 @@ import picocli.CommandLine;
 import picocli.CommandLine.Help.TextTable;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
-import picocli.CommandLine.Model.PositionalParamSpec;
 
 /**
  * Requests a token from an HTCondor daemon, waits until an administrator approves it, and delivers it.
@@ -298,7 +297,9 @@ public final class TokenRequest {
      *             connection.
      *   unbound   with ECDH, for methods without such a channel (IDTOKENS, FS, FS_REMOTE, CLAIMTOBE, ANONYMOUS).
      *
-     * Packages: picocli in ArgumentParser, jackson-core in Json, jjwt in IssuedToken, and nowhere else.
+     * Packages: picocli in ArgumentParser (help and completion), jackson-core in Json, jjwt in IssuedToken, and nowhere else.
+     * A start is mostly loading and linking of classes. So the code that runs before the request ID is written with loops
+     * where a loop is as clear as a lambda, and loads a package when its work is due. tests/start.bats keeps it so.
      * Rejected: a TLS library; HTTP.
      *
      * Sections follow the data. A section uses the vocabulary (2 to 5, 9 to 11), and otherwise only what it is given; a
@@ -354,7 +355,7 @@ public final class TokenRequest {
     static int run(String[] args, Host host, ShutdownGuard guard) {
         CrashReporter crashReporter = new CrashReporter();
         ConsoleWriter console = new ConsoleWriter(host, ArgumentParser.wantsJson(args));
-        guard.onSignal(console::ending, console::interrupted);
+        guard.onSignal(console);
         try {
             Action action = new ArgumentParser(host.environment().getOrDefault("COLUMNS", "")).parse(args);
             if (action instanceof Action.Show show) {
@@ -363,13 +364,15 @@ public final class TokenRequest {
                 console.configure(configured.json(), Verbosity.NORMAL);
                 host.requireHome();
                 Configuration configuration = Configuration.read(host, new Deadline(host.clock(), Duration.ZERO));
-                configuration.warnings().forEach(console::line);
+                console.lines(configuration.warnings());
                 return configured(configuration, configured, console);
             } else {
                 Options options = action instanceof Action.Pending pending ? pending.options()
                     : ((Action.Request) action).options();
                 console.configure(options.json(), options.detail());
-                options.warnings().forEach(console::warn);
+                for (String warning : options.warnings()) {
+                    console.warn(warning);
+                }
                 Host.requireModules();
                 host.requireHome();
                 if (action instanceof Action.Pending) {
@@ -466,11 +469,14 @@ public final class TokenRequest {
             Deadline answer = new Deadline(host.clock(), options.waitOptions().timeout());
             this.configuration = Configuration.read(host, answer);
             answer.multiply(configuration);
-            configuration.warnings().forEach(console::line);
+            if (options.ensure().isEmpty() && MethodPolicy.mayNeedTls(configuration)) {
+                ServerTrust.preload();
+            }
+            console.lines(configuration.warnings());
             this.context = new Context(configuration, host, DebugLog.of(options.debug(), configuration,
                 console::line, host.clock()), options.trustOptions(), answer,
                 new InputFiles(host, answer, console::warn), console);
-            MethodPolicy.warnings(configuration).forEach(console::line);
+            console.lines(MethodPolicy.warnings(configuration));
             context.trace().logSettings(configuration);
             this.writer = new TokenWriter(host, answer, console::warn);
             this.resumed = options.resume().isPresent()
@@ -731,7 +737,9 @@ public final class TokenRequest {
                 skipped.addAll(daemon.before());
                 try {
                     T result = left == 1 ? task.of(daemon) : answer.share(left, () -> task.of(daemon));
-                    skipped.forEach(console::notice);
+                    for (String line : skipped) {
+                        console.notice(line);
+                    }
                     return result;
                 } catch (CommandException failure) {
                     if (left == 1 || (answer.isOver() && failure.reason.isServerSpecific())) {
@@ -819,7 +827,8 @@ public final class TokenRequest {
                     result.address(), target.expected(), result.spec(), result.auth(), deadline, order);
                 Event.Enqueued event = new Event.Enqueued(host.clock().instant(), pending, approveWith(pending),
                     approveOnCentralManager(pending),
-                    options.approvalUrl().map(url -> url.replace("{request_id}", pending.handle().requestId())), replaces);
+                    options.approvalUrl().isEmpty() ? Optional.empty() : Optional.of(options.approvalUrl().get()
+                        .replace("{request_id}", pending.handle().requestId())), replaces);
                 String line = Json.line(console.fields(event));
                 boolean saved = isHandedOver() || save(pending, line);
                 boolean printed = !options.json() || writer.print(line.getBytes(UTF_8));
@@ -853,7 +862,7 @@ public final class TokenRequest {
                 String command = APPROVE + pending.handle().requestId();
                 DaemonQuery query = daemon.query();
                 return query.type() == DaemonType.COLLECTOR
-                    ? command + query.pool().map(name -> " -pool " + quoted(name)).orElse("")
+                    ? command + (query.pool().isPresent() ? " -pool " + quoted(query.pool().get()) : "")
                     : command + " -type " + query.type().word() + " -name " + quoted(pending.address());
             }
 
@@ -874,11 +883,20 @@ public final class TokenRequest {
              */
             private boolean save(PendingRequest pending, String line) {
                 Optional<Path> file = states.save(pending, line);
-                console.waitingFor(pending.handle().requestId(), order.isPresent() && file.isPresent()
-                    ? Optional.of("run the same command again") : file.map(path -> Stream.concat(
-                    Stream.of("-resume", absolute(path.toString())), carriedOver().stream()).map(host.shell()::quoted)
-                    .collect(Collectors.joining(" ", host.invocation() + " ", timeout()))));
+                console.waitingFor(pending.handle().requestId(), file.isEmpty() ? Optional.empty()
+                    : Optional.of(order.isPresent() ? "run the same command again" : resumption(file.get())));
                 return file.isPresent();
+            }
+
+            /** The command that resumes the wait. */
+            private String resumption(Path file) {
+                Shell shell = host.shell();
+                StringBuilder command = new StringBuilder(host.invocation()).append(" -resume ")
+                    .append(shell.quoted(absolute(file.toString())));
+                for (String word : carriedOver()) {
+                    command.append(' ').append(shell.quoted(word));
+                }
+                return command.append(timeout()).toString();
             }
 
             /**
@@ -1167,11 +1185,18 @@ public final class TokenRequest {
             return uid.equals(OptionalInt.of(PathTrust.ROOT));
         }
 
+        /** The name of the user that owns this process. */
+        Optional<String> userName() {
+            return user.isPresent() ? Optional.of(user.get().getName()) : Optional.empty();
+        }
+
         /** The user IDs that {@link PathTrust} trusts: root and this user. */
         Set<Integer> trusted() {
             Set<Integer> uids = new HashSet<>();
             uids.add(PathTrust.ROOT);
-            uid.ifPresent(uids::add);
+            if (uid.isPresent()) {
+                uids.add(uid.getAsInt());
+            }
             return uids;
         }
 
@@ -1765,7 +1790,8 @@ public final class TokenRequest {
         /** proc_pid_fd(5) */
         @Override
         Optional<Path> openFileLinks() {
-            return Optional.of(files.getPath(OPEN_FILES)).filter(Files::isDirectory);
+            Path links = files.getPath(OPEN_FILES);
+            return Files.isDirectory(links) ? Optional.of(links) : Optional.empty();
         }
 
         @Override
@@ -1814,8 +1840,13 @@ public final class TokenRequest {
             }
             String point = path.toString().replace("\\", "\\134").replace(" ", "\\040").replace("\t", "\\011")
                 .replace("\n", "\\012");
-            return new String(Files.readAllBytes(mounts), UTF_8).lines().map(line -> line.split(" ", 6))
-                .anyMatch(fields -> fields.length > 4 && fields[4].equals(point));
+            for (String line : new String(Files.readAllBytes(mounts), UTF_8).split("\n")) {
+                String[] fields = line.split(" ", 6);
+                if (fields.length > 4 && fields[4].equals(point)) {
+                    return true;
+                }
+            }
+            return false;
         }
 
         /**
@@ -2415,27 +2446,34 @@ public final class TokenRequest {
         private static final Duration WRITING = Duration.ofSeconds(5);
         private static final Duration FAREWELL = Duration.ofSeconds(2);
         private final ReentrantLock busy = new ReentrantLock();
-        private volatile Consumer<String> notices = line -> { };
-        private volatile IntConsumer farewell = status -> { };
+        private volatile Optional<SignalListener> listener = Optional.empty();
         private volatile Duration exchange = Duration.ZERO;
         private volatile boolean ended;
         private volatile Optional<Secret> held = Optional.empty();
-        private volatile Consumer<Secret> lastResort = token -> { };
+        private volatile Optional<Consumer<Secret>> lastResort = Optional.empty();
+
+        /** Learns of a signal. */
+        interface SignalListener {
+            /** A signal came, but the program does not end yet; the line says why. */
+            void ending(String line);
+
+            /** The last call before the program ends. */
+            void interrupted(int exitStatus);
+        }
 
         /** Registers the JVM shutdown hook that delays signals. */
         void install() {
-            Runtime.getRuntime().addShutdownHook(new Thread(this::close, "shutdown-guard"));
+            Runtime.getRuntime().addShutdownHook(new Thread("shutdown-guard") {
+                @Override
+                public void run() {
+                    close();
+                }
+            });
         }
 
-        /**
-         * Sets what happens at a signal.
-         *
-         * @param notices  receives the line that says why the program does not end yet
-         * @param farewell receives the exit status, as the last call
-         */
-        void onSignal(Consumer<String> notices, IntConsumer farewell) {
-            this.notices = notices;
-            this.farewell = farewell;
+        /** Sets who learns of a signal. */
+        void onSignal(SignalListener listener) {
+            this.listener = Optional.of(listener);
         }
 
         /**
@@ -2455,7 +2493,7 @@ public final class TokenRequest {
 
         /** Sets where an undelivered token goes when the program ends early. */
         void lastResort(Consumer<Secret> resort) {
-            lastResort = resort;
+            lastResort = Optional.of(resort);
         }
 
         /** Registers a token that exists only in memory until {@link #delivered}. */
@@ -2473,7 +2511,9 @@ public final class TokenRequest {
             Optional<Secret> token = held;
             held = Optional.empty();
             try {
-                token.ifPresent(lastResort);
+                if (token.isPresent() && lastResort.isPresent()) {
+                    lastResort.get().accept(token.get());
+                }
             } catch (RuntimeException | Error e) {
                 return; // this was the last resort
             }
@@ -2507,13 +2547,14 @@ public final class TokenRequest {
         private void close(OptionalInt status) {
             try {
                 if (!busy.tryLock(1, TimeUnit.SECONDS) && held.isEmpty()) {
-                    runBriefly(() -> notices.accept("Interrupted. Waiting for a reply that may hold the token."));
+                    runBriefly(() -> listener.ifPresent(
+                        one -> one.ending("Interrupted. Waiting for a reply that may hold the token.")));
                     busy.tryLock(exchange.plus(WRITING).toMillis(), TimeUnit.MILLISECONDS);
                 }
                 // If it is still not written, a reader has stopped or a disk hangs.
                 runBriefly(this::saveHeldToken);
                 if (status.isPresent()) {
-                    runBriefly(() -> farewell.accept(status.getAsInt()));
+                    runBriefly(() -> listener.ifPresent(one -> one.interrupted(status.getAsInt())));
                 }
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
@@ -2630,19 +2671,24 @@ public final class TokenRequest {
             "SEC_CLIENT_AUTHENTICATION_TIMEOUT", "SEC_DEFAULT_AUTHENTICATION_TIMEOUT", "SEC_TCP_SESSION_TIMEOUT",
             "SEC_TCP_SESSION_DEADLINE", "QUERY_TIMEOUT", "AUTH_SSL_CIPHERLIST", "FIPS", "NO_DNS", "USE_COLLECTOR_HOST_CNAME",
             "HAD_USE_PRIMARY", "DEAD_COLLECTOR_MAX_AVOIDANCE_TIME", "OUTBOUND_CCB_ADDRESS");
-        /** Discards everything. */
-        static final DebugLog OFF = new DebugLog(category -> false, line -> { }, InstantSource.system());
+        /** The words that enable every category, FULLDEBUG among them. */
+        private static final Set<String> ALL = Set.of("D_ALL", "D_ANY", FULLDEBUG);
 
-        private static final DateTimeFormatter STAMP =
-            DateTimeFormatter.ofPattern("MM/dd/yy HH:mm:ss", Locale.ROOT).withZone(ZoneId.systemDefault());
-        private final Predicate<String> isEnabled;
+        private final Set<String> on;
+        private final Set<String> off;
         private final Consumer<String> lines;
         private final InstantSource clock;
 
-        private DebugLog(Predicate<String> isEnabled, Consumer<String> lines, InstantSource clock) {
-            this.isEnabled = isEnabled;
+        private DebugLog(Set<String> on, Set<String> off, Consumer<String> lines, InstantSource clock) {
+            this.on = on;
+            this.off = off;
             this.lines = lines;
             this.clock = clock;
+        }
+
+        /** Discards everything. */
+        static DebugLog off() {
+            return new DebugLog(Set.of(), Set.of(), line -> { }, InstantSource.system());
         }
 
         /**
@@ -2654,7 +2700,7 @@ public final class TokenRequest {
         static DebugLog of(Optional<String> flags, Configuration configuration, Consumer<String> lines,
                 InstantSource clock) {
             if (flags.isEmpty()) {
-                return OFF;
+                return new DebugLog(Set.of(), Set.of(), lines, clock);
             }
             String words = flags.filter(text -> !text.isBlank())
                 .or(() -> configuration.text("TOOL_DEBUG")).or(() -> configuration.text("DEFAULT_DEBUG"))
@@ -2664,9 +2710,15 @@ public final class TokenRequest {
             for (StringTokenizer list = new StringTokenizer(words, ",| \t\r\n"); list.hasMoreTokens(); ) {
                 select(list.nextToken(), on, off);
             }
-            boolean all = !Collections.disjoint(on, Set.of("D_ALL", "D_ANY", FULLDEBUG));
-            return new DebugLog(category -> category.equals(ALWAYS) || (!off.contains(category)
-                && ((all && !category.equals(FULLDEBUG)) || on.contains(category))), lines, clock);
+            on.add(ALWAYS);
+            off.remove(ALWAYS);
+            return new DebugLog(on, off, lines, clock);
+        }
+
+        /** Whether lines of this category are shown. */
+        boolean isEnabled(String category) {
+            return !off.contains(category)
+                && (on.contains(category) || (!category.equals(FULLDEBUG) && !Collections.disjoint(on, ALL)));
         }
 
         /**
@@ -2692,26 +2744,27 @@ public final class TokenRequest {
          * sets. They contain no secrets.
          */
         void logSettings(Configuration configuration) throws CommandException {
-            if (isEnabled.test(ALWAYS)) {
+            if (isEnabled(ALWAYS)) {
                 for (String name : IGNORED) {
                     configuration.find(name).filter(Configuration.Setting::isSet).ifPresent(one -> log(ALWAYS,
-                        () -> "This program ignores " + name + " (" + one.source() + ")."));
+                        "This program ignores " + name + " (" + one.source() + ")."));
                 }
             }
-            if (isEnabled.test(FULLDEBUG)) {
+            if (isEnabled(FULLDEBUG)) {
                 for (Configuration.Parameter one : configuration.shown(List.of())) {
                     if (!List.of(Configuration.DEFAULT, Configuration.DETECTED).contains(one.source())) {
-                        log(FULLDEBUG, () -> one.name() + " = " + printable(one.value().orElse("")) + " (" + one.source()
+                        log(FULLDEBUG, one.name() + " = " + printable(one.value().orElse("")) + " (" + one.source()
                             + ")");
                     }
                 }
             }
         }
 
-        /** Logs one line if the category is enabled. The text is computed only then. */
-        void log(String category, Supplier<String> text) {
-            if (isEnabled.test(category)) {
-                lines.accept(STAMP.format(clock.instant()) + " (" + category + ") " + oneLine(text.get()));
+        /** Logs one line if the category is enabled. */
+        void log(String category, String text) {
+            if (isEnabled(category)) {
+                lines.accept(DateTimeFormatter.ofPattern("MM/dd/yy HH:mm:ss", Locale.ROOT).withZone(ZoneId.systemDefault())
+                    .format(clock.instant()) + " (" + category + ") " + oneLine(text));
             }
         }
     }
@@ -3069,8 +3122,17 @@ public final class TokenRequest {
 
     /** Quotes a word for a POSIX shell if it needs quotes. */
     static String quoted(String word) {
-        return !word.isEmpty() && word.chars().allMatch(c -> (Character.isLetterOrDigit(c) && c < 128)
-            || "_%+=:,./@-".indexOf(c) >= 0) ? word : "'" + word.replace("'", "'\\''") + "'";
+        boolean isPlain = !word.isEmpty();
+        for (int i = 0; i < word.length(); i++) {
+            char c = word.charAt(i);
+            isPlain &= (Character.isLetterOrDigit(c) && c < 128) || "_%+=:,./@-".indexOf(c) >= 0;
+        }
+        return isPlain ? word : "'" + word.replace("'", "'\\''") + "'";
+    }
+
+    /** The text; empty if it is null or has no characters. */
+    static Optional<String> nonEmpty(String text) {
+        return text == null || text.isEmpty() ? Optional.empty() : Optional.of(text);
     }
 
     static byte[] concat(byte[] first, byte[] second) {
@@ -3343,11 +3405,16 @@ public final class TokenRequest {
         STARTER, CREDD, GRIDMANAGER, PLACEMENTD, LEASE_MANAGER, HAD, GENERIC;
 
         /** The types that issue tokens, comma-separated. */
-        static final String TOKEN_ISSUERS = Stream.of(COLLECTOR, SCHEDD, STARTD, MASTER, NEGOTIATOR, CREDD, PLACEMENTD, HAD,
-            VIEW_COLLECTOR, ANY).map(DaemonType::word).collect(Collectors.joining(", "));
+        static final String TOKEN_ISSUERS =
+            "collector, schedd, startd, master, negotiator, credd, placementd, had, view_collector, any";
 
         static Optional<DaemonType> named(String word) {
-            return Arrays.stream(values()).filter(type -> type.word().equalsIgnoreCase(word)).findFirst();
+            for (DaemonType type : values()) {
+                if (type.word().equalsIgnoreCase(word)) {
+                    return Optional.of(type);
+                }
+            }
+            return Optional.empty();
         }
 
         String word() {
@@ -3386,7 +3453,7 @@ public final class TokenRequest {
         /** The order of a command line. */
         static TokenOrder of(Path file, DaemonQuery query, Optional<String> configuredPool, TokenSpec spec) {
             return new TokenOrder(file.toAbsolutePath().normalize().toString(),
-                new DaemonQuery(query.type(), query.name(), query.pool().or(() -> configuredPool)),
+                new DaemonQuery(query.type(), query.name(), query.pool().isPresent() ? query.pool() : configuredPool),
                 new TokenSpec(spec.identity(), levels(spec.authorizations()), spec.lifetimeSeconds()));
         }
 
@@ -3397,6 +3464,17 @@ public final class TokenRequest {
                 levels.add(level.toUpperCase(Locale.ROOT));
             }
             return List.copyOf(levels);
+        }
+
+        /** Whether it orders the same token. (The equals method of a record takes Java 25 ms to link.) */
+        boolean isSame(TokenOrder other) {
+            return fields().equals(other.fields());
+        }
+
+        /** Whether it asks the same daemon. */
+        boolean isAtSameDaemon(TokenOrder other) {
+            return query.type() == other.query.type() && query.name().equals(other.query.name())
+                && query.pool().equals(other.query.pool());
         }
 
         /** The JSON fields. */
@@ -3418,8 +3496,12 @@ public final class TokenRequest {
          * @throws IllegalArgumentException if one is missing or has a wrong value; the message is the field's name
          */
         static TokenOrder of(Json.Fields fields) {
-            return new TokenOrder(fields.required("file"), new DaemonQuery(fields.string("type").flatMap(DaemonType::named)
-                .orElseThrow(() -> new IllegalArgumentException("type")), fields.string("name"), fields.string("pool")),
+            Optional<DaemonType> type = DaemonType.named(fields.string("type").orElse(""));
+            if (type.isEmpty()) {
+                throw new IllegalArgumentException("type");
+            }
+            return new TokenOrder(fields.required("file"),
+                new DaemonQuery(type.get(), fields.string("name"), fields.string("pool")),
                 new TokenSpec(fields.string("identity"), fields.strings("authz"), fields.positiveInt("lifetime")));
         }
     }
@@ -3599,7 +3681,8 @@ public final class TokenRequest {
         Map<String, Object> fields() {
             Map<String, Object> daemon = new LinkedHashMap<>();
             daemon.put("type", query.type().word());
-            daemon.put("name", query.name().or(() -> Sinful.parse(address).flatMap(sinful -> sinful.parameter("alias"))));
+            Optional<Sinful> sinful = Sinful.parse(address);
+            daemon.put("name", query.name().isPresent() || sinful.isEmpty() ? query.name() : sinful.get().parameter("alias"));
             Map<String, Object> fields = new LinkedHashMap<>();
             fields.put("request_id", handle.requestId());
             fields.put("client_id", handle.clientId().reveal());
@@ -3616,7 +3699,9 @@ public final class TokenRequest {
             fields.put("server_version", auth.serverVersion());
             fields.put("trust_domain", auth.trustDomain());
             fields.put("deadline", Json.time(deadline));
-            order.ifPresent(it -> fields.put("ensure", it.fields()));
+            if (order.isPresent()) {
+                fields.put("ensure", order.get().fields());
+            }
             return fields;
         }
 
@@ -3770,7 +3855,8 @@ public final class TokenRequest {
 
         /** The option that sets it; empty if none does. */
         Optional<String> option() {
-            return !fingerprints.isEmpty() ? Optional.of("-fingerprint") : caFile.map(file -> "-cafile");
+            return !fingerprints.isEmpty() ? Optional.of("-fingerprint")
+                : caFile.isPresent() ? Optional.of("-cafile") : Optional.empty();
         }
     }
 
@@ -3850,7 +3936,7 @@ public final class TokenRequest {
             this.clock = clock;
             this.start = clock.instant();
             this.timeout = timeout;
-            this.end = Optional.of(timeout).filter(limit -> !limit.isZero()).map(start::plus);
+            this.end = timeout.isZero() ? Optional.empty() : Optional.of(start.plus(timeout));
             this.due = start.plus(ANSWER);
         }
 
@@ -4090,7 +4176,10 @@ public final class TokenRequest {
                 return readByAcl(file, origin, content, maxBytes);
             }
             PathTrust trust = look(file, origin, content);
-            PathTrust.Stat stat = trust.entry().orElseThrow(() -> new NoSuchFileException(file.toString()));
+            if (trust.entry().isEmpty()) {
+                throw new NoSuchFileException(file.toString());
+            }
+            PathTrust.Stat stat = trust.entry().get();
             checkType(file, trust, stat, origin, content);
             boolean isRegular = stat.type() == PathTrust.Type.REGULAR;
             if (isRegular && stat.size() > maxBytes) {
@@ -4124,7 +4213,7 @@ public final class TokenRequest {
             if (content == FilePurpose.TOKEN && !host.platform().isPrivate(file)) {
                 throw new RefusedFileException(file, "is not this user's alone");
             } else if (content != FilePurpose.SETTINGS && content != FilePurpose.TOKEN) {
-                if (weakness.filter(PathTrust.Weakness::owned).isPresent()) {
+                if (weakness.isPresent() && weakness.get().owned()) {
                     throw new RefusedFileException(file, weakness.get().reason() + ", not to an administrator or this user"
                         + (content == FilePurpose.LISTED ? "" : ": copy it if you trust it"));
                 }
@@ -4205,11 +4294,12 @@ public final class TokenRequest {
 
         private void checkOwner(Path file, PathTrust trust, PathTrust.Stat stat, FileOrigin origin, FilePurpose content)
                 throws IOException {
-            Optional<PathTrust.Weakness> thing = trust.atEnd().filter(weakness -> weakness.owned()
-                || stat.type() != PathTrust.Type.CHARACTERS); // every user can write to /dev/null
             if (content == FilePurpose.SETTINGS) {
                 return;
-            } else if (content == FilePurpose.TOKEN) {
+            }
+            Optional<PathTrust.Weakness> thing = trust.atEnd().isPresent() && (trust.atEnd().get().owned()
+                || stat.type() != PathTrust.Type.CHARACTERS) ? trust.atEnd() : Optional.empty(); // all can write to /dev/null
+            if (content == FilePurpose.TOKEN) {
                 if (!isOurs(stat) || (stat.mode() & 0077) != 0) {
                     throw new RefusedFileException(file, "is not this user's alone");
                 }
@@ -4218,7 +4308,7 @@ public final class TokenRequest {
                     throw new RefusedFileException(file, !isOurs(stat) ? "belongs to " + PathTrust.owner(trust.path())
                         : thing.isPresent() ? thing.get().reason() : "has another name");
                 }
-            } else if (thing.filter(PathTrust.Weakness::owned).isPresent()) {
+            } else if (thing.isPresent() && thing.get().owned()) {
                 throw new RefusedFileException(file, thing.get().reason() + ", not to root or this user"
                     + (content == FilePurpose.LISTED ? "" : ": copy it if you trust it"));
             } else {
@@ -4498,10 +4588,12 @@ public final class TokenRequest {
                 while (valid && !take('}')) {
                     Optional<String> name = string();
                     Optional<Object> value = name.isPresent() && take(':') ? value() : Optional.empty();
-                    value.ifPresent(read -> fields.put(name.get(), read)); // of two the last counts
+                    if (value.isPresent()) {
+                        fields.put(name.get(), value.get()); // of two the last counts
+                    }
                     valid = value.isPresent() && isNext('}');
                 }
-                fields.values().removeIf(value -> value == this); // null
+                fields.values().removeAll(List.of(this)); // null
                 return valid && peek() == 0 && at == text.length() ? Optional.of(fields) : Optional.empty();
             }
 
@@ -4626,7 +4718,7 @@ public final class TokenRequest {
             /** A string. The program shows, sends and compares it, so it may not contain control characters. */
             Optional<String> string(String name) {
                 Optional<String> string = value(name, String.class);
-                if (string.filter(text -> !text.equals(oneLine(text))).isPresent()) {
+                if (string.isPresent() && !string.get().equals(oneLine(string.get()))) {
                     throw new IllegalArgumentException(name);
                 }
                 return string;
@@ -4634,8 +4726,11 @@ public final class TokenRequest {
 
             /** A string that is neither missing nor blank. */
             String required(String name) {
-                return string(name).filter(string -> !string.isBlank())
-                    .orElseThrow(() -> new IllegalArgumentException(name));
+                String string = string(name).orElse("");
+                if (string.isBlank()) {
+                    throw new IllegalArgumentException(name);
+                }
+                return string;
             }
 
             /** An array of strings, each as {@link #required} takes it. */
@@ -4651,8 +4746,8 @@ public final class TokenRequest {
             /** An integer from 1 to 999,999,999; empty if it is missing. */
             OptionalInt positiveInt(String name) {
                 Optional<Number> number = value(name, Number.class);
-                if (number.filter(value -> !(value instanceof Integer integer && integer >= 1 && integer <= 999_999_999))
-                        .isPresent()) {
+                if (number.isPresent()
+                        && !(number.get() instanceof Integer integer && integer >= 1 && integer <= 999_999_999)) {
                     throw new IllegalArgumentException(name);
                 }
                 return number.isPresent() ? OptionalInt.of(number.get().intValue()) : OptionalInt.empty();
@@ -4715,7 +4810,7 @@ public final class TokenRequest {
          * @param columns width of the terminal as in {@code $COLUMNS}; anything that is not a number counts as 80
          */
         ArgumentParser(String columns) {
-            this.columns = columns.matches("[0-9]{1,4}") ? Math.min(Math.max(Integer.parseInt(columns), 40), 120) : 80;
+            this.columns = NumericAddress.isNumber(columns, 4) ? Math.min(Math.max(Integer.parseInt(columns), 40), 120) : 80;
         }
 
         /** Sections of the help. */
@@ -4832,20 +4927,21 @@ public final class TokenRequest {
                 return "-" + word();
             }
 
-            /** Every accepted spelling, the full one first. */
-            String[] spellings() {
+            /** The option with this spelling; empty if there is none. */
+            static Optional<Option> spelled(String argument) {
+                for (Option option : values()) {
+                    if (option.isSpelled(argument)) {
+                        return Optional.of(option);
+                    }
+                }
+                return Optional.empty();
+            }
+
+            /** Whether it is the name after one dash or two, or one of the prefixes that the original accepts. */
+            boolean isSpelled(String argument) {
                 String full = fullName();
-                if (this == VERSION) {
-                    return new String[] {full, "-" + full, "-V"};
-                }
-                int shortest = shortestPrefix.isEmpty() ? full.length() : shortestPrefix.length() + 1;
-                String[] spellings = new String[2 + full.length() - shortest];
-                spellings[0] = full;
-                spellings[1] = "-" + full;
-                for (int length = shortest; length < full.length(); length++) {
-                    spellings[2 + length - shortest] = full.substring(0, length);
-                }
-                return spellings;
+                return argument.equals(full) || argument.equals("-" + full) || (this == VERSION && argument.equals("-V"))
+                    || (!shortestPrefix.isEmpty() && argument.length() > shortestPrefix.length() && full.startsWith(argument));
             }
 
             boolean takesValue() {
@@ -4855,10 +4951,6 @@ public final class TokenRequest {
             /** Whether the value may be left out. */
             boolean isValueOptional() {
                 return this == CONFIG || this == COMPLETION;
-            }
-
-            String arity() {
-                return !takesValue() ? "0" : isValueOptional() ? "0..1" : "1";
             }
 
             /** Why this option cannot be combined with {@code -resume}; empty if it can. */
@@ -4890,7 +4982,7 @@ public final class TokenRequest {
             }
         }
 
-        /** Collects the options while picocli parses the arguments. */
+        /** Collects the options while the arguments are read. */
         private static final class OptionsBuilder {
             private final Set<Option> given = EnumSet.noneOf(Option.class);
             private final Map<Option, String> values = new EnumMap<>(Option.class);
@@ -5048,7 +5140,7 @@ public final class TokenRequest {
             }
 
             private Optional<String> value(Option option) {
-                return Optional.ofNullable(values.get(option)).filter(value -> !value.isEmpty());
+                return nonEmpty(values.get(option));
             }
 
             /**
@@ -5154,9 +5246,8 @@ public final class TokenRequest {
 
         /** Whether the output is JSON, found before the arguments are parsed: errors in them are printed as JSON, too. */
         static boolean wantsJson(String... args) {
-            List<String> spellings = List.of(Option.JSON.spellings());
             for (String argument : args) {
-                if (spellings.contains(argument)) {
+                if (Option.JSON.isSpelled(argument)) {
                     return true;
                 }
             }
@@ -5170,27 +5261,17 @@ public final class TokenRequest {
          */
         Action parse(String... args) throws CommandException {
             OptionsBuilder builder = new OptionsBuilder();
-            CommandSpec spec = CommandSpec.create().name(PROGRAM);
-            for (Option option : Option.values()) {
-                spec.addOption(OptionSpec.builder(option.spellings()).arity(option.arity())
-                    .type(String.class)
-                    .preprocessor((rest, command, argument, info) -> readOption(option, rest, info.get("separator"), builder))
-                    .build());
-            }
-            spec.addPositional(PositionalParamSpec.builder().arity("0..*").type(List.class).auxiliaryTypes(String.class)
-                .preprocessor((rest, command, argument, info) -> readOther(rest.pop(), builder)).build());
-            // An unknown option must be refused in its turn, so picocli passes it to the positional parameter.
-            spec.parser().unmatchedOptionsArePositionalParams(true).posixClusteredShortOptionsAllowed(false)
-                .separator(SEPARATOR).endOfOptionsDelimiter("\0").expandAtFiles(false).overwrittenOptionsAllowed(true);
-            try {
-                new CommandLine(spec).parseArgs(args);
-            } catch (CommandLine.ParameterException e) {
-                for (Throwable cause = e; cause != null; cause = cause.getCause()) {
-                    if (cause instanceof UsageException usage) {
-                        throw usage.exception;
-                    }
+            Deque<String> rest = new ArrayDeque<>(List.of(args));
+            while (!rest.isEmpty()) {
+                String argument = rest.pop();
+                int end = argument.indexOf(SEPARATOR);
+                Optional<Option> option = Option.spelled(end < 0 ? argument : argument.substring(0, end));
+                if (option.isPresent()) {
+                    readOption(option.get(), end < 0 ? Optional.empty() : Optional.of(argument.substring(end + 1)), rest,
+                        builder);
+                } else {
+                    readOther(argument, builder);
                 }
-                throw new CommandException(ErrorCode.USAGE, PROGRAM + ": " + printable(e.getMessage()), "Try -help.");
             }
             return builder.given.contains(Option.HELP) ? new Action.Show(help())
                 : builder.given.contains(Option.VERSION) ? new Action.Show("TokenRequest " + VERSION + "\n" + Protocol.VERSION
@@ -5203,60 +5284,42 @@ public final class TokenRequest {
                 : new Action.Request(builder.build());
         }
 
-        /** Carries a CommandException through picocli, whose callbacks cannot throw checked exceptions. */
-        private static final class UsageException extends RuntimeException {
-            private static final long serialVersionUID = 1L;
-            private final transient CommandException exception;
-
-            UsageException(CommandException exception) {
-                super(exception);
-                this.exception = exception;
-            }
-        }
-
         /**
-         * Reads the value of an option from the remaining arguments; picocli has put an attached value first.
+         * Reads the value of an option.
          *
-         * @param separator the text that picocli found between the option and an attached value
+         * @param attached the text after the equals sign
+         * @param rest     the arguments that follow; the value is taken from them
          */
-        private static boolean readOption(Option option, Stack<String> rest, Object separator, OptionsBuilder builder) {
-            boolean attached = SEPARATOR.equals(separator);
-            if (attached && !option.takesValue()) {
-                throw unknownArgument(option.fullName() + SEPARATOR + rest.peek());
-            }
-            try {
-                String value = "";
-                if (option.isValueOptional() && !attached) {
-                    value = rest.isEmpty() || rest.peek().startsWith("-") ? "" : rest.pop();
-                } else if (option.takesValue()) {
-                    if (rest.isEmpty()) {
-                        throw new CommandException(ErrorCode.USAGE, PROGRAM + ": " + option.fullName() + " requires "
-                            + option.missingValue, "");
-                    }
-                    value = rest.pop();
+        private static void readOption(Option option, Optional<String> attached, Deque<String> rest, OptionsBuilder builder)
+                throws CommandException {
+            String value = "";
+            if (attached.isPresent()) {
+                if (!option.takesValue()) {
+                    throw unknownArgument(option.fullName() + SEPARATOR + attached.get());
                 }
-                builder.set(option, value);
-            } catch (CommandException e) {
-                throw new UsageException(e);
+                value = attached.get();
+            } else if (option.isValueOptional()) {
+                value = rest.isEmpty() || rest.peek().startsWith("-") ? "" : rest.pop();
+            } else if (option.takesValue()) {
+                if (rest.isEmpty()) {
+                    throw new CommandException(ErrorCode.USAGE, PROGRAM + ": " + option.fullName() + " requires "
+                        + option.missingValue, "");
+                }
+                value = rest.pop();
             }
+            builder.set(option, value);
             if (option.endsParsing()) {
                 rest.clear();
             }
-            return true;
         }
 
         /** Reads {@code -debug:FLAGS}, and refuses everything else that is not an option. */
-        private static boolean readOther(String argument, OptionsBuilder builder) {
+        private static void readOther(String argument, OptionsBuilder builder) throws CommandException {
             int end = argument.indexOf(FLAGS_SEPARATOR);
-            if (end < 0 || !List.of(Option.DEBUG.spellings()).contains(argument.substring(0, end))) {
+            if (end < 0 || !Option.DEBUG.isSpelled(argument.substring(0, end))) {
                 throw unknownArgument(argument);
             }
-            try {
-                builder.set(Option.DEBUG, argument.substring(end + 1));
-            } catch (CommandException e) {
-                throw new UsageException(e);
-            }
-            return true;
+            builder.set(Option.DEBUG, argument.substring(end + 1));
         }
 
         /** An error about a path that Java refuses, because of the locale or of a character that no path can have. */
@@ -5270,10 +5333,9 @@ public final class TokenRequest {
                 : " in this locale. Set a UTF-8 locale such as LC_ALL=C.UTF-8."), "");
         }
 
-        private static UsageException unknownArgument(String argument) {
-            return new UsageException(new CommandException(ErrorCode.USAGE,
-                PROGRAM + ": Invalid command line argument: " + printable(argument),
-                suggestion(argument).map(text -> text + " ").orElse("") + "Try -help."));
+        private static CommandException unknownArgument(String argument) {
+            return new CommandException(ErrorCode.USAGE, PROGRAM + ": Invalid command line argument: " + printable(argument),
+                suggestion(argument).map(text -> text + " ").orElse("") + "Try -help.");
         }
 
         /** A sentence about the option that the user probably meant. */
@@ -6226,7 +6288,8 @@ public final class TokenRequest {
 
         /** The value that a file or the environment sets. To determine the built-in value may need a name service. */
         Optional<Setting> set(String name) {
-            return isMentioned(name) ? find(name).filter(Setting::isSet) : Optional.empty();
+            Optional<Setting> setting = isMentioned(name) ? find(name) : Optional.empty();
+            return setting.isPresent() && setting.get().isSet() ? setting : Optional.empty();
         }
 
         /**
@@ -6235,20 +6298,23 @@ public final class TokenRequest {
          */
         String wish(String name) {
             try {
-                return wishes.value(name).map(Setting::value).orElse("");
+                Optional<Setting> written = wishes.value(name);
+                return written.isPresent() ? written.get().value() : "";
             } catch (CommandException cycle) {
                 throw new IllegalStateException(name + " refers to itself, which the first check missed", cycle);
             }
         }
 
         Optional<String> text(String name) {
-            return find(name).map(Setting::value);
+            Optional<Setting> setting = find(name);
+            return setting.isPresent() ? Optional.of(setting.get().value()) : Optional.empty();
         }
 
         /** Whether a file or the environment sets it, even to a blank value. */
         boolean isMentioned(String name) {
             try {
-                return macros.lookup(name).filter(Setting::isSet).isPresent();
+                Optional<Setting> setting = macros.lookup(name);
+                return setting.isPresent() && setting.get().isSet();
             } catch (CommandException cycle) {
                 throw new IllegalStateException(name + " is not looked up without being expanded", cycle);
             }
@@ -6269,7 +6335,11 @@ public final class TokenRequest {
             if (setting.isEmpty()) {
                 return otherwise;
             }
-            return Expression.truth(setting.get().value()).orElseThrow(() -> invalid(setting.get(), "true or false"));
+            Optional<Boolean> truth = Expression.truth(setting.get().value());
+            if (truth.isEmpty()) {
+                throw invalid(setting.get(), "true or false");
+            }
+            return truth.get();
         }
 
         int number(String name, int otherwise, int min, int max) throws CommandException {
@@ -6283,7 +6353,8 @@ public final class TokenRequest {
 
         /** A security setting: the one for clients, or else the general one. condor_io/condor_secman.cpp */
         Optional<Setting> security(String name) {
-            return find("SEC_CLIENT_" + name).or(() -> find("SEC_DEFAULT_" + name));
+            Optional<Setting> ofClients = find("SEC_CLIENT_" + name);
+            return ofClients.isPresent() ? ofClients : find("SEC_DEFAULT_" + name);
         }
 
         /** The part of its value that was written in a file or the environment. */
@@ -6431,7 +6502,7 @@ public final class TokenRequest {
                             : "\" does not exist."), "");
                 }
             }
-            String root = named.or(() -> host.platform().configurationSource(machine.homeOfCondor()))
+            String root = (named.isPresent() ? named : host.platform().configurationSource(machine.homeOfCondor()))
                 .orElse(Platform.NO_CONFIGURATION);
             if (!root.equals(Platform.NO_CONFIGURATION)) {
                 isConfigured = true;
@@ -7247,8 +7318,8 @@ public final class TokenRequest {
                 document = Optional.of(new HereDocument(parameter, statement.rest(), new ArrayList<>()));
                 return;
             }
-            sources.define(parameter, Optional.of(statement.operator()).filter(operator -> operator.startsWith("+"))
-                .map(plus -> statement.separator()), statement.rest(), origin(), origin.isPresent());
+            sources.define(parameter, statement.operator().startsWith("+") ? Optional.of(statement.separator())
+                : Optional.empty(), statement.rest(), origin(), origin.isPresent());
         }
 
         private String origin() {
@@ -8762,7 +8833,7 @@ public final class TokenRequest {
 
         private Optional<String> ofProcess(String name) {
             return switch (name) {
-                case "USERNAME" -> host.user().map(UserPrincipal::getName);
+                case "USERNAME" -> host.userName();
                 case "REAL_UID" -> text(host.platform().userId());
                 case "REAL_GID" -> text(host.platform().groupId());
                 case "PID" -> Optional.of(Long.toString(ProcessHandle.current().pid()));
@@ -9186,7 +9257,8 @@ public final class TokenRequest {
 
         /** True for true, yes, t or a number other than 0; false for the opposites; empty for any other text. */
         static Optional<Boolean> truth(String text) {
-            return Conditions.word(text.strip()).or(() -> real(text).map(number -> number != 0));
+            Optional<Boolean> word = Conditions.word(text.strip());
+            return word.isPresent() ? word : real(text).map(number -> number != 0);
         }
 
         // ---- Tokens ----
@@ -9864,9 +9936,10 @@ public final class TokenRequest {
                 && (bracket > 0 ? NumericAddress.isIpv6(host) && (colon < 0 ? place.length() : colon) == bracket + 1
                     : host.indexOf('[') < 0 && host.indexOf(']') < 0)
                 && (colon < 0 || NumericAddress.isNumber(port, 5));
-            return hasForm ? parameters(query < 0 ? "" : text.substring(query + 1, text.length() - 1))
-                .map(parameters -> new Sinful(host, port.isEmpty() ? -1 : Integer.parseInt(port), parameters))
-                : Optional.empty();
+            Optional<SortedMap<String, String>> parameters = hasForm
+                ? parameters(query < 0 ? "" : text.substring(query + 1, text.length() - 1)) : Optional.empty();
+            return parameters.isEmpty() ? Optional.empty()
+                : Optional.of(new Sinful(host, port.isEmpty() ? -1 : Integer.parseInt(port), parameters.get()));
         }
 
         /**
@@ -9891,7 +9964,7 @@ public final class TokenRequest {
                 parameters.put(key, equals < 0 ? "" : decode(pair.substring(equals + 1)));
             }
             String sharedPortId = parameters.getOrDefault("sock", "");
-            return Optional.of(parameters).filter(it -> sharedPortId.isEmpty() || isSharedPortId(sharedPortId));
+            return sharedPortId.isEmpty() || isSharedPortId(sharedPortId) ? Optional.of(parameters) : Optional.empty();
         }
 
         private static String decode(String text) {
@@ -9903,7 +9976,7 @@ public final class TokenRequest {
         }
 
         Optional<String> parameter(String key) {
-            return Optional.ofNullable(parameters.get(key)).filter(value -> !value.isEmpty());
+            return nonEmpty(parameters.get(key));
         }
 
         /** Whether it has a valid port. */
@@ -9930,12 +10003,14 @@ public final class TokenRequest {
         /** The canonical form, keys in order. */
         @Override
         public String toString() {
-            String query = parameters.entrySet().stream()
-                .map(entry -> encode(entry.getKey())
-                + (entry.getValue().isEmpty() ? "" : "=" + encode(entry.getValue())))
-                .collect(Collectors.joining("&"));
-            return "<" + (host.contains(":") ? "[" + host + "]" : host) + ":" + port
-                + (query.isEmpty() ? "" : "?" + query) + ">";
+            StringBuilder text = new StringBuilder("<" + (host.contains(":") ? "[" + host + "]" : host) + ":" + port);
+            char separator = '?';
+            for (Map.Entry<String, String> entry : parameters.entrySet()) {
+                text.append(separator).append(encode(entry.getKey()))
+                    .append(entry.getValue().isEmpty() ? "" : "=" + encode(entry.getValue()));
+                separator = '&';
+            }
+            return text.append('>').toString();
         }
 
         /** Characters that HTCondor does not escape when it writes: letters, digits and {@code . _ - : # [ ] +}. */
@@ -10079,7 +10154,7 @@ public final class TokenRequest {
 
         /** Enabled by default; "auto" depends on the addresses of the system. */
         private static boolean isOn(Configuration configuration, String name) throws CommandException {
-            return configuration.text(name).filter("auto"::equalsIgnoreCase).isPresent() || configuration.flag(name, true);
+            return configuration.text(name).orElse("").equalsIgnoreCase("auto") || configuration.flag(name, true);
         }
 
         boolean includes(InetAddress address) {
@@ -10248,7 +10323,7 @@ public final class TokenRequest {
                         return Optional.of(collector);
                     }
                 } catch (CommandException failure) {
-                    trace.log(DebugLog.HOSTNAME, () -> "Is " + address + " at " + printable(name) + "? " + failure.getMessage());
+                    trace.log(DebugLog.HOSTNAME, "Is " + address + " at " + printable(name) + "? " + failure.getMessage());
                 }
             }
             return Optional.empty();
@@ -10398,9 +10473,9 @@ public final class TokenRequest {
                     return canonical;
                 }
             } catch (UnknownHostException e) {
-                trace.log(DebugLog.HOSTNAME, () -> "DNS does not know " + name + ".");
+                trace.log(DebugLog.HOSTNAME, "DNS does not know " + name + ".");
             } catch (IOException e) {
-                trace.log(DebugLog.HOSTNAME, e::getMessage);
+                trace.log(DebugLog.HOSTNAME, e.getMessage());
             }
             return name + domain().orElse("");
         }
@@ -10460,26 +10535,30 @@ public final class TokenRequest {
         Target at(String text, String source, NameSource origin, Optional<ExpectedServer> server) throws CommandException {
             boolean bare = !text.startsWith("<");
             boolean bareIpv6 = bare && NumericAddress.isIpv6(text) && text.indexOf(':') != text.lastIndexOf(':');
-            Sinful typed = Sinful.parse(bare ? "<" + (bareIpv6 ? "[" + text + "]" : text) + ">" : text)
-                .orElseThrow(() -> unreadable(text, source));
+            Optional<Sinful> parsed = Sinful.parse(bare ? "<" + (bareIpv6 ? "[" + text + "]" : text) + ">" : text);
+            if (parsed.isEmpty()) {
+                throw unreadable(text, source);
+            }
+            Sinful typed = parsed.get();
             Sinful sinful = typed.port() >= 0 ? typed
                 : typed.at(typed.host(), configuration.number("COLLECTOR_PORT", Protocol.COLLECTOR_PORT, 1, 65535));
             if (!sinful.isComplete()) {
                 throw unreadable(text, source);
             }
-            return target(privateAddress(sinful).orElse(sinful), server.orElseGet(() -> named(sinful, bare, origin)), origin,
-                text, source);
+            return target(privateAddress(sinful).orElse(sinful), server.isPresent() ? server.get() : named(sinful, bare, origin),
+                origin, text, source);
         }
 
         /** The server that an address names. */
         private ExpectedServer named(Sinful sinful, boolean bare, NameSource origin) {
             // The certificate must carry the typed name, which precedes an alias in a bare text, as in the original.
             // Certificates do not contain the dot that ends a fully qualified name.
-            Optional<String> host = Optional.of(sinful.host()).filter(name -> isName(sinful));
-            Optional<String> alias = sinful.parameter("alias").filter(name -> !bare || host.isEmpty());
-            return new ExpectedServer(alias.or(() -> host).filter(NumericAddress::isHostName) // a server can have sent it
-                .map(name -> name.replaceFirst("\\.$", "")), origin,
-                origin.isTyped() && alias.filter(name -> !name.equals(sinful.host()) && !isOurs(name)).isPresent());
+            String host = isName(sinful) ? sinful.host() : "";
+            String alias = bare && !host.isEmpty() ? "" : sinful.parameter("alias").orElse("");
+            String name = alias.isEmpty() ? host : alias;
+            String certified = name.endsWith(".") ? name.substring(0, name.length() - 1) : name;
+            return new ExpectedServer(NumericAddress.isHostName(name) ? Optional.of(certified) : Optional.empty(), origin,
+                origin.isTyped() && !alias.isEmpty() && !alias.equals(sinful.host()) && !isOurs(alias));
         }
 
         /** Whether the host is a name, not an address. */
@@ -10511,21 +10590,29 @@ public final class TokenRequest {
             List<InetSocketAddress> addresses = !brokers.isEmpty() ? List.of() : addresses(sinful, text, source);
             Sinful canonical = addresses.isEmpty() ? sinful
                 : sinful.at(Target.text(addresses.get(0).getAddress()), addresses.get(0).getPort());
-            Target target = new Target(expected.name().map(name -> canonical.with("alias", name)).orElse(canonical),
+            Target target = new Target(expected.name().isPresent() ? canonical.with("alias", expected.name().get()) : canonical,
                 origin, expected, addresses, brokers);
-            trace.log(DebugLog.HOSTNAME, () -> printable(text) + " is " + target + ", to be tried "
-                + (brokers.isEmpty() ? "at " + String.join(", ", printable(addresses.stream().map(Target::text).toList()))
-                    : "through its brokers " + printable(brokers)) + ".");
+            if (trace.isEnabled(DebugLog.HOSTNAME)) {
+                trace.log(DebugLog.HOSTNAME, printable(text) + " is " + target + ", to be tried "
+                    + (brokers.isEmpty() ? "at " + String.join(", ", printable(addresses.stream().map(Target::text).toList()))
+                        : "through its brokers " + printable(brokers)) + ".");
+            }
             return target;
         }
 
         /** The addresses to connect to. The list in {@code addrs} takes precedence over the sinful string's host. */
         private List<InetSocketAddress> addresses(Sinful sinful, String text, String source) throws CommandException {
-            List<InetSocketAddress> listed = sinful.parameter("addrs").map(Location::listed).orElse(List.of());
-            List<InetSocketAddress> all = !listed.isEmpty() ? listed : lookUp(sinful, source);
-            List<InetSocketAddress> usable = all.stream().filter(address -> familyPreference.includes(address.getAddress()))
-                .sorted(Comparator.comparing(InetSocketAddress::getAddress,
-                    listed.isEmpty() ? familyPreference.orderOfNames() : familyPreference.orderOfListed())).toList();
+            List<InetSocketAddress> listed = listed(sinful.parameter("addrs").orElse(""));
+            List<InetSocketAddress> usable = new ArrayList<>();
+            for (InetSocketAddress address : !listed.isEmpty() ? listed : lookUp(sinful, source)) {
+                if (familyPreference.includes(address.getAddress())) {
+                    usable.add(address);
+                }
+            }
+            if (usable.size() > 1) {
+                usable.sort(Comparator.comparing(InetSocketAddress::getAddress,
+                    listed.isEmpty() ? familyPreference.orderOfNames() : familyPreference.orderOfListed()));
+            }
             if (usable.isEmpty()) {
                 throw new CommandException(ErrorCode.UNREACHABLE, "ERROR: " + printable(text) + " (" + source + ") has only IPv"
                     + (familyPreference.ipv4() ? 6 : 4) + " addresses.", "ENABLE_IPV" + (familyPreference.ipv4() ? 6 : 4)
@@ -10541,10 +10628,13 @@ public final class TokenRequest {
                 if (isName && !NumericAddress.isHostName(host)) {
                     throw new UnknownHostException();
                 }
-                InetAddress[] addresses = isName
-                    ? deadline.await("the look-up of " + host, () -> InetAddress.getAllByName(host))
-                    : new InetAddress[] {NumericAddress.address(host).orElseThrow(UnknownHostException::new)};
-                return Arrays.stream(addresses).map(address -> new InetSocketAddress(address, sinful.port())).toList();
+                List<InetSocketAddress> addresses = new ArrayList<>();
+                for (InetAddress address : isName
+                        ? deadline.await("the look-up of " + host, () -> InetAddress.getAllByName(host))
+                        : new InetAddress[] {NumericAddress.address(host).orElseThrow(UnknownHostException::new)}) {
+                    addresses.add(new InetSocketAddress(address, sinful.port()));
+                }
+                return addresses;
             } catch (UnknownHostException e) {
                 throw new CommandException(ErrorCode.NOT_FOUND, "ERROR: unknown host " + printable(host),
                     "Check the host name given " + givenBy(source) + "; DNS does not know it.");
@@ -10561,7 +10651,11 @@ public final class TokenRequest {
 
         /** The list {@code ip-port+[v6]-port}, in which an IPv6 address has dashes for its colons. */
         private static List<InetSocketAddress> listed(String addrs) {
-            return first(addrs, "+").stream().flatMap(item -> listedOne(item).stream()).toList();
+            List<InetSocketAddress> addresses = new ArrayList<>();
+            for (String item : first(addrs, "+")) {
+                listedOne(item).ifPresent(addresses::add);
+            }
+            return addresses;
         }
 
         private static Optional<InetSocketAddress> listedOne(String item) {
@@ -10739,7 +10833,12 @@ public final class TokenRequest {
                 case "SCITOKEN" -> "SCITOKENS";
                 default -> word.toUpperCase(Locale.ROOT);
             };
-            return Arrays.stream(values()).filter(method -> method.name().equals(name)).findFirst();
+            for (AuthMethod method : values()) {
+                if (method.name().equals(name)) {
+                    return Optional.of(method);
+                }
+            }
+            return Optional.empty();
         }
 
         /** Whether it authenticates the server: by a certificate, or by a key that only the pool or its realm has. */
@@ -10764,7 +10863,12 @@ public final class TokenRequest {
 
         /** The method with this bit, which the server chose; empty if it is not exactly one known bit. */
         static Optional<AuthMethod> fromWire(long bit) {
-            return Arrays.stream(values()).filter(method -> method.bit == bit).findFirst();
+            for (AuthMethod method : values()) {
+                if (method.bit == bit) {
+                    return Optional.of(method);
+                }
+            }
+            return Optional.empty();
         }
     }
 
@@ -10834,21 +10938,21 @@ public final class TokenRequest {
 
         /** The text of an attribute's value, as on the wire. */
         Optional<String> expression(String name) {
-            return Optional.ofNullable(names.get(name)).map(expressions::get);
+            return names.containsKey(name) ? Optional.of(expressions.get(names.get(name))) : Optional.empty();
         }
 
         /** The value of a string attribute; empty if the attribute is missing or not a string. */
         Optional<String> string(String name) {
-            return expression(name)
-                .filter(text -> text.length() >= 2 && text.startsWith("\"") && text.endsWith("\""))
-                .map(text -> text.substring(1, text.length() - 1).replace("\\\"", "\""));
+            String text = expression(name).orElse("");
+            return text.length() >= 2 && text.startsWith("\"") && text.endsWith("\"")
+                ? Optional.of(text.substring(1, text.length() - 1).replace("\\\"", "\"")) : Optional.empty();
         }
 
         /** The value of an integer attribute; empty if the attribute is missing or not an integer of at most 18 digits. */
         OptionalLong integer(String name) {
-            Optional<String> digits = expression(name)
-                .filter(text -> NumericAddress.isNumber(text.startsWith("-") ? text.substring(1) : text, 18));
-            return digits.isPresent() ? OptionalLong.of(Long.parseLong(digits.get())) : OptionalLong.empty();
+            String text = expression(name).orElse("");
+            return NumericAddress.isNumber(text.startsWith("-") ? text.substring(1) : text, 18)
+                ? OptionalLong.of(Long.parseLong(text)) : OptionalLong.empty();
         }
 
         /** Whether the attribute exists and is {@code false}. */
@@ -10875,7 +10979,11 @@ public final class TokenRequest {
 
         /** The attributes as wire strings, in order. */
         List<String> assignments() {
-            return expressions.entrySet().stream().map(entry -> entry.getKey() + " = " + entry.getValue()).toList();
+            List<String> assignments = new ArrayList<>();
+            for (Map.Entry<String, String> entry : expressions.entrySet()) {
+                assignments.add(entry.getKey() + " = " + entry.getValue());
+            }
+            return assignments;
         }
     }
 
@@ -10924,7 +11032,9 @@ public final class TokenRequest {
         Message ad(ClassAd ad) {
             List<String> assignments = ad.assignments();
             number(assignments.size());
-            assignments.forEach(this::string);
+            for (String assignment : assignments) {
+                string(assignment);
+            }
             return string("").string("");
         }
 
@@ -11122,7 +11232,9 @@ public final class TokenRequest {
         /** A new stream on this connection. */
         CedarStream stream(SecureRandom random, DebugLog trace) throws IOException {
             CedarStream stream = new CedarStream(input(), output(), random, trace);
-            before.ifPresent(stream::countAsSent);
+            if (before.isPresent()) {
+                stream.countAsSent(before.get());
+            }
             return stream;
         }
 
@@ -11452,7 +11564,7 @@ public final class TokenRequest {
             }
             out.write(packet);
             out.flush();
-            trace.log(DebugLog.NETWORK, () -> ">> " + plain.length + " bytes" + (encrypted() ? ", encrypted" : ""));
+            trace.log(DebugLog.NETWORK, ">> " + plain.length + " bytes" + (encrypted() ? ", encrypted" : ""));
         }
 
         private static byte[] header(int length, int end) {
@@ -11494,7 +11606,7 @@ public final class TokenRequest {
                 }
                 last = end != 0;
             } while (!last);
-            trace.log(DebugLog.NETWORK, () -> "<< " + message.size() + " bytes" + (encrypted() ? ", encrypted" : "") + ": "
+            trace.log(DebugLog.NETWORK, "<< " + message.size() + " bytes" + (encrypted() ? ", encrypted" : "") + ": "
                 + label);
             return new MessageReader(message.toByteArray(), encrypted(), label);
         }
@@ -11590,7 +11702,7 @@ public final class TokenRequest {
                 if (addresses.size() > 1) {
                     addresses = Stream.concat(Stream.of(connection.peer()), addresses.stream()).distinct().toList();
                 }
-                context.trace().log(DebugLog.NETWORK, () -> "Connected to " + Target.text(connection.peer()) + " from "
+                context.trace().log(DebugLog.NETWORK, "Connected to " + Target.text(connection.peer()) + " from "
                     + connection.localEnd() + ".");
                 return Connector.throughSharedPort(connection, target, context);
             } catch (ConnectException e) {
@@ -12148,12 +12260,10 @@ public final class TokenRequest {
         /** The user's file, or the system's for root and for users without a home directory. */
         static KnownHosts of(Configuration configuration, Host host, InputFiles files) throws CommandException {
             Optional<Configuration.Setting> named = configuration.find("SEC_KNOWN_HOSTS");
-            Optional<Path> own = host.home().filter(home -> !host.isRoot() && named.isEmpty())
-                .map(home -> home.resolve(".condor").resolve("known_hosts"));
-            if (own.isPresent()) {
-                return new KnownHosts(own.get(), FileOrigin.DEFAULT, files);
+            if (host.home().isPresent() && !host.isRoot() && named.isEmpty()) {
+                return new KnownHosts(host.home().get().resolve(".condor").resolve("known_hosts"), FileOrigin.DEFAULT, files);
             }
-            Optional<Configuration.Setting> set = named.or(() -> configuration.find("SEC_SYSTEM_KNOWN_HOSTS"));
+            Optional<Configuration.Setting> set = named.isPresent() ? named : configuration.find("SEC_SYSTEM_KNOWN_HOSTS");
             return set.isPresent() ? new KnownHosts(set.get().path(), set.get().origin(), files)
                 : new KnownHosts(host.platform().condorFile("known_hosts").orElseThrow(() -> new CommandException(
                     ErrorCode.CONFIGURATION, "ERROR: the user's home directory is unknown.",
@@ -12261,7 +12371,7 @@ public final class TokenRequest {
          * @param chain at least one, the server's own first
          */
         PresentedCertificates(Optional<String> host, X509Certificate... chain) throws CertificateException {
-            this.host = host.map(name -> name.toLowerCase(Locale.ROOT));
+            this.host = host.isPresent() ? Optional.of(host.get().toLowerCase(Locale.ROOT)) : host;
             this.certificates = List.of(chain);
             if (chain.length > MAX_CERTIFICATES) {
                 throw new InvalidCertificatePath(certificates.subList(0, 1), "the server sent " + chain.length
@@ -12283,10 +12393,11 @@ public final class TokenRequest {
         /** The server's own certificate, its issuer and so on, as far as the server sent them. */
         List<X509Certificate> path() throws CertificateException {
             List<X509Certificate> path = new ArrayList<>();
-            Optional<X509Certificate> next = Optional.of(certificates.get(0));
-            while (next.isPresent()) {
-                path.add(next.get());
-                next = issuers(next.get(), certificates).stream().filter(one -> !path.contains(one)).findFirst();
+            List<X509Certificate> next = certificates.subList(0, 1);
+            while (!next.isEmpty()) {
+                path.add(next.get(0));
+                next = issuers(next.get(0), certificates);
+                next.removeAll(path);
             }
             return path;
         }
@@ -12308,7 +12419,10 @@ public final class TokenRequest {
                 List<X509Certificate> path = paths.remove();
                 X509Certificate last = path.get(path.size() - 1);
                 List<X509Certificate> issuers = issuers(last, candidates);
-                if (trusted.contains(last) && issuers.stream().noneMatch(one -> trusted.contains(one) && !path.contains(one))) {
+                List<X509Certificate> trustedIssuers = new ArrayList<>(issuers);
+                trustedIssuers.retainAll(trusted);
+                trustedIssuers.removeAll(path);
+                if (trusted.contains(last) && trustedIssuers.isEmpty()) {
                     try {
                         CertificatePath complete = new CertificatePath(path, isSelfSigned(last));
                         complete.check(host);
@@ -12681,7 +12795,7 @@ public final class TokenRequest {
                 }
             }
             Optional<String> commonName = commonName();
-            boolean isCommonName = address.isEmpty() && commonName.filter(name -> matches(name, expected)).isPresent();
+            boolean isCommonName = address.isEmpty() && commonName.isPresent() && matches(commonName.get(), expected);
             if (!hasDns) {
                 commonName.ifPresent(name -> names.add("CN:" + name));
             }
@@ -12753,7 +12867,7 @@ public final class TokenRequest {
          */
         private static Optional<byte[]> address(String host) {
             String last = host.substring(host.lastIndexOf('.') + 1);
-            boolean isNumber = last.startsWith("0x") || last.chars().allMatch(c -> c >= '0' && c <= '9');
+            boolean isNumber = last.startsWith("0x") || NumericAddress.consistsOf(last, "0123456789");
             return host.contains(":") || isNumber
                 ? Optional.of(NumericAddress.address(host).map(InetAddress::getAddress).orElse(new byte[0])) : Optional.empty();
         }
@@ -12901,10 +13015,11 @@ public final class TokenRequest {
                 checkCaFile(trustOptions.caFile().get());
             }
             Optional<Configuration.Setting> list = configuration.find("AUTH_SSL_CLIENT_CAFILE");
-            for (String name : list.map(setting -> setting.value().split(",")).orElse(new String[0])) {
+            for (String name : list.isPresent() ? list.get().value().split(",") : new String[0]) {
                 caFiles.add(Host.path(name.strip(), list.get().name() + ", " + list.get().source()));
             }
-            this.caDirectory = configuration.find("AUTH_SSL_CLIENT_CADIR").map(Configuration.Setting::path);
+            Optional<Configuration.Setting> directory = configuration.find("AUTH_SSL_CLIENT_CADIR");
+            this.caDirectory = directory.isPresent() ? Optional.of(directory.get().path()) : Optional.empty();
         }
 
         private void checkCaFile(String name) throws CommandException {
@@ -12943,7 +13058,7 @@ public final class TokenRequest {
 
         /** Whether the client must not try another method after the rejection. */
         boolean isFinal() {
-            return rejection.filter(no -> no.isFinal).isPresent();
+            return rejection.isPresent() && rejection.get().isFinal;
         }
 
         /** A TLS engine for one connection to this host, which shows no client certificate. */
@@ -12988,7 +13103,7 @@ public final class TokenRequest {
                     chosen.add(suite);
                 }
             }
-            return chosen.toArray(String[]::new);
+            return chosen.toArray(new String[0]);
         }
 
         /** Java's message for a TLS error, without the name of the alert that some versions of Java put before it. */
@@ -13020,6 +13135,34 @@ public final class TokenRequest {
             @Override
             public boolean permits(Set<CryptoPrimitive> primitives, String algorithm, Key key, AlgorithmParameters parameters) {
                 return permits(primitives, algorithm, parameters);
+            }
+        }
+
+        /**
+         * Loads Java's TLS, a third of a start, in a second thread while the first one reads settings and connects: makes a
+         * first message of a client, and throws it away. On one processor it would only be in the way.
+         */
+        static void preload() {
+            if (Runtime.getRuntime().availableProcessors() > 1) {
+                Thread thread = new Thread(new Preload(), "tls-preload");
+                thread.setDaemon(true);
+                thread.start();
+            }
+        }
+
+        /** A class of its own, since a lambda takes longer to link. */
+        private static final class Preload implements Runnable {
+            @Override
+            public void run() {
+                try {
+                    SSLContext context = SSLContext.getInstance("TLS");
+                    context.init(null, new TrustManager[0], null); // null would read all CAs of Java
+                    SSLEngine engine = context.createSSLEngine("localhost", -1);
+                    engine.setUseClientMode(true);
+                    engine.wrap(ByteBuffer.allocate(0), ByteBuffer.allocate(engine.getSession().getPacketBufferSize()));
+                } catch (GeneralSecurityException | IOException | RuntimeException | Error e) {
+                    return; // the login fails in the same way, and says so
+                }
             }
         }
 
@@ -13118,7 +13261,7 @@ public final class TokenRequest {
                 return path.isPresent() || !useSystemCas || trustOptions.caFile().isPresent() ? path
                     : bySystemCas(presented, keyType);
             } finally {
-                trace.log(DebugLog.SECURITY, () -> "CAs: " + (sources.isEmpty() ? "none" : String.join(", ", sources)));
+                trace.log(DebugLog.SECURITY, "CAs: " + (sources.isEmpty() ? "none" : String.join(", ", sources)));
             }
         }
 
@@ -13316,7 +13459,9 @@ public final class TokenRequest {
             for (int i = caFiles.size() - 1; i >= 0 && cas.isEmpty(); i--) {
                 cas.addAll(read(caFiles.get(i), setting.get().origin()));
             }
-            caDirectory.ifPresent(directory -> cas.addAll(readDirectory(directory, FileOrigin.CONFIGURATION)));
+            if (caDirectory.isPresent()) {
+                cas.addAll(readDirectory(caDirectory.get(), FileOrigin.CONFIGURATION));
+            }
             return cas;
         }
 
@@ -13336,7 +13481,9 @@ public final class TokenRequest {
 
         private List<X509Certificate> read(Path file, FileOrigin origin) {
             Optional<List<X509Certificate>> cas = read(file, origin, FilePurpose.TRUST);
-            cas.ifPresent(certificates -> sources.add(file + " (" + certificates.size() + ")"));
+            if (cas.isPresent()) {
+                sources.add(file + " (" + cas.get().size() + ")");
+            }
             return cas.orElse(List.of());
         }
 
@@ -13359,9 +13506,13 @@ public final class TokenRequest {
 
         private static List<X509Certificate> parse(InputFiles.Input file) {
             try {
-                return CertificateFactory.getInstance("X.509").generateCertificates(new ByteArrayInputStream(
-                    isMarked(file.bytes()) ? fileText(file.bytes(), ISO_8859_1).getBytes(ISO_8859_1) : file.bytes()))
-                    .stream().map(X509Certificate.class::cast).toList();
+                List<X509Certificate> certificates = new ArrayList<>();
+                for (Certificate certificate : CertificateFactory.getInstance("X.509").generateCertificates(
+                        new ByteArrayInputStream(isMarked(file.bytes())
+                            ? fileText(file.bytes(), ISO_8859_1).getBytes(ISO_8859_1) : file.bytes()))) {
+                    certificates.add((X509Certificate) certificate);
+                }
+                return certificates;
             } catch (CertificateException e) {
                 return List.of();
             }
@@ -13621,28 +13772,28 @@ public final class TokenRequest {
         static Optional<CondorAccount> find(Configuration configuration, Host host) throws CommandException {
             Optional<String> variable = Optional.ofNullable(host.environment().get(IDS));
             Optional<Configuration.Setting> setting = variable.isPresent() ? Optional.empty() : configuration.find(IDS);
-            Optional<String> ids = variable.or(() -> setting.map(Configuration.Setting::value)).map(String::strip);
-            if (ids.isEmpty()) {
-                return user(host, fields -> fields[0].equals("condor"));
+            if (variable.isEmpty() && setting.isEmpty()) {
+                return user(host, 0, "condor");
             }
-            int dot = ids.get().indexOf('.');
-            String uid = ids.get().substring(0, Math.max(0, dot));
-            if (!NumericAddress.isNumber(uid, 9) || dot + 1 == ids.get().length()
-                    || !NumericAddress.isNumber(ids.get().substring(dot + 1, dot + 2), 1)) { // more can follow, as in sscanf
+            String ids = (variable.isPresent() ? variable.get() : setting.get().value()).strip();
+            int dot = ids.indexOf('.');
+            String uid = ids.substring(0, Math.max(0, dot));
+            if (!NumericAddress.isNumber(uid, 9) || dot + 1 == ids.length()
+                    || !NumericAddress.isNumber(ids.substring(dot + 1, dot + 2), 1)) { // more can follow, as in sscanf
                 throw new CommandException(ErrorCode.CONFIGURATION, "ERROR: badly formed value in " + IDS + " "
-                    + (variable.isPresent() ? "environment" : "config file") + " variable (" + printable(ids.get()) + ").",
+                    + (variable.isPresent() ? "environment" : "config file") + " variable (" + printable(ids) + ").",
                     "Set " + IDS + " to the user and group number that HTCondor uses, such as 1000.1000"
                     + setting.map(one -> " (" + one.source() + ")").orElse("") + ".");
             }
-            return user(host, fields -> fields[2].equals(uid))
+            return user(host, 2, uid)
                 .or(() -> Optional.of(new CondorAccount(Integer.parseInt(uid), Optional.empty())));
         }
 
-        /** The first user in the machine's own list of users that fits. */
-        private static Optional<CondorAccount> user(Host host, Predicate<String[]> fits) {
+        /** The first user with this field in the machine's own list of users. */
+        private static Optional<CondorAccount> user(Host host, int field, String value) {
             for (String line : host.users()) {
                 String[] fields = line.split(":", 4);
-                if (fields.length == 4 && fits.test(fields) && NumericAddress.isNumber(fields[2], 9)) {
+                if (fields.length == 4 && fields[field].equals(value) && NumericAddress.isNumber(fields[2], 9)) {
                     return Optional.of(new CondorAccount(Integer.parseInt(fields[2]), Optional.of(fields[0])));
                 }
             }
@@ -13662,7 +13813,7 @@ public final class TokenRequest {
         static ClaimToBe of(Configuration configuration, Host host, Optional<CondorAccount> account, String domain)
                 throws AuthenticationException {
             Optional<String> name = configuration.text("SEC_CLAIMTOBE_USER").map(String::strip)
-                .or(() -> account.isPresent() ? account.get().name() : host.user().map(UserPrincipal::getName)
+                .or(() -> account.isPresent() ? account.get().name() : host.userName()
                     .filter(user -> !NumericAddress.isNumber(user, 10))); // Java's name for a user without one
             if (name.isEmpty()) {
                 throw new AuthenticationException("this user has no name in the list of users; set SEC_CLAIMTOBE_USER");
@@ -14370,7 +14521,7 @@ public final class TokenRequest {
             } catch (InputFiles.RefusedFileException e) {
                 throw broken(setting, reason(e));
             } catch (IOException e) {
-                context.trace().log(DebugLog.SECURITY, () -> "No client certificate from " + setting.name() + " = "
+                context.trace().log(DebugLog.SECURITY, "No client certificate from " + setting.name() + " = "
                     + printable(setting.value()) + ": " + reason(e));
                 return Optional.empty();
             }
@@ -15089,7 +15240,7 @@ public final class TokenRequest {
                 Optional<PathTrust.Weakness> weakness = context.files().read(path, origin, FilePurpose.SECRET, MAX_BYTES)
                     .weakness();
                 if (weakness.isPresent()) {
-                    context.trace().log(DebugLog.SECURITY, () -> "KERBEROS: ignoring the keytab: " + weakness.get());
+                    context.trace().log(DebugLog.SECURITY, "KERBEROS: ignoring the keytab: " + weakness.get());
                     return Optional.empty();
                 }
                 return Optional.of(new Keytab(path, principal.orElse(service() + "/" + configuration.text("FULL_HOSTNAME")
@@ -15097,7 +15248,7 @@ public final class TokenRequest {
             } catch (NoSuchFileException e) {
                 return Optional.empty();
             } catch (IOException | InvalidPathException e) {
-                context.trace().log(DebugLog.SECURITY, () -> "KERBEROS: not using the keytab " + printable(name) + ": "
+                context.trace().log(DebugLog.SECURITY, "KERBEROS: not using the keytab " + printable(name) + ": "
                     + (e instanceof IOException io ? reason(io) : "not a path"));
                 return Optional.empty();
             }
@@ -15142,7 +15293,7 @@ public final class TokenRequest {
                 throw new AuthenticationException(tickets.problem());
             }
             if (configuration.set("KERBEROS_CLIENT_KEYTAB").isPresent()) {
-                context.trace().log(DebugLog.SECURITY, () -> "KERBEROS: KERBEROS_CLIENT_KEYTAB has no effect, as in HTCondor");
+                context.trace().log(DebugLog.SECURITY, "KERBEROS: KERBEROS_CLIENT_KEYTAB has no effect, as in HTCondor");
             }
             String service = service();
             List<ServerHost> candidates = candidates(server, address);
@@ -15162,7 +15313,7 @@ public final class TokenRequest {
                     Files.deleteIfExists(merged.get());
                 }
             }
-            result.log().forEach(line -> trace.log(DebugLog.SECURITY, () -> "KERBEROS: " + line));
+            result.log().forEach(line -> trace.log(DebugLog.SECURITY, "KERBEROS: " + line));
             result.notices().forEach(context.ui()::notice);
             return result.context().orElseThrow(() -> new AuthenticationException(result.problem()));
         }
@@ -15475,7 +15626,7 @@ public final class TokenRequest {
                     String word = end < 0 ? "" : name.substring(start + 2, end);
                     text.append(name, from, start).append(switch (word) {
                         case "uid", "euid", "USERID" -> uid();
-                        case "username" -> host.user().map(UserPrincipal::getName).orElse("");
+                        case "username" -> host.userName().orElse("");
                         case "TEMP" -> host.environment().getOrDefault("TMPDIR",
                             host.platform().temporaryDirectory().orElse(""));
                         case "null" -> "";
@@ -16372,9 +16523,9 @@ public final class TokenRequest {
             }
             String[] parts = text.split("\\.", -1);
             Optional<Map<String, Object>> header = fields(parts[0]);
-            Optional<Map<String, Object>> claims = fields(parts[1]).filter(IssuedToken::haveValidTypes);
+            Optional<Map<String, Object>> claims = fields(parts[1]);
             Optional<byte[]> signature = decode(parts[2]);
-            return header.isEmpty() || claims.isEmpty() || signature.isEmpty() ? Optional.empty()
+            return header.isEmpty() || claims.isEmpty() || !haveValidTypes(claims.get()) || signature.isEmpty() ? Optional.empty()
                 : Optional.of(new IssuedToken(new Secret(text), string(header.get(), "kid"), claims.get(),
                     parts[0] + "." + parts[1], signature.get()));
         }
@@ -16482,17 +16633,24 @@ public final class TokenRequest {
             String[] parts = token.reveal().split("\\.", -1);
             Optional<Map<String, Object>> header = fields(parts[0]);
             Optional<Map<String, Object>> payload = header.isEmpty() || parts.length < 2 ? Optional.empty() : fields(parts[1]);
-            return payload.map(claims -> {
-                Map<String, Object> fields = new LinkedHashMap<>();
-                fields.put("iss", string(claims, "iss").map(TokenRequest::cut));
-                fields.put("sub", string(claims, "sub").map(TokenRequest::cut));
-                fields.put("scope", scopes(claims));
-                fields.put("iat", seconds(claims, "iat"));
-                fields.put("exp", seconds(claims, "exp"));
-                fields.put("jti", string(claims, "jti").map(TokenRequest::cut));
-                fields.put("kid", string(header.get(), "kid").map(TokenRequest::cut));
-                return fields;
-            });
+            if (payload.isEmpty()) {
+                return payload;
+            }
+            Map<String, Object> claims = payload.get();
+            Map<String, Object> fields = new LinkedHashMap<>();
+            fields.put("iss", shown(claims, "iss"));
+            fields.put("sub", shown(claims, "sub"));
+            fields.put("scope", scopes(claims));
+            fields.put("iat", seconds(claims, "iat"));
+            fields.put("exp", seconds(claims, "exp"));
+            fields.put("jti", shown(claims, "jti"));
+            fields.put("kid", shown(header.get(), "kid"));
+            return Optional.of(fields);
+        }
+
+        /** A string field, cut to the length that is shown. */
+        private static Optional<String> shown(Map<String, Object> fields, String name) {
+            return fields.get(name) instanceof String string ? Optional.of(cut(string)) : Optional.empty();
         }
 
         private static Optional<byte[]> decode(String part) {
@@ -16504,7 +16662,8 @@ public final class TokenRequest {
         }
 
         private static Optional<Map<String, Object>> fields(String part) {
-            return decode(part).flatMap(json -> Json.flat(new String(json, UTF_8)));
+            Optional<byte[]> json = decode(part);
+            return json.isEmpty() ? Optional.empty() : Json.flat(new String(json.get(), UTF_8));
         }
 
         private static Optional<String> string(Map<String, Object> fields, String name) {
@@ -16574,17 +16733,17 @@ public final class TokenRequest {
 
         /** @throws CommandException CONFIGURATION if a setting is not a valid path */
         static TokenDirectory of(Configuration configuration, Host host) throws CommandException {
-            Optional<String> named = configuration.text("SEC_TOKEN_SYSTEM_DIRECTORY").map(String::strip);
+            Optional<String> named = configuration.text("SEC_TOKEN_SYSTEM_DIRECTORY");
             Optional<Path> system = named.isEmpty() ? host.platform().condorFile("tokens.d")
-                : Optional.of(Host.path(named.get(), "SEC_TOKEN_SYSTEM_DIRECTORY"));
+                : Optional.of(Host.path(named.get().strip(), "SEC_TOKEN_SYSTEM_DIRECTORY"));
             Optional<Path> own = host.isRoot() ? system
                 : host.home().map(home -> home.resolve(".condor").resolve("tokens.d")).or(() -> system);
-            Optional<String> set = configuration.text("SEC_TOKEN_DIRECTORY").map(String::strip);
+            Optional<String> set = configuration.text("SEC_TOKEN_DIRECTORY");
             if (set.isEmpty() && own.isEmpty()) {
                 throw new CommandException(ErrorCode.CONFIGURATION, "ERROR: the user's home directory is unknown.",
                     "Set USERPROFILE to it, or SEC_TOKEN_DIRECTORY to a directory for tokens.");
             }
-            return new TokenDirectory(set.isPresent() ? Host.path(set.get(), "SEC_TOKEN_DIRECTORY") : own.get(),
+            return new TokenDirectory(set.isPresent() ? Host.path(set.get().strip(), "SEC_TOKEN_DIRECTORY") : own.get(),
                 configuration.excluded());
         }
 
@@ -16639,10 +16798,10 @@ public final class TokenRequest {
 
         /** @throws CommandException CONFIGURATION */
         static MethodPolicy of(Configuration configuration) throws CommandException {
-            Optional<Configuration.Setting> setting = configuration.security("AUTHENTICATION_METHODS")
-                .filter(Configuration.Setting::isSet);
-            List<AuthMethod> configured = setting.map(list -> named(list.value())).orElseGet(() -> BUILT_IN.stream()
-                .filter(method -> method != AuthMethod.FS || Platform.CURRENT.hasFs()).toList());
+            Optional<Configuration.Setting> list = configuration.security("AUTHENTICATION_METHODS");
+            Optional<Configuration.Setting> setting = list.isPresent() && list.get().isSet() ? list : Optional.empty();
+            List<AuthMethod> configured = setting.isPresent() ? named(setting.get().value())
+                : Platform.CURRENT.hasFs() ? BUILT_IN : BUILT_IN.subList(1, BUILT_IN.size()); // all but FS
             if (configured.isEmpty()) {
                 throw Configuration.invalid(setting.orElseThrow(),
                     "a list of authentication methods, such as SSL, IDTOKENS, FS");
@@ -16650,9 +16809,16 @@ public final class TokenRequest {
             return new MethodPolicy(configured, Set.copyOf(named(configuration.securityWish("AUTHENTICATION_METHODS"))), setting);
         }
 
+        /** Whether a method that uses TLS is configured. */
+        static boolean mayNeedTls(Configuration configuration) {
+            Optional<Configuration.Setting> list = configuration.security("AUTHENTICATION_METHODS");
+            return list.isEmpty() || !Collections.disjoint(named(list.get().value()), AuthenticationPlan.CERTIFICATE_METHODS);
+        }
+
         /** The original's warning about GSI, which HTCondor dropped. condor_utils/globus_utils.cpp, warn_on_gsi_config */
         static List<String> warnings(Configuration configuration) throws CommandException {
-            return configuration.security("AUTHENTICATION_METHODS").filter(list -> list.value().contains("GSI")).isEmpty()
+            Optional<Configuration.Setting> list = configuration.security("AUTHENTICATION_METHODS");
+            return list.isEmpty() || !list.get().value().contains("GSI")
                 || !configuration.flag("WARN_ON_GSI_CONFIGURATION", true) ? List.of() : List.of(
                 "WARNING: GSI authentication is enabled by your security configuration! GSI is no longer supported.",
                 "For details, see https://htcondor.org/news/plan-to-replace-gst-in-htcss/");
@@ -16660,17 +16826,41 @@ public final class TokenRequest {
 
         /** The words of the list that name no method of HTCondor. */
         static List<String> unknown(Configuration configuration) {
-            return Configuration.items(configuration.security("AUTHENTICATION_METHODS").map(Configuration.Setting::value)
-                .orElse("")).stream().filter(word -> AuthMethod.named(word).isEmpty()).toList();
+            Optional<Configuration.Setting> list = configuration.security("AUTHENTICATION_METHODS");
+            List<String> unknown = new ArrayList<>();
+            for (String word : Configuration.items(list.isPresent() ? list.get().value() : "")) {
+                if (AuthMethod.named(word).isEmpty()) {
+                    unknown.add(word);
+                }
+            }
+            return unknown;
         }
 
         private static List<AuthMethod> named(String list) {
-            return Configuration.items(list).stream().map(AuthMethod::named).flatMap(Optional::stream).distinct().toList();
+            Set<AuthMethod> methods = new LinkedHashSet<>();
+            for (String word : Configuration.items(list)) {
+                Optional<AuthMethod> method = AuthMethod.named(word);
+                if (method.isPresent()) {
+                    methods.add(method.get());
+                }
+            }
+            return List.copyOf(methods);
         }
 
         /** The labels of the methods, as "A, B and C". */
-        static String joined(Stream<AuthMethod> methods) {
-            return methods.map(method -> method.label).collect(Collectors.joining(", ")).replaceFirst(", ([^,]*)$", " and $1");
+        static String joined(Collection<AuthMethod> methods) {
+            StringBuilder words = new StringBuilder();
+            int left = methods.size();
+            for (AuthMethod method : methods) {
+                left--;
+                words.append(method.label).append(left > 1 ? ", " : left == 1 ? " and " : "");
+            }
+            return words.toString();
+        }
+
+        /** The configured methods that authenticate the server. */
+        List<AuthMethod> provingServer() {
+            return configured.stream().filter(AuthMethod::provesServer).toList();
         }
 
         /** The setting to change, with its source. */
@@ -16725,16 +16915,28 @@ public final class TokenRequest {
             Map<AuthMethod, String> excluded = new LinkedHashMap<>();
             List<AuthMethod> usable = new ArrayList<>();
             for (AuthMethod method : methods.configured()) {
-                unusableReason(method, methods, target, trustOptions).ifPresentOrElse(reason -> excluded.put(method, reason),
-                    () -> usable.add(method));
+                Optional<String> reason = unusableReason(method, methods, target, trustOptions);
+                if (reason.isPresent()) {
+                    excluded.put(method, reason.get());
+                } else {
+                    usable.add(method);
+                }
             }
             List<ConnectionAttempt> attempts = new ArrayList<>();
-            List<AuthMethod> withoutServerProof = usable.stream().filter(method -> !method.provesServer()).toList();
+            List<AuthMethod> withoutServerProof = new ArrayList<>();
+            List<AuthMethod> certified = new ArrayList<>();
+            for (AuthMethod method : usable) {
+                if (!method.provesServer()) {
+                    withoutServerProof.add(method);
+                } else if (CERTIFICATE_METHODS.contains(method)) {
+                    certified.add(method);
+                }
+            }
             if (usable.contains(AuthMethod.FS)) {
                 List<AuthMethod> preferred = usable.subList(0, usable.indexOf(AuthMethod.FS)).stream()
                     .filter(AuthMethod::provesServer).filter(isAvailable).toList();
                 if (!preferred.isEmpty()) {
-                    excluded.put(AuthMethod.FS, "not used after " + MethodPolicy.joined(preferred.stream())
+                    excluded.put(AuthMethod.FS, "not used after " + MethodPolicy.joined(preferred)
                         + ": it does not authenticate the server; to allow it, put it first in " + methods.describeSetting());
                     withoutServerProof = List.of();
                 }
@@ -16745,15 +16947,17 @@ public final class TokenRequest {
             if (!methods.requested().contains(AuthMethod.KERBEROS) && usable.remove(AuthMethod.KERBEROS)) {
                 usable.add(AuthMethod.KERBEROS); // a ticket that nobody asked to use waits for the certificate
             }
-            List<AuthMethod> certified = usable.stream().filter(CERTIFICATE_METHODS::contains).toList();
             for (AuthMethod method : usable) {
                 if (BOUND_METHODS.contains(method) && (!certified.contains(method) || method == certified.get(0))) {
                     attempts.add(new ConnectionAttempt(ChannelBinding.BOUND, certified.contains(method) ? certified
                         : List.of(method)));
                 }
             }
-            usable.stream().filter(method -> method.provesServer() && !BOUND_METHODS.contains(method))
-                .forEach(method -> attempts.add(new ConnectionAttempt(ChannelBinding.UNBOUND, List.of(method))));
+            for (AuthMethod method : usable) {
+                if (method.provesServer() && !BOUND_METHODS.contains(method)) {
+                    attempts.add(new ConnectionAttempt(ChannelBinding.UNBOUND, List.of(method)));
+                }
+            }
             return new AuthenticationPlan(List.copyOf(attempts), excluded);
         }
 
@@ -16780,7 +16984,7 @@ public final class TokenRequest {
                 return target.isLocal() ? Optional.empty() : Optional.of("not used: it works only with servers on this machine");
             }
             if (!method.provesServer()) {
-                String preferred = MethodPolicy.joined(methods.configured().stream().filter(AuthMethod::provesServer));
+                String preferred = MethodPolicy.joined(methods.provingServer());
                 return !preferred.isEmpty() ? Optional.of("not used beside " + preferred
                         + ": it does not authenticate the server; to allow it, remove those methods from "
                         + methods.describeSetting())
@@ -16792,7 +16996,8 @@ public final class TokenRequest {
                     + " names it, and a " + method.credential().get() + " needs an explicit request; to allow it, name it in "
                     + methods.describeSetting());
             }
-            return method.credential().filter(one -> !server.from().isTrusted()).map(one -> "not used: a " + one
+            return method.credential().isEmpty() || server.from().isTrusted() ? Optional.empty()
+                : Optional.of("not used: a " + method.credential().get()
                 + " goes only to a host named on the command line or in the configuration; "
                 + (server.from() == NameSource.COLLECTOR ? "the collector supplied " + server.name().orElse("this address")
                     + "; to allow it, name the host: -name NAME@HOST"
@@ -16801,7 +17006,7 @@ public final class TokenRequest {
 
         @Override
         public String toString() {
-            return attempts.stream().map(attempt -> MethodPolicy.joined(attempt.methods().stream()) + " ("
+            return attempts.stream().map(attempt -> MethodPolicy.joined(attempt.methods()) + " ("
                 + attempt.binding().word() + ")").collect(Collectors.joining(", then "))
                 + excluded.entrySet().stream().map(one -> "; " + one.getKey().label + " " + one.getValue())
                 .collect(Collectors.joining());
@@ -16860,7 +17065,8 @@ public final class TokenRequest {
         private static final int DOMAIN_MAX_CHARACTERS = 255;
 
         Optional<String> trustDomain() {
-            return ad.string("TrustDomain").filter(domain -> !domain.isEmpty() && domain.length() <= DOMAIN_MAX_CHARACTERS);
+            Optional<String> domain = nonEmpty(ad.string("TrustDomain").orElse(""));
+            return domain.isPresent() && domain.get().length() > DOMAIN_MAX_CHARACTERS ? Optional.empty() : domain;
         }
 
         String version() {
@@ -16900,7 +17106,14 @@ public final class TokenRequest {
         }
 
         List<AuthMethod> methods() {
-            return list("AuthMethodsList").stream().map(AuthMethod::named).flatMap(Optional::stream).toList();
+            List<AuthMethod> methods = new ArrayList<>();
+            for (String name : list("AuthMethodsList")) {
+                Optional<AuthMethod> method = AuthMethod.named(name);
+                if (method.isPresent()) {
+                    methods.add(method.get());
+                }
+            }
+            return methods;
         }
 
         private List<String> list(String name) {
@@ -16968,8 +17181,8 @@ public final class TokenRequest {
         /** The first list that is not blank. condor_io/condor_secman.cpp, getSecSetting */
         private static Optional<Configuration.Setting> firstNonBlank(Configuration configuration, String verb) {
             for (String of : List.of("CLIENT_TOOL", "CLIENT", "DEFAULT_TOOL", "DEFAULT")) {
-                Optional<Configuration.Setting> list = configuration.find(verb + of).filter(it -> !it.value().isBlank());
-                if (list.isPresent()) {
+                Optional<Configuration.Setting> list = configuration.find(verb + of);
+                if (list.isPresent() && !list.get().value().isBlank()) {
                     return list;
                 }
             }
@@ -17433,10 +17646,12 @@ public final class TokenRequest {
             this.plan = AuthenticationPlan.of(methodPolicy, target, context.trustOptions(),
                 this::isAvailable);
             for (String word : MethodPolicy.unknown(configuration)) {
-                trace.log(DebugLog.SECURITY, () -> "Ignored the authentication method " + printable(word)
+                trace.log(DebugLog.SECURITY, "Ignored the authentication method " + printable(word)
                     + ": HTCondor does not know or no longer supports it.");
             }
-            trace.log(DebugLog.SECURITY, () -> "Methods for " + target + ": " + plan);
+            if (trace.isEnabled(DebugLog.SECURITY)) {
+                trace.log(DebugLog.SECURITY, "Methods for " + target + ": " + plan);
+            }
         }
 
         /** A copy that authenticates with one token and no other method. */
@@ -17491,12 +17706,12 @@ public final class TokenRequest {
         /** Checks a security level, recognized by its first letter. Policy cannot forbid what a token request requires. */
         private void checkLevel(String feature) throws CommandException {
             Optional<Configuration.Setting> found = configuration.security(feature);
-            String level = found.map(setting -> setting.value().strip().toUpperCase(Locale.ROOT)).orElse("REQUIRED");
-            if (!level.matches("[RYTPO].*")) {
+            String level = found.isPresent() ? found.get().value().strip().toUpperCase(Locale.ROOT) : "REQUIRED";
+            if (level.isEmpty() || "RYTPO".indexOf(level.charAt(0)) < 0) {
                 Configuration.Setting setting = found.orElseThrow();
                 String remedy = Configuration.complaint(setting,
                     "OPTIONAL, PREFERRED or REQUIRED, because a token request requires it");
-                if (level.matches("[NF].*")) {
+                if (level.startsWith("N") || level.startsWith("F")) {
                     throw startFailure(trace, ErrorCode.CONFIGURATION, target, "The security policy is invalid.",
                         "|SECMAN:2002:Configuration Problem: The security policy is invalid.", List.of(), remedy);
                 }
@@ -17520,7 +17735,7 @@ public final class TokenRequest {
         /** A failure that carries the original's error stack, which this method logs for -debug. */
         static CommandException failure(DebugLog trace, ErrorCode reason, String message, List<String> details, String hint,
             String stack) {
-            trace.log(DebugLog.SECURITY, () -> stack);
+            trace.log(DebugLog.SECURITY, stack);
             return new CommandException(reason, message, details, hint, stack);
         }
 
@@ -17549,7 +17764,7 @@ public final class TokenRequest {
                     session = Optional.of(session.get().usedAt(now));
                     return checkServer(resumed.get());
                 }
-                trace.log(DebugLog.SECURITY, () -> "The server no longer knows our session; authenticating again.");
+                trace.log(DebugLog.SECURITY, "The server no longer knows our session; authenticating again.");
             }
             session = Optional.empty();
             SecureChannel channel = checkServer(negotiate(command));
@@ -17737,9 +17952,10 @@ public final class TokenRequest {
                 channel = attemptOnce(attempt, command, current);
             }
             // If the user refused the certificate, the refusal is the reason.
-            current.stream().map(one -> one.method() == AuthMethod.SSL && one.wasRun()
-                ? new MethodFailure(one.method(), trust.rejection().orElse(one.reason()), Progress.RUN) : one)
-                .forEach(failures::add);
+            for (MethodFailure one : current) {
+                failures.add(one.method() == AuthMethod.SSL && one.wasRun()
+                    ? new MethodFailure(one.method(), trust.rejection().orElse(one.reason()), Progress.RUN) : one);
+            }
             return channel;
         }
 
@@ -17747,8 +17963,12 @@ public final class TokenRequest {
             throws IOException, CommandException {
             List<AuthMethod> methods = new ArrayList<>();
             for (AuthMethod method : attempt.methods()) {
-                unusableReason(method).ifPresentOrElse(
-                    reason -> failures.add(new MethodFailure(method, reason, Progress.NOT_OFFERED)), () -> methods.add(method));
+                Optional<String> reason = unusableReason(method);
+                if (reason.isPresent()) {
+                    failures.add(new MethodFailure(method, reason.get(), Progress.NOT_OFFERED));
+                } else {
+                    methods.add(method);
+                }
             }
             if (methods.isEmpty()) {
                 return Optional.empty();
@@ -17793,8 +18013,8 @@ public final class TokenRequest {
 
         /** Whether the settings name a client certificate. Without one, SSL authenticates the server only. */
         private boolean hasIdentity() throws CommandException {
-            return configuration.find("AUTH_SSL_CLIENT_CERTFILE").filter(file -> !file.value().isBlank()).isPresent()
-                || configuration.find("AUTH_SSL_CLIENT_KEYFILE").filter(file -> !file.value().isBlank()).isPresent()
+            return !configuration.text("AUTH_SSL_CLIENT_CERTFILE").orElse("").isBlank()
+                || !configuration.text("AUTH_SSL_CLIENT_KEYFILE").orElse("").isBlank()
                 || configuration.flag("AUTH_SSL_USE_CLIENT_PROXY_ENV_VAR", false)
                 || configuration.flag("AUTH_SSL_REQUIRE_CLIENT_CERTIFICATE", false);
         }
@@ -17940,14 +18160,14 @@ public final class TokenRequest {
                 MessageReader reply = stream.receive("answer to the resumption of our session");
                 String verdict = reply.ad().string("ReturnCode").orElse("");
                 reply.end();
-                trace.log(DebugLog.SECURITY, () -> "Resuming the session for command " + command + ": " + printable(verdict));
+                trace.log(DebugLog.SECURITY, "Resuming the session for command " + command + ": " + printable(verdict));
                 if (verdict.equals("AUTHORIZED")) {
                     stream.encrypt(known.cipher(), known.key());
                     return Optional.of(new SecureChannel(stream, known, connection));
                 }
             } catch (EOFException e) {
                 // Some servers close the connection instead of answering SID_NOT_FOUND.
-                trace.log(DebugLog.SECURITY, e::getMessage);
+                trace.log(DebugLog.SECURITY, e.getMessage());
             } catch (IOException e) {
                 connection.close();
                 throw e;
@@ -18035,9 +18255,17 @@ public final class TokenRequest {
             }
 
             private ClassAd policy(int command, Optional<KeyPair> ecdh) {
+                StringJoiner methodNames = new StringJoiner(",");
+                for (AuthMethod method : methods) {
+                    methodNames.add(method.name());
+                }
+                StringJoiner cipherNames = new StringJoiner(",");
+                for (SessionCipher cipher : ciphers) {
+                    cipherNames.add(cipher.word);
+                }
                 ClassAd ad = new ClassAd()
-                    .put("AuthMethods", methods.stream().map(Enum::name).collect(Collectors.joining(",")))
-                    .put("CryptoMethods", ciphers.stream().map(one -> one.word).collect(Collectors.joining(",")))
+                    .put("AuthMethods", methodNames.toString())
+                    .put("CryptoMethods", cipherNames.toString())
                     .put("OutgoingNegotiation", "REQUIRED");
                 // Servers before 23.10 read Authentication, later ones AuthenticationNew.
                 for (String feature : List.of("Authentication", "AuthenticationNew", "Encryption", "Integrity")) {
@@ -18054,17 +18282,24 @@ public final class TokenRequest {
                 if (command == Protocol.DC_SEC_QUERY) {
                     ad.put("AuthCommand", Protocol.DC_NOP);
                 }
-                configuration.set("TRUST_DOMAIN").or(() -> configuration.set("UID_DOMAIN"))
-                    .ifPresent(domain -> ad.put("TrustDomain", domain.value()));
-                ecdh.ifPresent(pair -> ad.put("ECDHPublicKey", KeyDerivation.encodePoint(pair.getPublic())));
-                trace.log(DebugLog.SECURITY, () -> "Our policy (" + binding.name().toLowerCase(Locale.ROOT) + "): "
+                Optional<Configuration.Setting> named = configuration.set("TRUST_DOMAIN");
+                Optional<Configuration.Setting> domain = named.isPresent() ? named : configuration.set("UID_DOMAIN");
+                if (domain.isPresent()) {
+                    ad.put("TrustDomain", domain.get().value());
+                }
+                if (ecdh.isPresent()) {
+                    ad.put("ECDHPublicKey", KeyDerivation.encodePoint(ecdh.get().getPublic()));
+                }
+                trace.log(DebugLog.SECURITY, "Our policy (" + binding.name().toLowerCase(Locale.ROOT) + "): "
                     + ad.assignments());
                 return ad;
             }
 
             /** The methods that both sides support, ready to run. */
             private Map<AuthMethod, Authenticator> offers(PolicyReply reply) throws CommandException {
-                trace.log(DebugLog.SECURITY, () -> "The server's policy: " + reply.ad().shown());
+                if (trace.isEnabled(DebugLog.SECURITY)) {
+                    trace.log(DebugLog.SECURITY, "The server's policy: " + reply.ad().shown());
+                }
                 Map<AuthMethod, Authenticator> offers = new EnumMap<>(AuthMethod.class);
                 for (AuthMethod method : methods) {
                     try {
@@ -18184,7 +18419,11 @@ public final class TokenRequest {
             private Optional<Authenticated> authenticate(CedarStream stream, Map<AuthMethod, Authenticator> offers)
                     throws IOException {
                 while (!offers.isEmpty()) {
-                    stream.send(stream.message().number(offers.keySet().stream().mapToInt(method -> method.bit).sum()));
+                    int bits = 0;
+                    for (AuthMethod offered : offers.keySet()) {
+                        bits |= offered.bit;
+                    }
+                    stream.send(stream.message().number(bits));
                     MessageReader message = stream.receive("choice of a method");
                     long choice = message.number();
                     message.end();
@@ -18193,10 +18432,12 @@ public final class TokenRequest {
                             "the pool did not accept this method", Progress.OFFERED)));
                         return Optional.empty();
                     }
-                    AuthMethod method = AuthMethod.fromWire(choice).filter(offers::containsKey)
-                        .orElseThrow(() -> new ProtocolViolation("the server chose a method that we did not offer ("
-                        + choice + ")"));
-                    trace.log(DebugLog.SECURITY, () -> "The server chose " + method.label + ".");
+                    Optional<AuthMethod> chosen = AuthMethod.fromWire(choice);
+                    if (chosen.isEmpty() || !offers.containsKey(chosen.get())) {
+                        throw new ProtocolViolation("the server chose a method that we did not offer (" + choice + ")");
+                    }
+                    AuthMethod method = chosen.get();
+                    trace.log(DebugLog.SECURITY, "The server chose " + method.label + ".");
                     if (method == AuthMethod.PASSWORD) {
                         announceCredential(method, "the pool password in " + Password.file(configuration).orElseThrow());
                     } else if (method == AuthMethod.MUNGE) {
@@ -18207,7 +18448,7 @@ public final class TokenRequest {
                     try {
                         return Optional.of(offers.remove(method).authenticate(stream));
                     } catch (AuthenticationException e) {
-                        trace.log(DebugLog.SECURITY, () -> method.label + " failed: " + e.getMessage());
+                        trace.log(DebugLog.SECURITY, method.label + " failed: " + e.getMessage());
                         failures.add(new MethodFailure(method, e.getMessage(), Progress.RUN));
                         if (e.isLoginUncertain) {
                             warnOfUncertainLogin();
@@ -18263,10 +18504,10 @@ public final class TokenRequest {
                         "Ask the pool's administrator to check ALLOW_DAEMON, ALLOW_WRITE and DENY_* there.", stack);
                 }
                 Instant now = host.clock().instant();
-                long seconds = reply.ad().string("SessionDuration").filter(text -> NumericAddress.isNumber(text, 9))
-                    .map(Long::parseLong).orElse(0L);
+                String duration = reply.ad().string("SessionDuration").orElse("");
+                long seconds = NumericAddress.isNumber(duration, 9) ? Long.parseLong(duration) : 0;
                 long lease = Math.max(0, Math.min(reply.ad().integer("SessionLease").orElse(0), Integer.MAX_VALUE));
-                trace.log(DebugLog.SECURITY, () -> "Authenticated with " + method.label + " as " + printable(user)
+                trace.log(DebugLog.SECURITY, "Authenticated with " + method.label + " as " + printable(user)
                     + "; the session is "
                     + binding.name().toLowerCase(Locale.ROOT) + ", " + reply.cipher().word + ", for " + seconds + " s.");
                 AuthResult auth = new AuthResult(method.label, binding, reply.cipher().word, printable(user),
@@ -18408,7 +18649,7 @@ public final class TokenRequest {
                     if (!canRelay(channel)) {
                         throw e;
                     }
-                    context.trace().log(DebugLog.NETWORK, e::getMessage);
+                    context.trace().log(DebugLog.NETWORK, e.getMessage());
                 }
             }
             Connection connection = relayed(server, id);
@@ -18433,7 +18674,7 @@ public final class TokenRequest {
                     throw new IOException("this machine is behind a firewall (TOOLS_ASSUME_FIREWALLS), and the CCB server's"
                         + " release does not pass connections on (25.13.2 and later do)");
                 }
-                context.trace().log(DebugLog.NETWORK, () -> "Asking the CCB server of " + target + " to pass a connection on.");
+                context.trace().log(DebugLog.NETWORK, "Asking the CCB server of " + target + " to pass a connection on.");
                 String connectId = host.randomHex(CONNECT_ID_BYTES);
                 int hash = id.indexOf('#');
                 ClassAd request = new ClassAd().put("CCBID", hash < 0 ? id : id.substring(0, hash)).put("ClaimId", connectId)
@@ -18471,7 +18712,7 @@ public final class TokenRequest {
             try (ServerSocket listener = listen(here)) {
                 String connectId = host.randomHex(CONNECT_ID_BYTES);
                 String ourAddress = Target.text(new InetSocketAddress(here, listener.getLocalPort()));
-                context.trace().log(DebugLog.NETWORK, () -> "Asking the CCB server of " + target
+                context.trace().log(DebugLog.NETWORK, "Asking the CCB server of " + target
                     + " for a connection to " + ourAddress + ".");
                 server.stream().send(server.stream().message().ad(new ClassAd().put("CCBID", id).put("ClaimId", connectId)
                     .put("Name", "TokenRequest").put("MyAddress", ourAddress)));
@@ -18487,7 +18728,7 @@ public final class TokenRequest {
                     return new ServerSocket(port, 1, here);
                 } catch (BindException e) {
                     int taken = port;
-                    context.trace().log(DebugLog.NETWORK, () -> "Port " + taken + ": " + e.getMessage());
+                    context.trace().log(DebugLog.NETWORK, "Port " + taken + ": " + e.getMessage());
                 }
             }
             try {
@@ -18543,7 +18784,7 @@ public final class TokenRequest {
                     .receive("first message");
                 return isCall(hello, connectId);
             } catch (IOException e) {
-                context.trace().log(DebugLog.NETWORK, () -> "Ignored a connection: " + e.getMessage());
+                context.trace().log(DebugLog.NETWORK, "Ignored a connection: " + e.getMessage());
                 return false;
             }
         }
@@ -18688,7 +18929,7 @@ public final class TokenRequest {
                 for (String assignment : more) {
                     request.parse(assignment);
                 }
-                trace.log(DebugLog.HOSTNAME, () -> "Querying " + collector.target() + ": " + request.assignments());
+                trace.log(DebugLog.HOSTNAME, "Querying " + collector.target() + ": " + request.assignments());
                 channel.stream().send(channel.stream().message().ad(request));
                 MessageReader reply = channel.stream().receive("list of daemons");
                 List<Entry> entries = new ArrayList<>();
@@ -18696,7 +18937,7 @@ public final class TokenRequest {
                     Entry.of(reply.ad()).filter(entry -> entries.size() < MAX_RESULTS).ifPresent(entries::add);
                 }
                 reply.end();
-                trace.log(DebugLog.HOSTNAME, () -> "The collector lists "
+                trace.log(DebugLog.HOSTNAME, "The collector lists "
                     + printable(entries.stream().map(Entry::toString).toList()) + ".");
                 return entries;
             } catch (CommandException failure) {
@@ -18784,7 +19025,9 @@ public final class TokenRequest {
                 if (!spec.authorizations().isEmpty()) {
                     request.put("LimitAuthorization", String.join(",", spec.authorizations()));
                 }
-                spec.lifetimeSeconds().ifPresent(seconds -> request.put("TokenLifetime", seconds));
+                if (spec.lifetimeSeconds().isPresent()) {
+                    request.put("TokenLifetime", spec.lifetimeSeconds().getAsInt());
+                }
                 TokenReply answer = started(exchange(channel, request, "answer to the token request"), clientId, auth);
                 return new SubmitResult(complete, auth, target.reachedAt(channel.connection().peer()).toString(),
                     released(answer));
@@ -18802,7 +19045,7 @@ public final class TokenRequest {
          * splits nothing, so it is one word of a safe alphabet. Only the hex digits are secret.
          */
         private Secret newClientId() {
-            return new Secret(sanitized(host.user().map(UserPrincipal::getName).orElse(""), CLIENT_USER_MAX) + "@"
+            return new Secret(sanitized(host.userName().orElse(""), CLIENT_USER_MAX) + "@"
                 + sanitized(host.name(), CLIENT_HOST_MAX) + "-" + host.randomHex(CLIENT_ID_BYTES));
         }
 
@@ -18917,7 +19160,7 @@ public final class TokenRequest {
             if (!(answer instanceof TokenReply.Issued || answer instanceof TokenReply.Enqueued)) {
                 guard.leave();
             }
-            trace.log(DebugLog.COMMAND, () -> "The pool's answer: " + answer.getClass().getSimpleName());
+            trace.log(DebugLog.COMMAND, "The pool's answer: " + answer.getClass().getSimpleName());
             return answer;
         }
 
@@ -18927,7 +19170,7 @@ public final class TokenRequest {
             if (error.isPresent() || answer.integer("ErrorCode").orElse(0) != 0) {
                 throw refusal(answer);
             }
-            Optional<String> token = answer.string("Token").filter(text -> !text.isEmpty());
+            Optional<String> token = nonEmpty(answer.string("Token").orElse(""));
             if (token.isPresent()) {
                 return issued(token.get(), auth);
             }
@@ -18935,9 +19178,11 @@ public final class TokenRequest {
                 throw new CommandException(ErrorCode.BUSY, "Failed to request a new token: " + target
                     + " has too many pending requests.", "Try again later.");
             }
-            String requestId = answer.string("RequestId").filter(RequestHandle::isRequestId)
-                .orElseThrow(() -> new CommandException(ErrorCode.UNEXPECTED, "Remote daemon did not provide a valid request ID.",
-                    "See the log of the daemon at " + target + "."));
+            String requestId = answer.string("RequestId").orElse("");
+            if (!RequestHandle.isRequestId(requestId)) {
+                throw new CommandException(ErrorCode.UNEXPECTED, "Remote daemon did not provide a valid request ID.",
+                    "See the log of the daemon at " + target + ".");
+            }
             return new TokenReply.Enqueued(new RequestHandle(requestId, clientId));
         }
 
@@ -19015,7 +19260,7 @@ public final class TokenRequest {
             MessageReader reply = channel.stream().receive("answer to the query of the session");
             ClassAd answer = reply.ad();
             reply.end();
-            trace.log(DebugLog.SECURITY, () -> "The pool on this session: " + answer.shown());
+            trace.log(DebugLog.SECURITY, "The pool on this session: " + answer.shown());
             return answer;
         }
 
@@ -19501,13 +19746,15 @@ public final class TokenRequest {
             if (!his && !here && trust.onPath().isPresent()) {
                 throw new UntrustedDirectoryException(trust.onPath().get());
             }
-            if (!trust.entry().map(PathTrust.Stat::key).equals(Optional.of(opened)) || !opened.equals(key)) {
+            if (trust.entry().isEmpty() || !trust.entry().get().key().equals(opened) || !opened.equals(key)) {
                 throw new IOException("its path changed while it was opened");
             }
             if (trust.atEnd().isPresent() && host.isRoot()) {
                 throw new UntrustedDirectoryException(trust.atEnd().get());
             }
-            trust.atEnd().ifPresent(weakness -> warnings.accept(weakness + OTHERS_CAN_REPLACE));
+            if (trust.atEnd().isPresent()) {
+                warnings.accept(trust.atEnd().get() + OTHERS_CAN_REPLACE);
+            }
         }
 
         /** Creates a directory and its parents with mode 0700, unless other users can redirect the path. */
@@ -20530,8 +20777,10 @@ public final class TokenRequest {
                 if (preparation == Preparation.FULL) {
                     folder.probe(name, PROBE_BYTES, permissions);
                 }
-                host.platform().weakness(folder.path())
-                    .ifPresent(weakness -> warnings.accept(weakness + OpenDirectory.OTHERS_CAN_REPLACE));
+                Optional<PathTrust.Weakness> weakness = host.platform().weakness(folder.path());
+                if (weakness.isPresent()) {
+                    warnings.accept(weakness.get() + OpenDirectory.OTHERS_CAN_REPLACE);
+                }
                 Optional<DestinationLock> lock = preparation == Preparation.LOOK ? Optional.empty()
                     : DestinationLock.take(folder, name, path, host, warnings);
                 if (lock.isPresent()) {
@@ -20869,8 +21118,9 @@ public final class TokenRequest {
                         : "does not contain a token");
             }
             String hash = TokenRecord.hash(token.get().text());
-            Present present = new Present(token.get(), content.get(), record.filter(it -> it.tokenHash().equals(hash)));
-            return present.record().filter(it -> it.order().query().equals(order.query())).isPresent()
+            boolean isOfToken = record.isPresent() && record.get().tokenHash().equals(hash);
+            Present present = new Present(token.get(), content.get(), isOfToken ? record : Optional.empty());
+            return isOfToken && record.get().order().isAtSameDaemon(order)
                 ? decide(present, Optional.of(token.get().issuer())) : new TokenState.Undecided(present);
         }
 
@@ -20906,19 +21156,21 @@ public final class TokenRequest {
                 return new TokenState.Foreign("contains a token of the pool " + printable(token.issuer()) + ", not of "
                     + printable(trustDomain.get()));
             }
-            Optional<TokenSpec> ordered = present.record().map(it -> it.order().spec());
-            if (!ordered.map(TokenSpec::identity).equals(Optional.of(order.spec().identity())) && !isFor(token, trustDomain)) {
+            Optional<TokenOrder> before = present.record().isEmpty() ? Optional.empty()
+                : Optional.of(present.record().get().order());
+            if ((before.isEmpty() || !before.get().spec().identity().equals(order.spec().identity()))
+                    && !isFor(token, trustDomain)) {
                 return new TokenState.Foreign("contains a token for " + printable(token.subject()) + ", not for "
                     + printable(order.spec().identity().orElse("condor")));
             }
             // What the pool granted less than ordered counts as granted; otherwise every run would ask again.
-            boolean granted = !strict && ordered.isPresent()
-                && ordered.get().authorizations().equals(order.spec().authorizations())
-                && ordered.get().lifetimeSeconds().equals(order.spec().lifetimeSeconds());
+            boolean granted = !strict && before.isPresent()
+                && before.get().spec().authorizations().equals(order.spec().authorizations())
+                && before.get().spec().lifetimeSeconds().equals(order.spec().lifetimeSeconds());
             Optional<String> due = granted ? Optional.empty() : difference(token);
             due = due.isPresent() ? due : end(token);
             return due.isPresent() ? new TokenState.Due(due.get())
-                : new TokenState.Current(present, present.record().filter(it -> it.order().equals(order)).isPresent());
+                : new TokenState.Current(present, before.isPresent() && before.get().isSame(order));
         }
 
         /** Whether the token is for the ordered identity. Without a known domain, the name in front of it decides. */
@@ -20952,8 +21204,10 @@ public final class TokenRequest {
         }
 
         private static Optional<Duration> lifetime(IssuedToken token) {
-            return token.issuedAt().flatMap(from -> token.expiration().map(end -> Duration.between(from, end)))
-                .filter(lifetime -> !lifetime.isNegative());
+            Optional<Instant> from = token.issuedAt();
+            Optional<Instant> end = token.expiration();
+            return from.isEmpty() || end.isEmpty() || end.get().isBefore(from.get()) ? Optional.empty()
+                : Optional.of(Duration.between(from.get(), end.get()));
         }
 
         /** Whether the token ended, or ends soon. */
@@ -21002,7 +21256,7 @@ public final class TokenRequest {
             if (orderedOwner().filter(owner -> !owner.equals(rights.get().owner())).isPresent()) {
                 return Optional.of("the owner " + printable(rights.get().owner().getName()));
             }
-            if (ordered.group().filter(group -> !group.equals(rights.get().group())).isPresent()) {
+            if (ordered.group().isPresent() && !ordered.group().get().equals(rights.get().group())) {
                 return Optional.of("the group " + printable(rights.get().group()));
             }
             return rights.get().mode().equals(ordered.mode()) ? Optional.empty()
@@ -21042,7 +21296,7 @@ public final class TokenRequest {
      * Writes messages for people to stderr and, with {@code -json}, events for programs to stdout: one object a line, with
      * {@code event} and {@code time} first. The thread of a signal may call its methods, too.
      */
-    static final class ConsoleWriter implements UserInterface {
+    static final class ConsoleWriter implements UserInterface, ShutdownGuard.SignalListener {
         /** The longest passphrase that OpenSSL accepts at a terminal. PEM_BUFSIZE */
         private static final int PASSPHRASE_MAX = 1024;
         private static final String RED = "31";
@@ -21055,8 +21309,6 @@ public final class TokenRequest {
         /** The width that the live line keeps to if COLUMNS is not set. Java cannot ask the terminal. */
         private static final int COLUMNS_LEAST = 40;
         private static final int COLUMNS_MAX = 1000;
-        private static final DateTimeFormatter CLOCK =
-            DateTimeFormatter.ofPattern("HH:mm", Locale.ROOT).withZone(ZoneId.systemDefault());
         private final Host host;
         private boolean json;
         private Verbosity verbosity = Verbosity.NORMAL;
@@ -21185,6 +21437,13 @@ public final class TokenRequest {
             print(line, "");
         }
 
+        /** Prints lines to stderr, also with -quiet. */
+        synchronized void lines(List<String> lines) {
+            for (String line : lines) {
+                print(line, "");
+            }
+        }
+
         /** Shows the original's line, which scripts search for, and below it what to send to the administrator. */
         synchronized void enqueued(Event.Enqueued event) {
             if (json && verbosity == Verbosity.QUIET) {
@@ -21195,7 +21454,9 @@ public final class TokenRequest {
             if (verbosity == Verbosity.QUIET) {
                 event.approvalUrl().ifPresent(url -> print("Approve it at " + url, ""));
             } else {
-                approvalRequest(event).forEach(line -> print(line, ""));
+                for (String line : approvalRequest(event)) {
+                    print(line, "");
+                }
             }
         }
 
@@ -21223,7 +21484,9 @@ public final class TokenRequest {
             lines.add(pending.query().type() == DaemonType.COLLECTOR ? "  On the central manager, as an administrator, run:"
                 : "  As an administrator of the pool, run:");
             lines.add("    " + event.approveOnCentralManager());
-            event.approvalUrl().ifPresent(url -> lines.add("  Or approve it at " + url));
+            if (event.approvalUrl().isPresent()) {
+                lines.add("  Or approve it at " + event.approvalUrl().get());
+            }
             lines.add("");
             return lines;
         }
@@ -21252,8 +21515,12 @@ public final class TokenRequest {
             fields.put("credentials", List.copyOf(credentials));
             fields.put("approve_with", event.approveWith());
             fields.put("approve_on_central_manager", event.approveOnCentralManager());
-            event.approvalUrl().ifPresent(url -> fields.put("approval_url", url));
-            event.replaces().ifPresent(id -> fields.put("replaces", id));
+            if (event.approvalUrl().isPresent()) {
+                fields.put("approval_url", event.approvalUrl().get());
+            }
+            if (event.replaces().isPresent()) {
+                fields.put("replaces", event.replaces().get());
+            }
             return fields;
         }
 
@@ -21279,8 +21546,8 @@ public final class TokenRequest {
 
         /** The program ends while the request is pending. */
         synchronized void leaving() {
-            if (!(json && verbosity == Verbosity.QUIET)) {
-                resumption.ifPresent(command -> print(RESUME + command, ""));
+            if (resumption.isPresent() && !(json && verbosity == Verbosity.QUIET)) {
+                print(RESUME + resumption.get(), "");
             }
         }
 
@@ -21360,8 +21627,8 @@ public final class TokenRequest {
         /** Reports a token that needs no request. */
         synchronized void current(Path file, IssuedToken token) {
             notice("Token for " + printable(token.subject()) + " in " + file.toAbsolutePath() + " is current."
-                + token.expiration()
-                .map(end -> " It is valid until " + end + ".").orElse(" It does not expire."));
+                + (token.expiration().isPresent() ? " It is valid until " + token.expiration().get() + "."
+                : " It does not expire."));
             Map<String, Object> fields = Json.event("current", host.clock().instant());
             fields.put("file", file.toString());
             fields.put("claims", IssuedToken.claims(token.text()));
@@ -21468,13 +21735,15 @@ public final class TokenRequest {
         }
 
         /** A signal will end the program soon, so messages about the next poll stop. */
-        synchronized void ending(String line) {
+        @Override
+        public synchronized void ending(String line) {
             notice(line);
             ending = true;
         }
 
         /** A signal ends the program; the request stays pending. */
-        synchronized void interrupted(int exitStatus) {
+        @Override
+        public synchronized void interrupted(int exitStatus) {
             leaving();
             emitFailed(new CommandException(ErrorCode.INTERRUPTED, "Interrupted by a signal.", wayToResume().orElse("")),
                 exitStatus);
@@ -21557,9 +21826,10 @@ public final class TokenRequest {
             lineShown = true;
             Instant now = host.clock().instant();
             Duration elapsed = Duration.between(start, now);
+            String until = now.isAfter(end) ? ""
+                : DateTimeFormatter.ofPattern("'until' HH:mm", Locale.ROOT).withZone(ZoneId.systemDefault()).format(end);
             host.err().print("\r" + liveLine(pollState, requestId.orElse("?"), String.format(Locale.ROOT, "%d:%02d",
-                elapsed.toMinutes(), elapsed.toSecondsPart()), now.isAfter(end) ? "" : "until " + CLOCK.format(end), columns())
-                + "\033[K");
+                elapsed.toMinutes(), elapsed.toSecondsPart()), until, columns()) + "\033[K");
             host.err().flush();
         }
 

@@ -785,7 +785,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         }
 
         private TokenRequest.CedarStream newStream() throws IOException {
-            return new TokenRequest.CedarStream(socket.getInputStream(), saboteur, pool.random, TokenRequest.DebugLog.OFF);
+            return new TokenRequest.CedarStream(socket.getInputStream(), saboteur, pool.random, TokenRequest.DebugLog.off());
         }
 
         static void hold(Socket socket, Pool pool) {
@@ -1125,7 +1125,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
                 caller.getOutputStream().write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".getBytes(US_ASCII));
             } else if (this != MUTE) {
                 TokenRequest.CedarStream stream = new TokenRequest.CedarStream(caller.getInputStream(),
-                    caller.getOutputStream(), random, TokenRequest.DebugLog.OFF);
+                    caller.getOutputStream(), random, TokenRequest.DebugLog.off());
                 stream.send(stream.message().number(TokenRequest.Protocol.CCB_REVERSE_CONNECT)
                     .ad(new TokenRequest.ClassAd().put("ClaimId", this == DAEMON ? claimId : "0".repeat(40))));
             }

@@ -168,7 +168,7 @@ public final class Vectors {
 
     private static TokenRequest.CedarStream stream(InputStream in, OutputStream out) {
         return new TokenRequest.CedarStream(in, out, new SecureRandom(),
-            TokenRequest.DebugLog.OFF);
+            TokenRequest.DebugLog.off());
     }
 
     private static TokenRequest.MessageReader reader(byte[] bytes, boolean encrypted) {
