@@ -1070,7 +1070,7 @@ public final class TokenRequest {
          */
         Prepared prepare() throws CommandException {
             if (!host.platform().hasArchive()) {
-                throw failure("this system has no place for it that only its user can fill.", "");
+                throw new CommandException(ErrorCode.NOT_PREPARED, "On Windows this program uses no archive of classes.", "");
             }
             Optional<String> named = named();
             if (host.home().isEmpty() && (named.isEmpty() || named.get().startsWith("/?/"))) {
