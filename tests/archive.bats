@@ -131,7 +131,7 @@ by_jbang() {
 }
 
 @test "with java -jar the options name the archive, the same line with -prepare makes it, and it is used from every directory" {
-  local jar=$PWD/request.jar folder=$PWD/archives jdk
+  local jar=$PWD/request.jar folder=$PWD/archives jdk command classes
   pool_with
   jbang export fatjar -O "$jar" "$TESTS_DIR/../TokenRequest.java"
   while read -r jdk; do
@@ -153,7 +153,6 @@ by_jbang() {
 }
 
 @test "-prepare needs no network, not even loopback" {
-  local more
   ((EUID == 0)) || skip "a network namespace takes root"
   wrapper=(unshare --net)
   prepare
