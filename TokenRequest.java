@@ -1106,7 +1106,8 @@ public final class TokenRequest {
             Optional<String> named = Optional.empty();
             for (String option : runtime.options()) {
                 if (option.startsWith(OPTION)) {
-                    named = Optional.of(option.substring(Math.max(OPTION.length(), option.lastIndexOf(File.pathSeparatorChar) + 1)));
+                    int last = option.lastIndexOf(File.pathSeparatorChar) + 1;
+                    named = Optional.of(option.substring(Math.max(OPTION.length(), last)));
                 }
             }
             return named.filter(text -> !text.isEmpty());
@@ -1271,8 +1272,8 @@ public final class TokenRequest {
             Host real = Host.real();
             ByteArrayOutputStream printed = new ByteArrayOutputStream();
             PrintStream out = new PrintStream(printed, true, UTF_8);
-            Host host = new Host(real.clock(), real.random(), pause -> real.sleeper().sleep(PAUSE), Map.of("CONDOR_CONFIG", "ONLY_ENV",
-                "_CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS", "SSL", "_CONDOR_SEC_TOKEN_DIRECTORY",
+            Host host = new Host(real.clock(), real.random(), pause -> real.sleeper().sleep(PAUSE), Map.of(
+                "CONDOR_CONFIG", "ONLY_ENV", "_CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS", "SSL", "_CONDOR_SEC_TOKEN_DIRECTORY",
                 directory.resolve("tokens.d").toString()), real.name(), Optional.of(directory), real.user(), real.uid(),
                 real.invocation(), InputStream.nullInputStream(), out, out, stream -> false, real.platform());
             new ShutdownGuard().install();
@@ -1484,8 +1485,8 @@ public final class TokenRequest {
             long now = clock.instant().getEpochSecond();
             Base64.Encoder encoder = Base64.getUrlEncoder().withoutPadding();
             return encoder.encodeToString("{\"alg\":\"HS256\",\"kid\":\"POOL\"}".getBytes(UTF_8)) + "."
-                + encoder.encodeToString(("{\"iss\":\"training.invalid\",\"sub\":\"alice@training.invalid\",\"scope\":\"condor:/READ\","
-                + "\"iat\":" + now + ",\"exp\":" + (now + TrainingRun.LIFETIME) + ",\"jti\":\"1\"}").getBytes(UTF_8)) + "."
+                + encoder.encodeToString(("{\"iss\":\"training.invalid\",\"sub\":\"alice@training.invalid\","
+                + "\"scope\":\"condor:/READ\",\"iat\":" + now + ",\"exp\":" + (now + TrainingRun.LIFETIME) + ",\"jti\":\"1\"}").getBytes(UTF_8)) + "."
                 + encoder.encodeToString(new byte[32]);
         }
     }

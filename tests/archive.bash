@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2034,SC2154 # variables of those who load this
+# shellcheck disable=SC2016,SC2034,SC2154 # JBang's placeholders; variables of those who load this
 # The archive of classes: the options by which Java finds it, and the program in a jar of its own. Load it after loopback.
 
 # jdk_homes: the JDKs from 17 on that are here, the one in use first

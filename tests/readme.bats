@@ -140,6 +140,20 @@ jbang_of_own() {
   assert_output enqueued "$BATS_TEST_TMPDIR/stderr"
 }
 
+@test "README.md, -prepare: the archive is made, and with java -jar it is made and used by the same line" {
+  site
+  run_block prepare
+  assert_ended 0
+  grep -F "The archive of classes is made: $HOME/.cache/condor_token_request/" "$BATS_TEST_TMPDIR/stderr"
+  # As the user's own JDK takes the home from the password database.
+  export JDK_JAVA_OPTIONS=-Duser.home=$HOME
+  jbang export fatjar -O request.jar "$TESTS_DIR/../TokenRequest.java"
+  run_block prepare-jar
+  assert_ended 0
+  grep -F "The archive of classes is made: $HOME/.cache/condor_token_request/request.jsa " "$BATS_TEST_TMPDIR/stderr"
+  assert_token "$BATS_TEST_TMPDIR/stdout"
+}
+
 @test "README.md, an execute node: the token is where the daemons look, and they are told" {
   site
   mkdir -p etc/condor/tokens.d
