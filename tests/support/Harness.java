@@ -17,6 +17,7 @@
 //SOURCES ShowPathTrust.java
 //SOURCES SystemRoots.java
 //SOURCES Vectors.java
+//SOURCES Waits.java
 //SOURCES WindowsBench.java
 //SOURCES WindowsFiles.java
 //SOURCES Workbench.java
