@@ -128,7 +128,8 @@ public final class FaultCampaign {
                 .set("_CONDOR_FS_LOCAL_DIR", "DIR/shared").set("_CONDOR_SEC_FS_ENFORCE_CHANNEL_BINDING", "false"),
             scenario("FS_REMOTE", "unbound", "FS_REMOTE").with("--fs-dir", "DIR/shared", "--fs-names", "plain")
                 .set("_CONDOR_FS_REMOTE_DIR", "DIR/shared").set("_CONDOR_SEC_FS_ENFORCE_CHANNEL_BINDING", "false"),
-            named(claim, "CLAIMTOBE, BLOWFISH").with("--ciphers", "BLOWFISH").set("_CONDOR_SEC_CLIENT_CRYPTO_METHODS", "BLOWFISH"),
+            named(claim, "CLAIMTOBE, BLOWFISH").with("--ciphers", "BLOWFISH")
+                .set("_CONDOR_SEC_CLIENT_CRYPTO_METHODS", "BLOWFISH"),
             named(ssl, "SSL, 3DES").with("--ciphers", "3DES").set("_CONDOR_SEC_CLIENT_CRYPTO_METHODS", "3DES"),
             named(claim, "CLAIMTOBE, called back").at(BROKER),
             named(claim, "CLAIMTOBE, passed on by a broker").at(BROKER).set("_CONDOR_TOOLS_ASSUME_FIREWALLS", "true"));
@@ -138,7 +139,8 @@ public final class FaultCampaign {
         return new Scenario(name, like.binding, like.flow, like.methods, like.pool, like.environment, like.target);
     }
 
-    private static final String BEARER = "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci50ZXN0Iiwic3ViIjoiYWxpY2UifQ.c2ln";
+    private static final String BEARER =
+        "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci50ZXN0Iiwic3ViIjoiYWxpY2UifQ.c2ln";
     /** A fault cannot keep a session longer than this; what passes it hangs. Real time. */
     private static final Duration HANG = Duration.ofSeconds(60);
     /** A faulty connection on which nothing has moved for so long waits for its deadline. Real time. */
@@ -199,7 +201,8 @@ public final class FaultCampaign {
 
     /**
      * Settings: {@code each=N}, most faulty sessions of a scenario (default: one for every fault at every byte);
-     * {@code whole=yes}, whatever that says, all of the first four scenarios; {@code seed=N} for the choice of faults; {@code workers=N}, sessions at once; {@code only=NAME}, of one scenario;
+     * {@code whole=yes}, whatever that says, all of the first four scenarios; {@code seed=N} for the choice of faults;
+     * {@code workers=N}, sessions at once; {@code only=NAME}, of one scenario;
      * {@code fault="KIND CONNECTION DIRECTION OFFSET"}, only this one; {@code seconds=N}, after which no session starts.
      */
     public static void main(String... arguments) throws Exception {
@@ -225,17 +228,20 @@ public final class FaultCampaign {
         return word.toUpperCase(Locale.ROOT).replace('-', '_');
     }
 
-    private int run(int each, int wholes, Optional<String> only, Optional<FaultProxy.Fault> fault, long seconds) throws Exception {
+    private int run(int each, int wholes, Optional<String> only, Optional<FaultProxy.Fault> fault, long seconds)
+            throws Exception {
         // Of a thread that nobody waits for, such as one that sends.
-        Thread.setDefaultUncaughtExceptionHandler((thread, e) -> blame("stack trace", "thread " + thread.getName(), e.toString()));
+        Thread.setDefaultUncaughtExceptionHandler((thread, e) ->
+            blame("stack trace", "thread " + thread.getName(), e.toString()));
         threads.execute(this::watch);
         long end = System.nanoTime() + Duration.ofSeconds(seconds).toNanos();
         System.out.println("faulty sessions, seed " + seed + ":");
         int total = 0;
         List<Scenario> scenarios = scenarios();
-        for (Scenario scenario : scenarios) {
+        for (int i = 0; i < scenarios.size(); i++) {
+            Scenario scenario = scenarios.get((i + wholes) % scenarios.size()); // the long ones last
             if (only.filter(name -> !name.equals(scenario.name)).isEmpty()) {
-                total += campaign(scenario, scenarios.indexOf(scenario) < wholes ? 0 : each, fault, end);
+                total += campaign(scenario, i >= scenarios.size() - wholes ? 0 : each, fault, end);
             }
         }
         System.out.println("by fault: " + kinds.entrySet().stream().map(it -> it.getKey() + " " + it.getValue())
@@ -298,6 +304,8 @@ public final class FaultCampaign {
                 secret(folder.resolve("tokens.d/login"), (assignments.replaceAll("(?s).*LOOPBACK_TOKEN=(\\S+).*", "$1") + "\n")
                     .getBytes(UTF_8));
             }
+            running.callThrough((from, host, called) -> flights.stream().map(Flight::proxy).filter(proxy -> proxy.comesFrom(from))
+                .findFirst().orElseThrow(() -> new IOException("the client has gone")).dial(host, called));
             long start = System.nanoTime();
             List<FaultProxy.Fault> faults = new ArrayList<>();
             if (!session(scenario, folder, running, port, Optional.empty(), faults)) {
@@ -309,8 +317,7 @@ public final class FaultCampaign {
                 : each > 0 && each < every ? faults.subList(0, each) : faults);
             AtomicInteger done = new AtomicInteger();
             List<Thread> all = new ArrayList<>();
-            int crew = scenario.name.endsWith("called back") ? 1 : workers; // the pool does not say whom it calls
-            for (int i = 0; i < Math.min(crew, chosen.size()); i++) {
+            for (int i = 0; i < Math.min(workers, chosen.size()); i++) {
                 Thread worker = new Thread(() -> {
                     for (FaultProxy.Fault next = chosen.poll(); next != null && System.nanoTime() < end; next = chosen.poll()) {
                         session(scenario, folder, running, port, Optional.of(next), new ArrayList<>());
@@ -359,9 +366,6 @@ public final class FaultCampaign {
         Path own = folder.resolve("x" + number);
         try (FaultProxy proxy = new FaultProxy(poolPort, () -> !pool.issuedTo(subject).isEmpty(), threads)) {
             Files.createDirectories(own.resolve("home"));
-            if (scenario.target.equals(BROKER)) {
-                pool.callThrough(proxy::dial);
-            }
             Map<String, String> environment = environment(scenario, folder);
             List<String> arguments = new ArrayList<>(List.of("-json", "-pool", scenario.target.replace("PORT", "" + proxy.port()),
                 "-identity", subject, "-authz", "READ"));

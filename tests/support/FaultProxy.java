@@ -157,6 +157,11 @@ final class FaultProxy implements AutoCloseable {
         }
     }
 
+    /** Whether one of its connections to the server comes from this port. */
+    boolean comesFrom(int port) {
+        return links.stream().anyMatch(link -> link.server.getLocalPort() == port);
+    }
+
     /** A connection to a client, for the server, through this proxy. */
     Socket dial(String host, int port) throws IOException {
         Socket client = new Socket(host, port);

@@ -5,12 +5,15 @@
 //DEPS com.google.jimfs:jimfs:1.3.1
 //SOURCES ../../TokenRequest.java
 //SOURCES CompareConfigurations.java
+//SOURCES FaultCampaign.java
+//SOURCES FaultProxy.java
 //SOURCES JudgeCertificates.java
 //SOURCES KerberosVectors.java
 //SOURCES LoopbackPool.java
 //SOURCES MethodVectors.java
 //SOURCES MiddleMan.java
 //SOURCES OtherSystem.java
+//SOURCES RandomInputs.java
 //SOURCES ReadAgain.java
 //SOURCES ShowConfiguration.java
 //SOURCES ShowPathTrust.java

@@ -153,9 +153,9 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
     @Mixin
     private Script script = new Script();
 
-    /** Connects to a client that waits for a daemon's call. */
+    /** Connects to a client that waits for a daemon's call; its connection to us as a broker comes from the port {@code from}. */
     interface Dialler {
-        Socket dial(String host, int port) throws IOException;
+        Socket dial(int from, String host, int port) throws IOException;
     }
 
     /** A pool that answers until it is closed. */
@@ -266,7 +266,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         Journal journal = Journal.open(script.log);
         Pool pool = new Pool(script, journal, new Sessions(listener.getLocalPort()), new Desk(script, issuer, journal),
             new Directory(script, listener.getLocalPort(), journal), authority.server(script), issuer, realm, random,
-            new AtomicReference<>(Socket::new));
+            new AtomicReference<>((from, host, port) -> new Socket(host, port)));
         Running running = new Running(listener, pool, "LOOPBACK_PORT=" + listener.getLocalPort() + " LOOPBACK_CA="
             + quoted(ca.toString()) + (script.kdc.isPresent() ? " LOOPBACK_KDC=" + Realm.playKdc(script.kdc.get()) : "")
             + script.tokenFor.map(user -> " LOOPBACK_TOKEN=" + issuer.issue(new Grant(user, "",
@@ -1081,7 +1081,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             TokenRequest.Sinful client = TokenRequest.Sinful.parse(address)
                 .orElseThrow(() -> new HangUp("no address to connect to: " + address));
             for (Visit visit : script.callers) {
-                Socket caller = pool.dialler.get().dial(client.host(), client.port());
+                Socket caller = pool.dialler.get().dial(socket.getPort(), client.host(), client.port());
                 pool.journal.note("caller " + visit);
                 visit.introduce(caller, request.string("ClaimId").orElse(""), pool.random);
                 if (visit == Visit.DAEMON) {
