@@ -150,6 +150,7 @@ public final class FaultCampaign {
     private static final int SHOWN = 20;
     /** Exit statuses that a fault may end the command with, beside 0; "internal" and "refused" share 1. */
     private static final Set<Integer> STATUSES = Set.of(1, 3, 4, 5, 6);
+    private static final Set<Integer> STATUSES_AND_SUCCESS = Set.of(0, 1, 3, 4, 5, 6);
 
     /** A session's clock: the real time at its start, and what was slept or leapt since then. */
     private static final class Time implements InstantSource, TokenRequest.Sleeper {
@@ -204,6 +205,9 @@ public final class FaultCampaign {
      * {@code whole=yes}, whatever that says, all of the first four scenarios; {@code seed=N} for the choice of faults;
      * {@code workers=N}, sessions at once; {@code only=NAME}, of one scenario;
      * {@code fault="KIND CONNECTION DIRECTION OFFSET"}, only this one; {@code seconds=N}, after which no session starts.
+     *
+     * <p>With {@code real=PORT} the pool is a real one there, whose rule approves the request: {@code host=NAME},
+     * {@code ca=FILE}, {@code recover=COMMAND}, which makes the pool forget its requests and sets the rule again.
      */
     public static void main(String... arguments) throws Exception {
         Map<String, String> settings = new HashMap<>();
@@ -213,6 +217,9 @@ public final class FaultCampaign {
         long seed = Long.parseLong(settings.getOrDefault("seed", "1"));
         FaultCampaign campaign = new FaultCampaign(Path.of(arguments[0]), seed,
             Integer.parseInt(settings.getOrDefault("workers", "24")));
+        if (settings.containsKey("real")) {
+            System.exit(new FaultCampaign(Path.of(arguments[0]), seed, 1).real(settings));
+        }
         System.exit(campaign.run(Integer.parseInt(settings.getOrDefault("each", "0")), settings.containsKey("whole") ? 4 : 0,
             Optional.ofNullable(settings.get("only")), Optional.ofNullable(settings.get("fault")).map(FaultCampaign::fault),
             Long.parseLong(settings.getOrDefault("seconds", "100000"))));
@@ -519,6 +526,96 @@ public final class FaultCampaign {
             }
         }
         return hasToken;
+    }
+
+    // ---- Real pools ----
+
+    /** Sessions with a real pool by SSL and CLAIMTOBE, one at a time: garbled bytes can end its daemons, which come back. */
+    private int real(Map<String, String> settings) throws Exception {
+        Thread.setDefaultUncaughtExceptionHandler((thread, e) ->
+            blame("stack trace", "thread " + thread.getName(), e.toString()));
+        threads.execute(this::watch);
+        int each = Integer.parseInt(settings.getOrDefault("each", "500"));
+        int total = 0;
+        int repeated = 0;
+        for (String method : List.of("SSL", "CLAIMTOBE")) {
+            Scenario scenario = scenario(method, method.equals("SSL") ? "bound" : "unbound", method)
+                .at(settings.get("host") + ":PORT").set("_CONDOR_AUTH_SSL_CLIENT_CAFILE", settings.get("ca"));
+            List<FaultProxy.Fault> faults = new ArrayList<>();
+            if (realSession(scenario, settings, Optional.empty(), faults).isPresent()) {
+                recover(scenario, settings);
+                faults.clear();
+                realSession(scenario, settings, Optional.empty(), faults).ifPresent(words ->
+                    blame("failed without a fault", scenario.name, words));
+            }
+            Collections.shuffle(faults, new Random(seed));
+            int before = total;
+            for (FaultProxy.Fault fault : faults.subList(0, Math.min(each, faults.size()))) {
+                Optional<String> problem = realSession(scenario, settings, Optional.of(fault), new ArrayList<>());
+                if (problem.isPresent()) { // the fault before may have ended a daemon, which has then forgotten the rule
+                    repeated++;
+                    recover(scenario, settings);
+                    realSession(scenario, settings, Optional.of(fault), new ArrayList<>()).ifPresent(words ->
+                        blame("misbehaved twice", scenario.name + ", " + fault, words));
+                }
+                total++;
+            }
+            System.out.printf(Locale.ROOT, "  real pool, %-25s %-8s %6d of %6d faults%n", method, scenario.binding,
+                total - before, faults.size());
+        }
+        System.out.println("by fault: " + kinds.entrySet().stream().map(it -> it.getKey() + " " + it.getValue())
+            .collect(Collectors.joining(", ")));
+        misbehaviour.stream().limit(SHOWN).forEach(System.out::println);
+        System.out.println(total + " faulty sessions with a real pool, " + repeated + " repeated since a daemon had ended, "
+            + (misbehaviours.isEmpty() ? "no misbehaviour" : new TreeMap<>(misbehaviours) + " misbehaved"));
+        return misbehaviours.isEmpty() && total > 0 ? 0 : 1;
+    }
+
+    /** Runs a session; returns what can also be due to a daemon that has ended, and blames everything else. */
+    private Optional<String> realSession(Scenario scenario, Map<String, String> settings, Optional<FaultProxy.Fault> fault,
+            List<FaultProxy.Fault> all) throws IOException {
+        String label = scenario.name + fault.map(it -> ", " + it).orElse(", no fault");
+        Time time = new Time();
+        Path own = directory.resolve("x" + numbers.incrementAndGet());
+        try (FaultProxy proxy = new FaultProxy(Integer.parseInt(settings.get("real")), () -> false, threads)) {
+            Files.createDirectories(own.resolve("home"));
+            proxy.plan(fault);
+            Run run = run(List.of("-json", "-pool", scenario.target.replace("PORT", "" + proxy.port()), "-identity",
+                "condor@pool.test", "-authz", "ADVERTISE_STARTD", "-lifetime", "600", "-timeout", "10", "-file",
+                own.resolve("token").toString()), environment(scenario, directory), own, time,
+                new Flight(label, time, proxy, Thread.currentThread(), System.nanoTime()));
+            List<String> tokens = Files.exists(own.resolve("token")) ? List.of(Files.readString(own.resolve("token")).strip())
+                : List.of();
+            if (!tokens.stream().allMatch(TokenRequest.Jwt::hasForm)) {
+                blame("partial file", label, tokens.toString());
+            }
+            String text = run.out + run.err;
+            if (text.contains("\"internal\"") || text.contains("\tat ") || text.contains("Exception")) {
+                blame("internal", label, text);
+            }
+            if (checkFiles(scenario, label, tokens, own, run) != (run.status == 0)) {
+                blame("wrong status " + run.status, label, text);
+            }
+            boolean isHarmless = fault.isEmpty() || fault.get().kind() == FaultProxy.Kind.DRIBBLE || !proxy.fired();
+            if (fault.isPresent()) {
+                kinds.get(fault.get().kind()).incrementAndGet();
+            } else {
+                list(proxy.links(), all);
+            }
+            delete(own);
+            return (run.status == 0 || !isHarmless) && STATUSES_AND_SUCCESS.contains(run.status) && run.status != 6
+                ? Optional.empty() : Optional.of("status " + run.status + ": " + text);
+        }
+    }
+
+    private void recover(Scenario scenario, Map<String, String> settings) throws IOException, InterruptedException {
+        Optional<String> problem = Optional.of("");
+        for (int i = 0; i < 10 && problem.isPresent(); i++) {
+            int status = new ProcessBuilder("bash", "-c", settings.get("recover")).inheritIO().start().waitFor();
+            problem = status != 0 ? Optional.of("status " + status)
+                : realSession(scenario, settings, Optional.empty(), new ArrayList<>());
+        }
+        problem.ifPresent(words -> blame("the pool did not come back", scenario.name, words));
     }
 
     // ---- Counts ----

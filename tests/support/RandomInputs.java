@@ -570,6 +570,24 @@ public final class RandomInputs {
             new TokenRequest.StateStore(Optional.of(file.getParent().toString()), Optional.empty(),
                 new TokenRequest.Destination.Stdout(), context.host()).find();
         }, "{\"event\":\"enqueued\",\"time\":\"2026-01-01T00:00:00.000Z\",\"request_id\":\"6108900\"}");
+        add("lock file", 8, (input, random) -> {
+            Path file = file("locked/.token.lock", input);
+            try (TokenRequest.OpenDirectory folder = TokenRequest.OpenDirectory.open(file.getParent(), Optional.empty(),
+                    context.host(), line -> { })) {
+                Optional<TokenRequest.DestinationLock> lock = TokenRequest.DestinationLock.take(folder, "token",
+                    file.resolveSibling("token"), context.host(), RandomInputs::show);
+                if (lock.isPresent()) {
+                    lock.get().close();
+                }
+            }
+        }, "condor_token_request: process 1 on client.example since 2026-01-01T00:00:00.000Z\n", "");
+        add("address file of a daemon", 8, (input, random) -> {
+            Path file = file("address", input);
+            new TokenRequest.Location(context(Map.of("_CONDOR_SCHEDD_ADDRESS_FILE", file.toString(), "_CONDOR_SCHEDD_DAEMON_AD_FILE",
+                file.toString(), "_CONDOR_NETWORK_HOSTNAME", "client.example"))).find(new TokenRequest.DaemonQuery(
+                    TokenRequest.DaemonType.SCHEDD, Optional.empty(), Optional.empty()));
+        }, "<127.0.0.1:9618?alias=localhost&sock=schedd_1>\n$CondorVersion: 25.14.1 2026-10-16 BuildID: x $\n",
+            "Name = \"s@localhost\"\nMyAddress = \"<127.0.0.1:9618>\"\n");
         add("token directory", 8, (input, random) -> new TokenRequest.TokenDirectory(file("tokens/token", input).getParent(),
             Pattern.compile("^\\.")).read(context.files()), "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln\n# x\n");
     }
