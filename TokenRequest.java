@@ -5121,10 +5121,19 @@ public final class TokenRequest {
                 }
                 case VALUE_STRING -> parser.getText();
                 case VALUE_NUMBER_INT -> parser.getNumberValue();
-                case VALUE_NUMBER_FLOAT -> parser.getDecimalValue(); // a double can be infinite, which JSON cannot write
+                case VALUE_NUMBER_FLOAT -> decimal(parser);
                 case VALUE_NULL -> null;
                 default -> parser.getBooleanValue();
             };
+        }
+
+        /** A number as a decimal: a double can be infinite, which JSON cannot write. */
+        private static BigDecimal decimal(JsonParser parser) throws IOException {
+            try {
+                return parser.getDecimalValue();
+            } catch (NumberFormatException e) { // an exponent that Java cannot hold; Jackson does not announce this exception
+                throw new JsonParseException(parser, "a number with a very long exponent", e);
+            }
         }
 
         /**
@@ -12657,6 +12666,9 @@ public final class TokenRequest {
 
         /** @throws GeneralSecurityException if the key or the text is of a wrong kind, or the text was changed */
         static byte[] decrypt(int type, byte[] key, int usage, byte[] text) throws GeneralSecurityException {
+            if (key.length == 0) {
+                throw new GeneralSecurityException("the key is empty");
+            }
             return switch (type) {
                 case 16 -> simplified(key, usage, text, DES_BLOCK_BYTES, 20);
                 case 17, 18 -> simplified(key, usage, text, BLOCK_BYTES, 12);

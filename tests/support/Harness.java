@@ -5,6 +5,8 @@
 //DEPS com.google.jimfs:jimfs:1.3.1
 //SOURCES ../../TokenRequest.java
 //SOURCES CompareConfigurations.java
+//SOURCES FaultCampaign.java
+//SOURCES FaultProxy.java
 //SOURCES JudgeCertificates.java
 //SOURCES KerberosVectors.java
 //SOURCES LoopbackPool.java
@@ -12,6 +14,7 @@
 //SOURCES MiddleMan.java
 //SOURCES OtherSystem.java
 //SOURCES PollSimulation.java
+//SOURCES RandomInputs.java
 //SOURCES ReadAgain.java
 //SOURCES ShowConfiguration.java
 //SOURCES ShowPathTrust.java

@@ -72,7 +72,9 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
@@ -151,6 +153,11 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
     @Mixin
     private Script script = new Script();
 
+    /** Connects to a client that waits for a daemon's call; its connection to us as a broker comes from the port {@code from}. */
+    interface Dialler {
+        Socket dial(int from, String host, int port) throws IOException;
+    }
+
     /** A pool that answers until it is closed. */
     static final class Running implements AutoCloseable {
         private final ServerSocket listener;
@@ -167,6 +174,16 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         /** For a shell: LOOPBACK_PORT, LOOPBACK_CA and, if it is wanted, LOOPBACK_TOKEN. */
         String assignments() {
             return assignments;
+        }
+
+        /** The tokens that the pool has made for this user, in this order. */
+        List<String> issuedTo(String subject) {
+            return pool.desk.issuedTo(subject);
+        }
+
+        /** Sets who connects to clients behind a broker, instead of this pool itself. */
+        void callThrough(Dialler other) {
+            pool.dialler.set(other);
         }
 
         private void accept() {
@@ -248,7 +265,8 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         ServerSocket listener = listen(script.listen);
         Journal journal = Journal.open(script.log);
         Pool pool = new Pool(script, journal, new Sessions(listener.getLocalPort()), new Desk(script, issuer, journal),
-            new Directory(script, listener.getLocalPort(), journal), authority.server(script), issuer, realm, random);
+            new Directory(script, listener.getLocalPort(), journal), authority.server(script), issuer, realm, random,
+            new AtomicReference<>((from, host, port) -> new Socket(host, port)));
         Running running = new Running(listener, pool, "LOOPBACK_PORT=" + listener.getLocalPort() + " LOOPBACK_CA="
             + quoted(ca.toString()) + (script.kdc.isPresent() ? " LOOPBACK_KDC=" + Realm.playKdc(script.kdc.get()) : "")
             + script.tokenFor.map(user -> " LOOPBACK_TOKEN=" + issuer.issue(new Grant(user, "",
@@ -279,7 +297,8 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
 
     /** What all conversations share. */
     private record Pool(Script script, Journal journal, Sessions sessions, Desk desk, Directory directory,
-                        SSLContext tls, Issuer issuer, Realm realm, SecureRandom random) { }
+                        SSLContext tls, Issuer issuer, Realm realm, SecureRandom random,
+                        AtomicReference<Dialler> dialler) { }
 
     // ---- Script: what the pool is told to do ----
 
@@ -480,6 +499,10 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             description = "IDs of the requests, one after the other; the last is that of all further ones, too "
                 + "(default: ${DEFAULT-VALUE}).")
         private List<String> requestIds;
+
+        @Option(names = "--many", description = "Give each request an ID of its own, from --request-id on, and count its polls "
+            + "alone, so that many clients can wait at once.")
+        private boolean many;
 
         @Option(names = "--refuse", paramLabel = "CODE:TEXT", description = "Answer the start with this error.")
         private Optional<Refusal> refuse;
@@ -1065,7 +1088,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             TokenRequest.Sinful client = TokenRequest.Sinful.parse(address)
                 .orElseThrow(() -> new HangUp("no address to connect to: " + address));
             for (Visit visit : script.callers) {
-                Socket caller = new Socket(client.host(), client.port());
+                Socket caller = pool.dialler.get().dial(socket.getPort(), client.host(), client.port());
                 pool.journal.note("caller " + visit);
                 visit.introduce(caller, request.string("ClaimId").orElse(""), pool.random);
                 if (visit == Visit.DAEMON) {
@@ -1220,6 +1243,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
     /** The sessions that can be resumed. They do not expire by themselves. */
     private static final class Sessions {
         private final Map<String, Caller> callers = new ConcurrentHashMap<>();
+        private final AtomicInteger opened = new AtomicInteger();
         private final AtomicInteger resumptions = new AtomicInteger();
         private final int port;
 
@@ -1231,7 +1255,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         record Verdict(Optional<Caller> known, boolean hangUp) { }
 
         String open(Caller caller) {
-            String sid = "loopback:" + port + ":" + callers.size();
+            String sid = "loopback:" + port + ":" + opened.getAndIncrement();
             callers.put(sid, caller);
             return sid;
         }
@@ -2089,6 +2113,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         private final Journal journal;
         private final Map<String, Request> requests = new HashMap<>();
         private final Map<String, Integer> polls = new HashMap<>();
+        private final Map<String, List<String>> issued = new ConcurrentHashMap<>();
         private int enqueued;
         private boolean hasForgotten;
 
@@ -2146,7 +2171,8 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             if (script.has(Fault.NO_REQUEST_ID)) {
                 return new TokenRequest.ClassAd().put("Unexpected", true);
             }
-            String requestId = script.requestIds.get(Math.min(enqueued, script.requestIds.size() - 1));
+            String requestId = script.many ? Integer.toString(Integer.parseInt(script.requestIds.get(0)) + enqueued)
+                : script.requestIds.get(Math.min(enqueued, script.requestIds.size() - 1));
             enqueued++;
             TokenRequest.ClassAd reply = new TokenRequest.ClassAd().put("RequestId", requestId);
             if (script.autoApprove) {
@@ -2157,10 +2183,10 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             return reply;
         }
 
-        /** Counts a poll, and returns the count: of all polls, or, with --forget-once, of those for this request. */
+        /** Counts a poll, and returns the count: of all polls, or, with --forget-once or --many, of those for this request. */
         synchronized int count(TokenRequest.ClassAd ad) {
             journal.note("poll");
-            return polls.merge(script.forgetOnce ? ad.string("RequestId").orElse("") : "of all", 1, Integer::sum);
+            return polls.merge(script.forgetOnce || script.many ? ad.string("RequestId").orElse("") : "of all", 1, Integer::sum);
         }
 
         synchronized Optional<TokenRequest.ClassAd> finish(TokenRequest.ClassAd ad, int polls) {
@@ -2219,7 +2245,12 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             if (script.rejectIssued) {
                 issuer.reject(token);
             }
+            issued.computeIfAbsent(request.grant().subject(), subject -> new CopyOnWriteArrayList<>()).add(token);
             return token;
+        }
+
+        List<String> issuedTo(String subject) {
+            return issued.getOrDefault(subject, List.of());
         }
     }
 
