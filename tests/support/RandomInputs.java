@@ -269,7 +269,7 @@ public final class RandomInputs {
     private TokenRequest.Context context(Map<String, String> more) throws TokenRequest.CommandException {
         TokenRequest.Host host = host(more);
         TokenRequest.Deadline deadline = new TokenRequest.Deadline(host.clock(), Duration.ofSeconds(5));
-        return new TokenRequest.Context(TokenRequest.Configuration.read(host, deadline), host, TokenRequest.DebugLog.OFF,
+        return new TokenRequest.Context(TokenRequest.Configuration.read(host, deadline), host, TokenRequest.DebugLog.off(),
             new TokenRequest.TrustOptions(Optional.empty(), Set.of()), deadline,
             new TokenRequest.InputFiles(host, deadline, line -> { }), new TokenRequest.ConsoleWriter(host, false));
     }
@@ -353,7 +353,7 @@ public final class RandomInputs {
         for (TokenRequest.ClassAd ad : ads) {
             ByteArrayOutputStream out = new ByteArrayOutputStream();
             TokenRequest.CedarStream stream = new TokenRequest.CedarStream(new ByteArrayInputStream(new byte[0]), out,
-                new SecureRandom(), TokenRequest.DebugLog.OFF);
+                new SecureRandom(), TokenRequest.DebugLog.off());
             cipher.ifPresent(one -> stream.encrypt(one, key));
             try {
                 stream.send(stream.message().ad(ad));
@@ -366,7 +366,7 @@ public final class RandomInputs {
         }
         add(name, share, samples, (input, random) -> {
             TokenRequest.CedarStream stream = new TokenRequest.CedarStream(new ByteArrayInputStream(input),
-                OutputStream.nullOutputStream(), new SecureRandom(), TokenRequest.DebugLog.OFF);
+                OutputStream.nullOutputStream(), new SecureRandom(), TokenRequest.DebugLog.off());
             cipher.ifPresent(one -> stream.encrypt(one, key));
             while (true) { // until the end, which is an EOFException
                 TokenRequest.MessageReader reader = stream.receive("message");
