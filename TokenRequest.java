@@ -1486,7 +1486,8 @@ public final class TokenRequest {
             Base64.Encoder encoder = Base64.getUrlEncoder().withoutPadding();
             return encoder.encodeToString("{\"alg\":\"HS256\",\"kid\":\"POOL\"}".getBytes(UTF_8)) + "."
                 + encoder.encodeToString(("{\"iss\":\"training.invalid\",\"sub\":\"alice@training.invalid\","
-                + "\"scope\":\"condor:/READ\",\"iat\":" + now + ",\"exp\":" + (now + TrainingRun.LIFETIME) + ",\"jti\":\"1\"}").getBytes(UTF_8)) + "."
+                + "\"scope\":\"condor:/READ\",\"iat\":" + now + ",\"exp\":" + (now + TrainingRun.LIFETIME)
+                + ",\"jti\":\"1\"}").getBytes(UTF_8)) + "."
                 + encoder.encodeToString(new byte[32]);
         }
     }

@@ -273,7 +273,8 @@ at_once() {
 # collector: the processor time that the pool's collector has used, in ticks
 collector() {
   # shellcheck disable=SC2016 # a program of the chroot's sh
-  "$pool" exec "$release" sh -c 'cat /proc/$(pidof condor_collector)/stat' | awk '{ sub(/.*\) /, ""); print $12 + $13 }'
+  "$pool" exec "$release" sh -c 'for pid in $(pidof condor_collector); do cat "/proc/$pid/stat"; done' |
+    awk '{ sub(/.*\) /, ""); ticks += $12 + $13 } END { print ticks }'
 }
 
 # approvals KIND: milliseconds from the end of the administrator's command to the token. The moments are random, but one
