@@ -273,7 +273,8 @@ at_once() {
 # collector: the processor time that the pool's collector has used, in ticks
 collector() {
   # shellcheck disable=SC2016 # a program of the chroot's sh
-  "$pool" exec "$release" sh -c 'cat /proc/$(pidof condor_collector)/stat' | awk '{ sub(/.*\) /, ""); print $12 + $13 }'
+  "$pool" exec "$release" sh -c 'for pid in $(pidof condor_collector); do cat "/proc/$pid/stat"; done' |
+    awk '{ sub(/.*\) /, ""); ticks += $12 + $13 } END { print ticks }'
 }
 
 # approvals KIND: milliseconds from the end of the administrator's command to the token. The moments are random, but one
@@ -336,14 +337,16 @@ title() {
 }
 
 table() {
-  local original kind first=${kinds[0]} nothing
+  local original kind first=${kinds[0]} nothing took spent
   nothing=$(median "$work/start.nothing.1")
   original=$(($(median "$work/start.original.1") - nothing))
   printf '%-40s %10s %10s %8s %8s\n' 'start to request ID (medians)' 'time ms' 'CPU ms' 'ratio' 'CPU ratio'
   for kind in "${kinds[@]}"; do
     [[ $kind != nothing ]] || continue
-    awk -v t="$(title "$kind")" -v a="$([[ $kind == original ]] && echo "$original" || median "$work/start.$kind.1")" \
-      -v c="$(median "$work/spent.$kind.1")" -v a0="$(median "$work/start.$first.1")" -v c0="$(median "$work/spent.$first.1")" \
+    took=$(median "$work/start.$kind.1")
+    spent=$(median "$work/spent.$kind.1")
+    [[ $kind != original ]] || took=$original spent=$((spent - $(median "$work/spent.nothing.1")))
+    awk -v t="$(title "$kind")" -v a="$took" -v c="$spent" -v a0="$(median "$work/start.$first.1")" -v c0="$(median "$work/spent.$first.1")" \
       'BEGIN { printf "%-40s %10d %10d %8.2f %8.2f\n", t, a, c, a / a0, c0 ? c / c0 : 0 }'
   done
   printf '\n%-40s %s\n' 'making the archive (ms, bytes)' "${cost[*]}"
