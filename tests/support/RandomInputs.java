@@ -584,9 +584,8 @@ public final class RandomInputs {
         add("address file of a daemon", 8, (input, random) -> {
             Path file = file("address", input);
             new TokenRequest.Location(context(Map.of("_CONDOR_SCHEDD_ADDRESS_FILE", file.toString(),
-                "_CONDOR_SCHEDD_DAEMON_AD_FILE", file.toString(), "_CONDOR_NETWORK_HOSTNAME", "client.example"))).find(
-                    new TokenRequest.DaemonQuery(
-                    TokenRequest.DaemonType.SCHEDD, Optional.empty(), Optional.empty()));
+                "_CONDOR_SCHEDD_DAEMON_AD_FILE", file.toString(), "_CONDOR_NETWORK_HOSTNAME", "client.example")))
+                .find(new TokenRequest.DaemonQuery(TokenRequest.DaemonType.SCHEDD, Optional.empty(), Optional.empty()));
         }, "<127.0.0.1:9618?alias=localhost&sock=schedd_1>\n$CondorVersion: 25.14.1 2026-10-16 BuildID: x $\n",
             "Name = \"s@localhost\"\nMyAddress = \"<127.0.0.1:9618>\"\n");
         add("token directory", 8, (input, random) -> new TokenRequest.TokenDirectory(file("tokens/token", input).getParent(),
