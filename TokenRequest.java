@@ -309,7 +309,7 @@ public final class TokenRequest {
      * Rejected: a TLS library; HTTP.
      *
      * Sections follow the data. A section uses the vocabulary (2 to 5, 9 to 11), and otherwise only what it is given; a
-     * lower layer never refers to a higher one. Only Program knows them all.
+     * lower layer never refers to a higher one. Only Program and the training run of ClassArchive know them all.
      *
      *    1. Program: from arguments to an exit status
      *    2. Host and Platform: clock, streams, signals and the operating system, replaceable in tests
@@ -334,7 +334,8 @@ public final class TokenRequest {
      *   21. TokenInspector: compares the token with the request
      *   22. TokenWriter: the token file, its lock, the saved request
      *   23. TokenEnsurer: whether the token file is current
-     *   24. ConsoleWriter: stdout and stderr, as text and as JSON
+     *   24. ClassArchive: an archive of the program's classes, for a quicker start
+     *   25. ConsoleWriter: stdout and stderr, as text and as JSON
      */
 
     // ==== 1. Program: from arguments to an exit status ====
@@ -1051,483 +1052,6 @@ public final class TokenRequest {
                     console.verified(issued.requestId(), target, pool.verify(token, "was delivered"));
                 }
             }
-        }
-    }
-
-    /**
-     * Makes the archive of this program's classes ({@code -prepare}). Java maps it instead of reading, checking and linking
-     * each class, so a run starts in about half the time.
-     *
-     * <p>An archive is code, and Java maps it before a line of this program runs, whoever owns the file. So the options of
-     * Java name a path that only this user and root can fill: below the home, absolute also where Java knows no home and
-     * says "?". For the same reason nothing can check the file when it is used. Java itself ignores an archive of another
-     * build, of other jars, or, with VerifySharedSpaces, with other content. Java 17 aborts on one that is cut off, so the
-     * file gets its name only when it is complete, on disk and tried.
-     *
-     * <p>It is an archive on top of Java's own: without the file, Java's own stays in use. (An archive in place of Java's own
-     * would start in a little less time on 17, but its absence would cost every other user more.) JDK 17 and 25 make it at
-     * the end of a run, so a second JVM runs {@link TrainingRun}. No other run of this program starts one.
-     */
-    static final class ClassArchive {
-        /** The option of Java that names the archive: Java's own, a separator, and this one, or this one alone. */
-        static final String OPTION = "-XX:SharedArchiveFile=";
-        private static final String FOLDER = ".cache/condor_token_request";
-        private static final String SUFFIX = ".jsa";
-        private static final String MARKER_SUFFIX = ".json";
-        private static final String TRAINING_SUFFIX = ".training";
-        private static final String LOCK = ".prepare.lock";
-        private static final int MARKER_MAX_BYTES = 4096;
-        /** How Java's log says that a class came from the archive. */
-        private static final String USED = " " + TokenRequest.class.getName() + " source: shared objects file (top)";
-        private static final Duration TRAINING_LIMIT = Duration.ofMinutes(2);
-        private static final int COPY_BYTES = 1 << 16;
-        /** Options of this JVM that the other one does not share: its archive, log, heap and debuggers. */
-        private static final List<String> OWN_OPTIONS = List.of("-D", OPTION, "-XX:AOT", "-XX:ArchiveClassesAtExit",
-            "-XX:+AutoCreateSharedArchive", "-Xshare", "-Xlog", "-Xmx", "-Xms", "-Xmn", "-XX:ErrorFile", "-Xrun", "-Xdebug");
-        private final Host host;
-        private final JavaRuntime runtime;
-
-        ClassArchive(Host host, JavaRuntime runtime) {
-            this.host = host;
-            this.runtime = runtime;
-        }
-
-        /**
-         * An archive.
-         *
-         * @param made whether this run made it; otherwise it was up to date
-         * @param used whether the options of this JVM name it
-         * @param java build of the JVM
-         */
-        record Prepared(Path file, long bytes, boolean made, boolean used, String java) { }
-
-        /**
-         * Makes the archive that the options of this JVM name, or else the one that JBang's options would name. Does nothing
-         * if it is there already.
-         *
-         * @throws CommandException NOT_PREPARED
-         */
-        Prepared prepare() throws CommandException {
-            if (!host.platform().hasArchive()) {
-                throw new CommandException(ErrorCode.NOT_PREPARED, "On Windows this program uses no archive of classes.", "");
-            }
-            Optional<String> named = named();
-            if (host.home().isEmpty() && (named.isEmpty() || named.get().startsWith("/?/"))) {
-                throw failure("this user has no home directory.", "Name a file: java " + OPTION + "FILE ... -prepare");
-            }
-            Path file = named.isPresent() ? Host.path(named.get(), OPTION).toAbsolutePath()
-                : host.home().get().resolve(FOLDER).resolve(runtime.build() + SUFFIX);
-            Path folder = file.getParent();
-            try {
-                OpenDirectory.make(folder, host);
-                List<String> weaknesses = new ArrayList<>();
-                try (OpenDirectory directory = OpenDirectory.open(folder, Optional.empty(), host, weaknesses::add)) {
-                    if (!weaknesses.isEmpty() || PathTrust.Stat.of(directory.path(), LinkOption.NOFOLLOW_LINKS)
-                            .isSharedWritable()) {
-                        throw new IOException("other users can change " + printable(directory.path().toString()));
-                    }
-                    return prepare(directory, directory.path().resolve(file.getFileName()), named.isPresent());
-                }
-            } catch (OpenDirectory.UntrustedDirectoryException e) {
-                throw failure(printable(String.valueOf(e.getMessage())) + ".", "An archive of classes is code. " + e.remedy());
-            } catch (IOException e) {
-                throw failure(reason(e) + " (" + printable(file.toString()) + ").", "");
-            }
-        }
-
-        private static CommandException failure(String reason, String hint) {
-            return new CommandException(ErrorCode.NOT_PREPARED, "Cannot make the archive of classes: " + reason, hint.isEmpty()
-                ? "The program works without it." : hint);
-        }
-
-        /** The archive that the options of this JVM name: the last option counts, and in it the last file. */
-        private Optional<String> named() {
-            Optional<String> named = Optional.empty();
-            for (String option : runtime.options()) {
-                if (option.startsWith(OPTION)) {
-                    int last = option.lastIndexOf(File.pathSeparatorChar) + 1;
-                    named = Optional.of(option.substring(Math.max(OPTION.length(), last)));
-                }
-            }
-            return named.filter(text -> !text.isEmpty());
-        }
-
-        private Prepared prepare(OpenDirectory directory, Path file, boolean used) throws IOException, CommandException {
-            String name = file.getFileName().toString();
-            try (FileChannel lock = directory.open(LOCK, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
-                if (!OpenDirectory.lock(lock)) {
-                    throw failure("another run makes it at this moment.", "");
-                }
-                removeOld(directory, name);
-                boolean made = !isUpToDate(directory, name);
-                if (made) {
-                    make(directory, file);
-                }
-                long bytes = directory.look(name).orElseThrow().size();
-                directory.remove(LOCK);
-                return new Prepared(file, bytes, made, used, runtime.build());
-            }
-        }
-
-        /** Removes what a killed run left and, in this program's own folder, archives of other builds of Java. */
-        private void removeOld(OpenDirectory directory, String name) throws IOException {
-            for (String left : directory.names(Pattern.compile("\\.[0-9a-f]{16}" + Pattern.quote(TRAINING_SUFFIX)))) {
-                delete(directory.path().resolve(left));
-            }
-            if (directory.path().endsWith(FOLDER)) {
-                for (String old : directory.names(Pattern.compile(".*" + Pattern.quote(SUFFIX) + "("
-                        + Pattern.quote(MARKER_SUFFIX) + ")?"))) {
-                    if (!old.equals(name) && !old.equals(name + MARKER_SUFFIX)) {
-                        directory.remove(old);
-                    }
-                }
-            }
-        }
-
-        /** Whether the archive is as its marker says, and made for this JVM and this program. */
-        private boolean isUpToDate(OpenDirectory directory, String name) throws IOException {
-            if (directory.look(name).filter(BasicFileAttributes::isRegularFile).isEmpty()) {
-                return false;
-            }
-            Optional<OpenDirectory.Content> marker;
-            try {
-                marker = directory.read(name + MARKER_SUFFIX, MARKER_MAX_BYTES);
-            } catch (IOException e) {
-                return false;
-            }
-            return marker.isPresent() && new String(marker.get().bytes(), UTF_8).equals(marker(directory.path().resolve(name)));
-        }
-
-        /** What an archive is good for, and its size and content. */
-        private String marker(Path archive) throws IOException {
-            MessageDigest program = KeyDerivation.sha256();
-            for (String jar : runtime.classPath().split(File.pathSeparator)) {
-                program.update(hash(Host.checkedPath(jar, "class path")));
-            }
-            Map<String, Object> fields = new LinkedHashMap<>();
-            fields.put("java", runtime.build());
-            fields.put("java_home", runtime.home());
-            fields.put("class_path", runtime.classPath());
-            fields.put("program", HexFormat.of().formatHex(program.digest()));
-            fields.put("bytes", Files.size(archive));
-            fields.put("archive", HexFormat.of().formatHex(hash(archive)));
-            return Json.line(fields);
-        }
-
-        private static byte[] hash(Path file) throws IOException {
-            MessageDigest digest = KeyDerivation.sha256();
-            try (InputStream in = Files.newInputStream(file)) {
-                byte[] buffer = new byte[COPY_BYTES];
-                for (int length = in.read(buffer); length >= 0; length = in.read(buffer)) {
-                    digest.update(buffer, 0, length);
-                }
-            }
-            return digest.digest();
-        }
-
-        /** Makes the archive in a directory with mode 0700, whatever the umask, tries it, and renames it to its name. */
-        private void make(OpenDirectory directory, Path file) throws IOException, CommandException {
-            Path training = directory.path().resolve("." + host.randomHex(8) + TRAINING_SUFFIX);
-            Files.createDirectory(training, host.platform().creation("rwx------"));
-            try {
-                Path archive = training.resolve("archive");
-                String output = java("-XX:ArchiveClassesAtExit=" + archive, TrainingRun.class.getName(), training.toString());
-                if (!output.contains(TrainingRun.DONE) || !Files.isRegularFile(archive, LinkOption.NOFOLLOW_LINKS)) {
-                    throw failure("this Java runtime cannot make one.", "If it lacks an archive of its own classes, its owner"
-                        + " makes that with: " + host.shell().quoted(program()) + " -Xshare:dump");
-                }
-                if (!java("-Xlog:class+load", OPTION + archive, "-XX:+VerifySharedSpaces", TokenRequest.class.getName(),
-                        "-version").contains(USED)) {
-                    throw failure("this Java runtime does not use the one that it made.", "");
-                }
-                host.platform().grant(archive, new FilePermissions(Optional.empty(), Optional.empty(), "r--r--r--"));
-                try (FileChannel written = FileChannel.open(archive, StandardOpenOption.READ)) {
-                    written.force(true);
-                }
-                String name = file.getFileName().toString();
-                directory.remove(name + MARKER_SUFFIX);
-                Files.move(archive, file, StandardCopyOption.ATOMIC_MOVE);
-                directory.replace(name + MARKER_SUFFIX, marker(file).getBytes(UTF_8), FilePermissions.OWN);
-            } finally {
-                delete(training);
-            }
-        }
-
-        private String program() {
-            return runtime.home() + "/bin/java";
-        }
-
-        /** Runs a class of this program in another JVM, with the options of this one, and returns what it prints. */
-        private String java(String... arguments) throws CommandException {
-            List<String> command = new ArrayList<>(List.of(program()));
-            for (String option : runtime.options()) {
-                if (OWN_OPTIONS.stream().noneMatch(option::startsWith)) {
-                    command.add(option);
-                }
-            }
-            command.addAll(List.of("-Xmx128m", "-Xshare:auto", "-cp", runtime.classPath()));
-            // Options of Java begin with -X; the first other argument is the class.
-            int options = 0;
-            while (arguments[options].startsWith("-X")) {
-                command.add(command.size() - 2, arguments[options++]);
-            }
-            command.addAll(Arrays.asList(arguments).subList(options, arguments.length));
-            return host.platform().programs.java(command, TRAINING_LIMIT)
-                .orElseThrow(() -> failure("a second " + program() + " did not start, or did not end in time.", ""));
-        }
-
-        /** Deletes a directory that only this user and root can change, with what is in it. */
-        private static void delete(Path path) throws IOException {
-            if (Files.isDirectory(path, LinkOption.NOFOLLOW_LINKS)) {
-                try (DirectoryStream<Path> entries = Files.newDirectoryStream(path)) {
-                    for (Path entry : entries) {
-                        delete(entry);
-                    }
-                }
-            }
-            Files.deleteIfExists(path);
-        }
-    }
-
-    /**
-     * The main class of the JVM whose classes become the archive. It goes through the life of a request, again and again in
-     * different ways, with a pretended pool on loopback: reading options and settings, TLS, the saved request, polls, the
-     * token and its review. Nothing of the user's environment, home or settings takes part.
-     */
-    static final class TrainingRun {
-        /** What it prints at its end. */
-        static final String DONE = "training done";
-
-        /** Seconds that the token lives. */
-        static final int LIFETIME = 86_400;
-        /** Between two polls. */
-        private static final Duration PAUSE = Duration.ofMillis(10);
-
-        private TrainingRun() { }
-
-        /** @param arguments an empty directory for its files */
-        public static void main(String... arguments) {
-            Path directory = Host.checkedPath(arguments[0], "argument");
-            Host real = Host.real();
-            ByteArrayOutputStream printed = new ByteArrayOutputStream();
-            PrintStream out = new PrintStream(printed, true, UTF_8);
-            Host host = new Host(real.clock(), real.random(), pause -> real.sleeper().sleep(PAUSE), Map.of(
-                "CONDOR_CONFIG", "ONLY_ENV", "_CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS", "SSL", "_CONDOR_SEC_TOKEN_DIRECTORY",
-                directory.resolve("tokens.d").toString()), real.name(), Optional.of(directory), real.user(), real.uid(),
-                real.invocation(), InputStream.nullInputStream(), out, out, stream -> false, real.platform());
-            new ShutdownGuard().install();
-            try (TrainingPool pool = TrainingPool.open(host)) {
-                Path ca = directory.resolve("ca.pem");
-                Files.writeString(ca, TrainingPool.pem());
-                String[] request = {"-pool", "localhost:" + pool.port(), "-identity", "alice@training.invalid", "-authz", "READ",
-                    "-lifetime", Integer.toString(LIFETIME), "-timeout", "20"};
-                run(host, request, "-cafile", ca.toString());
-                run(host, request, "-cafile", ca.toString(), "-json", "-file", directory.resolve("token").toString());
-                run(host, request, "-fingerprint", TrainingPool.fingerprint(), "-token", "training", "-ensure");
-                run(host, request, "-fingerprint", TrainingPool.fingerprint(), "-token", "training", "-ensure");
-                run(host, request, "-nowait");
-            } catch (IOException | GeneralSecurityException e) {
-                // Without loopback, a request that reaches nothing must do.
-                run(host, new String[] {"-pool", "127.0.0.1:1"});
-            }
-            real.out().println(DONE);
-            real.out().flush();
-        }
-
-        private static void run(Host host, String[] request, String... more) {
-            String[] arguments = Arrays.copyOf(request, request.length + more.length);
-            System.arraycopy(more, 0, arguments, request.length, more.length);
-            TokenRequest.run(arguments, host, new ShutdownGuard());
-        }
-    }
-
-    /**
-     * The pretended pool of a {@link TrainingRun}: enough of a collector's side to take a request over SSL and to give out a
-     * token at the second poll. It serves one connection after the other, on a port of loopback that the system picks.
-     *
-     * <p>Its certificate is its own CA. Its key is the number 2, so it protects nothing, and nothing trusts it but the
-     * training run.
-     */
-    private static final class TrainingPool implements Closeable {
-        private static final String CERTIFICATE = "MIIBQTCB6KADAgECAgECMAoGCCqGSM49BAMCMBQxEjAQBgNVBAMMCWxvY2FsaG9zdDAgFw0w"
-            + "MDAxMDEwMDAwMDBaGA85OTk5MTIzMTIzNTk1OVowFDESMBAGA1UEAwwJbG9jYWxob3N0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEfPJ7GI0D"
-            + "T36KUjgDBLUaw8CJaeJ38hs1pgtI/EdmmXgHd1UQ247QQCk9msafdDDbun2t5jzpgimeBLedInhz0aMpMCcwFAYDVR0RBA0wC4IJbG9jYWxob3N0"
-            + "MA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIgMJ1zgxZudbRaPhBJcgqESNFG7m/DwRRDHUDODQ7HNT0CIQCVq6EpVuq1JZHwq3cl"
-            + "RrvZE5omsiJiIik+wU6kTws//g==";
-        private static final String REQUEST_ID = "1000000";
-        private static final String SESSION = "training";
-        private static final int TIMEOUT_MILLIS = 30_000;
-        private final ServerSocket socket;
-        private final InstantSource clock;
-        private final SecureRandom random;
-        private final SSLContext tls;
-        private byte[] sessionKey = new byte[0];
-        private int polls;
-
-        private TrainingPool(ServerSocket socket, Host host, SSLContext tls) {
-            this.socket = socket;
-            this.clock = host.clock();
-            this.random = host.random();
-            this.tls = tls;
-        }
-
-        static TrainingPool open(Host host) throws IOException, GeneralSecurityException {
-            X509Certificate certificate;
-            try (InputStream in = new ByteArrayInputStream(Base64.getDecoder().decode(CERTIFICATE))) {
-                certificate = (X509Certificate) CertificateFactory.getInstance("X.509").generateCertificate(in);
-            }
-            KeyStore store = KeyStore.getInstance("PKCS12");
-            store.load(null, null);
-            store.setKeyEntry("pool", KeyFactory.getInstance("EC").generatePrivate(new ECPrivateKeySpec(BigInteger.TWO,
-                ((ECPublicKey) certificate.getPublicKey()).getParams())), new char[0], new Certificate[] {certificate});
-            KeyManagerFactory keys = KeyManagerFactory.getInstance("PKIX");
-            keys.init(store, new char[0]);
-            SSLContext tls = SSLContext.getInstance("TLS");
-            tls.init(keys.getKeyManagers(), null, host.random());
-            TrainingPool pool = new TrainingPool(new ServerSocket(0, 0, InetAddress.getLoopbackAddress()), host, tls);
-            Thread thread = new Thread(pool::serve, "training pool");
-            thread.setDaemon(true);
-            thread.start();
-            return pool;
-        }
-
-        int port() {
-            return socket.getLocalPort();
-        }
-
-        static String pem() {
-            return "-----BEGIN CERTIFICATE-----\n" + Base64.getMimeEncoder(64, new byte[] {'\n'}).encodeToString(
-                Base64.getDecoder().decode(CERTIFICATE)) + "\n-----END CERTIFICATE-----\n";
-        }
-
-        static String fingerprint() {
-            return HexFormat.ofDelimiter(":").formatHex(KeyDerivation.sha256().digest(Base64.getDecoder().decode(CERTIFICATE)));
-        }
-
-        @Override
-        public void close() throws IOException {
-            socket.close();
-        }
-
-        private void serve() {
-            while (!socket.isClosed()) {
-                try (Socket client = socket.accept()) {
-                    client.setSoTimeout(TIMEOUT_MILLIS);
-                    serve(new CedarStream(client.getInputStream(), client.getOutputStream(), random, DebugLog.off()));
-                } catch (IOException e) {
-                    continue; // the client has its own reason, or the pool is closed
-                }
-            }
-        }
-
-        private void serve(CedarStream stream) throws IOException {
-            MessageReader first = stream.receive("command");
-            first.number();
-            ClassAd policy = first.ad();
-            first.end();
-            if (policy.string("UseSession").filter("YES"::equals).isPresent()) {
-                stream.send(stream.message().ad(new ClassAd().put("ReturnCode", "AUTHORIZED")
-                    .put("RemoteVersion", Protocol.VERSION).put("Nonce", "AA==")));
-                stream.encrypt(SessionCipher.AES, sessionKey);
-            } else {
-                authenticate(stream);
-            }
-            MessageReader request = stream.receive("request");
-            request.ad();
-            request.end();
-            boolean isPoll = policy.integer("Command").orElse(0) == Protocol.DC_FINISH_TOKEN_REQUEST;
-            polls = isPoll ? polls + 1 : 0;
-            stream.send(stream.message().ad(!isPoll ? new ClassAd().put("RequestId", REQUEST_ID)
-                : new ClassAd().put("Token", polls < 2 ? "" : token())));
-        }
-
-        /** Negotiates SSL in a bound session, as {@link Ssl} and {@link Security} expect it. */
-        private void authenticate(CedarStream stream) throws IOException {
-            String method = AuthMethod.SSL.name();
-            stream.send(stream.message().ad(new ClassAd().put("Authentication", "YES").put("Encryption", "YES")
-                .put("Integrity", "YES").put("AuthMethodsList", method).put("AuthMethods", method)
-                .put("CryptoMethods", SessionCipher.AES.word).put("CryptoMethodsList", SessionCipher.AES.word)
-                .put("TrustDomain", "training.invalid").put("SessionDuration", "3600").put("SessionLease", 3600)
-                .put("RemoteVersion", Protocol.VERSION).put("NegotiatedSession", true).put("Enact", "YES")));
-            MessageReader offer = stream.receive("methods");
-            offer.number();
-            offer.end();
-            stream.send(stream.message().number(AuthMethod.SSL.bit));
-            stream.send(stream.message().number(Protocol.SSL_OK));
-            stream.receive("SSL status");
-            byte[] methodKey = passKey(stream);
-            // The encrypted key is drawn at random; what it decrypts to is random as well.
-            byte[] wrapped = new byte[SessionCipher.AES.keyBytes];
-            random.nextBytes(wrapped);
-            sessionKey = KeyDerivation.unwrap(wrapped, methodKey);
-            stream.send(stream.message().number(1));
-            stream.send(stream.message().number(wrapped.length).number(SessionCipher.AES.number).number(0).counted(wrapped));
-            stream.encrypt(SessionCipher.AES, sessionKey);
-            stream.send(stream.message().ad(new ClassAd().put("Sid", SESSION).put("User", "unauthenticated@unmapped")
-                .put("ReturnCode", "AUTHORIZED").put("TriedAuthentication", true)
-                .put("ValidCommands", Protocol.DC_START_TOKEN_REQUEST + "," + Protocol.DC_FINISH_TOKEN_REQUEST)));
-        }
-
-        /** The server's side of TLS: the handshake, in which the client begins, then a random key, in which the server does. */
-        private byte[] passKey(CedarStream stream) throws IOException {
-            SSLEngine engine = tls.createSSLEngine();
-            engine.setUseClientMode(false);
-            engine.beginHandshake();
-            ByteBuffer packet = ByteBuffer.allocate(engine.getSession().getPacketBufferSize());
-            ByteBuffer plain = ByteBuffer.allocate(engine.getSession().getApplicationBufferSize());
-            byte[] inbound = new byte[0];
-            boolean isOver = false;
-            int client = Protocol.SSL_RECEIVING;
-            while (!isOver || client != Protocol.SSL_HOLDING) {
-                MessageReader turn = stream.receive("TLS bytes");
-                client = turn.number(Protocol.SSL_ERROR, Protocol.SSL_HOLDING);
-                inbound = concat(inbound, turn.counted());
-                turn.end();
-                ByteArrayOutputStream outbound = new ByteArrayOutputStream();
-                boolean isStuck = false;
-                while (!isOver && !isStuck) {
-                    switch (engine.getHandshakeStatus()) {
-                        case NEED_TASK -> engine.getDelegatedTask().run();
-                        case NEED_WRAP -> wrap(engine, ByteBuffer.allocate(0), packet, outbound);
-                        case NEED_UNWRAP -> {
-                            ByteBuffer source = ByteBuffer.wrap(inbound);
-                            isStuck = engine.unwrap(source, plain.clear()).getStatus() != SSLEngineResult.Status.OK;
-                            inbound = Arrays.copyOfRange(inbound, source.position(), inbound.length);
-                        }
-                        default -> isOver = true;
-                    }
-                }
-                stream.send(stream.message().number(isOver ? Protocol.SSL_HOLDING : Protocol.SSL_RECEIVING)
-                    .counted(outbound.toByteArray()));
-            }
-            byte[] key = new byte[Protocol.SSL_KEY_BYTES];
-            random.nextBytes(key);
-            ByteArrayOutputStream outbound = new ByteArrayOutputStream();
-            wrap(engine, ByteBuffer.wrap(key), packet, outbound);
-            for (client = Protocol.SSL_RECEIVING; client != Protocol.SSL_HOLDING; outbound.reset()) {
-                stream.send(stream.message().number(Protocol.SSL_HOLDING).counted(outbound.toByteArray()));
-                MessageReader turn = stream.receive("TLS bytes");
-                client = turn.number(Protocol.SSL_ERROR, Protocol.SSL_HOLDING);
-            }
-            return key;
-        }
-
-        private static void wrap(SSLEngine engine, ByteBuffer plain, ByteBuffer packet, ByteArrayOutputStream outbound)
-                throws SSLException {
-            engine.wrap(plain, packet);
-            outbound.write(packet.array(), 0, packet.position());
-            packet.clear();
-        }
-
-        /** A token with the claims of the training run's request. Nobody signed it. */
-        private String token() {
-            long now = clock.instant().getEpochSecond();
-            Base64.Encoder encoder = Base64.getUrlEncoder().withoutPadding();
-            return encoder.encodeToString("{\"alg\":\"HS256\",\"kid\":\"POOL\"}".getBytes(UTF_8)) + "."
-                + encoder.encodeToString(("{\"iss\":\"training.invalid\",\"sub\":\"alice@training.invalid\","
-                + "\"scope\":\"condor:/READ\",\"iat\":" + now + ",\"exp\":" + (now + TrainingRun.LIFETIME)
-                + ",\"jti\":\"1\"}").getBytes(UTF_8)) + "."
-                + encoder.encodeToString(new byte[32]);
         }
     }
 
@@ -21878,7 +21402,486 @@ public final class TokenRequest {
         }
     }
 
-    // ==== 24. ConsoleWriter: stdout and stderr, as text and as JSON ====
+    // ==== 24. ClassArchive: an archive of the program's classes, for a quicker start ====
+
+    /**
+     * Makes the archive of this program's classes ({@code -prepare}). Java maps it instead of reading, checking and linking
+     * each class, so a run starts in about half the time.
+     *
+     * <p>An archive is code, and Java maps it before a line of this program runs, whoever owns the file. So the options of
+     * Java name a path that only this user and root can fill: below the home, absolute also where Java knows no home and
+     * says "?". For the same reason nothing can check the file when it is used. Java itself ignores an archive of another
+     * build, of other jars, or, with VerifySharedSpaces, with other content. Java 17 aborts on one that is cut off, so the
+     * file gets its name only when it is complete, on disk and tried.
+     *
+     * <p>It is an archive on top of Java's own: without the file, Java's own stays in use. (An archive in place of Java's own
+     * would start in a little less time on 17, but its absence would cost every other user more.) JDK 17 and 25 make it at
+     * the end of a run, so a second JVM runs {@link TrainingRun}. No other run of this program starts one.
+     */
+    static final class ClassArchive {
+        /** The option of Java that names the archive: Java's own, a separator, and this one, or this one alone. */
+        static final String OPTION = "-XX:SharedArchiveFile=";
+        private static final String FOLDER = ".cache/condor_token_request";
+        private static final String SUFFIX = ".jsa";
+        private static final String MARKER_SUFFIX = ".json";
+        private static final String TRAINING_SUFFIX = ".training";
+        private static final String LOCK = ".prepare.lock";
+        private static final int MARKER_MAX_BYTES = 4096;
+        /** How Java's log says that a class came from the archive. */
+        private static final String USED = " " + TokenRequest.class.getName() + " source: shared objects file (top)";
+        private static final Duration TRAINING_LIMIT = Duration.ofMinutes(2);
+        private static final int COPY_BYTES = 1 << 16;
+        /** Options of this JVM that the other one does not share: its archive, log, heap and debuggers. */
+        private static final List<String> OWN_OPTIONS = List.of("-D", OPTION, "-XX:AOT", "-XX:ArchiveClassesAtExit",
+            "-XX:+AutoCreateSharedArchive", "-Xshare", "-Xlog", "-Xmx", "-Xms", "-Xmn", "-XX:ErrorFile", "-Xrun", "-Xdebug");
+        private final Host host;
+        private final JavaRuntime runtime;
+
+        ClassArchive(Host host, JavaRuntime runtime) {
+            this.host = host;
+            this.runtime = runtime;
+        }
+
+        /**
+         * An archive.
+         *
+         * @param made whether this run made it; otherwise it was up to date
+         * @param used whether the options of this JVM name it
+         * @param java build of the JVM
+         */
+        record Prepared(Path file, long bytes, boolean made, boolean used, String java) { }
+
+        /**
+         * Makes the archive that the options of this JVM name, or else the one that JBang's options would name. Does nothing
+         * if it is there already.
+         *
+         * @throws CommandException NOT_PREPARED
+         */
+        Prepared prepare() throws CommandException {
+            if (!host.platform().hasArchive()) {
+                throw new CommandException(ErrorCode.NOT_PREPARED, "On Windows this program uses no archive of classes.", "");
+            }
+            Optional<String> named = named();
+            if (host.home().isEmpty() && (named.isEmpty() || named.get().startsWith("/?/"))) {
+                throw failure("this user has no home directory.", "Name a file: java " + OPTION + "FILE ... -prepare");
+            }
+            Path file = named.isPresent() ? Host.path(named.get(), OPTION).toAbsolutePath()
+                : host.home().get().resolve(FOLDER).resolve(runtime.build() + SUFFIX);
+            Path folder = file.getParent();
+            try {
+                OpenDirectory.make(folder, host);
+                List<String> weaknesses = new ArrayList<>();
+                try (OpenDirectory directory = OpenDirectory.open(folder, Optional.empty(), host, weaknesses::add)) {
+                    if (!weaknesses.isEmpty() || PathTrust.Stat.of(directory.path(), LinkOption.NOFOLLOW_LINKS)
+                            .isSharedWritable()) {
+                        throw new IOException("other users can change " + printable(directory.path().toString()));
+                    }
+                    return prepare(directory, directory.path().resolve(file.getFileName()), named.isPresent());
+                }
+            } catch (OpenDirectory.UntrustedDirectoryException e) {
+                throw failure(printable(String.valueOf(e.getMessage())) + ".", "An archive of classes is code. " + e.remedy());
+            } catch (IOException e) {
+                throw failure(reason(e) + " (" + printable(file.toString()) + ").", "");
+            }
+        }
+
+        private static CommandException failure(String reason, String hint) {
+            return new CommandException(ErrorCode.NOT_PREPARED, "Cannot make the archive of classes: " + reason, hint.isEmpty()
+                ? "The program works without it." : hint);
+        }
+
+        /** The archive that the options of this JVM name: the last option counts, and in it the last file. */
+        private Optional<String> named() {
+            Optional<String> named = Optional.empty();
+            for (String option : runtime.options()) {
+                if (option.startsWith(OPTION)) {
+                    int last = option.lastIndexOf(File.pathSeparatorChar) + 1;
+                    named = Optional.of(option.substring(Math.max(OPTION.length(), last)));
+                }
+            }
+            return named.filter(text -> !text.isEmpty());
+        }
+
+        private Prepared prepare(OpenDirectory directory, Path file, boolean used) throws IOException, CommandException {
+            String name = file.getFileName().toString();
+            try (FileChannel lock = directory.open(LOCK, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+                if (!OpenDirectory.lock(lock)) {
+                    throw failure("another run makes it at this moment.", "");
+                }
+                removeOld(directory, name);
+                boolean made = !isUpToDate(directory, name);
+                if (made) {
+                    make(directory, file);
+                }
+                long bytes = directory.look(name).orElseThrow().size();
+                directory.remove(LOCK);
+                return new Prepared(file, bytes, made, used, runtime.build());
+            }
+        }
+
+        /** Removes what a killed run left and, in this program's own folder, archives of other builds of Java. */
+        private void removeOld(OpenDirectory directory, String name) throws IOException {
+            for (String left : directory.names(Pattern.compile("\\.[0-9a-f]{16}" + Pattern.quote(TRAINING_SUFFIX)))) {
+                delete(directory.path().resolve(left));
+            }
+            if (directory.path().endsWith(FOLDER)) {
+                for (String old : directory.names(Pattern.compile(".*" + Pattern.quote(SUFFIX) + "("
+                        + Pattern.quote(MARKER_SUFFIX) + ")?"))) {
+                    if (!old.equals(name) && !old.equals(name + MARKER_SUFFIX)) {
+                        directory.remove(old);
+                    }
+                }
+            }
+        }
+
+        /** Whether the archive is as its marker says, and made for this JVM and this program. */
+        private boolean isUpToDate(OpenDirectory directory, String name) throws IOException {
+            if (directory.look(name).filter(BasicFileAttributes::isRegularFile).isEmpty()) {
+                return false;
+            }
+            Optional<OpenDirectory.Content> marker;
+            try {
+                marker = directory.read(name + MARKER_SUFFIX, MARKER_MAX_BYTES);
+            } catch (IOException e) {
+                return false;
+            }
+            return marker.isPresent() && new String(marker.get().bytes(), UTF_8).equals(marker(directory.path().resolve(name)));
+        }
+
+        /** What an archive is good for, and its size and content. */
+        private String marker(Path archive) throws IOException {
+            MessageDigest program = KeyDerivation.sha256();
+            for (String jar : runtime.classPath().split(File.pathSeparator)) {
+                program.update(hash(Host.checkedPath(jar, "class path")));
+            }
+            Map<String, Object> fields = new LinkedHashMap<>();
+            fields.put("java", runtime.build());
+            fields.put("java_home", runtime.home());
+            fields.put("class_path", runtime.classPath());
+            fields.put("program", HexFormat.of().formatHex(program.digest()));
+            fields.put("bytes", Files.size(archive));
+            fields.put("archive", HexFormat.of().formatHex(hash(archive)));
+            return Json.line(fields);
+        }
+
+        private static byte[] hash(Path file) throws IOException {
+            MessageDigest digest = KeyDerivation.sha256();
+            try (InputStream in = Files.newInputStream(file)) {
+                byte[] buffer = new byte[COPY_BYTES];
+                for (int length = in.read(buffer); length >= 0; length = in.read(buffer)) {
+                    digest.update(buffer, 0, length);
+                }
+            }
+            return digest.digest();
+        }
+
+        /** Makes the archive in a directory with mode 0700, whatever the umask, tries it, and renames it to its name. */
+        private void make(OpenDirectory directory, Path file) throws IOException, CommandException {
+            Path training = directory.path().resolve("." + host.randomHex(8) + TRAINING_SUFFIX);
+            Files.createDirectory(training, host.platform().creation("rwx------"));
+            try {
+                Path archive = training.resolve("archive");
+                String output = java("-XX:ArchiveClassesAtExit=" + archive, TrainingRun.class.getName(), training.toString());
+                if (!output.contains(TrainingRun.DONE) || !Files.isRegularFile(archive, LinkOption.NOFOLLOW_LINKS)) {
+                    throw failure("this Java runtime cannot make one.", "If it lacks an archive of its own classes, its owner"
+                        + " makes that with: " + host.shell().quoted(program()) + " -Xshare:dump");
+                }
+                if (!java("-Xlog:class+load", OPTION + archive, "-XX:+VerifySharedSpaces", TokenRequest.class.getName(),
+                        "-version").contains(USED)) {
+                    throw failure("this Java runtime does not use the one that it made.", "");
+                }
+                host.platform().grant(archive, new FilePermissions(Optional.empty(), Optional.empty(), "r--r--r--"));
+                try (FileChannel written = FileChannel.open(archive, StandardOpenOption.READ)) {
+                    written.force(true);
+                }
+                String name = file.getFileName().toString();
+                directory.remove(name + MARKER_SUFFIX);
+                Files.move(archive, file, StandardCopyOption.ATOMIC_MOVE);
+                directory.replace(name + MARKER_SUFFIX, marker(file).getBytes(UTF_8), FilePermissions.OWN);
+            } finally {
+                delete(training);
+            }
+        }
+
+        private String program() {
+            return runtime.home() + "/bin/java";
+        }
+
+        /** Runs a class of this program in another JVM, with the options of this one, and returns what it prints. */
+        private String java(String... arguments) throws CommandException {
+            List<String> command = new ArrayList<>(List.of(program()));
+            for (String option : runtime.options()) {
+                if (OWN_OPTIONS.stream().noneMatch(option::startsWith)) {
+                    command.add(option);
+                }
+            }
+            command.addAll(List.of("-Xmx128m", "-Xshare:auto", "-cp", runtime.classPath()));
+            // Options of Java begin with -X; the first other argument is the class.
+            int options = 0;
+            while (arguments[options].startsWith("-X")) {
+                command.add(command.size() - 2, arguments[options++]);
+            }
+            command.addAll(Arrays.asList(arguments).subList(options, arguments.length));
+            return host.platform().programs.java(command, TRAINING_LIMIT)
+                .orElseThrow(() -> failure("a second " + program() + " did not start, or did not end in time.", ""));
+        }
+
+        /** Deletes a directory that only this user and root can change, with what is in it. */
+        private static void delete(Path path) throws IOException {
+            if (Files.isDirectory(path, LinkOption.NOFOLLOW_LINKS)) {
+                try (DirectoryStream<Path> entries = Files.newDirectoryStream(path)) {
+                    for (Path entry : entries) {
+                        delete(entry);
+                    }
+                }
+            }
+            Files.deleteIfExists(path);
+        }
+    }
+
+    /**
+     * The main class of the JVM whose classes become the archive. It goes through the life of a request, again and again in
+     * different ways, with a pretended pool on loopback: reading options and settings, TLS, the saved request, polls, the
+     * token and its review. Nothing of the user's environment, home or settings takes part.
+     */
+    static final class TrainingRun {
+        /** What it prints at its end. */
+        static final String DONE = "training done";
+
+        /** Seconds that the token lives. */
+        static final int LIFETIME = 86_400;
+        /** Between two polls. */
+        private static final Duration PAUSE = Duration.ofMillis(10);
+
+        private TrainingRun() { }
+
+        /** @param arguments an empty directory for its files */
+        public static void main(String... arguments) {
+            Path directory = Host.checkedPath(arguments[0], "argument");
+            Host real = Host.real();
+            ByteArrayOutputStream printed = new ByteArrayOutputStream();
+            PrintStream out = new PrintStream(printed, true, UTF_8);
+            Host host = new Host(real.clock(), real.random(), pause -> real.sleeper().sleep(PAUSE), Map.of(
+                "CONDOR_CONFIG", "ONLY_ENV", "_CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS", "SSL", "_CONDOR_SEC_TOKEN_DIRECTORY",
+                directory.resolve("tokens.d").toString()), real.name(), Optional.of(directory), real.user(), real.uid(),
+                real.invocation(), InputStream.nullInputStream(), out, out, stream -> false, real.platform());
+            new ShutdownGuard().install();
+            try (TrainingPool pool = TrainingPool.open(host)) {
+                Path ca = directory.resolve("ca.pem");
+                Files.writeString(ca, TrainingPool.pem());
+                String[] request = {"-pool", "localhost:" + pool.port(), "-identity", "alice@training.invalid", "-authz", "READ",
+                    "-lifetime", Integer.toString(LIFETIME), "-timeout", "20"};
+                run(host, request, "-cafile", ca.toString());
+                run(host, request, "-cafile", ca.toString(), "-json", "-file", directory.resolve("token").toString());
+                run(host, request, "-fingerprint", TrainingPool.fingerprint(), "-token", "training", "-ensure");
+                run(host, request, "-fingerprint", TrainingPool.fingerprint(), "-token", "training", "-ensure");
+                run(host, request, "-nowait");
+            } catch (IOException | GeneralSecurityException e) {
+                // Without loopback, a request that reaches nothing must do.
+                run(host, new String[] {"-pool", "127.0.0.1:1"});
+            }
+            real.out().println(DONE);
+            real.out().flush();
+        }
+
+        private static void run(Host host, String[] request, String... more) {
+            String[] arguments = Arrays.copyOf(request, request.length + more.length);
+            System.arraycopy(more, 0, arguments, request.length, more.length);
+            TokenRequest.run(arguments, host, new ShutdownGuard());
+        }
+    }
+
+    /**
+     * The pretended pool of a {@link TrainingRun}: enough of a collector's side to take a request over SSL and to give out a
+     * token at the second poll. It serves one connection after the other, on a port of loopback that the system picks.
+     *
+     * <p>Its certificate is its own CA. Its key is the number 2, so it protects nothing, and nothing trusts it but the
+     * training run.
+     */
+    private static final class TrainingPool implements Closeable {
+        private static final String CERTIFICATE = "MIIBQTCB6KADAgECAgECMAoGCCqGSM49BAMCMBQxEjAQBgNVBAMMCWxvY2FsaG9zdDAgFw0w"
+            + "MDAxMDEwMDAwMDBaGA85OTk5MTIzMTIzNTk1OVowFDESMBAGA1UEAwwJbG9jYWxob3N0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEfPJ7GI0D"
+            + "T36KUjgDBLUaw8CJaeJ38hs1pgtI/EdmmXgHd1UQ247QQCk9msafdDDbun2t5jzpgimeBLedInhz0aMpMCcwFAYDVR0RBA0wC4IJbG9jYWxob3N0"
+            + "MA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIgMJ1zgxZudbRaPhBJcgqESNFG7m/DwRRDHUDODQ7HNT0CIQCVq6EpVuq1JZHwq3cl"
+            + "RrvZE5omsiJiIik+wU6kTws//g==";
+        private static final String REQUEST_ID = "1000000";
+        private static final String SESSION = "training";
+        private static final int TIMEOUT_MILLIS = 30_000;
+        private final ServerSocket socket;
+        private final InstantSource clock;
+        private final SecureRandom random;
+        private final SSLContext tls;
+        private byte[] sessionKey = new byte[0];
+        private int polls;
+
+        private TrainingPool(ServerSocket socket, Host host, SSLContext tls) {
+            this.socket = socket;
+            this.clock = host.clock();
+            this.random = host.random();
+            this.tls = tls;
+        }
+
+        static TrainingPool open(Host host) throws IOException, GeneralSecurityException {
+            X509Certificate certificate;
+            try (InputStream in = new ByteArrayInputStream(Base64.getDecoder().decode(CERTIFICATE))) {
+                certificate = (X509Certificate) CertificateFactory.getInstance("X.509").generateCertificate(in);
+            }
+            KeyStore store = KeyStore.getInstance("PKCS12");
+            store.load(null, null);
+            store.setKeyEntry("pool", KeyFactory.getInstance("EC").generatePrivate(new ECPrivateKeySpec(BigInteger.TWO,
+                ((ECPublicKey) certificate.getPublicKey()).getParams())), new char[0], new Certificate[] {certificate});
+            KeyManagerFactory keys = KeyManagerFactory.getInstance("PKIX");
+            keys.init(store, new char[0]);
+            SSLContext tls = SSLContext.getInstance("TLS");
+            tls.init(keys.getKeyManagers(), null, host.random());
+            TrainingPool pool = new TrainingPool(new ServerSocket(0, 0, InetAddress.getLoopbackAddress()), host, tls);
+            Thread thread = new Thread(pool::serve, "training pool");
+            thread.setDaemon(true);
+            thread.start();
+            return pool;
+        }
+
+        int port() {
+            return socket.getLocalPort();
+        }
+
+        static String pem() {
+            return "-----BEGIN CERTIFICATE-----\n" + Base64.getMimeEncoder(64, new byte[] {'\n'}).encodeToString(
+                Base64.getDecoder().decode(CERTIFICATE)) + "\n-----END CERTIFICATE-----\n";
+        }
+
+        static String fingerprint() {
+            return HexFormat.ofDelimiter(":").formatHex(KeyDerivation.sha256().digest(Base64.getDecoder().decode(CERTIFICATE)));
+        }
+
+        @Override
+        public void close() throws IOException {
+            socket.close();
+        }
+
+        private void serve() {
+            while (!socket.isClosed()) {
+                try (Socket client = socket.accept()) {
+                    client.setSoTimeout(TIMEOUT_MILLIS);
+                    serve(new CedarStream(client.getInputStream(), client.getOutputStream(), random, DebugLog.off()));
+                } catch (IOException e) {
+                    continue; // the client has its own reason, or the pool is closed
+                }
+            }
+        }
+
+        private void serve(CedarStream stream) throws IOException {
+            MessageReader first = stream.receive("command");
+            first.number();
+            ClassAd policy = first.ad();
+            first.end();
+            if (policy.string("UseSession").filter("YES"::equals).isPresent()) {
+                stream.send(stream.message().ad(new ClassAd().put("ReturnCode", "AUTHORIZED")
+                    .put("RemoteVersion", Protocol.VERSION).put("Nonce", "AA==")));
+                stream.encrypt(SessionCipher.AES, sessionKey);
+            } else {
+                authenticate(stream);
+            }
+            MessageReader request = stream.receive("request");
+            request.ad();
+            request.end();
+            boolean isPoll = policy.integer("Command").orElse(0) == Protocol.DC_FINISH_TOKEN_REQUEST;
+            polls = isPoll ? polls + 1 : 0;
+            stream.send(stream.message().ad(!isPoll ? new ClassAd().put("RequestId", REQUEST_ID)
+                : new ClassAd().put("Token", polls < 2 ? "" : token())));
+        }
+
+        /** Negotiates SSL in a bound session, as {@link Ssl} and {@link Security} expect it. */
+        private void authenticate(CedarStream stream) throws IOException {
+            String method = AuthMethod.SSL.name();
+            stream.send(stream.message().ad(new ClassAd().put("Authentication", "YES").put("Encryption", "YES")
+                .put("Integrity", "YES").put("AuthMethodsList", method).put("AuthMethods", method)
+                .put("CryptoMethods", SessionCipher.AES.word).put("CryptoMethodsList", SessionCipher.AES.word)
+                .put("TrustDomain", "training.invalid").put("SessionDuration", "3600").put("SessionLease", 3600)
+                .put("RemoteVersion", Protocol.VERSION).put("NegotiatedSession", true).put("Enact", "YES")));
+            MessageReader offer = stream.receive("methods");
+            offer.number();
+            offer.end();
+            stream.send(stream.message().number(AuthMethod.SSL.bit));
+            stream.send(stream.message().number(Protocol.SSL_OK));
+            stream.receive("SSL status");
+            byte[] methodKey = passKey(stream);
+            // The encrypted key is drawn at random; what it decrypts to is random as well.
+            byte[] wrapped = new byte[SessionCipher.AES.keyBytes];
+            random.nextBytes(wrapped);
+            sessionKey = KeyDerivation.unwrap(wrapped, methodKey);
+            stream.send(stream.message().number(1));
+            stream.send(stream.message().number(wrapped.length).number(SessionCipher.AES.number).number(0).counted(wrapped));
+            stream.encrypt(SessionCipher.AES, sessionKey);
+            stream.send(stream.message().ad(new ClassAd().put("Sid", SESSION).put("User", "unauthenticated@unmapped")
+                .put("ReturnCode", "AUTHORIZED").put("TriedAuthentication", true)
+                .put("ValidCommands", Protocol.DC_START_TOKEN_REQUEST + "," + Protocol.DC_FINISH_TOKEN_REQUEST)));
+        }
+
+        /** The server's side of TLS: the handshake, in which the client begins, then a random key, in which the server does. */
+        private byte[] passKey(CedarStream stream) throws IOException {
+            SSLEngine engine = tls.createSSLEngine();
+            engine.setUseClientMode(false);
+            engine.beginHandshake();
+            ByteBuffer packet = ByteBuffer.allocate(engine.getSession().getPacketBufferSize());
+            ByteBuffer plain = ByteBuffer.allocate(engine.getSession().getApplicationBufferSize());
+            byte[] inbound = new byte[0];
+            boolean isOver = false;
+            int client = Protocol.SSL_RECEIVING;
+            while (!isOver || client != Protocol.SSL_HOLDING) {
+                MessageReader turn = stream.receive("TLS bytes");
+                client = turn.number(Protocol.SSL_ERROR, Protocol.SSL_HOLDING);
+                inbound = concat(inbound, turn.counted());
+                turn.end();
+                ByteArrayOutputStream outbound = new ByteArrayOutputStream();
+                boolean isStuck = false;
+                while (!isOver && !isStuck) {
+                    switch (engine.getHandshakeStatus()) {
+                        case NEED_TASK -> engine.getDelegatedTask().run();
+                        case NEED_WRAP -> wrap(engine, ByteBuffer.allocate(0), packet, outbound);
+                        case NEED_UNWRAP -> {
+                            ByteBuffer source = ByteBuffer.wrap(inbound);
+                            isStuck = engine.unwrap(source, plain.clear()).getStatus() != SSLEngineResult.Status.OK;
+                            inbound = Arrays.copyOfRange(inbound, source.position(), inbound.length);
+                        }
+                        default -> isOver = true;
+                    }
+                }
+                stream.send(stream.message().number(isOver ? Protocol.SSL_HOLDING : Protocol.SSL_RECEIVING)
+                    .counted(outbound.toByteArray()));
+            }
+            byte[] key = new byte[Protocol.SSL_KEY_BYTES];
+            random.nextBytes(key);
+            ByteArrayOutputStream outbound = new ByteArrayOutputStream();
+            wrap(engine, ByteBuffer.wrap(key), packet, outbound);
+            for (client = Protocol.SSL_RECEIVING; client != Protocol.SSL_HOLDING; outbound.reset()) {
+                stream.send(stream.message().number(Protocol.SSL_HOLDING).counted(outbound.toByteArray()));
+                MessageReader turn = stream.receive("TLS bytes");
+                client = turn.number(Protocol.SSL_ERROR, Protocol.SSL_HOLDING);
+            }
+            return key;
+        }
+
+        private static void wrap(SSLEngine engine, ByteBuffer plain, ByteBuffer packet, ByteArrayOutputStream outbound)
+                throws SSLException {
+            engine.wrap(plain, packet);
+            outbound.write(packet.array(), 0, packet.position());
+            packet.clear();
+        }
+
+        /** A token with the claims of the training run's request. Nobody signed it. */
+        private String token() {
+            long now = clock.instant().getEpochSecond();
+            Base64.Encoder encoder = Base64.getUrlEncoder().withoutPadding();
+            return encoder.encodeToString("{\"alg\":\"HS256\",\"kid\":\"POOL\"}".getBytes(UTF_8)) + "."
+                + encoder.encodeToString(("{\"iss\":\"training.invalid\",\"sub\":\"alice@training.invalid\","
+                + "\"scope\":\"condor:/READ\",\"iat\":" + now + ",\"exp\":" + (now + TrainingRun.LIFETIME)
+                + ",\"jti\":\"1\"}").getBytes(UTF_8)) + "."
+                + encoder.encodeToString(new byte[32]);
+        }
+    }
+
+    // ==== 25. ConsoleWriter: stdout and stderr, as text and as JSON ====
 
     /**
      * Writes messages for people to stderr and, with {@code -json}, events for programs to stdout: one object a line, with
