@@ -174,6 +174,9 @@ refused() {
 @test "where -prepare cannot work, one line says why, with status 2" {
   archived "$JDK" '?' -prepare
   refused 'this user has no home directory\.'
+  archived "$JDK" '?' -prepare -json
+  sed -E 's/("time":")[^"]*/\1<TIME>/' "$BATS_TEST_TMPDIR/stdout" >"$BATS_TEST_TMPDIR/record"
+  assert_golden archive/not-prepared
   [[ ! -e '?' && ! -e '/?' ]]
   touch "$HOME/.cache"
   prepare
