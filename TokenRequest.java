@@ -2732,8 +2732,8 @@ public final class TokenRequest {
             return of(e) == bug;
         }
 
-        /** Java reports this only in the system's error text. */
-        private static boolean isOfFiles(Throwable e) {
+        /** Whether the cause is the limit of open files. Java reports this only in the system's error text. */
+        static boolean isOfFiles(Throwable e) {
             Throwable cause = e;
             for (int depth = 0; cause != null && depth < CAUSES_MAX; depth++) {
                 if (cause.getMessage() != null && cause.getMessage().contains("Too many open files")) {
@@ -13586,6 +13586,9 @@ public final class TokenRequest {
                 }
                 sources.add(directory + " (" + cas.size() + ")");
             } catch (IOException e) {
+                if (CrashReporter.isOfFiles(e)) {
+                    throw new UncheckedIOException(e);
+                }
                 sources.add(directory + " (" + reason(e) + ")");
             }
             return cas;
@@ -13611,6 +13614,9 @@ public final class TokenRequest {
             } catch (AccessDeniedException e) {
                 sources.add(file + " (not readable)");
             } catch (IOException e) {
+                if (CrashReporter.isOfFiles(e)) {
+                    throw new UncheckedIOException(e); // says nothing about the certificate
+                }
                 sources.add(file + " (" + reason(e) + ")");
             }
             return Optional.empty();
@@ -20321,7 +20327,7 @@ public final class TokenRequest {
                     throw e;
                 }
             } catch (IOException e) {
-                if (String.valueOf(e.getMessage()).contains("Too many open files")) {
+                if (CrashReporter.isOfFiles(e)) {
                     throw e; // a limit of this process, so that nothing else would work, either
                 }
                 warnings.accept("another run could write to " + destination + " at the same time: cannot use its lock file "
