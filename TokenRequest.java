@@ -14182,6 +14182,10 @@ public final class TokenRequest {
                 } catch (SSLException e) {
                     failure = Optional.of(e);
                     produceAlert();
+                } catch (RuntimeException e) { // Java's TLS lets some through, as for a damaged name of a CA (X500Principal)
+                    failure = Optional.of(new SSLException("Java cannot read what the server sent ("
+                        + printable(String.valueOf(e.getMessage())) + ")", e));
+                    produceAlert();
                 }
             }
 
@@ -14226,7 +14230,7 @@ public final class TokenRequest {
                     while (engine.getHandshakeStatus() == HandshakeStatus.NEED_WRAP && wrap() && steps < MAX_STEPS) {
                         steps++;
                     }
-                } catch (SSLException e) {
+                } catch (SSLException | RuntimeException e) {
                     failure.ifPresent(first -> first.addSuppressed(e));
                 }
             }

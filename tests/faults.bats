@@ -17,6 +17,14 @@ load loopback
   done
 }
 
+# Offsets of the CertificateRequest of TLS 1.2, in which the server names CAs: X500Principal throws what JSSE passes on.
+@test "the name of a CA that is damaged on the way is a failed handshake, not a bug" {
+  run "$TESTS_DIR/faults" sessions only='SSL, TLS 1.2' fault='flip 0 to-client 1250 1450'
+  echo "$output"
+  ((status == 0))
+  [[ ${lines[-1]} == '201 faulty sessions, no misbehaviour' ]]
+}
+
 @test "no parser crashes or hangs on inputs that nobody meant" {
   run "$TESTS_DIR/faults" inputs count=40000
   echo "$output"
