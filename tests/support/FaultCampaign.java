@@ -243,8 +243,7 @@ public final class FaultCampaign {
     }
 
     private int run(int each, int wholes, int together, Optional<String> only, List<FaultProxy.Fault> named,
-            long seconds)
-            throws Exception {
+            long seconds) throws Exception {
         // Of a thread that nobody waits for, such as one that sends.
         Thread.setDefaultUncaughtExceptionHandler((thread, e) ->
             blame("stack trace", "thread " + thread.getName(), e.toString()));
