@@ -14469,6 +14469,13 @@ public final class TokenRequest {
                 } catch (SSLException e) {
                     failure = Optional.of(e);
                     produceAlert();
+                } catch (RuntimeException e) { // Java's TLS lets some through, as for a damaged name of a CA (X500Principal)
+                    if (CrashReporter.isOfFiles(e)) {
+                        throw e;
+                    }
+                    failure = Optional.of(new SSLException("Java cannot read what the server sent ("
+                        + printable(String.valueOf(e.getMessage())) + ")", e));
+                    produceAlert();
                 }
             }
 
@@ -14513,7 +14520,7 @@ public final class TokenRequest {
                     while (engine.getHandshakeStatus() == HandshakeStatus.NEED_WRAP && wrap() && steps < MAX_STEPS) {
                         steps++;
                     }
-                } catch (SSLException e) {
+                } catch (SSLException | RuntimeException e) {
                     failure.ifPresent(first -> first.addSuppressed(e));
                 }
             }

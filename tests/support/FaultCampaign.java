@@ -11,6 +11,7 @@ import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.security.GeneralSecurityException;
 import java.security.SecureRandom;
 import java.time.Duration;
 import java.time.Instant;
@@ -203,8 +204,9 @@ public final class FaultCampaign {
     /**
      * Settings: {@code each=N}, most faulty sessions of a scenario (default: one for every fault at every byte);
      * {@code whole=yes}, whatever that says, all of the first four scenarios; {@code seed=N} for the choice of faults;
-     * {@code workers=N}, sessions at once; {@code only=NAME}, of one scenario;
-     * {@code fault="KIND CONNECTION DIRECTION OFFSET"}, only this one; {@code seconds=N}, after which no session starts.
+     * {@code workers=N}, sessions at once; {@code together=N}, scenarios at once; {@code only=NAME}, of one scenario;
+     * {@code fault="KIND CONNECTION DIRECTION OFFSET"}, only this one, or with a second offset also those at the bytes up to
+     * that; {@code seconds=N}, after which no session starts.
      *
      * <p>With {@code real=PORT} the pool is a real one there, whose rule approves the request: {@code host=NAME},
      * {@code ca=FILE}, {@code recover=COMMAND}, which makes the pool forget its requests and sets the rule again.
@@ -221,44 +223,60 @@ public final class FaultCampaign {
             System.exit(new FaultCampaign(Path.of(arguments[0]), seed, 1).real(settings));
         }
         System.exit(campaign.run(Integer.parseInt(settings.getOrDefault("each", "0")), settings.containsKey("whole") ? 4 : 0,
-            Optional.ofNullable(settings.get("only")), Optional.ofNullable(settings.get("fault")).map(FaultCampaign::fault),
+            Integer.parseInt(settings.getOrDefault("together", "1")),
+            Optional.ofNullable(settings.get("only")), settings.containsKey("fault") ? faults(settings.get("fault")) : List.of(),
             Long.parseLong(settings.getOrDefault("seconds", "100000"))));
     }
 
-    private static FaultProxy.Fault fault(String text) {
+    private static List<FaultProxy.Fault> faults(String text) {
         String[] words = text.split(" ");
-        return new FaultProxy.Fault(Integer.parseInt(words[1]), FaultProxy.Direction.valueOf(constant(words[2])),
-            Integer.parseInt(words[3]), FaultProxy.Kind.valueOf(constant(words[0])));
+        List<FaultProxy.Fault> faults = new ArrayList<>();
+        for (int offset = Integer.parseInt(words[3]); offset <= Integer.parseInt(words[words.length - 1]); offset++) {
+            faults.add(new FaultProxy.Fault(Integer.parseInt(words[1]), FaultProxy.Direction.valueOf(constant(words[2])), offset,
+                FaultProxy.Kind.valueOf(constant(words[0]))));
+        }
+        return faults;
     }
 
     private static String constant(String word) {
         return word.toUpperCase(Locale.ROOT).replace('-', '_');
     }
 
-    private int run(int each, int wholes, Optional<String> only, Optional<FaultProxy.Fault> fault, long seconds)
-            throws Exception {
+    private int run(int each, int wholes, int together, Optional<String> only, List<FaultProxy.Fault> named,
+            long seconds) throws Exception {
         // Of a thread that nobody waits for, such as one that sends.
         Thread.setDefaultUncaughtExceptionHandler((thread, e) ->
             blame("stack trace", "thread " + thread.getName(), e.toString()));
         threads.execute(this::watch);
         long end = System.nanoTime() + Duration.ofSeconds(seconds).toNanos();
         System.out.println("faulty sessions, seed " + seed + ":");
-        int total = 0;
+        AtomicInteger total = new AtomicInteger();
         List<Scenario> scenarios = scenarios();
-        for (int i = 0; i < scenarios.size(); i++) {
-            Scenario scenario = scenarios.get((i + wholes) % scenarios.size()); // the long ones last
-            if (only.filter(name -> !name.equals(scenario.name)).isEmpty()) {
-                total += campaign(scenario, i >= scenarios.size() - wholes ? 0 : each, fault, end);
-            }
+        AtomicInteger next = new AtomicInteger();
+        List<Thread> rows = new ArrayList<>();
+        for (int i = 0; i < together; i++) {
+            Thread row = new Thread(() -> {
+                for (int index = next.getAndIncrement(); index < scenarios.size(); index = next.getAndIncrement()) {
+                    Scenario scenario = scenarios.get((index + wholes) % scenarios.size()); // the long ones last
+                    if (only.filter(name -> !name.equals(scenario.name)).isEmpty()) {
+                        total.addAndGet(campaign(scenario, index >= scenarios.size() - wholes ? 0 : each, named, end));
+                    }
+                }
+            }, "row " + i);
+            row.start();
+            rows.add(row);
+        }
+        for (Thread row : rows) {
+            row.join();
         }
         System.out.println("by fault: " + kinds.entrySet().stream().map(it -> it.getKey() + " " + it.getValue())
             .collect(Collectors.joining(", ")));
         System.out.println("by place: " + new TreeMap<>(counts).entrySet().stream().map(it -> it.getKey() + " " + it.getValue())
             .collect(Collectors.joining(", ")));
         misbehaviour.stream().limit(SHOWN).forEach(System.out::println);
-        System.out.println(total + " faulty sessions, " + (misbehaviours.isEmpty() ? "no misbehaviour"
+        System.out.println(total.get() + " faulty sessions, " + (misbehaviours.isEmpty() ? "no misbehaviour"
             : new TreeMap<>(misbehaviours) + " misbehaved"));
-        return misbehaviours.isEmpty() && total > 0 ? 0 : 1;
+        return misbehaviours.isEmpty() && total.get() > 0 ? 0 : 1;
     }
 
     private void blame(String kind, String label, String words) {
@@ -291,7 +309,17 @@ public final class FaultCampaign {
     // ---- Scenarios ----
 
     /** Runs a scenario once without a fault, then with those that are chosen. Returns how many had a fault. */
-    private int campaign(Scenario scenario, int each, Optional<FaultProxy.Fault> only, long end) throws Exception {
+    private int campaign(Scenario scenario, int each, List<FaultProxy.Fault> named, long end) {
+        try {
+            return campaigned(scenario, each, named, end);
+        } catch (IOException | GeneralSecurityException | InterruptedException | RuntimeException e) {
+            blame("failure of the campaign", scenario.name, e + Arrays.toString(e.getStackTrace()));
+            return 0;
+        }
+    }
+
+    private int campaigned(Scenario scenario, int each, List<FaultProxy.Fault> named, long end)
+            throws IOException, GeneralSecurityException, InterruptedException {
         Path folder = Files.createDirectories(directory.resolve("s" + numbers.incrementAndGet()));
         List<String> pool = new ArrayList<>(List.of("--ca-file", folder + "/ca.pem"));
         for (String word : scenario.pool) {
@@ -320,7 +348,7 @@ public final class FaultCampaign {
             }
             int every = faults.size();
             Collections.shuffle(faults, new Random(seed));
-            Queue<FaultProxy.Fault> chosen = new ConcurrentLinkedQueue<>(only.isPresent() ? List.of(only.get())
+            Queue<FaultProxy.Fault> chosen = new ConcurrentLinkedQueue<>(!named.isEmpty() ? named
                 : each > 0 && each < every ? faults.subList(0, each) : faults);
             AtomicInteger done = new AtomicInteger();
             List<Thread> all = new ArrayList<>();

@@ -815,7 +815,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             try (socket) {
                 socket.setTcpNoDelay(true);
                 new Conversation(socket, pool).run();
-            } catch (IOException e) {
+            } catch (IOException | IllegalArgumentException e) { // the latter by Java's decoders, of what was garbled on the way
                 // The codec speaks of its peer, which is the server everywhere else.
                 pool.journal.note("closed " + String.valueOf(e.getMessage()).replace("the server", "the client"));
             }
@@ -1226,7 +1226,8 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
 
         /** The smaller wish of both. It travels as a string. */
         private int sessionDurationSeconds() {
-            int theirs = wishes.string("SessionDuration").map(Integer::parseInt).orElse(0);
+            int theirs = wishes.string("SessionDuration").filter(text -> TokenRequest.NumericAddress.isNumber(text, 9))
+                .map(Integer::parseInt).orElse(0);
             return Math.min(theirs, script.sessionDurationSeconds);
         }
 
