@@ -19,17 +19,22 @@ another_jdk() {
 }
 
 # build_of JDK: the JVM's build, as the name of the archive has it
-build_of() { "$1/bin/java" -XshowSettings:properties -version 2>&1 | sed -n 's/^ *java\.vm\.version = //p'; }
+build_of() {
+  [[ -n ${builds[$1]-} ]] || builds[$1]=$("$1/bin/java" -XshowSettings:properties -version 2>&1 | sed -n 's/^ *java\.vm\.version = //p')
+  printf '%s\n' "${builds[$1]}"
+}
+declare -gA builds=() # by JDK: asking takes a JVM
 
 # options_of JDK HOME: sets java_options to those of TokenRequest.java, as JBang gives them to that JDK for a user with that home
 options_of() {
   local line word
   java_options=()
+  build_of "$1" >/dev/null # not in a shell below, which would forget it
   while IFS= read -r line; do
     line=${line//'${sun.boot.library.path:}'/$1/lib}
     line=${line//'${path.separator}'/:}
     line=${line//'${user.home:?}'/$2}
-    line=${line//'${java.vm.version:}'/$(build_of "$1")}
+    line=${line//'${java.vm.version:}'/${builds[$1]}}
     [[ $line != *'${'* ]] || { echo "unknown: $line" && return 1; }
     if [[ $line == '"'*'"' ]]; then
       java_options+=("${line:1:-1}")

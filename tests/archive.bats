@@ -72,7 +72,7 @@ ask_for_token() { archived "${1-$JDK}" "$HOME" -pool "$HERE" -identity alice@poo
   prepare -json
   [[ $(field prepared .made) == true ]]
   chmod u+w "$ARCHIVE"
-  printf x | dd of="$ARCHIVE" bs=1 seek=5000000 conv=notrunc status=none
+  head -c 64 /dev/urandom | dd of="$ARCHIVE" bs=1 seek=5000000 conv=notrunc status=none
   prepare -json
   [[ $(field prepared .made) == true ]]
   pool_with

@@ -80,6 +80,9 @@ provide() {
   newest=$(jdk_homes | while read -r home; do echo "$("$home/bin/java" -version 2>&1 | sed -nE '1s/.*version "([0-9.]+).*/\1/p') $home"; done \
     | sort -V | tail -n 1 | cut -d ' ' -f 2)
   own=$jdk
+  # What the starts need to know, so that no JVM but theirs is timed.
+  build_of "$own" >/dev/null
+  build_of "$newest" >/dev/null
   jbang --quiet build "$source"
   jbang --quiet build "$tests/support/Harness.java"
   classpath=$(jbang --quiet info classpath "$source")
