@@ -107,6 +107,8 @@ provide() {
   for jdk in "$own" "$newest"; do
     prepared "$jdk" "$work/home" -cp "$classpath" tokenrequest.TokenRequest
   done
+  # JBang keeps its libraries below the home, so that another home is another class path.
+  JDK_JAVA_OPTIONS=-Duser.home=$work/by-jbang jbang --quiet "$source" -prepare 2>/dev/null
   prepared "$own" "$work/fat" -jar "$work/fat.jar"
   JBANG_DIR=$work/jbang JDK_JAVA_OPTIONS=-Duser.home=$work/app "$work/jbang/bin/condor_token_request" -prepare 2>/dev/null
 }
@@ -150,6 +152,7 @@ run() {
   case $1 in
     newest-archive) home=$work/home.${newest##*/} ;;
     fatjar-archive) home=$work/fat.${own##*/} ;;
+    jbang-archive) home=$work/by-jbang ;;
     app-archive) home=$work/app ;;
   esac
   [[ $1 != newest* ]] || jdk=$newest
