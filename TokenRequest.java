@@ -1561,7 +1561,7 @@ public final class TokenRequest {
                     Thread end = new Thread(process::destroyForcibly, "end of the other JVM");
                     Runtime.getRuntime().addShutdownHook(end);
                     Thread reader;
-                    StringBuffer text = new StringBuffer();
+                    ByteArrayOutputStream text = new ByteArrayOutputStream();
                     try (InputStream in = process.getInputStream()) {
                         process.getOutputStream().close();
                         reader = new Thread(() -> readAll(in, text), "output of the other JVM");
@@ -1570,7 +1570,7 @@ public final class TokenRequest {
                         boolean ended = process.waitFor(limit.toMillis(), TimeUnit.MILLISECONDS);
                         process.destroyForcibly();
                         reader.join(limit.toMillis());
-                        return ended ? Optional.of(text.toString()) : Optional.empty();
+                        return ended ? Optional.of(text.toString(Charset.defaultCharset())) : Optional.empty();
                     } finally {
                         Runtime.getRuntime().removeShutdownHook(end);
                     }
@@ -1583,9 +1583,9 @@ public final class TokenRequest {
             }
 
             /** Reads to the end, and keeps the first part. */
-            private static void readAll(InputStream in, StringBuffer text) {
+            private static void readAll(InputStream in, OutputStream text) {
                 try {
-                    text.append(new String(in.readNBytes(1 << 20), Charset.defaultCharset()));
+                    text.write(in.readNBytes(1 << 20));
                     in.transferTo(OutputStream.nullOutputStream());
                 } catch (IOException e) {
                     return; // the program was ended
@@ -13073,6 +13073,7 @@ public final class TokenRequest {
         private String hostName = "";
         private CertificateUse use = CertificateUse.LOGIN;
         private Optional<Rejection> rejection = Optional.empty();
+        private Optional<RuntimeException> ownFailure = Optional.empty();
         /** The certificate of the next question; the user answers it once. */
         private Optional<UntrustedCertificate> untrusted = Optional.empty();
         private Optional<X509Certificate> confirmed = Optional.empty();
@@ -13161,6 +13162,14 @@ public final class TokenRequest {
         /** Clears the rejection before another login. */
         void reset() {
             rejection = Optional.empty();
+            ownFailure = Optional.empty();
+        }
+
+        /** Throws what kept this class from a decision, such as a setting that is no path: it says nothing of the server. */
+        void rethrowOwnFailure() {
+            if (ownFailure.isPresent()) {
+                throw ownFailure.get();
+            }
         }
 
         /** Why the server's certificate was rejected; empty if it was accepted, or did not arrive. */
@@ -13295,6 +13304,9 @@ public final class TokenRequest {
                     ui.warn(SKIP_HOST_CHECK + " is on (" + source(SKIP_HOST_CHECK)
                         + "): not checking whether the certificate is for this host.");
                 }
+            } catch (RuntimeException e) {
+                ownFailure = Optional.of(e);
+                throw e;
             } catch (Rejection e) {
                 rejection = Optional.of(e);
                 untrusted = e.acceptable.or(() -> untrusted); // SCITOKENS, which never asks, may come after SSL
@@ -14470,9 +14482,7 @@ public final class TokenRequest {
                     failure = Optional.of(e);
                     produceAlert();
                 } catch (RuntimeException e) { // Java's TLS lets some through, as for a damaged name of a CA (X500Principal)
-                    if (CrashReporter.isOfFiles(e)) {
-                        throw e;
-                    }
+                    trust.rethrowOwnFailure();
                     failure = Optional.of(new SSLException("Java cannot read what the server sent ("
                         + printable(String.valueOf(e.getMessage())) + ")", e));
                     produceAlert();
@@ -21668,7 +21678,11 @@ public final class TokenRequest {
 
         private TrainingRun() { }
 
-        /** @param arguments an empty directory for its files */
+        /**
+         * Plays the requests of the training run.
+         *
+         * @param arguments an empty directory for its files
+         */
         public static void main(String... arguments) {
             Path directory = Host.checkedPath(arguments[0], "argument");
             Host real = Host.real();
@@ -21774,12 +21788,16 @@ public final class TokenRequest {
 
         private void serve() {
             while (!socket.isClosed()) {
-                try (Socket client = socket.accept()) {
-                    client.setSoTimeout(TIMEOUT_MILLIS);
-                    serve(new CedarStream(client.getInputStream(), client.getOutputStream(), random, DebugLog.off()));
-                } catch (IOException e) {
-                    continue; // the client has its own reason, or the pool is closed
-                }
+                serveClient();
+            }
+        }
+
+        private void serveClient() {
+            try (Socket client = socket.accept()) {
+                client.setSoTimeout(TIMEOUT_MILLIS);
+                serve(new CedarStream(client.getInputStream(), client.getOutputStream(), random, DebugLog.off()));
+            } catch (IOException e) {
+                return; // the client has its own reason, or the pool is closed
             }
         }
 
@@ -21878,8 +21896,9 @@ public final class TokenRequest {
         private static void wrap(SSLEngine engine, ByteBuffer plain, ByteBuffer packet, ByteArrayOutputStream outbound)
                 throws SSLException {
             engine.wrap(plain, packet);
-            outbound.write(packet.array(), 0, packet.position());
-            packet.clear();
+            byte[] bytes = new byte[packet.flip().remaining()];
+            packet.get(bytes).clear();
+            outbound.writeBytes(bytes);
         }
 
         /** A token with the claims of the training run's request. Nobody signed it. */
@@ -22266,7 +22285,7 @@ public final class TokenRequest {
         synchronized void prepared(ClassArchive.Prepared archive) {
             String file = archive.file().toString();
             notice(archive.made() ? "The archive of classes is made: " + printable(file) + " ("
-                + (archive.bytes() + (1 << 20) - 1 >> 20) + " MiB)." : "The archive of classes is up to date: "
+                + ((archive.bytes() + (1 << 20) - 1) >> 20) + " MiB)." : "The archive of classes is up to date: "
                 + printable(file) + ".");
             if (!archive.used()) {
                 notice("Java does not use it by itself. Start this program with: java " + host.shell().quoted(

@@ -175,7 +175,7 @@ hostile_archive() {
   program=${program%:}
   LC_ALL=C sed -i 's/TokenRequest 1\.0\.0/TokenRequest 6.6.6/g' jars/TokenRequest.jar
   touch -r honest.jar jars/TokenRequest.jar
-  ! cmp -s honest.jar jars/TokenRequest.jar
+  if cmp -s honest.jar jars/TokenRequest.jar; then return 1; fi
   archived "$JDK" "$BATS_TEST_TMPDIR/attacker" -prepare
   assert_status 0
   cp "$(archive_of "$JDK" "$BATS_TEST_TMPDIR/attacker")" hostile

@@ -2,6 +2,7 @@
 # What a start loads. Loading and linking classes takes most of its time, so each test names what must not be loaded yet.
 # No test measures time: machines differ.
 # shellcheck disable=SC2030,SC2031,SC2153 # settings of one test; variables of loopback.bash
+# shellcheck disable=SC2016 # names of classes
 load loopback
 
 setup() {
