@@ -2,13 +2,14 @@
 # shellcheck disable=SC2016,SC2034,SC2154 # JBang's placeholders; variables of those who load this
 # The archive of classes: the options by which Java finds it, and the program in a jar of its own. Load it after loopback.
 
-# jdk_homes: the JDKs from 17 on that are here, the one in use first
+# jdk_homes: the JDK in use, and then the newer ones that are here, which alone can run what it has compiled
 jdk_homes() {
-  local home version
+  local home version own=
   for home in "$(dirname "$(dirname "$(readlink -f "$(type -P java)")")")" /usr/lib/jvm/*; do
     [[ -x $home/bin/java && ! -L $home ]] || continue
     version=$("$home/bin/java" -version 2>&1 | sed -nE '1s/.*version "([0-9]+).*/\1/p')
-    ((${version:-0} < 17)) || printf '%s\n' "$home"
+    : "${own:=$version}"
+    ((${version:-0} < own)) || printf '%s\n' "$home"
   done | awk '!seen[$0]++'
 }
 

@@ -205,7 +205,7 @@ hostile_archive() {
   ((EUID == 0)) || skip "only root can be another user"
   run getent passwd 54321
   ((status == 2))
-  setpriv --reuid=54321 --regid=54321 --clear-groups "$JDK/bin/java" -XshowSettings:properties -version 2>&1 | grep -x ' *user\.home = ?'
+  env -u HOME setpriv --reuid=54321 --regid=54321 --clear-groups "$JDK/bin/java" -XshowSettings:properties -version 2>&1 | grep -x ' *user\.home = ?'
   options_of "$JDK" '?'
   printf '%s\n' "${java_options[@]}" | grep -E ':/\?/\.cache/condor_token_request/[^:]*\.jsa$'
 }
