@@ -14479,6 +14479,7 @@ public final class TokenRequest {
                         }
                     }
                 } catch (SSLException e) {
+                    trust.rethrowOwnFailure(); // Java 25 wraps it
                     failure = Optional.of(e);
                     produceAlert();
                 } catch (RuntimeException e) { // Java's TLS lets some through, as for a damaged name of a CA (X500Principal)
