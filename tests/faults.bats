@@ -6,7 +6,7 @@ load loopback
 
 @test "a connection that breaks at any byte, however it was authenticated, loses no token and leaves no file" {
   local method
-  run "$TESTS_DIR/faults" sessions each=20 workers=3 together=4
+  run "$TESTS_DIR/faults" sessions each=40 workers=3 together=4
   echo "$output"
   ((status == 0))
   grep -E '^by fault: cut [1-9].*reset [1-9].*half-close [1-9].*stall [1-9].*flip [1-9].*duplicate [1-9].*dribble [1-9]' <<<"$output"
