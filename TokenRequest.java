@@ -7,7 +7,11 @@
 //DEPS io.jsonwebtoken:jjwt-api:0.13.0
 //DEPS io.jsonwebtoken:jjwt-impl:0.13.0
 //COMPILE_OPTIONS -Xlint:all -XDstringConcat=inline
-//RUNTIME_OPTIONS -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData -Xshare:auto -Xmx64m
+//RUNTIME_OPTIONS -XX:+IgnoreUnrecognizedVMOptions -XX:TieredStopAtLevel=1 -XX:CompileThresholdScaling=5 -XX:+UseSerialGC
+//RUNTIME_OPTIONS -XX:-UsePerfData -Xshare:auto -Xmx24m -Xms4m -Xmn2m
+// The archive of classes that -prepare makes (see ClassArchive). It must cost nothing, and print nothing, where there is none.
+//RUNTIME_OPTIONS -Xlog:disable -Xlog:all=off -XX:+VerifySharedSpaces
+//RUNTIME_OPTIONS "-XX:SharedArchiveFile=${sun.boot.library.path:}/server/classes.jsa${path.separator}/${user.home:?}/.cache/condor_token_request/${java.vm.version:}.jsa"
 
 // In a package, since JBang's fat jar does not accept a main class outside a package.
 package tokenrequest;
@@ -132,6 +136,7 @@ import java.security.SecureRandom;
 import java.security.Signature;
 import java.security.cert.CertPathValidator;
 import java.security.cert.CertPathValidatorException;
+import java.security.cert.Certificate;
 import java.security.cert.CertificateException;
 import java.security.cert.CertificateExpiredException;
 import java.security.cert.CertificateFactory;
@@ -142,8 +147,10 @@ import java.security.cert.PKIXReason;
 import java.security.cert.TrustAnchor;
 import java.security.cert.X509Certificate;
 import java.security.interfaces.DSAKey;
+import java.security.interfaces.ECPublicKey;
 import java.security.interfaces.RSAKey;
 import java.security.spec.ECGenParameterSpec;
+import java.security.spec.ECPrivateKeySpec;
 import java.security.spec.InvalidKeySpecException;
 import java.security.spec.MGF1ParameterSpec;
 import java.security.spec.PKCS8EncodedKeySpec;
@@ -183,7 +190,7 @@ import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.SortedMap;
-import java.util.Stack;
+import java.util.StringJoiner;
 import java.util.StringTokenizer;
 import java.util.TreeMap;
 import java.util.TreeSet;
@@ -198,7 +205,6 @@ import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import java.util.function.Function;
-import java.util.function.IntConsumer;
 import java.util.function.IntPredicate;
 import java.util.function.Predicate;
 import java.util.function.Supplier;
@@ -223,6 +229,7 @@ import javax.naming.InvalidNameException;
 import javax.naming.ldap.LdapName;
 import javax.naming.ldap.Rdn;
 import javax.net.ssl.KeyManager;
+import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.SSLEngine;
 import javax.net.ssl.SSLEngineResult;
@@ -249,7 +256,6 @@ import picocli.CommandLine;
 import picocli.CommandLine.Help.TextTable;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
-import picocli.CommandLine.Model.PositionalParamSpec;
 
 /**
  * Requests a token from an HTCondor daemon, waits until an administrator approves it, and delivers it.
@@ -297,14 +303,16 @@ public final class TokenRequest {
      *             connection.
      *   unbound   with ECDH, for methods without such a channel (IDTOKENS, FS, FS_REMOTE, CLAIMTOBE, ANONYMOUS).
      *
-     * Packages: picocli in ArgumentParser, jackson-core in Json, jjwt in IssuedToken, and nowhere else.
+     * Packages: picocli in ArgumentParser (help and completion), jackson-core in Json, jjwt in IssuedToken, and nowhere else.
+     * A start is mostly loading and linking of classes. So the code that runs before the request ID is written with loops
+     * where a loop is as clear as a lambda, and loads a package when its work is due. tests/start.bats keeps it so.
      * Rejected: a TLS library; HTTP.
      *
      * Sections follow the data. A section uses the vocabulary (2 to 5, 9 to 11), and otherwise only what it is given; a
-     * lower layer never refers to a higher one. Only Program knows them all.
+     * lower layer never refers to a higher one. Only Program and the training run of ClassArchive know them all.
      *
      *    1. Program: from arguments to an exit status
-     *    2. Host: clock, streams, environment and signals, replaceable in tests
+     *    2. Host and Platform: clock, streams, signals and the operating system, replaceable in tests
      *    3. Errors: error codes and exit statuses
      *    4. Values: the types that sections exchange
      *    5. Json: reads and writes JSON
@@ -326,7 +334,8 @@ public final class TokenRequest {
      *   21. TokenInspector: compares the token with the request
      *   22. TokenWriter: the token file, its lock, the saved request
      *   23. TokenEnsurer: whether the token file is current
-     *   24. ConsoleWriter: stdout and stderr, as text and as JSON
+     *   24. ClassArchive: an archive of the program's classes, for a quicker start
+     *   25. ConsoleWriter: stdout and stderr, as text and as JSON
      */
 
     // ==== 1. Program: from arguments to an exit status ====
@@ -353,7 +362,7 @@ public final class TokenRequest {
     static int run(String[] args, Host host, ShutdownGuard guard) {
         CrashReporter crashReporter = new CrashReporter();
         ConsoleWriter console = new ConsoleWriter(host, ArgumentParser.wantsJson(args));
-        guard.onSignal(console::ending, console::interrupted);
+        guard.onSignal(console);
         try {
             Action action = new ArgumentParser(host.environment().getOrDefault("COLUMNS", "")).parse(args);
             if (action instanceof Action.Show show) {
@@ -362,17 +371,23 @@ public final class TokenRequest {
                 console.configure(configured.json(), Verbosity.NORMAL);
                 host.requireHome();
                 Configuration configuration = Configuration.read(host, new Deadline(host.clock(), Duration.ZERO));
-                configuration.warnings().forEach(console::line);
+                console.lines(configuration.warnings());
                 return configured(configuration, configured, console);
             } else {
                 Options options = action instanceof Action.Pending pending ? pending.options()
-                    : ((Action.Request) action).options();
+                    : action instanceof Action.Prepare prepare ? prepare.options() : ((Action.Request) action).options();
                 console.configure(options.json(), options.detail());
-                options.warnings().forEach(console::warn);
+                for (String warning : options.warnings()) {
+                    console.warn(warning);
+                }
                 Host.requireModules();
                 host.requireHome();
                 if (action instanceof Action.Pending) {
                     pending(options, host, console);
+                    return 0;
+                }
+                if (action instanceof Action.Prepare) {
+                    console.prepared(new ClassArchive(host, JavaRuntime.current()).prepare());
                     return 0;
                 }
                 try (RequestCommand command = new RequestCommand(options, host, guard, console)) {
@@ -420,7 +435,7 @@ public final class TokenRequest {
         List<Path> directories = new ArrayList<>();
         directories.add(TokenDirectory.of(configuration, host).path());
         if (options.output() instanceof Output.File file) {
-            directories.add(Host.path(file.path(), "-file").toAbsolutePath().getParent());
+            directories.add(Host.directoryOf(Host.path(file.path(), "-file")));
         }
         List<StateStore.Found> found = new StateStore(options.state(), Optional.empty(), new Destination.Stdout(), directories,
             host).find();
@@ -465,11 +480,14 @@ public final class TokenRequest {
             Deadline answer = new Deadline(host.clock(), options.waitOptions().timeout());
             this.configuration = Configuration.read(host, answer);
             answer.multiply(configuration);
-            configuration.warnings().forEach(console::line);
+            if (options.ensure().isEmpty() && MethodPolicy.mayNeedTls(configuration)) {
+                ServerTrust.preload();
+            }
+            console.lines(configuration.warnings());
             this.context = new Context(configuration, host, DebugLog.of(options.debug(), configuration,
                 console::line, host.clock()), options.trustOptions(), answer,
                 new InputFiles(host, answer, console::warn), console);
-            MethodPolicy.warnings(configuration).forEach(console::line);
+            console.lines(MethodPolicy.warnings(configuration));
             context.trace().logSettings(configuration);
             this.writer = new TokenWriter(host, answer, console::warn);
             this.resumed = options.resume().isPresent()
@@ -496,6 +514,7 @@ public final class TokenRequest {
          */
         private Destination prepareToEnsure(EnsureOptions ensure, Deadline answer) throws CommandException {
             Instant end = host.clock().instant().plus(options.waitOptions().timeout());
+            boolean waits = false;
             while (true) {
                 try {
                     Destination opened = writer.prepare(options.output(), TokenDirectory.of(configuration, host),
@@ -513,6 +532,10 @@ public final class TokenRequest {
                     }
                     if (failure.reason != ErrorCode.DESTINATION_BUSY || !host.clock().instant().isBefore(end)) {
                         throw failure;
+                    }
+                    if (!waits) {
+                        console.notice(failure.getMessage() + " Waiting until it ends.");
+                        waits = true;
                     }
                 }
                 guard.leave(); // a signal may end the wait
@@ -555,27 +578,8 @@ public final class TokenRequest {
         }
 
         void run() throws CommandException {
-            if (options.ensure().isPresent()) {
-                if (isCurrent(options.ensure().get())) {
-                    return;
-                }
-                Optional<StateStore.Found> saved = states.find(order.orElseThrow());
-                if (options.ensure().get().checkOnly()) {
-                    saved.ifPresent(it -> console.waitingFor(it.pending().handle().requestId(), Optional.empty()));
-                    throw saved.isEmpty() ? notCurrent(dueReason) : new CommandException(ErrorCode.PENDING, "Request "
-                        + saved.get().pending().handle().requestId() + " is pending since " + Json.time(saved.get().since())
-                        + "; the token file " + dueReason + ".", "The same command without -check waits for it.");
-                }
-                console.notice(tokenFile() + " " + dueReason + ".");
-                if (saved.isPresent()) {
-                    resumed = Optional.of(writer.readSaved(saved.get().file().toString(), context.files()));
-                }
-                guard.enter();
-                try {
-                    writer.probe((Destination.RegularFile) destination);
-                } finally {
-                    guard.leave();
-                }
+            if (options.ensure().isPresent() && !needsRequest(options.ensure().get())) {
+                return;
             }
             if (!isHandedOver() || options.state().isPresent()) {
                 guard.enter();
@@ -602,6 +606,36 @@ public final class TokenRequest {
                 });
                 submitted.request().run(submitted.result());
             }
+        }
+
+        /**
+         * Whether {@code -ensure} needs a request. If so, takes the saved one of an earlier run, and tests that the token file
+         * is writable.
+         *
+         * @throws CommandException NOT_CURRENT, PENDING for {@code -check}; DESTINATION
+         */
+        private boolean needsRequest(EnsureOptions ensure) throws CommandException {
+            if (isCurrent(ensure)) {
+                return false;
+            }
+            Optional<StateStore.Found> saved = states.find(order.orElseThrow());
+            if (ensure.checkOnly()) {
+                saved.ifPresent(it -> console.waitingFor(it.pending().handle().requestId(), Optional.empty()));
+                throw saved.isEmpty() ? notCurrent(dueReason) : new CommandException(ErrorCode.PENDING, "Request "
+                    + saved.get().pending().handle().requestId() + " has been pending since " + Json.time(saved.get().since())
+                    + "; the token file " + dueReason + ".", "The same command without -check waits for it.");
+            }
+            console.notice(tokenFile() + " " + dueReason + ".");
+            if (saved.isPresent()) {
+                resumed = Optional.of(writer.readSaved(saved.get().file().toString(), context.files()));
+            }
+            guard.enter();
+            try {
+                writer.probe((Destination.RegularFile) destination);
+            } finally {
+                guard.leave();
+            }
+            return true;
         }
 
         /** Whether the token file is current, so that no request is needed; otherwise {@link #dueReason} says why not. */
@@ -639,7 +673,7 @@ public final class TokenRequest {
             }
             if (wrong.isPresent()) {
                 ensurer.setPermissions(present);
-                String line = tokenFile() + " had " + wrong.get() + "; owner and mode are set.";
+                String line = tokenFile() + " had " + wrong.get() + "; this run corrected owner and mode.";
                 if (TokenEnsurer.wasReadable(present)) {
                     console.warn(line + " Other users could read the token.");
                 } else {
@@ -714,7 +748,9 @@ public final class TokenRequest {
                 skipped.addAll(daemon.before());
                 try {
                     T result = left == 1 ? task.of(daemon) : answer.share(left, () -> task.of(daemon));
-                    skipped.forEach(console::notice);
+                    for (String line : skipped) {
+                        console.notice(line);
+                    }
                     return result;
                 } catch (CommandException failure) {
                     if (left == 1 || (answer.isOver() && failure.reason.isServerSpecific())) {
@@ -792,7 +828,7 @@ public final class TokenRequest {
                 }
                 PendingRequest pending = announce(result, Optional.empty());
                 if (!options.waitOptions().nowait()) {
-                    await(pending, Poller.FIRST_PAUSE, Optional.empty());
+                    await(pending, Poller.SHORTEST_PAUSE, Optional.empty());
                 }
             }
 
@@ -802,7 +838,8 @@ public final class TokenRequest {
                     result.address(), target.expected(), result.spec(), result.auth(), deadline, order);
                 Event.Enqueued event = new Event.Enqueued(host.clock().instant(), pending, approveWith(pending),
                     approveOnCentralManager(pending),
-                    options.approvalUrl().map(url -> url.replace("{request_id}", pending.handle().requestId())), replaces);
+                    options.approvalUrl().isEmpty() ? Optional.empty() : Optional.of(options.approvalUrl().get()
+                        .replace("{request_id}", pending.handle().requestId())), replaces);
                 String line = Json.line(console.fields(event));
                 boolean saved = isHandedOver() || save(pending, line);
                 boolean printed = !options.json() || writer.print(line.getBytes(UTF_8));
@@ -836,7 +873,7 @@ public final class TokenRequest {
                 String command = APPROVE + pending.handle().requestId();
                 DaemonQuery query = daemon.query();
                 return query.type() == DaemonType.COLLECTOR
-                    ? command + query.pool().map(name -> " -pool " + quoted(name)).orElse("")
+                    ? command + (query.pool().isPresent() ? " -pool " + quoted(query.pool().get()) : "")
                     : command + " -type " + query.type().word() + " -name " + quoted(pending.address());
             }
 
@@ -857,11 +894,20 @@ public final class TokenRequest {
              */
             private boolean save(PendingRequest pending, String line) {
                 Optional<Path> file = states.save(pending, line);
-                console.waitingFor(pending.handle().requestId(), order.isPresent() && file.isPresent()
-                    ? Optional.of("run the same command again") : file.map(path -> Stream.concat(
-                    Stream.of("-resume", absolute(path.toString())), carriedOver().stream()).map(host.shell()::quoted)
-                    .collect(Collectors.joining(" ", host.invocation() + " ", timeout()))));
+                console.waitingFor(pending.handle().requestId(), file.isEmpty() ? Optional.empty()
+                    : Optional.of(order.isPresent() ? "run the same command again" : resumption(file.get())));
                 return file.isPresent();
+            }
+
+            /** The command that resumes the wait. */
+            private String resumption(Path file) {
+                Shell shell = host.shell();
+                StringBuilder command = new StringBuilder(host.invocation()).append(" -resume ")
+                    .append(shell.quoted(absolute(file.toString())));
+                for (String word : carriedOver()) {
+                    command.append(' ').append(shell.quoted(word));
+                }
+                return command.append(timeout()).toString();
             }
 
             /**
@@ -910,7 +956,7 @@ public final class TokenRequest {
                         token = Optional.of(issued);
                     } else {
                         pending = announce(again, Optional.of(pending.handle().requestId()));
-                        token = wait(pending, Poller.FIRST_PAUSE, Optional.empty());
+                        token = wait(pending, Poller.SHORTEST_PAUSE, Optional.empty());
                     }
                 }
                 deliver(token.get(), pending.spec(), pending.auth(), Optional.of(pending));
@@ -923,12 +969,12 @@ public final class TokenRequest {
                 Poller poller = new Poller(pool, host.clock(), pauseBefore -> {
                     sleeper.sleep(pauseBefore);
                     context.deadline().renew();
-                }, host.random(), options.waitOptions(), console::waiting);
+                }, host.random(), options.waitOptions(), console::waiting, () -> warmUp(pending));
                 try {
                     if (options.waitOptions().timeout().isZero() && !pause.isZero()) {
                         throw poller.timedOut(pending.handle());
                     }
-                    return Optional.of(poller.await(pending.handle(), pause, deadline));
+                    return Optional.of(poller.await(pending.handle(), pause, enqueued.orElse(host.clock().instant()), deadline));
                 } catch (CommandException failure) {
                     if (failure.reason == ErrorCode.TIMED_OUT) {
                         console.waitingFor(pending.handle().requestId(), console.wayToResume().map(this::withoutTimeout));
@@ -945,6 +991,11 @@ public final class TokenRequest {
                     }
                     throw failure;
                 }
+            }
+
+            /** Loads the classes that deliver a token and inspect it, by the inspection of a sample. */
+            private void warmUp(PendingRequest pending) {
+                TokenInspector.warmUp(SigningKeys.of(configuration, context.files()), host.clock().instant(), pending.auth());
             }
 
             /** Whether it is a request of an earlier {@code -ensure} that the pool forgot or that expired. */
@@ -1004,7 +1055,7 @@ public final class TokenRequest {
         }
     }
 
-    // ==== 2. Host: clock, streams, environment and signals, replaceable in tests ====
+    // ==== 2. Host and Platform: clock, streams, signals and the operating system, replaceable in tests ====
 
     /**
      * The program's view of the machine it runs on.
@@ -1093,6 +1144,12 @@ public final class TokenRequest {
             }
         }
 
+        /** The absolute directory of a file; for a root directory, which is in no other, that directory itself. */
+        static Path directoryOf(Path file) {
+            Path absolute = file.toAbsolutePath();
+            return Objects.requireNonNullElse(absolute.getParent(), absolute);
+        }
+
         /** A text is not a path. */
         static final class UnusablePathException extends InvalidPathException {
             private static final long serialVersionUID = 1L;
@@ -1139,15 +1196,22 @@ public final class TokenRequest {
             return uid.equals(OptionalInt.of(PathTrust.ROOT));
         }
 
+        /** The name of the user that owns this process. */
+        Optional<String> userName() {
+            return user.isPresent() ? Optional.of(user.get().getName()) : Optional.empty();
+        }
+
         /** The user IDs that {@link PathTrust} trusts: root and this user. */
         Set<Integer> trusted() {
             Set<Integer> uids = new HashSet<>();
             uids.add(PathTrust.ROOT);
-            uid.ifPresent(uids::add);
+            if (uid.isPresent()) {
+                uids.add(uid.getAsInt());
+            }
             return uids;
         }
 
-        /** The lines of the machine's own list of users, passwd(5); no lines if there is no such list. */
+        /** The lines of the machine's own list of users, passwd(5); no lines without such a list. */
         List<String> users() {
             return platform.fact(Platform.Fact.USERS).lines().toList();
         }
@@ -1192,6 +1256,26 @@ public final class TokenRequest {
             } catch (IOException e) {
                 return false;
             }
+        }
+    }
+
+    /**
+     * The JVM of this process.
+     *
+     * @param home      directory of the Java runtime
+     * @param build     build of the JVM, as JBang's options name it
+     * @param classPath as Java was given it
+     * @param options   what the command line gives to the JVM; empty if the system does not tell
+     */
+    record JavaRuntime(String home, String build, String classPath, List<String> options) {
+        static JavaRuntime current() {
+            List<String> words = List.of(ProcessHandle.current().info().arguments().orElse(new String[0]));
+            int end = 0;
+            while (end < words.size() && (words.get(end).startsWith("-X") || words.get(end).startsWith("-D"))) {
+                end++;
+            }
+            return new JavaRuntime(System.getProperty("java.home"), System.getProperty("java.vm.version"),
+                System.getProperty("java.class.path"), words.subList(0, end));
         }
     }
 
@@ -1276,7 +1360,7 @@ public final class TokenRequest {
         /** Whether a text names a file in a directory: no separator, drive, or device, and not a directory itself. */
         abstract boolean isPlainName(String name);
 
-        /** HTCondor's main configuration file where the machine's administrator keeps it; empty if there is none. */
+        /** HTCondor's main configuration file where the machine's administrator keeps it; empty without one. */
         abstract Optional<String> configurationSource(Optional<String> homeOfCondor);
 
         /**
@@ -1296,7 +1380,7 @@ public final class TokenRequest {
         /** The types of Java's key stores that hold the system's CAs. */
         abstract List<String> caStores();
 
-        /** The directory of other programs' temporary files, where a bearer token can be; empty if there is none. */
+        /** The directory of other programs' temporary files, where a bearer token can be; empty without one. */
         abstract Optional<String> temporaryDirectory();
 
         /** A file of Kerberos; empty if the system has no such place. */
@@ -1353,6 +1437,9 @@ public final class TokenRequest {
         /** Whether the authentication methods FS and FS_REMOTE work. */
         abstract boolean hasFs();
 
+        /** Whether {@link ClassArchive} works: a place must exist that nobody but this user and the administrator can fill. */
+        abstract boolean hasArchive();
+
         /** The path of munged's socket where the program munged exists. munge, configure option --with-munge-socket */
         abstract Optional<String> mungeSocket();
 
@@ -1365,7 +1452,7 @@ public final class TokenRequest {
         /** Whether a file could not be replaced because another program has it open. */
         abstract boolean isInUse(IOException e);
 
-        /** The directory of this process's open files, by descriptor number; empty if there is none. */
+        /** The directory of this process's open files, by descriptor number; empty without one. */
         abstract Optional<Path> openFiles();
 
         /** The same if its entries are links, which tell the files' paths. */
@@ -1420,6 +1507,13 @@ public final class TokenRequest {
 
             /** Whether a program succeeds. It has the streams of this one. */
             boolean succeeds(String... command);
+
+            /**
+             * Runs another JVM until its end.
+             *
+             * @return the first MiB of what it prints, whatever its exit status; empty if it does not start or end in time
+             */
+            Optional<String> java(List<String> command, Duration limit);
         }
 
         /** The real programs. */
@@ -1457,6 +1551,44 @@ public final class TokenRequest {
                 } catch (InterruptedException e) {
                     Thread.currentThread().interrupt();
                     return false;
+                }
+            }
+
+            @Override
+            public Optional<String> java(List<String> command, Duration limit) {
+                try {
+                    Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+                    Thread end = new Thread(process::destroyForcibly, "end of the other JVM");
+                    Runtime.getRuntime().addShutdownHook(end);
+                    Thread reader;
+                    ByteArrayOutputStream text = new ByteArrayOutputStream();
+                    try (InputStream in = process.getInputStream()) {
+                        process.getOutputStream().close();
+                        reader = new Thread(() -> readAll(in, text), "output of the other JVM");
+                        reader.setDaemon(true);
+                        reader.start();
+                        boolean ended = process.waitFor(limit.toMillis(), TimeUnit.MILLISECONDS);
+                        process.destroyForcibly();
+                        reader.join(limit.toMillis());
+                        return ended ? Optional.of(text.toString(Charset.defaultCharset())) : Optional.empty();
+                    } finally {
+                        Runtime.getRuntime().removeShutdownHook(end);
+                    }
+                } catch (IOException | IllegalStateException e) {
+                    return Optional.empty(); // the second: a signal ends this program
+                } catch (InterruptedException e) {
+                    Thread.currentThread().interrupt();
+                    return Optional.empty();
+                }
+            }
+
+            /** Reads to the end, and keeps the first part. */
+            private static void readAll(InputStream in, OutputStream text) {
+                try {
+                    text.write(in.readNBytes(1 << 20));
+                    in.transferTo(OutputStream.nullOutputStream());
+                } catch (IOException e) {
+                    return; // the program was ended
                 }
             }
         }
@@ -1677,6 +1809,11 @@ public final class TokenRequest {
         }
 
         @Override
+        boolean hasArchive() {
+            return true;
+        }
+
+        @Override
         Optional<String> mungeSocket() {
             return Optional.of((isLinux() ? "/run" : "/var/run") + "/munge/munge.socket.2");
         }
@@ -1737,7 +1874,8 @@ public final class TokenRequest {
         /** proc_pid_fd(5) */
         @Override
         Optional<Path> openFileLinks() {
-            return Optional.of(files.getPath(OPEN_FILES)).filter(Files::isDirectory);
+            Path links = files.getPath(OPEN_FILES);
+            return Files.isDirectory(links) ? Optional.of(links) : Optional.empty();
         }
 
         @Override
@@ -1786,8 +1924,13 @@ public final class TokenRequest {
             }
             String point = path.toString().replace("\\", "\\134").replace(" ", "\\040").replace("\t", "\\011")
                 .replace("\n", "\\012");
-            return new String(Files.readAllBytes(mounts), UTF_8).lines().map(line -> line.split(" ", 6))
-                .anyMatch(fields -> fields.length > 4 && fields[4].equals(point));
+            for (String line : new String(Files.readAllBytes(mounts), UTF_8).split("\n")) {
+                String[] fields = line.split(" ", 6);
+                if (fields.length > 4 && fields[4].equals(point)) {
+                    return true;
+                }
+            }
+            return false;
         }
 
         /**
@@ -1925,9 +2068,11 @@ public final class TokenRequest {
         @Override
         Optional<UserPrincipal> user() {
             String name = System.getProperty("user.name");
-            String bare = name.substring(name.lastIndexOf('\\') + 1);
-            return Optional.of(() -> bare);
+            return Optional.of(new User(name.substring(name.lastIndexOf('\\') + 1)));
         }
+
+        /** The user of this process; two of them are equal. */
+        private record User(String getName) implements UserPrincipal { }
 
         @Override
         OptionalInt userId() {
@@ -2222,6 +2367,12 @@ public final class TokenRequest {
             return false;
         }
 
+        /** JBang's options name the path as on Unix, which leads nowhere here. */
+        @Override
+        boolean hasArchive() {
+            return false;
+        }
+
         @Override
         Optional<String> mungeSocket() {
             return Optional.empty();
@@ -2385,27 +2536,34 @@ public final class TokenRequest {
         private static final Duration WRITING = Duration.ofSeconds(5);
         private static final Duration FAREWELL = Duration.ofSeconds(2);
         private final ReentrantLock busy = new ReentrantLock();
-        private volatile Consumer<String> notices = line -> { };
-        private volatile IntConsumer farewell = status -> { };
+        private volatile Optional<SignalListener> listener = Optional.empty();
         private volatile Duration exchange = Duration.ZERO;
         private volatile boolean ended;
         private volatile Optional<Secret> held = Optional.empty();
-        private volatile Consumer<Secret> lastResort = token -> { };
+        private volatile Optional<Consumer<Secret>> lastResort = Optional.empty();
+
+        /** Learns of a signal. */
+        interface SignalListener {
+            /** A signal came, but the program does not end yet; the line says why. */
+            void ending(String line);
+
+            /** The last call before the program ends. */
+            void interrupted(int exitStatus);
+        }
 
         /** Registers the JVM shutdown hook that delays signals. */
         void install() {
-            Runtime.getRuntime().addShutdownHook(new Thread(this::close, "shutdown-guard"));
+            Runtime.getRuntime().addShutdownHook(new Thread("shutdown-guard") {
+                @Override
+                public void run() {
+                    close();
+                }
+            });
         }
 
-        /**
-         * Sets what happens at a signal.
-         *
-         * @param notices  receives the line that says why the program does not end yet
-         * @param farewell receives the exit status, as the last call
-         */
-        void onSignal(Consumer<String> notices, IntConsumer farewell) {
-            this.notices = notices;
-            this.farewell = farewell;
+        /** Sets who learns of a signal. */
+        void onSignal(SignalListener listener) {
+            this.listener = Optional.of(listener);
         }
 
         /**
@@ -2425,7 +2583,7 @@ public final class TokenRequest {
 
         /** Sets where an undelivered token goes when the program ends early. */
         void lastResort(Consumer<Secret> resort) {
-            lastResort = resort;
+            lastResort = Optional.of(resort);
         }
 
         /** Registers a token that exists only in memory until {@link #delivered}. */
@@ -2443,7 +2601,9 @@ public final class TokenRequest {
             Optional<Secret> token = held;
             held = Optional.empty();
             try {
-                token.ifPresent(lastResort);
+                if (token.isPresent() && lastResort.isPresent()) {
+                    lastResort.get().accept(token.get());
+                }
             } catch (RuntimeException | Error e) {
                 return; // this was the last resort
             }
@@ -2477,13 +2637,14 @@ public final class TokenRequest {
         private void close(OptionalInt status) {
             try {
                 if (!busy.tryLock(1, TimeUnit.SECONDS) && held.isEmpty()) {
-                    runBriefly(() -> notices.accept("Interrupted. Waiting for a reply that may hold the token."));
+                    runBriefly(() -> listener.ifPresent(
+                        one -> one.ending("Interrupted. Waiting for a reply that may hold the token.")));
                     busy.tryLock(exchange.plus(WRITING).toMillis(), TimeUnit.MILLISECONDS);
                 }
                 // If it is still not written, a reader has stopped or a disk hangs.
                 runBriefly(this::saveHeldToken);
                 if (status.isPresent()) {
-                    runBriefly(() -> farewell.accept(status.getAsInt()));
+                    runBriefly(() -> listener.ifPresent(one -> one.interrupted(status.getAsInt())));
                 }
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
@@ -2571,8 +2732,8 @@ public final class TokenRequest {
             return of(e) == bug;
         }
 
-        /** Java reports this only in the system's error text. */
-        private static boolean isOfFiles(Throwable e) {
+        /** Whether the cause is the limit of open files. Java reports this only in the system's error text. */
+        static boolean isOfFiles(Throwable e) {
             Throwable cause = e;
             for (int depth = 0; cause != null && depth < CAUSES_MAX; depth++) {
                 if (cause.getMessage() != null && cause.getMessage().contains("Too many open files")) {
@@ -2600,19 +2761,24 @@ public final class TokenRequest {
             "SEC_CLIENT_AUTHENTICATION_TIMEOUT", "SEC_DEFAULT_AUTHENTICATION_TIMEOUT", "SEC_TCP_SESSION_TIMEOUT",
             "SEC_TCP_SESSION_DEADLINE", "QUERY_TIMEOUT", "AUTH_SSL_CIPHERLIST", "FIPS", "NO_DNS", "USE_COLLECTOR_HOST_CNAME",
             "HAD_USE_PRIMARY", "DEAD_COLLECTOR_MAX_AVOIDANCE_TIME", "OUTBOUND_CCB_ADDRESS");
-        /** Discards everything. */
-        static final DebugLog OFF = new DebugLog(category -> false, line -> { }, InstantSource.system());
+        /** The words that enable every category, FULLDEBUG among them. */
+        private static final Set<String> ALL = Set.of("D_ALL", "D_ANY", FULLDEBUG);
 
-        private static final DateTimeFormatter STAMP =
-            DateTimeFormatter.ofPattern("MM/dd/yy HH:mm:ss", Locale.ROOT).withZone(ZoneId.systemDefault());
-        private final Predicate<String> isEnabled;
+        private final Set<String> on;
+        private final Set<String> off;
         private final Consumer<String> lines;
         private final InstantSource clock;
 
-        private DebugLog(Predicate<String> isEnabled, Consumer<String> lines, InstantSource clock) {
-            this.isEnabled = isEnabled;
+        private DebugLog(Set<String> on, Set<String> off, Consumer<String> lines, InstantSource clock) {
+            this.on = on;
+            this.off = off;
             this.lines = lines;
             this.clock = clock;
+        }
+
+        /** Discards everything. */
+        static DebugLog off() {
+            return new DebugLog(Set.of(), Set.of(), line -> { }, InstantSource.system());
         }
 
         /**
@@ -2624,7 +2790,7 @@ public final class TokenRequest {
         static DebugLog of(Optional<String> flags, Configuration configuration, Consumer<String> lines,
                 InstantSource clock) {
             if (flags.isEmpty()) {
-                return OFF;
+                return new DebugLog(Set.of(), Set.of(), lines, clock);
             }
             String words = flags.filter(text -> !text.isBlank())
                 .or(() -> configuration.text("TOOL_DEBUG")).or(() -> configuration.text("DEFAULT_DEBUG"))
@@ -2634,9 +2800,15 @@ public final class TokenRequest {
             for (StringTokenizer list = new StringTokenizer(words, ",| \t\r\n"); list.hasMoreTokens(); ) {
                 select(list.nextToken(), on, off);
             }
-            boolean all = !Collections.disjoint(on, Set.of("D_ALL", "D_ANY", FULLDEBUG));
-            return new DebugLog(category -> category.equals(ALWAYS) || (!off.contains(category)
-                && ((all && !category.equals(FULLDEBUG)) || on.contains(category))), lines, clock);
+            on.add(ALWAYS);
+            off.remove(ALWAYS);
+            return new DebugLog(on, off, lines, clock);
+        }
+
+        /** Whether lines of this category are shown. */
+        boolean isEnabled(String category) {
+            return !off.contains(category)
+                && (on.contains(category) || (!category.equals(FULLDEBUG) && !Collections.disjoint(on, ALL)));
         }
 
         /**
@@ -2662,26 +2834,27 @@ public final class TokenRequest {
          * sets. They contain no secrets.
          */
         void logSettings(Configuration configuration) throws CommandException {
-            if (isEnabled.test(ALWAYS)) {
+            if (isEnabled(ALWAYS)) {
                 for (String name : IGNORED) {
                     configuration.find(name).filter(Configuration.Setting::isSet).ifPresent(one -> log(ALWAYS,
-                        () -> "This program ignores " + name + " (" + one.source() + ")."));
+                        "This program ignores " + name + " (" + one.source() + ")."));
                 }
             }
-            if (isEnabled.test(FULLDEBUG)) {
+            if (isEnabled(FULLDEBUG)) {
                 for (Configuration.Parameter one : configuration.shown(List.of())) {
                     if (!List.of(Configuration.DEFAULT, Configuration.DETECTED).contains(one.source())) {
-                        log(FULLDEBUG, () -> one.name() + " = " + printable(one.value().orElse("")) + " (" + one.source()
+                        log(FULLDEBUG, one.name() + " = " + printable(one.value().orElse("")) + " (" + one.source()
                             + ")");
                     }
                 }
             }
         }
 
-        /** Logs one line if the category is enabled. The text is computed only then. */
-        void log(String category, Supplier<String> text) {
-            if (isEnabled.test(category)) {
-                lines.accept(STAMP.format(clock.instant()) + " (" + category + ") " + oneLine(text.get()));
+        /** Logs one line if the category is enabled. */
+        void log(String category, String text) {
+            if (isEnabled(category)) {
+                lines.accept(DateTimeFormatter.ofPattern("MM/dd/yy HH:mm:ss", Locale.ROOT).withZone(ZoneId.systemDefault())
+                    .format(clock.instant()) + " (" + category + ") " + oneLine(text));
             }
         }
     }
@@ -2700,7 +2873,7 @@ public final class TokenRequest {
      * (protected_symlinks in proc_sys_fs(5)), applied here to directories without the sticky bit as well.
      *
      * @param path   the path with links resolved; it need not exist. It ends at a link that is not followed
-     * @param entry  the file at the path; empty if there is none
+     * @param entry  the file at the path; empty if it does not exist
      * @param onPath how an untrusted user can put another file at the path; empty if none can
      * @param atEnd  how an untrusted user can change the file, or the entries of a directory; a sticky directory protects its
      *               entries
@@ -3039,8 +3212,17 @@ public final class TokenRequest {
 
     /** Quotes a word for a POSIX shell if it needs quotes. */
     static String quoted(String word) {
-        return !word.isEmpty() && word.chars().allMatch(c -> (Character.isLetterOrDigit(c) && c < 128)
-            || "_%+=:,./@-".indexOf(c) >= 0) ? word : "'" + word.replace("'", "'\\''") + "'";
+        boolean isPlain = !word.isEmpty();
+        for (int i = 0; i < word.length(); i++) {
+            char c = word.charAt(i);
+            isPlain &= (Character.isLetterOrDigit(c) && c < 128) || "_%+=:,./@-".indexOf(c) >= 0;
+        }
+        return isPlain ? word : "'" + word.replace("'", "'\\''") + "'";
+    }
+
+    /** The text; empty if it is null or has no characters. */
+    static Optional<String> nonEmpty(String text) {
+        return text == null || text.isEmpty() ? Optional.empty() : Optional.of(text);
     }
 
     static byte[] concat(byte[] first, byte[] second) {
@@ -3061,6 +3243,7 @@ public final class TokenRequest {
         USAGE(2, "usage"),
         CONFIGURATION(2, "configuration"),
         DESTINATION(2, "destination"),
+        NOT_PREPARED(2, "not_prepared"),
         NOT_FOUND(3, "not_found"),
         UNREACHABLE(3, "unreachable"),
         NOT_AUTHENTICATED(4, "not_authenticated"),
@@ -3199,6 +3382,9 @@ public final class TokenRequest {
         /** List the requests that are saved on this machine. */
         record Pending(Options options) implements Action { }
 
+        /** Make the archive of this program's classes. */
+        record Prepare(Options options) implements Action { }
+
         /** Request a token, resume a request, or ensure that a token file is current. */
         record Request(Options options) implements Action { }
     }
@@ -3313,11 +3499,16 @@ public final class TokenRequest {
         STARTER, CREDD, GRIDMANAGER, PLACEMENTD, LEASE_MANAGER, HAD, GENERIC;
 
         /** The types that issue tokens, comma-separated. */
-        static final String TOKEN_ISSUERS = Stream.of(COLLECTOR, SCHEDD, STARTD, MASTER, NEGOTIATOR, CREDD, PLACEMENTD, HAD,
-            VIEW_COLLECTOR, ANY).map(DaemonType::word).collect(Collectors.joining(", "));
+        static final String TOKEN_ISSUERS =
+            "collector, schedd, startd, master, negotiator, credd, placementd, had, view_collector, any";
 
         static Optional<DaemonType> named(String word) {
-            return Arrays.stream(values()).filter(type -> type.word().equalsIgnoreCase(word)).findFirst();
+            for (DaemonType type : values()) {
+                if (type.word().equalsIgnoreCase(word)) {
+                    return Optional.of(type);
+                }
+            }
+            return Optional.empty();
         }
 
         String word() {
@@ -3356,7 +3547,7 @@ public final class TokenRequest {
         /** The order of a command line. */
         static TokenOrder of(Path file, DaemonQuery query, Optional<String> configuredPool, TokenSpec spec) {
             return new TokenOrder(file.toAbsolutePath().normalize().toString(),
-                new DaemonQuery(query.type(), query.name(), query.pool().or(() -> configuredPool)),
+                new DaemonQuery(query.type(), query.name(), query.pool().isPresent() ? query.pool() : configuredPool),
                 new TokenSpec(spec.identity(), levels(spec.authorizations()), spec.lifetimeSeconds()));
         }
 
@@ -3367,6 +3558,17 @@ public final class TokenRequest {
                 levels.add(level.toUpperCase(Locale.ROOT));
             }
             return List.copyOf(levels);
+        }
+
+        /** Whether it orders the same token. (The equals method of a record takes Java 25 ms to link.) */
+        boolean isSame(TokenOrder other) {
+            return fields().equals(other.fields());
+        }
+
+        /** Whether it asks the same daemon. */
+        boolean isAtSameDaemon(TokenOrder other) {
+            return query.type() == other.query.type() && query.name().equals(other.query.name())
+                && query.pool().equals(other.query.pool());
         }
 
         /** The JSON fields. */
@@ -3388,8 +3590,12 @@ public final class TokenRequest {
          * @throws IllegalArgumentException if one is missing or has a wrong value; the message is the field's name
          */
         static TokenOrder of(Json.Fields fields) {
-            return new TokenOrder(fields.required("file"), new DaemonQuery(fields.string("type").flatMap(DaemonType::named)
-                .orElseThrow(() -> new IllegalArgumentException("type")), fields.string("name"), fields.string("pool")),
+            Optional<DaemonType> type = DaemonType.named(fields.string("type").orElse(""));
+            if (type.isEmpty()) {
+                throw new IllegalArgumentException("type");
+            }
+            return new TokenOrder(fields.required("file"),
+                new DaemonQuery(type.get(), fields.string("name"), fields.string("pool")),
                 new TokenSpec(fields.string("identity"), fields.strings("authz"), fields.positiveInt("lifetime")));
         }
     }
@@ -3569,7 +3775,8 @@ public final class TokenRequest {
         Map<String, Object> fields() {
             Map<String, Object> daemon = new LinkedHashMap<>();
             daemon.put("type", query.type().word());
-            daemon.put("name", query.name().or(() -> Sinful.parse(address).flatMap(sinful -> sinful.parameter("alias"))));
+            Optional<Sinful> sinful = Sinful.parse(address);
+            daemon.put("name", query.name().isPresent() || sinful.isEmpty() ? query.name() : sinful.get().parameter("alias"));
             Map<String, Object> fields = new LinkedHashMap<>();
             fields.put("request_id", handle.requestId());
             fields.put("client_id", handle.clientId().reveal());
@@ -3586,7 +3793,9 @@ public final class TokenRequest {
             fields.put("server_version", auth.serverVersion());
             fields.put("trust_domain", auth.trustDomain());
             fields.put("deadline", Json.time(deadline));
-            order.ifPresent(it -> fields.put("ensure", it.fields()));
+            if (order.isPresent()) {
+                fields.put("ensure", order.get().fields());
+            }
             return fields;
         }
 
@@ -3740,7 +3949,8 @@ public final class TokenRequest {
 
         /** The option that sets it; empty if none does. */
         Optional<String> option() {
-            return !fingerprints.isEmpty() ? Optional.of("-fingerprint") : caFile.map(file -> "-cafile");
+            return !fingerprints.isEmpty() ? Optional.of("-fingerprint")
+                : caFile.isPresent() ? Optional.of("-cafile") : Optional.empty();
         }
     }
 
@@ -3820,7 +4030,7 @@ public final class TokenRequest {
             this.clock = clock;
             this.start = clock.instant();
             this.timeout = timeout;
-            this.end = Optional.of(timeout).filter(limit -> !limit.isZero()).map(start::plus);
+            this.end = timeout.isZero() ? Optional.empty() : Optional.of(start.plus(timeout));
             this.due = start.plus(ANSWER);
         }
 
@@ -3953,11 +4163,11 @@ public final class TokenRequest {
             return (IOException) e; // the call can throw nothing else
         }
 
-        private static Duration shorter(Duration one, Duration other) {
+        static Duration shorter(Duration one, Duration other) {
             return one.compareTo(other) < 0 ? one : other;
         }
 
-        private static Duration longer(Duration one, Duration other) {
+        static Duration longer(Duration one, Duration other) {
             return one.compareTo(other) < 0 ? other : one;
         }
     }
@@ -4060,7 +4270,10 @@ public final class TokenRequest {
                 return readByAcl(file, origin, content, maxBytes);
             }
             PathTrust trust = look(file, origin, content);
-            PathTrust.Stat stat = trust.entry().orElseThrow(() -> new NoSuchFileException(file.toString()));
+            if (trust.entry().isEmpty()) {
+                throw new NoSuchFileException(file.toString());
+            }
+            PathTrust.Stat stat = trust.entry().get();
             checkType(file, trust, stat, origin, content);
             boolean isRegular = stat.type() == PathTrust.Type.REGULAR;
             if (isRegular && stat.size() > maxBytes) {
@@ -4094,7 +4307,7 @@ public final class TokenRequest {
             if (content == FilePurpose.TOKEN && !host.platform().isPrivate(file)) {
                 throw new RefusedFileException(file, "is not this user's alone");
             } else if (content != FilePurpose.SETTINGS && content != FilePurpose.TOKEN) {
-                if (weakness.filter(PathTrust.Weakness::owned).isPresent()) {
+                if (weakness.isPresent() && weakness.get().owned()) {
                     throw new RefusedFileException(file, weakness.get().reason() + ", not to an administrator or this user"
                         + (content == FilePurpose.LISTED ? "" : ": copy it if you trust it"));
                 }
@@ -4129,7 +4342,7 @@ public final class TokenRequest {
             if (!PathTrust.isPossible()) {
                 return file;
             }
-            PathTrust directory = PathTrust.of(file.toAbsolutePath().getParent(), host.trusted());
+            PathTrust directory = PathTrust.of(Host.directoryOf(file), host.trusted());
             if (host.isRoot() && directory.weakness().isPresent()) {
                 throw new RefusedFileException(file, "can be redirected by other users (" + directory.weakness().get() + ")");
             }
@@ -4175,11 +4388,12 @@ public final class TokenRequest {
 
         private void checkOwner(Path file, PathTrust trust, PathTrust.Stat stat, FileOrigin origin, FilePurpose content)
                 throws IOException {
-            Optional<PathTrust.Weakness> thing = trust.atEnd().filter(weakness -> weakness.owned()
-                || stat.type() != PathTrust.Type.CHARACTERS); // every user can write to /dev/null
             if (content == FilePurpose.SETTINGS) {
                 return;
-            } else if (content == FilePurpose.TOKEN) {
+            }
+            Optional<PathTrust.Weakness> thing = trust.atEnd().isPresent() && (trust.atEnd().get().owned()
+                || stat.type() != PathTrust.Type.CHARACTERS) ? trust.atEnd() : Optional.empty(); // all can write to /dev/null
+            if (content == FilePurpose.TOKEN) {
                 if (!isOurs(stat) || (stat.mode() & 0077) != 0) {
                     throw new RefusedFileException(file, "is not this user's alone");
                 }
@@ -4188,7 +4402,7 @@ public final class TokenRequest {
                     throw new RefusedFileException(file, !isOurs(stat) ? "belongs to " + PathTrust.owner(trust.path())
                         : thing.isPresent() ? thing.get().reason() : "has another name");
                 }
-            } else if (thing.filter(PathTrust.Weakness::owned).isPresent()) {
+            } else if (thing.isPresent() && thing.get().owned()) {
                 throw new RefusedFileException(file, thing.get().reason() + ", not to root or this user"
                     + (content == FilePurpose.LISTED ? "" : ": copy it if you trust it"));
             } else {
@@ -4431,10 +4645,19 @@ public final class TokenRequest {
                 }
                 case VALUE_STRING -> parser.getText();
                 case VALUE_NUMBER_INT -> parser.getNumberValue();
-                case VALUE_NUMBER_FLOAT -> parser.getDecimalValue(); // a double can be infinite, which JSON cannot write
+                case VALUE_NUMBER_FLOAT -> decimal(parser);
                 case VALUE_NULL -> null;
                 default -> parser.getBooleanValue();
             };
+        }
+
+        /** A number as a decimal: a double can be infinite, which JSON cannot write. */
+        private static BigDecimal decimal(JsonParser parser) throws IOException {
+            try {
+                return parser.getDecimalValue();
+            } catch (NumberFormatException e) { // an exponent that Java cannot hold; Jackson does not announce this exception
+                throw new JsonParseException(parser, "a number with a very long exponent", e);
+            }
         }
 
         /**
@@ -4468,10 +4691,12 @@ public final class TokenRequest {
                 while (valid && !take('}')) {
                     Optional<String> name = string();
                     Optional<Object> value = name.isPresent() && take(':') ? value() : Optional.empty();
-                    value.ifPresent(read -> fields.put(name.get(), read)); // of two the last counts
+                    if (value.isPresent()) {
+                        fields.put(name.get(), value.get()); // of two the last counts
+                    }
                     valid = value.isPresent() && isNext('}');
                 }
-                fields.values().removeIf(value -> value == this); // null
+                fields.values().removeAll(List.of(this)); // null
                 return valid && peek() == 0 && at == text.length() ? Optional.of(fields) : Optional.empty();
             }
 
@@ -4596,7 +4821,7 @@ public final class TokenRequest {
             /** A string. The program shows, sends and compares it, so it may not contain control characters. */
             Optional<String> string(String name) {
                 Optional<String> string = value(name, String.class);
-                if (string.filter(text -> !text.equals(oneLine(text))).isPresent()) {
+                if (string.isPresent() && !string.get().equals(oneLine(string.get()))) {
                     throw new IllegalArgumentException(name);
                 }
                 return string;
@@ -4604,8 +4829,11 @@ public final class TokenRequest {
 
             /** A string that is neither missing nor blank. */
             String required(String name) {
-                return string(name).filter(string -> !string.isBlank())
-                    .orElseThrow(() -> new IllegalArgumentException(name));
+                String string = string(name).orElse("");
+                if (string.isBlank()) {
+                    throw new IllegalArgumentException(name);
+                }
+                return string;
             }
 
             /** An array of strings, each as {@link #required} takes it. */
@@ -4621,8 +4849,8 @@ public final class TokenRequest {
             /** An integer from 1 to 999,999,999; empty if it is missing. */
             OptionalInt positiveInt(String name) {
                 Optional<Number> number = value(name, Number.class);
-                if (number.filter(value -> !(value instanceof Integer integer && integer >= 1 && integer <= 999_999_999))
-                        .isPresent()) {
+                if (number.isPresent()
+                        && !(number.get() instanceof Integer integer && integer >= 1 && integer <= 999_999_999)) {
                     throw new IllegalArgumentException(name);
                 }
                 return number.isPresent() ? OptionalInt.of(number.get().intValue()) : OptionalInt.empty();
@@ -4685,7 +4913,7 @@ public final class TokenRequest {
          * @param columns width of the terminal as in {@code $COLUMNS}; anything that is not a number counts as 80
          */
         ArgumentParser(String columns) {
-            this.columns = columns.matches("[0-9]{1,4}") ? Math.min(Math.max(Integer.parseInt(columns), 40), 120) : 80;
+            this.columns = NumericAddress.isNumber(columns, 4) ? Math.min(Math.max(Integer.parseInt(columns), 40), 120) : 80;
         }
 
         /** Sections of the help. */
@@ -4748,7 +4976,7 @@ public final class TokenRequest {
             TIMEOUT(HelpSection.WAITING, "", "SECONDS", "an integer in seconds.",
                 "Maximum wait in seconds; 0 checks once. Default: 3600."),
             POLL(HelpSection.WAITING, "", "SECONDS", "an integer in seconds.",
-                "Interval between polls. Default: 1 in the first minute, 2 until ten minutes, then 5."),
+                "Interval between polls. Default: 0.5 in the first minute, then from 2.5 to 5."),
             NOWAIT(HelpSection.WAITING, "", "", "",
                 "Submit the request and exit. Get the token later with -resume."),
             RESUME(HelpSection.WAITING, "", "FILE", "a file name argument.",
@@ -4772,6 +5000,9 @@ public final class TokenRequest {
                 "Log each step on stderr. Use -debug:FLAGS for a selection of D_HOSTNAME, D_NETWORK, D_SECURITY, D_COMMAND."),
             CONFIG(HelpSection.HELP, "", "[NAME]", "",
                 "Print a setting and its source; without NAME, all settings in use. Repeatable."),
+            PREPARE(HelpSection.HELP, "", "", "",
+                "Make an archive of this program's classes in ~/.cache, so that later runs start in less time. Run it again "
+                    + "after an update of Java or of this program. Without a connection."),
             HELP(HelpSection.HELP, "h", "", "",
                 "Print this help (also -h)."),
             VERSION(HelpSection.HELP, "", "", "",
@@ -4802,20 +5033,21 @@ public final class TokenRequest {
                 return "-" + word();
             }
 
-            /** Every accepted spelling, the full one first. */
-            String[] spellings() {
+            /** The option with this spelling; empty if there is none. */
+            static Optional<Option> spelled(String argument) {
+                for (Option option : values()) {
+                    if (option.isSpelled(argument)) {
+                        return Optional.of(option);
+                    }
+                }
+                return Optional.empty();
+            }
+
+            /** Whether it is the name after one dash or two, or one of the prefixes that the original accepts. */
+            boolean isSpelled(String argument) {
                 String full = fullName();
-                if (this == VERSION) {
-                    return new String[] {full, "-" + full, "-V"};
-                }
-                int shortest = shortestPrefix.isEmpty() ? full.length() : shortestPrefix.length() + 1;
-                String[] spellings = new String[2 + full.length() - shortest];
-                spellings[0] = full;
-                spellings[1] = "-" + full;
-                for (int length = shortest; length < full.length(); length++) {
-                    spellings[2 + length - shortest] = full.substring(0, length);
-                }
-                return spellings;
+                return argument.equals(full) || argument.equals("-" + full) || (this == VERSION && argument.equals("-V"))
+                    || (!shortestPrefix.isEmpty() && argument.length() > shortestPrefix.length() && full.startsWith(argument));
             }
 
             boolean takesValue() {
@@ -4825,10 +5057,6 @@ public final class TokenRequest {
             /** Whether the value may be left out. */
             boolean isValueOptional() {
                 return this == CONFIG || this == COMPLETION;
-            }
-
-            String arity() {
-                return !takesValue() ? "0" : isValueOptional() ? "0..1" : "1";
             }
 
             /** Why this option cannot be combined with {@code -resume}; empty if it can. */
@@ -4860,7 +5088,7 @@ public final class TokenRequest {
             }
         }
 
-        /** Collects the options while picocli parses the arguments. */
+        /** Collects the options while the arguments are read. */
         private static final class OptionsBuilder {
             private final Set<Option> given = EnumSet.noneOf(Option.class);
             private final Map<Option, String> values = new EnumMap<>(Option.class);
@@ -5018,7 +5246,7 @@ public final class TokenRequest {
             }
 
             private Optional<String> value(Option option) {
-                return Optional.ofNullable(values.get(option)).filter(value -> !value.isEmpty());
+                return nonEmpty(values.get(option));
             }
 
             /**
@@ -5045,6 +5273,8 @@ public final class TokenRequest {
                 requireOthers(Option.FORCE, Option.ENSURE);
                 requireOthers(Option.CHECK, Option.ENSURE);
                 forbid(Option.CHECK, "a check changes nothing and asks nothing.", Option.FORCE, Option.VERIFY, Option.NOWAIT);
+                forbid(Option.PREPARE, "it only makes the archive.", Option.ENSURE, Option.RESUME, Option.NOWAIT, Option.VERIFY,
+                    Option.PENDING, Option.CONFIG);
                 forbid(Option.PENDING, "it only lists.", Option.ENSURE, Option.RESUME, Option.NOWAIT, Option.VERIFY);
                 for (Option option : given) {
                     if (takesFile(option) && isRelative(values.get(option))) {
@@ -5124,9 +5354,8 @@ public final class TokenRequest {
 
         /** Whether the output is JSON, found before the arguments are parsed: errors in them are printed as JSON, too. */
         static boolean wantsJson(String... args) {
-            List<String> spellings = List.of(Option.JSON.spellings());
             for (String argument : args) {
-                if (spellings.contains(argument)) {
+                if (Option.JSON.isSpelled(argument)) {
                     return true;
                 }
             }
@@ -5140,93 +5369,66 @@ public final class TokenRequest {
          */
         Action parse(String... args) throws CommandException {
             OptionsBuilder builder = new OptionsBuilder();
-            CommandSpec spec = CommandSpec.create().name(PROGRAM);
-            for (Option option : Option.values()) {
-                spec.addOption(OptionSpec.builder(option.spellings()).arity(option.arity())
-                    .type(String.class)
-                    .preprocessor((rest, command, argument, info) -> readOption(option, rest, info.get("separator"), builder))
-                    .build());
-            }
-            spec.addPositional(PositionalParamSpec.builder().arity("0..*").type(List.class).auxiliaryTypes(String.class)
-                .preprocessor((rest, command, argument, info) -> readOther(rest.pop(), builder)).build());
-            // An unknown option must be refused in its turn, so picocli passes it to the positional parameter.
-            spec.parser().unmatchedOptionsArePositionalParams(true).posixClusteredShortOptionsAllowed(false)
-                .separator(SEPARATOR).endOfOptionsDelimiter("\0").expandAtFiles(false).overwrittenOptionsAllowed(true);
-            try {
-                new CommandLine(spec).parseArgs(args);
-            } catch (CommandLine.ParameterException e) {
-                for (Throwable cause = e; cause != null; cause = cause.getCause()) {
-                    if (cause instanceof UsageException usage) {
-                        throw usage.exception;
-                    }
+            Deque<String> rest = new ArrayDeque<>(List.of(args));
+            while (!rest.isEmpty()) {
+                String argument = rest.pop();
+                int end = argument.indexOf(SEPARATOR);
+                Optional<Option> option = Option.spelled(end < 0 ? argument : argument.substring(0, end));
+                if (option.isPresent()) {
+                    readOption(option.get(), end < 0 ? Optional.empty() : Optional.of(argument.substring(end + 1)), rest,
+                        builder);
+                } else {
+                    readOther(argument, builder);
                 }
-                throw new CommandException(ErrorCode.USAGE, PROGRAM + ": " + printable(e.getMessage()), "Try -help.");
             }
             return builder.given.contains(Option.HELP) ? new Action.Show(help())
                 : builder.given.contains(Option.VERSION) ? new Action.Show("TokenRequest " + VERSION + "\n" + Protocol.VERSION
                     + "\n")
                 : builder.given.contains(Option.COMPLETION) ? new Action.Show(
                     "fish".equals(builder.values.get(Option.COMPLETION)) ? fishCompletion() : bashCompletion())
+                : builder.given.contains(Option.PREPARE) ? new Action.Prepare(builder.build())
                 : builder.given.contains(Option.CONFIG) ? new Action.Configured(List.copyOf(builder.settingNames),
                     builder.given.contains(Option.JSON))
                 : builder.given.contains(Option.PENDING) ? new Action.Pending(builder.build())
                 : new Action.Request(builder.build());
         }
 
-        /** Carries a CommandException through picocli, whose callbacks cannot throw checked exceptions. */
-        private static final class UsageException extends RuntimeException {
-            private static final long serialVersionUID = 1L;
-            private final transient CommandException exception;
-
-            UsageException(CommandException exception) {
-                super(exception);
-                this.exception = exception;
-            }
-        }
-
         /**
-         * Reads the value of an option from the remaining arguments; picocli has put an attached value first.
+         * Reads the value of an option.
          *
-         * @param separator the text that picocli found between the option and an attached value
+         * @param attached the text after the equals sign
+         * @param rest     the arguments that follow; the value is taken from them
          */
-        private static boolean readOption(Option option, Stack<String> rest, Object separator, OptionsBuilder builder) {
-            boolean attached = SEPARATOR.equals(separator);
-            if (attached && !option.takesValue()) {
-                throw unknownArgument(option.fullName() + SEPARATOR + rest.peek());
-            }
-            try {
-                String value = "";
-                if (option.isValueOptional() && !attached) {
-                    value = rest.isEmpty() || rest.peek().startsWith("-") ? "" : rest.pop();
-                } else if (option.takesValue()) {
-                    if (rest.isEmpty()) {
-                        throw new CommandException(ErrorCode.USAGE, PROGRAM + ": " + option.fullName() + " requires "
-                            + option.missingValue, "");
-                    }
-                    value = rest.pop();
+        private static void readOption(Option option, Optional<String> attached, Deque<String> rest, OptionsBuilder builder)
+                throws CommandException {
+            String value = "";
+            if (attached.isPresent()) {
+                if (!option.takesValue()) {
+                    throw unknownArgument(option.fullName() + SEPARATOR + attached.get());
                 }
-                builder.set(option, value);
-            } catch (CommandException e) {
-                throw new UsageException(e);
+                value = attached.get();
+            } else if (option.isValueOptional()) {
+                value = rest.isEmpty() || rest.peek().startsWith("-") ? "" : rest.pop();
+            } else if (option.takesValue()) {
+                if (rest.isEmpty()) {
+                    throw new CommandException(ErrorCode.USAGE, PROGRAM + ": " + option.fullName() + " requires "
+                        + option.missingValue, "");
+                }
+                value = rest.pop();
             }
+            builder.set(option, value);
             if (option.endsParsing()) {
                 rest.clear();
             }
-            return true;
         }
 
         /** Reads {@code -debug:FLAGS}, and refuses everything else that is not an option. */
-        private static boolean readOther(String argument, OptionsBuilder builder) {
+        private static void readOther(String argument, OptionsBuilder builder) throws CommandException {
             int end = argument.indexOf(FLAGS_SEPARATOR);
-            if (end < 0 || !List.of(Option.DEBUG.spellings()).contains(argument.substring(0, end))) {
+            if (end < 0 || !Option.DEBUG.isSpelled(argument.substring(0, end))) {
                 throw unknownArgument(argument);
             }
-            try {
-                builder.set(Option.DEBUG, argument.substring(end + 1));
-            } catch (CommandException e) {
-                throw new UsageException(e);
-            }
-            return true;
+            builder.set(Option.DEBUG, argument.substring(end + 1));
         }
 
         /** An error about a path that Java refuses, because of the locale or of a character that no path can have. */
@@ -5240,10 +5442,9 @@ public final class TokenRequest {
                 : " in this locale. Set a UTF-8 locale such as LC_ALL=C.UTF-8."), "");
         }
 
-        private static UsageException unknownArgument(String argument) {
-            return new UsageException(new CommandException(ErrorCode.USAGE,
-                PROGRAM + ": Invalid command line argument: " + printable(argument),
-                suggestion(argument).map(text -> text + " ").orElse("") + "Try -help."));
+        private static CommandException unknownArgument(String argument) {
+            return new CommandException(ErrorCode.USAGE, PROGRAM + ": Invalid command line argument: " + printable(argument),
+                suggestion(argument).map(text -> text + " ").orElse("") + "Try -help.");
         }
 
         /** A sentence about the option that the user probably meant. */
@@ -6196,7 +6397,8 @@ public final class TokenRequest {
 
         /** The value that a file or the environment sets. To determine the built-in value may need a name service. */
         Optional<Setting> set(String name) {
-            return isMentioned(name) ? find(name).filter(Setting::isSet) : Optional.empty();
+            Optional<Setting> setting = isMentioned(name) ? find(name) : Optional.empty();
+            return setting.isPresent() && setting.get().isSet() ? setting : Optional.empty();
         }
 
         /**
@@ -6205,20 +6407,23 @@ public final class TokenRequest {
          */
         String wish(String name) {
             try {
-                return wishes.value(name).map(Setting::value).orElse("");
+                Optional<Setting> written = wishes.value(name);
+                return written.isPresent() ? written.get().value() : "";
             } catch (CommandException cycle) {
                 throw new IllegalStateException(name + " refers to itself, which the first check missed", cycle);
             }
         }
 
         Optional<String> text(String name) {
-            return find(name).map(Setting::value);
+            Optional<Setting> setting = find(name);
+            return setting.isPresent() ? Optional.of(setting.get().value()) : Optional.empty();
         }
 
         /** Whether a file or the environment sets it, even to a blank value. */
         boolean isMentioned(String name) {
             try {
-                return macros.lookup(name).filter(Setting::isSet).isPresent();
+                Optional<Setting> setting = macros.lookup(name);
+                return setting.isPresent() && setting.get().isSet();
             } catch (CommandException cycle) {
                 throw new IllegalStateException(name + " is not looked up without being expanded", cycle);
             }
@@ -6239,7 +6444,11 @@ public final class TokenRequest {
             if (setting.isEmpty()) {
                 return otherwise;
             }
-            return Expression.truth(setting.get().value()).orElseThrow(() -> invalid(setting.get(), "true or false"));
+            Optional<Boolean> truth = Expression.truth(setting.get().value());
+            if (truth.isEmpty()) {
+                throw invalid(setting.get(), "true or false");
+            }
+            return truth.get();
         }
 
         int number(String name, int otherwise, int min, int max) throws CommandException {
@@ -6253,7 +6462,8 @@ public final class TokenRequest {
 
         /** A security setting: the one for clients, or else the general one. condor_io/condor_secman.cpp */
         Optional<Setting> security(String name) {
-            return find("SEC_CLIENT_" + name).or(() -> find("SEC_DEFAULT_" + name));
+            Optional<Setting> ofClients = find("SEC_CLIENT_" + name);
+            return ofClients.isPresent() ? ofClients : find("SEC_DEFAULT_" + name);
         }
 
         /** The part of its value that was written in a file or the environment. */
@@ -6401,7 +6611,7 @@ public final class TokenRequest {
                             : "\" does not exist."), "");
                 }
             }
-            String root = named.or(() -> host.platform().configurationSource(machine.homeOfCondor()))
+            String root = (named.isPresent() ? named : host.platform().configurationSource(machine.homeOfCondor()))
                 .orElse(Platform.NO_CONFIGURATION);
             if (!root.equals(Platform.NO_CONFIGURATION)) {
                 isConfigured = true;
@@ -7217,8 +7427,8 @@ public final class TokenRequest {
                 document = Optional.of(new HereDocument(parameter, statement.rest(), new ArrayList<>()));
                 return;
             }
-            sources.define(parameter, Optional.of(statement.operator()).filter(operator -> operator.startsWith("+"))
-                .map(plus -> statement.separator()), statement.rest(), origin(), origin.isPresent());
+            sources.define(parameter, statement.operator().startsWith("+") ? Optional.of(statement.separator())
+                : Optional.empty(), statement.rest(), origin(), origin.isPresent());
         }
 
         private String origin() {
@@ -8489,7 +8699,7 @@ public final class TokenRequest {
             return Long.toString(min + host.random().nextLong(count) * Math.max(1, step));
         }
 
-        /** The number at the beginning of an argument, as C's strtol reads it; empty if there is none. */
+        /** The number at the beginning of an argument, as C's strtol reads it; empty without one. */
         private static Optional<Long> whole(List<String> arguments, int index) {
             Matcher number = Pattern.compile("[+-]?[0-9]+").matcher(index < arguments.size() ? arguments.get(index) : "");
             return !number.lookingAt() ? Optional.empty() : Optional.of(new BigInteger(number.group(), 10)
@@ -8732,7 +8942,7 @@ public final class TokenRequest {
 
         private Optional<String> ofProcess(String name) {
             return switch (name) {
-                case "USERNAME" -> host.user().map(UserPrincipal::getName);
+                case "USERNAME" -> host.userName();
                 case "REAL_UID" -> text(host.platform().userId());
                 case "REAL_GID" -> text(host.platform().groupId());
                 case "PID" -> Optional.of(Long.toString(ProcessHandle.current().pid()));
@@ -9156,7 +9366,8 @@ public final class TokenRequest {
 
         /** True for true, yes, t or a number other than 0; false for the opposites; empty for any other text. */
         static Optional<Boolean> truth(String text) {
-            return Conditions.word(text.strip()).or(() -> real(text).map(number -> number != 0));
+            Optional<Boolean> word = Conditions.word(text.strip());
+            return word.isPresent() ? word : real(text).map(number -> number != 0);
         }
 
         // ---- Tokens ----
@@ -9525,8 +9736,8 @@ public final class TokenRequest {
      * characters, as in HTCondor, and the padding of texts is bounded, too. condor_utils/printf_format.cpp
      *
      * @param flags     of {@code # 0 - + } and blank
-     * @param width     0 if there is none
-     * @param precision -1 if there is none
+     * @param width     0 without one
+     * @param precision -1 without one
      * @param length    hh, h, l and so on
      */
     record PrintFormat(String before, String flags, int width, int precision, String length, char conversion, String after) {
@@ -9803,7 +10014,7 @@ public final class TokenRequest {
      * HTCondor's form of an address: {@code <host:port?key=value&key>}. condor_utils/condor_sinful.cpp
      *
      * @param host       a name or an address; IPv6 without its brackets
-     * @param port       -1 if there is none
+     * @param port       -1 without one
      * @param parameters decoded; a key without value has an empty one
      */
     record Sinful(String host, int port, SortedMap<String, String> parameters) {
@@ -9834,9 +10045,10 @@ public final class TokenRequest {
                 && (bracket > 0 ? NumericAddress.isIpv6(host) && (colon < 0 ? place.length() : colon) == bracket + 1
                     : host.indexOf('[') < 0 && host.indexOf(']') < 0)
                 && (colon < 0 || NumericAddress.isNumber(port, 5));
-            return hasForm ? parameters(query < 0 ? "" : text.substring(query + 1, text.length() - 1))
-                .map(parameters -> new Sinful(host, port.isEmpty() ? -1 : Integer.parseInt(port), parameters))
-                : Optional.empty();
+            Optional<SortedMap<String, String>> parameters = hasForm
+                ? parameters(query < 0 ? "" : text.substring(query + 1, text.length() - 1)) : Optional.empty();
+            return parameters.isEmpty() ? Optional.empty()
+                : Optional.of(new Sinful(host, port.isEmpty() ? -1 : Integer.parseInt(port), parameters.get()));
         }
 
         /**
@@ -9861,7 +10073,7 @@ public final class TokenRequest {
                 parameters.put(key, equals < 0 ? "" : decode(pair.substring(equals + 1)));
             }
             String sharedPortId = parameters.getOrDefault("sock", "");
-            return Optional.of(parameters).filter(it -> sharedPortId.isEmpty() || isSharedPortId(sharedPortId));
+            return sharedPortId.isEmpty() || isSharedPortId(sharedPortId) ? Optional.of(parameters) : Optional.empty();
         }
 
         private static String decode(String text) {
@@ -9873,7 +10085,7 @@ public final class TokenRequest {
         }
 
         Optional<String> parameter(String key) {
-            return Optional.ofNullable(parameters.get(key)).filter(value -> !value.isEmpty());
+            return nonEmpty(parameters.get(key));
         }
 
         /** Whether it has a valid port. */
@@ -9900,12 +10112,14 @@ public final class TokenRequest {
         /** The canonical form, keys in order. */
         @Override
         public String toString() {
-            String query = parameters.entrySet().stream()
-                .map(entry -> encode(entry.getKey())
-                + (entry.getValue().isEmpty() ? "" : "=" + encode(entry.getValue())))
-                .collect(Collectors.joining("&"));
-            return "<" + (host.contains(":") ? "[" + host + "]" : host) + ":" + port
-                + (query.isEmpty() ? "" : "?" + query) + ">";
+            StringBuilder text = new StringBuilder("<" + (host.contains(":") ? "[" + host + "]" : host) + ":" + port);
+            char separator = '?';
+            for (Map.Entry<String, String> entry : parameters.entrySet()) {
+                text.append(separator).append(encode(entry.getKey()))
+                    .append(entry.getValue().isEmpty() ? "" : "=" + encode(entry.getValue()));
+                separator = '&';
+            }
+            return text.append('>').toString();
         }
 
         /** Characters that HTCondor does not escape when it writes: letters, digits and {@code . _ - : # [ ] +}. */
@@ -10049,7 +10263,7 @@ public final class TokenRequest {
 
         /** Enabled by default; "auto" depends on the addresses of the system. */
         private static boolean isOn(Configuration configuration, String name) throws CommandException {
-            return configuration.text(name).filter("auto"::equalsIgnoreCase).isPresent() || configuration.flag(name, true);
+            return configuration.text(name).orElse("").equalsIgnoreCase("auto") || configuration.flag(name, true);
         }
 
         boolean includes(InetAddress address) {
@@ -10218,7 +10432,7 @@ public final class TokenRequest {
                         return Optional.of(collector);
                     }
                 } catch (CommandException failure) {
-                    trace.log(DebugLog.HOSTNAME, () -> "Is " + address + " at " + printable(name) + "? " + failure.getMessage());
+                    trace.log(DebugLog.HOSTNAME, "Is " + address + " at " + printable(name) + "? " + failure.getMessage());
                 }
             }
             return Optional.empty();
@@ -10368,9 +10582,9 @@ public final class TokenRequest {
                     return canonical;
                 }
             } catch (UnknownHostException e) {
-                trace.log(DebugLog.HOSTNAME, () -> "DNS does not know " + name + ".");
+                trace.log(DebugLog.HOSTNAME, "DNS does not know " + name + ".");
             } catch (IOException e) {
-                trace.log(DebugLog.HOSTNAME, e::getMessage);
+                trace.log(DebugLog.HOSTNAME, e.getMessage());
             }
             return name + domain().orElse("");
         }
@@ -10430,26 +10644,30 @@ public final class TokenRequest {
         Target at(String text, String source, NameSource origin, Optional<ExpectedServer> server) throws CommandException {
             boolean bare = !text.startsWith("<");
             boolean bareIpv6 = bare && NumericAddress.isIpv6(text) && text.indexOf(':') != text.lastIndexOf(':');
-            Sinful typed = Sinful.parse(bare ? "<" + (bareIpv6 ? "[" + text + "]" : text) + ">" : text)
-                .orElseThrow(() -> unreadable(text, source));
+            Optional<Sinful> parsed = Sinful.parse(bare ? "<" + (bareIpv6 ? "[" + text + "]" : text) + ">" : text);
+            if (parsed.isEmpty()) {
+                throw unreadable(text, source);
+            }
+            Sinful typed = parsed.get();
             Sinful sinful = typed.port() >= 0 ? typed
                 : typed.at(typed.host(), configuration.number("COLLECTOR_PORT", Protocol.COLLECTOR_PORT, 1, 65535));
             if (!sinful.isComplete()) {
                 throw unreadable(text, source);
             }
-            return target(privateAddress(sinful).orElse(sinful), server.orElseGet(() -> named(sinful, bare, origin)), origin,
-                text, source);
+            return target(privateAddress(sinful).orElse(sinful), server.isPresent() ? server.get() : named(sinful, bare, origin),
+                origin, text, source);
         }
 
         /** The server that an address names. */
         private ExpectedServer named(Sinful sinful, boolean bare, NameSource origin) {
             // The certificate must carry the typed name, which precedes an alias in a bare text, as in the original.
             // Certificates do not contain the dot that ends a fully qualified name.
-            Optional<String> host = Optional.of(sinful.host()).filter(name -> isName(sinful));
-            Optional<String> alias = sinful.parameter("alias").filter(name -> !bare || host.isEmpty());
-            return new ExpectedServer(alias.or(() -> host).filter(NumericAddress::isHostName) // a server can have sent it
-                .map(name -> name.replaceFirst("\\.$", "")), origin,
-                origin.isTyped() && alias.filter(name -> !name.equals(sinful.host()) && !isOurs(name)).isPresent());
+            String host = isName(sinful) ? sinful.host() : "";
+            String alias = bare && !host.isEmpty() ? "" : sinful.parameter("alias").orElse("");
+            String name = alias.isEmpty() ? host : alias;
+            String certified = name.endsWith(".") ? name.substring(0, name.length() - 1) : name;
+            return new ExpectedServer(NumericAddress.isHostName(name) ? Optional.of(certified) : Optional.empty(), origin,
+                origin.isTyped() && !alias.isEmpty() && !alias.equals(sinful.host()) && !isOurs(alias));
         }
 
         /** Whether the host is a name, not an address. */
@@ -10481,21 +10699,29 @@ public final class TokenRequest {
             List<InetSocketAddress> addresses = !brokers.isEmpty() ? List.of() : addresses(sinful, text, source);
             Sinful canonical = addresses.isEmpty() ? sinful
                 : sinful.at(Target.text(addresses.get(0).getAddress()), addresses.get(0).getPort());
-            Target target = new Target(expected.name().map(name -> canonical.with("alias", name)).orElse(canonical),
+            Target target = new Target(expected.name().isPresent() ? canonical.with("alias", expected.name().get()) : canonical,
                 origin, expected, addresses, brokers);
-            trace.log(DebugLog.HOSTNAME, () -> printable(text) + " is " + target + ", to be tried "
-                + (brokers.isEmpty() ? "at " + String.join(", ", printable(addresses.stream().map(Target::text).toList()))
-                    : "through its brokers " + printable(brokers)) + ".");
+            if (trace.isEnabled(DebugLog.HOSTNAME)) {
+                trace.log(DebugLog.HOSTNAME, printable(text) + " is " + target + ", to be tried "
+                    + (brokers.isEmpty() ? "at " + String.join(", ", printable(addresses.stream().map(Target::text).toList()))
+                        : "through its brokers " + printable(brokers)) + ".");
+            }
             return target;
         }
 
         /** The addresses to connect to. The list in {@code addrs} takes precedence over the sinful string's host. */
         private List<InetSocketAddress> addresses(Sinful sinful, String text, String source) throws CommandException {
-            List<InetSocketAddress> listed = sinful.parameter("addrs").map(Location::listed).orElse(List.of());
-            List<InetSocketAddress> all = !listed.isEmpty() ? listed : lookUp(sinful, source);
-            List<InetSocketAddress> usable = all.stream().filter(address -> familyPreference.includes(address.getAddress()))
-                .sorted(Comparator.comparing(InetSocketAddress::getAddress,
-                    listed.isEmpty() ? familyPreference.orderOfNames() : familyPreference.orderOfListed())).toList();
+            List<InetSocketAddress> listed = listed(sinful.parameter("addrs").orElse(""));
+            List<InetSocketAddress> usable = new ArrayList<>();
+            for (InetSocketAddress address : !listed.isEmpty() ? listed : lookUp(sinful, source)) {
+                if (familyPreference.includes(address.getAddress())) {
+                    usable.add(address);
+                }
+            }
+            if (usable.size() > 1) {
+                usable.sort(Comparator.comparing(InetSocketAddress::getAddress,
+                    listed.isEmpty() ? familyPreference.orderOfNames() : familyPreference.orderOfListed()));
+            }
             if (usable.isEmpty()) {
                 throw new CommandException(ErrorCode.UNREACHABLE, "ERROR: " + printable(text) + " (" + source + ") has only IPv"
                     + (familyPreference.ipv4() ? 6 : 4) + " addresses.", "ENABLE_IPV" + (familyPreference.ipv4() ? 6 : 4)
@@ -10511,10 +10737,13 @@ public final class TokenRequest {
                 if (isName && !NumericAddress.isHostName(host)) {
                     throw new UnknownHostException();
                 }
-                InetAddress[] addresses = isName
-                    ? deadline.await("the look-up of " + host, () -> InetAddress.getAllByName(host))
-                    : new InetAddress[] {NumericAddress.address(host).orElseThrow(UnknownHostException::new)};
-                return Arrays.stream(addresses).map(address -> new InetSocketAddress(address, sinful.port())).toList();
+                List<InetSocketAddress> addresses = new ArrayList<>();
+                for (InetAddress address : isName
+                        ? deadline.await("the look-up of " + host, () -> InetAddress.getAllByName(host))
+                        : new InetAddress[] {NumericAddress.address(host).orElseThrow(UnknownHostException::new)}) {
+                    addresses.add(new InetSocketAddress(address, sinful.port()));
+                }
+                return addresses;
             } catch (UnknownHostException e) {
                 throw new CommandException(ErrorCode.NOT_FOUND, "ERROR: unknown host " + printable(host),
                     "Check the host name given " + givenBy(source) + "; DNS does not know it.");
@@ -10531,7 +10760,11 @@ public final class TokenRequest {
 
         /** The list {@code ip-port+[v6]-port}, in which an IPv6 address has dashes for its colons. */
         private static List<InetSocketAddress> listed(String addrs) {
-            return first(addrs, "+").stream().flatMap(item -> listedOne(item).stream()).toList();
+            List<InetSocketAddress> addresses = new ArrayList<>();
+            for (String item : first(addrs, "+")) {
+                listedOne(item).ifPresent(addresses::add);
+            }
+            return addresses;
         }
 
         private static Optional<InetSocketAddress> listedOne(String item) {
@@ -10709,7 +10942,12 @@ public final class TokenRequest {
                 case "SCITOKEN" -> "SCITOKENS";
                 default -> word.toUpperCase(Locale.ROOT);
             };
-            return Arrays.stream(values()).filter(method -> method.name().equals(name)).findFirst();
+            for (AuthMethod method : values()) {
+                if (method.name().equals(name)) {
+                    return Optional.of(method);
+                }
+            }
+            return Optional.empty();
         }
 
         /** Whether it authenticates the server: by a certificate, or by a key that only the pool or its realm has. */
@@ -10721,7 +10959,7 @@ public final class TokenRequest {
         }
 
         /**
-         * What a login by this method sends or uses, and what a man in the middle could use as this user; empty if there is none.
+         * What a login by this method sends or uses, and what a man in the middle could use as this user; empty without one.
          */
         Optional<String> credential() {
             return switch (this) {
@@ -10734,7 +10972,12 @@ public final class TokenRequest {
 
         /** The method with this bit, which the server chose; empty if it is not exactly one known bit. */
         static Optional<AuthMethod> fromWire(long bit) {
-            return Arrays.stream(values()).filter(method -> method.bit == bit).findFirst();
+            for (AuthMethod method : values()) {
+                if (method.bit == bit) {
+                    return Optional.of(method);
+                }
+            }
+            return Optional.empty();
         }
     }
 
@@ -10804,21 +11047,21 @@ public final class TokenRequest {
 
         /** The text of an attribute's value, as on the wire. */
         Optional<String> expression(String name) {
-            return Optional.ofNullable(names.get(name)).map(expressions::get);
+            return names.containsKey(name) ? Optional.of(expressions.get(names.get(name))) : Optional.empty();
         }
 
         /** The value of a string attribute; empty if the attribute is missing or not a string. */
         Optional<String> string(String name) {
-            return expression(name)
-                .filter(text -> text.length() >= 2 && text.startsWith("\"") && text.endsWith("\""))
-                .map(text -> text.substring(1, text.length() - 1).replace("\\\"", "\""));
+            String text = expression(name).orElse("");
+            return text.length() >= 2 && text.startsWith("\"") && text.endsWith("\"")
+                ? Optional.of(text.substring(1, text.length() - 1).replace("\\\"", "\"")) : Optional.empty();
         }
 
         /** The value of an integer attribute; empty if the attribute is missing or not an integer of at most 18 digits. */
         OptionalLong integer(String name) {
-            Optional<String> digits = expression(name)
-                .filter(text -> NumericAddress.isNumber(text.startsWith("-") ? text.substring(1) : text, 18));
-            return digits.isPresent() ? OptionalLong.of(Long.parseLong(digits.get())) : OptionalLong.empty();
+            String text = expression(name).orElse("");
+            return NumericAddress.isNumber(text.startsWith("-") ? text.substring(1) : text, 18)
+                ? OptionalLong.of(Long.parseLong(text)) : OptionalLong.empty();
         }
 
         /** Whether the attribute exists and is {@code false}. */
@@ -10845,7 +11088,11 @@ public final class TokenRequest {
 
         /** The attributes as wire strings, in order. */
         List<String> assignments() {
-            return expressions.entrySet().stream().map(entry -> entry.getKey() + " = " + entry.getValue()).toList();
+            List<String> assignments = new ArrayList<>();
+            for (Map.Entry<String, String> entry : expressions.entrySet()) {
+                assignments.add(entry.getKey() + " = " + entry.getValue());
+            }
+            return assignments;
         }
     }
 
@@ -10894,7 +11141,9 @@ public final class TokenRequest {
         Message ad(ClassAd ad) {
             List<String> assignments = ad.assignments();
             number(assignments.size());
-            assignments.forEach(this::string);
+            for (String assignment : assignments) {
+                string(assignment);
+            }
             return string("").string("");
         }
 
@@ -11092,7 +11341,9 @@ public final class TokenRequest {
         /** A new stream on this connection. */
         CedarStream stream(SecureRandom random, DebugLog trace) throws IOException {
             CedarStream stream = new CedarStream(input(), output(), random, trace);
-            before.ifPresent(stream::countAsSent);
+            if (before.isPresent()) {
+                stream.countAsSent(before.get());
+            }
             return stream;
         }
 
@@ -11422,7 +11673,7 @@ public final class TokenRequest {
             }
             out.write(packet);
             out.flush();
-            trace.log(DebugLog.NETWORK, () -> ">> " + plain.length + " bytes" + (encrypted() ? ", encrypted" : ""));
+            trace.log(DebugLog.NETWORK, ">> " + plain.length + " bytes" + (encrypted() ? ", encrypted" : ""));
         }
 
         private static byte[] header(int length, int end) {
@@ -11464,7 +11715,7 @@ public final class TokenRequest {
                 }
                 last = end != 0;
             } while (!last);
-            trace.log(DebugLog.NETWORK, () -> "<< " + message.size() + " bytes" + (encrypted() ? ", encrypted" : "") + ": "
+            trace.log(DebugLog.NETWORK, "<< " + message.size() + " bytes" + (encrypted() ? ", encrypted" : "") + ": "
                 + label);
             return new MessageReader(message.toByteArray(), encrypted(), label);
         }
@@ -11560,7 +11811,7 @@ public final class TokenRequest {
                 if (addresses.size() > 1) {
                     addresses = Stream.concat(Stream.of(connection.peer()), addresses.stream()).distinct().toList();
                 }
-                context.trace().log(DebugLog.NETWORK, () -> "Connected to " + Target.text(connection.peer()) + " from "
+                context.trace().log(DebugLog.NETWORK, "Connected to " + Target.text(connection.peer()) + " from "
                     + connection.localEnd() + ".");
                 return Connector.throughSharedPort(connection, target, context);
             } catch (ConnectException e) {
@@ -11939,6 +12190,9 @@ public final class TokenRequest {
 
         /** @throws GeneralSecurityException if the key or the text is of a wrong kind, or the text was changed */
         static byte[] decrypt(int type, byte[] key, int usage, byte[] text) throws GeneralSecurityException {
+            if (key.length == 0) {
+                throw new GeneralSecurityException("the key is empty");
+            }
             return switch (type) {
                 case 16 -> simplified(key, usage, text, DES_BLOCK_BYTES, 20);
                 case 17, 18 -> simplified(key, usage, text, BLOCK_BYTES, 12);
@@ -12110,7 +12364,7 @@ public final class TokenRequest {
         }
 
         /**
-         * @param line  number of the line that decides, from 1; 0 if there is none
+         * @param line  number of the line that decides, from 1; 0 without one
          * @param other the certificate that is accepted instead; empty if the line does not hold a readable one
          */
         record KnownHostsEntry(Verdict verdict, int line, Optional<X509Certificate> other) { }
@@ -12118,12 +12372,10 @@ public final class TokenRequest {
         /** The user's file, or the system's for root and for users without a home directory. */
         static KnownHosts of(Configuration configuration, Host host, InputFiles files) throws CommandException {
             Optional<Configuration.Setting> named = configuration.find("SEC_KNOWN_HOSTS");
-            Optional<Path> own = host.home().filter(home -> !host.isRoot() && named.isEmpty())
-                .map(home -> home.resolve(".condor").resolve("known_hosts"));
-            if (own.isPresent()) {
-                return new KnownHosts(own.get(), FileOrigin.DEFAULT, files);
+            if (host.home().isPresent() && !host.isRoot() && named.isEmpty()) {
+                return new KnownHosts(host.home().get().resolve(".condor").resolve("known_hosts"), FileOrigin.DEFAULT, files);
             }
-            Optional<Configuration.Setting> set = named.or(() -> configuration.find("SEC_SYSTEM_KNOWN_HOSTS"));
+            Optional<Configuration.Setting> set = named.isPresent() ? named : configuration.find("SEC_SYSTEM_KNOWN_HOSTS");
             return set.isPresent() ? new KnownHosts(set.get().path(), set.get().origin(), files)
                 : new KnownHosts(host.platform().condorFile("known_hosts").orElseThrow(() -> new CommandException(
                     ErrorCode.CONFIGURATION, "ERROR: the user's home directory is unknown.",
@@ -12168,7 +12420,7 @@ public final class TokenRequest {
             if (!alias.matches("[A-Za-z0-9._:-]+")) {
                 throw new IOException("'" + printable(alias) + "' is not a host name");
             }
-            Files.createDirectories(file.toAbsolutePath().getParent(), files.platform().creation("rwxr-xr-x"));
+            Files.createDirectories(Host.directoryOf(file), files.platform().creation("rwxr-xr-x"));
             String before = text();
             String line = (before.isEmpty() || before.endsWith("\n") ? "" : "\n") + (accepted ? "" : "!") + alias + " "
                 + METHOD + " " + encoded(certificate) + "\n";
@@ -12231,7 +12483,7 @@ public final class TokenRequest {
          * @param chain at least one, the server's own first
          */
         PresentedCertificates(Optional<String> host, X509Certificate... chain) throws CertificateException {
-            this.host = host.map(name -> name.toLowerCase(Locale.ROOT));
+            this.host = host.isPresent() ? Optional.of(host.get().toLowerCase(Locale.ROOT)) : host;
             this.certificates = List.of(chain);
             if (chain.length > MAX_CERTIFICATES) {
                 throw new InvalidCertificatePath(certificates.subList(0, 1), "the server sent " + chain.length
@@ -12253,16 +12505,17 @@ public final class TokenRequest {
         /** The server's own certificate, its issuer and so on, as far as the server sent them. */
         List<X509Certificate> path() throws CertificateException {
             List<X509Certificate> path = new ArrayList<>();
-            Optional<X509Certificate> next = Optional.of(certificates.get(0));
-            while (next.isPresent()) {
-                path.add(next.get());
-                next = issuers(next.get(), certificates).stream().filter(one -> !path.contains(one)).findFirst();
+            List<X509Certificate> next = certificates.subList(0, 1);
+            while (!next.isEmpty()) {
+                path.add(next.get(0));
+                next = issuers(next.get(0), certificates);
+                next.removeAll(path);
             }
             return path;
         }
 
         /**
-         * The shortest valid path from the server's own certificate to a trusted one; empty if there is no path at all. A
+         * The shortest valid path from the server's own certificate to a trusted one; empty without any such path. A
          * path does not end at a trusted CA whose issuer is trusted, too; OpenSSL has the same rule.
          *
          * @throws InvalidCertificatePath if there are paths, but none is valid: the reason for the shortest one
@@ -12278,7 +12531,10 @@ public final class TokenRequest {
                 List<X509Certificate> path = paths.remove();
                 X509Certificate last = path.get(path.size() - 1);
                 List<X509Certificate> issuers = issuers(last, candidates);
-                if (trusted.contains(last) && issuers.stream().noneMatch(one -> trusted.contains(one) && !path.contains(one))) {
+                List<X509Certificate> trustedIssuers = new ArrayList<>(issuers);
+                trustedIssuers.retainAll(trusted);
+                trustedIssuers.removeAll(path);
+                if (trusted.contains(last) && trustedIssuers.isEmpty()) {
                     try {
                         CertificatePath complete = new CertificatePath(path, isSelfSigned(last));
                         complete.check(host);
@@ -12651,7 +12907,7 @@ public final class TokenRequest {
                 }
             }
             Optional<String> commonName = commonName();
-            boolean isCommonName = address.isEmpty() && commonName.filter(name -> matches(name, expected)).isPresent();
+            boolean isCommonName = address.isEmpty() && commonName.isPresent() && matches(commonName.get(), expected);
             if (!hasDns) {
                 commonName.ifPresent(name -> names.add("CN:" + name));
             }
@@ -12723,7 +12979,7 @@ public final class TokenRequest {
          */
         private static Optional<byte[]> address(String host) {
             String last = host.substring(host.lastIndexOf('.') + 1);
-            boolean isNumber = last.startsWith("0x") || last.chars().allMatch(c -> c >= '0' && c <= '9');
+            boolean isNumber = last.startsWith("0x") || NumericAddress.consistsOf(last, "0123456789");
             return host.contains(":") || isNumber
                 ? Optional.of(NumericAddress.address(host).map(InetAddress::getAddress).orElse(new byte[0])) : Optional.empty();
         }
@@ -12817,6 +13073,7 @@ public final class TokenRequest {
         private String hostName = "";
         private CertificateUse use = CertificateUse.LOGIN;
         private Optional<Rejection> rejection = Optional.empty();
+        private Optional<RuntimeException> ownFailure = Optional.empty();
         /** The certificate of the next question; the user answers it once. */
         private Optional<UntrustedCertificate> untrusted = Optional.empty();
         private Optional<X509Certificate> confirmed = Optional.empty();
@@ -12871,10 +13128,11 @@ public final class TokenRequest {
                 checkCaFile(trustOptions.caFile().get());
             }
             Optional<Configuration.Setting> list = configuration.find("AUTH_SSL_CLIENT_CAFILE");
-            for (String name : list.map(setting -> setting.value().split(",")).orElse(new String[0])) {
+            for (String name : list.isPresent() ? list.get().value().split(",") : new String[0]) {
                 caFiles.add(Host.path(name.strip(), list.get().name() + ", " + list.get().source()));
             }
-            this.caDirectory = configuration.find("AUTH_SSL_CLIENT_CADIR").map(Configuration.Setting::path);
+            Optional<Configuration.Setting> directory = configuration.find("AUTH_SSL_CLIENT_CADIR");
+            this.caDirectory = directory.isPresent() ? Optional.of(directory.get().path()) : Optional.empty();
         }
 
         private void checkCaFile(String name) throws CommandException {
@@ -12904,6 +13162,14 @@ public final class TokenRequest {
         /** Clears the rejection before another login. */
         void reset() {
             rejection = Optional.empty();
+            ownFailure = Optional.empty();
+        }
+
+        /** Throws what kept this class from a decision, such as a setting that is no path: it says nothing of the server. */
+        void rethrowOwnFailure() {
+            if (ownFailure.isPresent()) {
+                throw ownFailure.get();
+            }
         }
 
         /** Why the server's certificate was rejected; empty if it was accepted, or did not arrive. */
@@ -12913,7 +13179,7 @@ public final class TokenRequest {
 
         /** Whether the client must not try another method after the rejection. */
         boolean isFinal() {
-            return rejection.filter(no -> no.isFinal).isPresent();
+            return rejection.isPresent() && rejection.get().isFinal;
         }
 
         /** A TLS engine for one connection to this host, which shows no client certificate. */
@@ -12958,7 +13224,7 @@ public final class TokenRequest {
                     chosen.add(suite);
                 }
             }
-            return chosen.toArray(String[]::new);
+            return chosen.toArray(new String[0]);
         }
 
         /** Java's message for a TLS error, without the name of the alert that some versions of Java put before it. */
@@ -12993,6 +13259,34 @@ public final class TokenRequest {
             }
         }
 
+        /**
+         * Loads Java's TLS, a third of a start, in a second thread while the first one reads settings and connects: makes a
+         * first message of a client, and throws it away. On one processor it would only be in the way.
+         */
+        static void preload() {
+            if (Runtime.getRuntime().availableProcessors() > 1) {
+                Thread thread = new Thread(new Preload(), "tls-preload");
+                thread.setDaemon(true);
+                thread.start();
+            }
+        }
+
+        /** A class of its own, since a lambda takes longer to link. */
+        private static final class Preload implements Runnable {
+            @Override
+            public void run() {
+                try {
+                    SSLContext context = SSLContext.getInstance("TLS");
+                    context.init(null, new TrustManager[0], null); // null would read all CAs of Java
+                    SSLEngine engine = context.createSSLEngine("localhost", -1);
+                    engine.setUseClientMode(true);
+                    engine.wrap(ByteBuffer.allocate(0), ByteBuffer.allocate(engine.getSession().getPacketBufferSize()));
+                } catch (GeneralSecurityException | IOException | RuntimeException | Error e) {
+                    return; // the login fails in the same way, and says so
+                }
+            }
+        }
+
         @Override
         public void checkServerTrusted(X509Certificate[] chain, String keyType, SSLEngine engine)
                 throws CertificateException {
@@ -13010,6 +13304,9 @@ public final class TokenRequest {
                     ui.warn(SKIP_HOST_CHECK + " is on (" + source(SKIP_HOST_CHECK)
                         + "): not checking whether the certificate is for this host.");
                 }
+            } catch (RuntimeException e) {
+                ownFailure = Optional.of(e);
+                throw e;
             } catch (Rejection e) {
                 rejection = Optional.of(e);
                 untrusted = e.acceptable.or(() -> untrusted); // SCITOKENS, which never asks, may come after SSL
@@ -13088,7 +13385,7 @@ public final class TokenRequest {
                 return path.isPresent() || !useSystemCas || trustOptions.caFile().isPresent() ? path
                     : bySystemCas(presented, keyType);
             } finally {
-                trace.log(DebugLog.SECURITY, () -> "CAs: " + (sources.isEmpty() ? "none" : String.join(", ", sources)));
+                trace.log(DebugLog.SECURITY, "CAs: " + (sources.isEmpty() ? "none" : String.join(", ", sources)));
             }
         }
 
@@ -13286,7 +13583,9 @@ public final class TokenRequest {
             for (int i = caFiles.size() - 1; i >= 0 && cas.isEmpty(); i--) {
                 cas.addAll(read(caFiles.get(i), setting.get().origin()));
             }
-            caDirectory.ifPresent(directory -> cas.addAll(readDirectory(directory, FileOrigin.CONFIGURATION)));
+            if (caDirectory.isPresent()) {
+                cas.addAll(readDirectory(caDirectory.get(), FileOrigin.CONFIGURATION));
+            }
             return cas;
         }
 
@@ -13299,6 +13598,9 @@ public final class TokenRequest {
                 }
                 sources.add(directory + " (" + cas.size() + ")");
             } catch (IOException e) {
+                if (CrashReporter.isOfFiles(e)) {
+                    throw new UncheckedIOException(e);
+                }
                 sources.add(directory + " (" + reason(e) + ")");
             }
             return cas;
@@ -13306,7 +13608,9 @@ public final class TokenRequest {
 
         private List<X509Certificate> read(Path file, FileOrigin origin) {
             Optional<List<X509Certificate>> cas = read(file, origin, FilePurpose.TRUST);
-            cas.ifPresent(certificates -> sources.add(file + " (" + certificates.size() + ")"));
+            if (cas.isPresent()) {
+                sources.add(file + " (" + cas.get().size() + ")");
+            }
             return cas.orElse(List.of());
         }
 
@@ -13322,6 +13626,9 @@ public final class TokenRequest {
             } catch (AccessDeniedException e) {
                 sources.add(file + " (not readable)");
             } catch (IOException e) {
+                if (CrashReporter.isOfFiles(e)) {
+                    throw new UncheckedIOException(e); // says nothing about the certificate
+                }
                 sources.add(file + " (" + reason(e) + ")");
             }
             return Optional.empty();
@@ -13329,9 +13636,13 @@ public final class TokenRequest {
 
         private static List<X509Certificate> parse(InputFiles.Input file) {
             try {
-                return CertificateFactory.getInstance("X.509").generateCertificates(new ByteArrayInputStream(
-                    isMarked(file.bytes()) ? fileText(file.bytes(), ISO_8859_1).getBytes(ISO_8859_1) : file.bytes()))
-                    .stream().map(X509Certificate.class::cast).toList();
+                List<X509Certificate> certificates = new ArrayList<>();
+                for (Certificate certificate : CertificateFactory.getInstance("X.509").generateCertificates(
+                        new ByteArrayInputStream(isMarked(file.bytes())
+                            ? fileText(file.bytes(), ISO_8859_1).getBytes(ISO_8859_1) : file.bytes()))) {
+                    certificates.add((X509Certificate) certificate);
+                }
+                return certificates;
             } catch (CertificateException e) {
                 return List.of();
             }
@@ -13591,28 +13902,28 @@ public final class TokenRequest {
         static Optional<CondorAccount> find(Configuration configuration, Host host) throws CommandException {
             Optional<String> variable = Optional.ofNullable(host.environment().get(IDS));
             Optional<Configuration.Setting> setting = variable.isPresent() ? Optional.empty() : configuration.find(IDS);
-            Optional<String> ids = variable.or(() -> setting.map(Configuration.Setting::value)).map(String::strip);
-            if (ids.isEmpty()) {
-                return user(host, fields -> fields[0].equals("condor"));
+            if (variable.isEmpty() && setting.isEmpty()) {
+                return user(host, 0, "condor");
             }
-            int dot = ids.get().indexOf('.');
-            String uid = ids.get().substring(0, Math.max(0, dot));
-            if (!NumericAddress.isNumber(uid, 9) || dot + 1 == ids.get().length()
-                    || !NumericAddress.isNumber(ids.get().substring(dot + 1, dot + 2), 1)) { // more can follow, as in sscanf
+            String ids = (variable.isPresent() ? variable.get() : setting.get().value()).strip();
+            int dot = ids.indexOf('.');
+            String uid = ids.substring(0, Math.max(0, dot));
+            if (!NumericAddress.isNumber(uid, 9) || dot + 1 == ids.length()
+                    || !NumericAddress.isNumber(ids.substring(dot + 1, dot + 2), 1)) { // more can follow, as in sscanf
                 throw new CommandException(ErrorCode.CONFIGURATION, "ERROR: badly formed value in " + IDS + " "
-                    + (variable.isPresent() ? "environment" : "config file") + " variable (" + printable(ids.get()) + ").",
+                    + (variable.isPresent() ? "environment" : "config file") + " variable (" + printable(ids) + ").",
                     "Set " + IDS + " to the user and group number that HTCondor uses, such as 1000.1000"
                     + setting.map(one -> " (" + one.source() + ")").orElse("") + ".");
             }
-            return user(host, fields -> fields[2].equals(uid))
+            return user(host, 2, uid)
                 .or(() -> Optional.of(new CondorAccount(Integer.parseInt(uid), Optional.empty())));
         }
 
-        /** The first user in the machine's own list of users that fits. */
-        private static Optional<CondorAccount> user(Host host, Predicate<String[]> fits) {
+        /** The first user with this field in the machine's own list of users. */
+        private static Optional<CondorAccount> user(Host host, int field, String value) {
             for (String line : host.users()) {
                 String[] fields = line.split(":", 4);
-                if (fields.length == 4 && fits.test(fields) && NumericAddress.isNumber(fields[2], 9)) {
+                if (fields.length == 4 && fields[field].equals(value) && NumericAddress.isNumber(fields[2], 9)) {
                     return Optional.of(new CondorAccount(Integer.parseInt(fields[2]), Optional.of(fields[0])));
                 }
             }
@@ -13632,7 +13943,7 @@ public final class TokenRequest {
         static ClaimToBe of(Configuration configuration, Host host, Optional<CondorAccount> account, String domain)
                 throws AuthenticationException {
             Optional<String> name = configuration.text("SEC_CLAIMTOBE_USER").map(String::strip)
-                .or(() -> account.isPresent() ? account.get().name() : host.user().map(UserPrincipal::getName)
+                .or(() -> account.isPresent() ? account.get().name() : host.userName()
                     .filter(user -> !NumericAddress.isNumber(user, 10))); // Java's name for a user without one
             if (name.isEmpty()) {
                 throw new AuthenticationException("this user has no name in the list of users; set SEC_CLAIMTOBE_USER");
@@ -13740,7 +14051,7 @@ public final class TokenRequest {
         /**
          * The directory that FS_REMOTE shares. The original uses /tmp without the setting, which no network shares.
          *
-         * @throws AuthenticationException if there is none
+         * @throws AuthenticationException if the setting is missing
          */
         static String remoteParent(Configuration configuration) throws AuthenticationException {
             Configuration.Setting setting = configuration.find("FS_REMOTE_DIR").orElseThrow(() ->
@@ -14168,7 +14479,13 @@ public final class TokenRequest {
                         }
                     }
                 } catch (SSLException e) {
+                    trust.rethrowOwnFailure(); // Java 25 wraps it
                     failure = Optional.of(e);
+                    produceAlert();
+                } catch (RuntimeException e) { // Java's TLS lets some through, as for a damaged name of a CA (X500Principal)
+                    trust.rethrowOwnFailure();
+                    failure = Optional.of(new SSLException("Java cannot read what the server sent ("
+                        + printable(String.valueOf(e.getMessage())) + ")", e));
                     produceAlert();
                 }
             }
@@ -14214,7 +14531,7 @@ public final class TokenRequest {
                     while (engine.getHandshakeStatus() == HandshakeStatus.NEED_WRAP && wrap() && steps < MAX_STEPS) {
                         steps++;
                     }
-                } catch (SSLException e) {
+                } catch (SSLException | RuntimeException e) {
                     failure.ifPresent(first -> first.addSuppressed(e));
                 }
             }
@@ -14340,7 +14657,7 @@ public final class TokenRequest {
             } catch (InputFiles.RefusedFileException e) {
                 throw broken(setting, reason(e));
             } catch (IOException e) {
-                context.trace().log(DebugLog.SECURITY, () -> "No client certificate from " + setting.name() + " = "
+                context.trace().log(DebugLog.SECURITY, "No client certificate from " + setting.name() + " = "
                     + printable(setting.value()) + ": " + reason(e));
                 return Optional.empty();
             }
@@ -14608,7 +14925,7 @@ public final class TokenRequest {
                     int bytes = length - 0x80;
                     length = 0;
                     for (int i = 0; i < bytes; i++) {
-                        length = length << 8 | from.get() & 0xFF;
+                        length = length << 8 | (from.get() & 0xFF);
                     }
                 }
                 if (length > from.remaining()) {
@@ -15059,7 +15376,7 @@ public final class TokenRequest {
                 Optional<PathTrust.Weakness> weakness = context.files().read(path, origin, FilePurpose.SECRET, MAX_BYTES)
                     .weakness();
                 if (weakness.isPresent()) {
-                    context.trace().log(DebugLog.SECURITY, () -> "KERBEROS: ignoring the keytab: " + weakness.get());
+                    context.trace().log(DebugLog.SECURITY, "KERBEROS: ignoring the keytab: " + weakness.get());
                     return Optional.empty();
                 }
                 return Optional.of(new Keytab(path, principal.orElse(service() + "/" + configuration.text("FULL_HOSTNAME")
@@ -15067,7 +15384,7 @@ public final class TokenRequest {
             } catch (NoSuchFileException e) {
                 return Optional.empty();
             } catch (IOException | InvalidPathException e) {
-                context.trace().log(DebugLog.SECURITY, () -> "KERBEROS: not using the keytab " + printable(name) + ": "
+                context.trace().log(DebugLog.SECURITY, "KERBEROS: not using the keytab " + printable(name) + ": "
                     + (e instanceof IOException io ? reason(io) : "not a path"));
                 return Optional.empty();
             }
@@ -15112,7 +15429,7 @@ public final class TokenRequest {
                 throw new AuthenticationException(tickets.problem());
             }
             if (configuration.set("KERBEROS_CLIENT_KEYTAB").isPresent()) {
-                context.trace().log(DebugLog.SECURITY, () -> "KERBEROS: KERBEROS_CLIENT_KEYTAB has no effect, as in HTCondor");
+                context.trace().log(DebugLog.SECURITY, "KERBEROS: KERBEROS_CLIENT_KEYTAB has no effect, as in HTCondor");
             }
             String service = service();
             List<ServerHost> candidates = candidates(server, address);
@@ -15132,7 +15449,7 @@ public final class TokenRequest {
                     Files.deleteIfExists(merged.get());
                 }
             }
-            result.log().forEach(line -> trace.log(DebugLog.SECURITY, () -> "KERBEROS: " + line));
+            result.log().forEach(line -> trace.log(DebugLog.SECURITY, "KERBEROS: " + line));
             result.notices().forEach(context.ui()::notice);
             return result.context().orElseThrow(() -> new AuthenticationException(result.problem()));
         }
@@ -15313,7 +15630,7 @@ public final class TokenRequest {
 
         /**
          * One ticket. Principals are text, in which a backslash escapes the separators; times are seconds since 1970, and 0
-         * means that there is none.
+         * without one.
          *
          * @param flags   bit 31 is flag 0 of RFC 4120
          * @param encoded the ticket, DER
@@ -15445,7 +15762,7 @@ public final class TokenRequest {
                     String word = end < 0 ? "" : name.substring(start + 2, end);
                     text.append(name, from, start).append(switch (word) {
                         case "uid", "euid", "USERID" -> uid();
-                        case "username" -> host.user().map(UserPrincipal::getName).orElse("");
+                        case "username" -> host.userName().orElse("");
                         case "TEMP" -> host.environment().getOrDefault("TMPDIR",
                             host.platform().temporaryDirectory().orElse(""));
                         case "null" -> "";
@@ -15947,7 +16264,7 @@ public final class TokenRequest {
             return one;
         }
 
-        /** The error code of RFC 4120, section 7.5.9, in the message of Java's own exception; -1 if there is none. */
+        /** The error code of RFC 4120, section 7.5.9, in the message of Java's own exception; -1 without one. */
         private static int code(Throwable e) {
             Matcher matcher = Pattern.compile("\\((\\d{1,3})\\)").matcher(String.valueOf(below(e).getMessage()));
             return matcher.find() ? Integer.parseInt(matcher.group(1)) : -1;
@@ -16012,7 +16329,7 @@ public final class TokenRequest {
          * The socket of munged: the environment's or the configuration's MUNGE_SOCKET, or else the usual one. munged runs as a
          * user of its own, who owns the directory.
          *
-         * @throws AuthenticationException if there is none, or another user could take munged's place and learn the secret
+         * @throws AuthenticationException without a socket, or if another user could take munged's place and learn the secret
          */
         static Path socket(Configuration configuration, Host host) throws AuthenticationException {
             String name = Optional.ofNullable(host.environment().get("MUNGE_SOCKET")).filter(text -> !text.isBlank())
@@ -16332,6 +16649,8 @@ public final class TokenRequest {
         private static final Duration MAX_CLOCK_SKEW = Duration.ofDays(100 * 365);
         /** The largest time accepted, in seconds before or after 1970; it lies in the year 33658. */
         private static final double MAX_SECONDS = 1e12;
+        /** What HTCondor puts in front of an authorization. */
+        private static final String SCOPE = "condor:/";
 
         /** Reads a token without checking its signature; empty if it is not one, or a registered claim has a wrong type. */
         static Optional<IssuedToken> read(String text) {
@@ -16340,9 +16659,9 @@ public final class TokenRequest {
             }
             String[] parts = text.split("\\.", -1);
             Optional<Map<String, Object>> header = fields(parts[0]);
-            Optional<Map<String, Object>> claims = fields(parts[1]).filter(IssuedToken::haveValidTypes);
+            Optional<Map<String, Object>> claims = fields(parts[1]);
             Optional<byte[]> signature = decode(parts[2]);
-            return header.isEmpty() || claims.isEmpty() || signature.isEmpty() ? Optional.empty()
+            return header.isEmpty() || claims.isEmpty() || !haveValidTypes(claims.get()) || signature.isEmpty() ? Optional.empty()
                 : Optional.of(new IssuedToken(new Secret(text), string(header.get(), "kid"), claims.get(),
                     parts[0] + "." + parts[1], signature.get()));
         }
@@ -16408,6 +16727,12 @@ public final class TokenRequest {
             return scopes(claims);
         }
 
+        /** The scopes as the authorizations that a request names, such as {@code READ}. */
+        List<String> authorizations() {
+            return scopes().stream()
+                .map(scope -> scope.startsWith(SCOPE) ? scope.substring(SCOPE.length()) : scope).toList();
+        }
+
         Optional<Instant> issuedAt() {
             return seconds(claims, "iat").map(Instant::ofEpochSecond);
         }
@@ -16444,17 +16769,24 @@ public final class TokenRequest {
             String[] parts = token.reveal().split("\\.", -1);
             Optional<Map<String, Object>> header = fields(parts[0]);
             Optional<Map<String, Object>> payload = header.isEmpty() || parts.length < 2 ? Optional.empty() : fields(parts[1]);
-            return payload.map(claims -> {
-                Map<String, Object> fields = new LinkedHashMap<>();
-                fields.put("iss", string(claims, "iss").map(TokenRequest::cut));
-                fields.put("sub", string(claims, "sub").map(TokenRequest::cut));
-                fields.put("scope", scopes(claims));
-                fields.put("iat", seconds(claims, "iat"));
-                fields.put("exp", seconds(claims, "exp"));
-                fields.put("jti", string(claims, "jti").map(TokenRequest::cut));
-                fields.put("kid", string(header.get(), "kid").map(TokenRequest::cut));
-                return fields;
-            });
+            if (payload.isEmpty()) {
+                return payload;
+            }
+            Map<String, Object> claims = payload.get();
+            Map<String, Object> fields = new LinkedHashMap<>();
+            fields.put("iss", shown(claims, "iss"));
+            fields.put("sub", shown(claims, "sub"));
+            fields.put("scope", scopes(claims));
+            fields.put("iat", seconds(claims, "iat"));
+            fields.put("exp", seconds(claims, "exp"));
+            fields.put("jti", shown(claims, "jti"));
+            fields.put("kid", shown(header.get(), "kid"));
+            return Optional.of(fields);
+        }
+
+        /** A string field, cut to the length that is shown. */
+        private static Optional<String> shown(Map<String, Object> fields, String name) {
+            return fields.get(name) instanceof String string ? Optional.of(cut(string)) : Optional.empty();
         }
 
         private static Optional<byte[]> decode(String part) {
@@ -16466,7 +16798,8 @@ public final class TokenRequest {
         }
 
         private static Optional<Map<String, Object>> fields(String part) {
-            return decode(part).flatMap(json -> Json.flat(new String(json, UTF_8)));
+            Optional<byte[]> json = decode(part);
+            return json.isEmpty() ? Optional.empty() : Json.flat(new String(json.get(), UTF_8));
         }
 
         private static Optional<String> string(Map<String, Object> fields, String name) {
@@ -16536,17 +16869,17 @@ public final class TokenRequest {
 
         /** @throws CommandException CONFIGURATION if a setting is not a valid path */
         static TokenDirectory of(Configuration configuration, Host host) throws CommandException {
-            Optional<String> named = configuration.text("SEC_TOKEN_SYSTEM_DIRECTORY").map(String::strip);
+            Optional<String> named = configuration.text("SEC_TOKEN_SYSTEM_DIRECTORY");
             Optional<Path> system = named.isEmpty() ? host.platform().condorFile("tokens.d")
-                : Optional.of(Host.path(named.get(), "SEC_TOKEN_SYSTEM_DIRECTORY"));
+                : Optional.of(Host.path(named.get().strip(), "SEC_TOKEN_SYSTEM_DIRECTORY"));
             Optional<Path> own = host.isRoot() ? system
                 : host.home().map(home -> home.resolve(".condor").resolve("tokens.d")).or(() -> system);
-            Optional<String> set = configuration.text("SEC_TOKEN_DIRECTORY").map(String::strip);
+            Optional<String> set = configuration.text("SEC_TOKEN_DIRECTORY");
             if (set.isEmpty() && own.isEmpty()) {
                 throw new CommandException(ErrorCode.CONFIGURATION, "ERROR: the user's home directory is unknown.",
                     "Set USERPROFILE to it, or SEC_TOKEN_DIRECTORY to a directory for tokens.");
             }
-            return new TokenDirectory(set.isPresent() ? Host.path(set.get(), "SEC_TOKEN_DIRECTORY") : own.get(),
+            return new TokenDirectory(set.isPresent() ? Host.path(set.get().strip(), "SEC_TOKEN_DIRECTORY") : own.get(),
                 configuration.excluded());
         }
 
@@ -16601,10 +16934,10 @@ public final class TokenRequest {
 
         /** @throws CommandException CONFIGURATION */
         static MethodPolicy of(Configuration configuration) throws CommandException {
-            Optional<Configuration.Setting> setting = configuration.security("AUTHENTICATION_METHODS")
-                .filter(Configuration.Setting::isSet);
-            List<AuthMethod> configured = setting.map(list -> named(list.value())).orElseGet(() -> BUILT_IN.stream()
-                .filter(method -> method != AuthMethod.FS || Platform.CURRENT.hasFs()).toList());
+            Optional<Configuration.Setting> list = configuration.security("AUTHENTICATION_METHODS");
+            Optional<Configuration.Setting> setting = list.isPresent() && list.get().isSet() ? list : Optional.empty();
+            List<AuthMethod> configured = setting.isPresent() ? named(setting.get().value())
+                : Platform.CURRENT.hasFs() ? BUILT_IN : BUILT_IN.subList(1, BUILT_IN.size()); // all but FS
             if (configured.isEmpty()) {
                 throw Configuration.invalid(setting.orElseThrow(),
                     "a list of authentication methods, such as SSL, IDTOKENS, FS");
@@ -16612,9 +16945,16 @@ public final class TokenRequest {
             return new MethodPolicy(configured, Set.copyOf(named(configuration.securityWish("AUTHENTICATION_METHODS"))), setting);
         }
 
+        /** Whether a method that uses TLS is configured. */
+        static boolean mayNeedTls(Configuration configuration) {
+            Optional<Configuration.Setting> list = configuration.security("AUTHENTICATION_METHODS");
+            return list.isEmpty() || !Collections.disjoint(named(list.get().value()), AuthenticationPlan.CERTIFICATE_METHODS);
+        }
+
         /** The original's warning about GSI, which HTCondor dropped. condor_utils/globus_utils.cpp, warn_on_gsi_config */
         static List<String> warnings(Configuration configuration) throws CommandException {
-            return configuration.security("AUTHENTICATION_METHODS").filter(list -> list.value().contains("GSI")).isEmpty()
+            Optional<Configuration.Setting> list = configuration.security("AUTHENTICATION_METHODS");
+            return list.isEmpty() || !list.get().value().contains("GSI")
                 || !configuration.flag("WARN_ON_GSI_CONFIGURATION", true) ? List.of() : List.of(
                 "WARNING: GSI authentication is enabled by your security configuration! GSI is no longer supported.",
                 "For details, see https://htcondor.org/news/plan-to-replace-gst-in-htcss/");
@@ -16622,17 +16962,41 @@ public final class TokenRequest {
 
         /** The words of the list that name no method of HTCondor. */
         static List<String> unknown(Configuration configuration) {
-            return Configuration.items(configuration.security("AUTHENTICATION_METHODS").map(Configuration.Setting::value)
-                .orElse("")).stream().filter(word -> AuthMethod.named(word).isEmpty()).toList();
+            Optional<Configuration.Setting> list = configuration.security("AUTHENTICATION_METHODS");
+            List<String> unknown = new ArrayList<>();
+            for (String word : Configuration.items(list.isPresent() ? list.get().value() : "")) {
+                if (AuthMethod.named(word).isEmpty()) {
+                    unknown.add(word);
+                }
+            }
+            return unknown;
         }
 
         private static List<AuthMethod> named(String list) {
-            return Configuration.items(list).stream().map(AuthMethod::named).flatMap(Optional::stream).distinct().toList();
+            Set<AuthMethod> methods = new LinkedHashSet<>();
+            for (String word : Configuration.items(list)) {
+                Optional<AuthMethod> method = AuthMethod.named(word);
+                if (method.isPresent()) {
+                    methods.add(method.get());
+                }
+            }
+            return List.copyOf(methods);
         }
 
         /** The labels of the methods, as "A, B and C". */
-        static String joined(Stream<AuthMethod> methods) {
-            return methods.map(method -> method.label).collect(Collectors.joining(", ")).replaceFirst(", ([^,]*)$", " and $1");
+        static String joined(Collection<AuthMethod> methods) {
+            StringBuilder words = new StringBuilder();
+            int left = methods.size();
+            for (AuthMethod method : methods) {
+                left--;
+                words.append(method.label).append(left > 1 ? ", " : left == 1 ? " and " : "");
+            }
+            return words.toString();
+        }
+
+        /** The configured methods that authenticate the server. */
+        List<AuthMethod> provingServer() {
+            return configured.stream().filter(AuthMethod::provesServer).toList();
         }
 
         /** The setting to change, with its source. */
@@ -16687,16 +17051,28 @@ public final class TokenRequest {
             Map<AuthMethod, String> excluded = new LinkedHashMap<>();
             List<AuthMethod> usable = new ArrayList<>();
             for (AuthMethod method : methods.configured()) {
-                unusableReason(method, methods, target, trustOptions).ifPresentOrElse(reason -> excluded.put(method, reason),
-                    () -> usable.add(method));
+                Optional<String> reason = unusableReason(method, methods, target, trustOptions);
+                if (reason.isPresent()) {
+                    excluded.put(method, reason.get());
+                } else {
+                    usable.add(method);
+                }
             }
             List<ConnectionAttempt> attempts = new ArrayList<>();
-            List<AuthMethod> withoutServerProof = usable.stream().filter(method -> !method.provesServer()).toList();
+            List<AuthMethod> withoutServerProof = new ArrayList<>();
+            List<AuthMethod> certified = new ArrayList<>();
+            for (AuthMethod method : usable) {
+                if (!method.provesServer()) {
+                    withoutServerProof.add(method);
+                } else if (CERTIFICATE_METHODS.contains(method)) {
+                    certified.add(method);
+                }
+            }
             if (usable.contains(AuthMethod.FS)) {
                 List<AuthMethod> preferred = usable.subList(0, usable.indexOf(AuthMethod.FS)).stream()
                     .filter(AuthMethod::provesServer).filter(isAvailable).toList();
                 if (!preferred.isEmpty()) {
-                    excluded.put(AuthMethod.FS, "not used after " + MethodPolicy.joined(preferred.stream())
+                    excluded.put(AuthMethod.FS, "not used after " + MethodPolicy.joined(preferred)
                         + ": it does not authenticate the server; to allow it, put it first in " + methods.describeSetting());
                     withoutServerProof = List.of();
                 }
@@ -16707,15 +17083,17 @@ public final class TokenRequest {
             if (!methods.requested().contains(AuthMethod.KERBEROS) && usable.remove(AuthMethod.KERBEROS)) {
                 usable.add(AuthMethod.KERBEROS); // a ticket that nobody asked to use waits for the certificate
             }
-            List<AuthMethod> certified = usable.stream().filter(CERTIFICATE_METHODS::contains).toList();
             for (AuthMethod method : usable) {
                 if (BOUND_METHODS.contains(method) && (!certified.contains(method) || method == certified.get(0))) {
                     attempts.add(new ConnectionAttempt(ChannelBinding.BOUND, certified.contains(method) ? certified
                         : List.of(method)));
                 }
             }
-            usable.stream().filter(method -> method.provesServer() && !BOUND_METHODS.contains(method))
-                .forEach(method -> attempts.add(new ConnectionAttempt(ChannelBinding.UNBOUND, List.of(method))));
+            for (AuthMethod method : usable) {
+                if (method.provesServer() && !BOUND_METHODS.contains(method)) {
+                    attempts.add(new ConnectionAttempt(ChannelBinding.UNBOUND, List.of(method)));
+                }
+            }
             return new AuthenticationPlan(List.copyOf(attempts), excluded);
         }
 
@@ -16742,7 +17120,7 @@ public final class TokenRequest {
                 return target.isLocal() ? Optional.empty() : Optional.of("not used: it works only with servers on this machine");
             }
             if (!method.provesServer()) {
-                String preferred = MethodPolicy.joined(methods.configured().stream().filter(AuthMethod::provesServer));
+                String preferred = MethodPolicy.joined(methods.provingServer());
                 return !preferred.isEmpty() ? Optional.of("not used beside " + preferred
                         + ": it does not authenticate the server; to allow it, remove those methods from "
                         + methods.describeSetting())
@@ -16754,7 +17132,8 @@ public final class TokenRequest {
                     + " names it, and a " + method.credential().get() + " needs an explicit request; to allow it, name it in "
                     + methods.describeSetting());
             }
-            return method.credential().filter(one -> !server.from().isTrusted()).map(one -> "not used: a " + one
+            return method.credential().isEmpty() || server.from().isTrusted() ? Optional.empty()
+                : Optional.of("not used: a " + method.credential().get()
                 + " goes only to a host named on the command line or in the configuration; "
                 + (server.from() == NameSource.COLLECTOR ? "the collector supplied " + server.name().orElse("this address")
                     + "; to allow it, name the host: -name NAME@HOST"
@@ -16763,7 +17142,7 @@ public final class TokenRequest {
 
         @Override
         public String toString() {
-            return attempts.stream().map(attempt -> MethodPolicy.joined(attempt.methods().stream()) + " ("
+            return attempts.stream().map(attempt -> MethodPolicy.joined(attempt.methods()) + " ("
                 + attempt.binding().word() + ")").collect(Collectors.joining(", then "))
                 + excluded.entrySet().stream().map(one -> "; " + one.getKey().label + " " + one.getValue())
                 .collect(Collectors.joining());
@@ -16822,7 +17201,8 @@ public final class TokenRequest {
         private static final int DOMAIN_MAX_CHARACTERS = 255;
 
         Optional<String> trustDomain() {
-            return ad.string("TrustDomain").filter(domain -> !domain.isEmpty() && domain.length() <= DOMAIN_MAX_CHARACTERS);
+            Optional<String> domain = nonEmpty(ad.string("TrustDomain").orElse(""));
+            return domain.isPresent() && domain.get().length() > DOMAIN_MAX_CHARACTERS ? Optional.empty() : domain;
         }
 
         String version() {
@@ -16862,7 +17242,14 @@ public final class TokenRequest {
         }
 
         List<AuthMethod> methods() {
-            return list("AuthMethodsList").stream().map(AuthMethod::named).flatMap(Optional::stream).toList();
+            List<AuthMethod> methods = new ArrayList<>();
+            for (String name : list("AuthMethodsList")) {
+                Optional<AuthMethod> method = AuthMethod.named(name);
+                if (method.isPresent()) {
+                    methods.add(method.get());
+                }
+            }
+            return methods;
         }
 
         private List<String> list(String name) {
@@ -16930,8 +17317,8 @@ public final class TokenRequest {
         /** The first list that is not blank. condor_io/condor_secman.cpp, getSecSetting */
         private static Optional<Configuration.Setting> firstNonBlank(Configuration configuration, String verb) {
             for (String of : List.of("CLIENT_TOOL", "CLIENT", "DEFAULT_TOOL", "DEFAULT")) {
-                Optional<Configuration.Setting> list = configuration.find(verb + of).filter(it -> !it.value().isBlank());
-                if (list.isPresent()) {
+                Optional<Configuration.Setting> list = configuration.find(verb + of);
+                if (list.isPresent() && !list.get().value().isBlank()) {
                     return list;
                 }
             }
@@ -17395,10 +17782,12 @@ public final class TokenRequest {
             this.plan = AuthenticationPlan.of(methodPolicy, target, context.trustOptions(),
                 this::isAvailable);
             for (String word : MethodPolicy.unknown(configuration)) {
-                trace.log(DebugLog.SECURITY, () -> "Ignored the authentication method " + printable(word)
+                trace.log(DebugLog.SECURITY, "Ignored the authentication method " + printable(word)
                     + ": HTCondor does not know or no longer supports it.");
             }
-            trace.log(DebugLog.SECURITY, () -> "Methods for " + target + ": " + plan);
+            if (trace.isEnabled(DebugLog.SECURITY)) {
+                trace.log(DebugLog.SECURITY, "Methods for " + target + ": " + plan);
+            }
         }
 
         /** A copy that authenticates with one token and no other method. */
@@ -17453,12 +17842,12 @@ public final class TokenRequest {
         /** Checks a security level, recognized by its first letter. Policy cannot forbid what a token request requires. */
         private void checkLevel(String feature) throws CommandException {
             Optional<Configuration.Setting> found = configuration.security(feature);
-            String level = found.map(setting -> setting.value().strip().toUpperCase(Locale.ROOT)).orElse("REQUIRED");
-            if (!level.matches("[RYTPO].*")) {
+            String level = found.isPresent() ? found.get().value().strip().toUpperCase(Locale.ROOT) : "REQUIRED";
+            if (level.isEmpty() || "RYTPO".indexOf(level.charAt(0)) < 0) {
                 Configuration.Setting setting = found.orElseThrow();
                 String remedy = Configuration.complaint(setting,
                     "OPTIONAL, PREFERRED or REQUIRED, because a token request requires it");
-                if (level.matches("[NF].*")) {
+                if (level.startsWith("N") || level.startsWith("F")) {
                     throw startFailure(trace, ErrorCode.CONFIGURATION, target, "The security policy is invalid.",
                         "|SECMAN:2002:Configuration Problem: The security policy is invalid.", List.of(), remedy);
                 }
@@ -17482,7 +17871,7 @@ public final class TokenRequest {
         /** A failure that carries the original's error stack, which this method logs for -debug. */
         static CommandException failure(DebugLog trace, ErrorCode reason, String message, List<String> details, String hint,
             String stack) {
-            trace.log(DebugLog.SECURITY, () -> stack);
+            trace.log(DebugLog.SECURITY, stack);
             return new CommandException(reason, message, details, hint, stack);
         }
 
@@ -17511,7 +17900,7 @@ public final class TokenRequest {
                     session = Optional.of(session.get().usedAt(now));
                     return checkServer(resumed.get());
                 }
-                trace.log(DebugLog.SECURITY, () -> "The server no longer knows our session; authenticating again.");
+                trace.log(DebugLog.SECURITY, "The server no longer knows our session; authenticating again.");
             }
             session = Optional.empty();
             SecureChannel channel = checkServer(negotiate(command));
@@ -17699,9 +18088,10 @@ public final class TokenRequest {
                 channel = attemptOnce(attempt, command, current);
             }
             // If the user refused the certificate, the refusal is the reason.
-            current.stream().map(one -> one.method() == AuthMethod.SSL && one.wasRun()
-                ? new MethodFailure(one.method(), trust.rejection().orElse(one.reason()), Progress.RUN) : one)
-                .forEach(failures::add);
+            for (MethodFailure one : current) {
+                failures.add(one.method() == AuthMethod.SSL && one.wasRun()
+                    ? new MethodFailure(one.method(), trust.rejection().orElse(one.reason()), Progress.RUN) : one);
+            }
             return channel;
         }
 
@@ -17709,8 +18099,12 @@ public final class TokenRequest {
             throws IOException, CommandException {
             List<AuthMethod> methods = new ArrayList<>();
             for (AuthMethod method : attempt.methods()) {
-                unusableReason(method).ifPresentOrElse(
-                    reason -> failures.add(new MethodFailure(method, reason, Progress.NOT_OFFERED)), () -> methods.add(method));
+                Optional<String> reason = unusableReason(method);
+                if (reason.isPresent()) {
+                    failures.add(new MethodFailure(method, reason.get(), Progress.NOT_OFFERED));
+                } else {
+                    methods.add(method);
+                }
             }
             if (methods.isEmpty()) {
                 return Optional.empty();
@@ -17755,8 +18149,8 @@ public final class TokenRequest {
 
         /** Whether the settings name a client certificate. Without one, SSL authenticates the server only. */
         private boolean hasIdentity() throws CommandException {
-            return configuration.find("AUTH_SSL_CLIENT_CERTFILE").filter(file -> !file.value().isBlank()).isPresent()
-                || configuration.find("AUTH_SSL_CLIENT_KEYFILE").filter(file -> !file.value().isBlank()).isPresent()
+            return !configuration.text("AUTH_SSL_CLIENT_CERTFILE").orElse("").isBlank()
+                || !configuration.text("AUTH_SSL_CLIENT_KEYFILE").orElse("").isBlank()
                 || configuration.flag("AUTH_SSL_USE_CLIENT_PROXY_ENV_VAR", false)
                 || configuration.flag("AUTH_SSL_REQUIRE_CLIENT_CERTIFICATE", false);
         }
@@ -17870,7 +18264,7 @@ public final class TokenRequest {
                 + (complaints.isEmpty() ? "" : " (" + String.join("; ", complaints) + ")") + signingKeyObjection();
         }
 
-        /** Why the signing key on this machine does not help; blank if there is none. */
+        /** Why the signing key on this machine does not help; blank without one. */
         private String signingKeyObjection() {
             return mayUseSigningKey() ? "" : signingKeys.flatMap(SigningKeys::any).map(file -> "; the signing key "
                 + printable(file.toString()) + " is used only for a pool of this machine whose address the command line, the"
@@ -17902,14 +18296,14 @@ public final class TokenRequest {
                 MessageReader reply = stream.receive("answer to the resumption of our session");
                 String verdict = reply.ad().string("ReturnCode").orElse("");
                 reply.end();
-                trace.log(DebugLog.SECURITY, () -> "Resuming the session for command " + command + ": " + printable(verdict));
+                trace.log(DebugLog.SECURITY, "Resuming the session for command " + command + ": " + printable(verdict));
                 if (verdict.equals("AUTHORIZED")) {
                     stream.encrypt(known.cipher(), known.key());
                     return Optional.of(new SecureChannel(stream, known, connection));
                 }
             } catch (EOFException e) {
                 // Some servers close the connection instead of answering SID_NOT_FOUND.
-                trace.log(DebugLog.SECURITY, e::getMessage);
+                trace.log(DebugLog.SECURITY, e.getMessage());
             } catch (IOException e) {
                 connection.close();
                 throw e;
@@ -17997,9 +18391,17 @@ public final class TokenRequest {
             }
 
             private ClassAd policy(int command, Optional<KeyPair> ecdh) {
+                StringJoiner methodNames = new StringJoiner(",");
+                for (AuthMethod method : methods) {
+                    methodNames.add(method.name());
+                }
+                StringJoiner cipherNames = new StringJoiner(",");
+                for (SessionCipher cipher : ciphers) {
+                    cipherNames.add(cipher.word);
+                }
                 ClassAd ad = new ClassAd()
-                    .put("AuthMethods", methods.stream().map(Enum::name).collect(Collectors.joining(",")))
-                    .put("CryptoMethods", ciphers.stream().map(one -> one.word).collect(Collectors.joining(",")))
+                    .put("AuthMethods", methodNames.toString())
+                    .put("CryptoMethods", cipherNames.toString())
                     .put("OutgoingNegotiation", "REQUIRED");
                 // Servers before 23.10 read Authentication, later ones AuthenticationNew.
                 for (String feature : List.of("Authentication", "AuthenticationNew", "Encryption", "Integrity")) {
@@ -18016,17 +18418,24 @@ public final class TokenRequest {
                 if (command == Protocol.DC_SEC_QUERY) {
                     ad.put("AuthCommand", Protocol.DC_NOP);
                 }
-                configuration.set("TRUST_DOMAIN").or(() -> configuration.set("UID_DOMAIN"))
-                    .ifPresent(domain -> ad.put("TrustDomain", domain.value()));
-                ecdh.ifPresent(pair -> ad.put("ECDHPublicKey", KeyDerivation.encodePoint(pair.getPublic())));
-                trace.log(DebugLog.SECURITY, () -> "Our policy (" + binding.name().toLowerCase(Locale.ROOT) + "): "
+                Optional<Configuration.Setting> named = configuration.set("TRUST_DOMAIN");
+                Optional<Configuration.Setting> domain = named.isPresent() ? named : configuration.set("UID_DOMAIN");
+                if (domain.isPresent()) {
+                    ad.put("TrustDomain", domain.get().value());
+                }
+                if (ecdh.isPresent()) {
+                    ad.put("ECDHPublicKey", KeyDerivation.encodePoint(ecdh.get().getPublic()));
+                }
+                trace.log(DebugLog.SECURITY, "Our policy (" + binding.name().toLowerCase(Locale.ROOT) + "): "
                     + ad.assignments());
                 return ad;
             }
 
             /** The methods that both sides support, ready to run. */
             private Map<AuthMethod, Authenticator> offers(PolicyReply reply) throws CommandException {
-                trace.log(DebugLog.SECURITY, () -> "The server's policy: " + reply.ad().shown());
+                if (trace.isEnabled(DebugLog.SECURITY)) {
+                    trace.log(DebugLog.SECURITY, "The server's policy: " + reply.ad().shown());
+                }
                 Map<AuthMethod, Authenticator> offers = new EnumMap<>(AuthMethod.class);
                 for (AuthMethod method : methods) {
                     try {
@@ -18146,7 +18555,11 @@ public final class TokenRequest {
             private Optional<Authenticated> authenticate(CedarStream stream, Map<AuthMethod, Authenticator> offers)
                     throws IOException {
                 while (!offers.isEmpty()) {
-                    stream.send(stream.message().number(offers.keySet().stream().mapToInt(method -> method.bit).sum()));
+                    int bits = 0;
+                    for (AuthMethod offered : offers.keySet()) {
+                        bits |= offered.bit;
+                    }
+                    stream.send(stream.message().number(bits));
                     MessageReader message = stream.receive("choice of a method");
                     long choice = message.number();
                     message.end();
@@ -18155,10 +18568,12 @@ public final class TokenRequest {
                             "the pool did not accept this method", Progress.OFFERED)));
                         return Optional.empty();
                     }
-                    AuthMethod method = AuthMethod.fromWire(choice).filter(offers::containsKey)
-                        .orElseThrow(() -> new ProtocolViolation("the server chose a method that we did not offer ("
-                        + choice + ")"));
-                    trace.log(DebugLog.SECURITY, () -> "The server chose " + method.label + ".");
+                    Optional<AuthMethod> chosen = AuthMethod.fromWire(choice);
+                    if (chosen.isEmpty() || !offers.containsKey(chosen.get())) {
+                        throw new ProtocolViolation("the server chose a method that we did not offer (" + choice + ")");
+                    }
+                    AuthMethod method = chosen.get();
+                    trace.log(DebugLog.SECURITY, "The server chose " + method.label + ".");
                     if (method == AuthMethod.PASSWORD) {
                         announceCredential(method, "the pool password in " + Password.file(configuration).orElseThrow());
                     } else if (method == AuthMethod.MUNGE) {
@@ -18169,7 +18584,7 @@ public final class TokenRequest {
                     try {
                         return Optional.of(offers.remove(method).authenticate(stream));
                     } catch (AuthenticationException e) {
-                        trace.log(DebugLog.SECURITY, () -> method.label + " failed: " + e.getMessage());
+                        trace.log(DebugLog.SECURITY, method.label + " failed: " + e.getMessage());
                         failures.add(new MethodFailure(method, e.getMessage(), Progress.RUN));
                         if (e.isLoginUncertain) {
                             warnOfUncertainLogin();
@@ -18225,10 +18640,10 @@ public final class TokenRequest {
                         "Ask the pool's administrator to check ALLOW_DAEMON, ALLOW_WRITE and DENY_* there.", stack);
                 }
                 Instant now = host.clock().instant();
-                long seconds = reply.ad().string("SessionDuration").filter(text -> NumericAddress.isNumber(text, 9))
-                    .map(Long::parseLong).orElse(0L);
+                String duration = reply.ad().string("SessionDuration").orElse("");
+                long seconds = NumericAddress.isNumber(duration, 9) ? Long.parseLong(duration) : 0;
                 long lease = Math.max(0, Math.min(reply.ad().integer("SessionLease").orElse(0), Integer.MAX_VALUE));
-                trace.log(DebugLog.SECURITY, () -> "Authenticated with " + method.label + " as " + printable(user)
+                trace.log(DebugLog.SECURITY, "Authenticated with " + method.label + " as " + printable(user)
                     + "; the session is "
                     + binding.name().toLowerCase(Locale.ROOT) + ", " + reply.cipher().word + ", for " + seconds + " s.");
                 AuthResult auth = new AuthResult(method.label, binding, reply.cipher().word, printable(user),
@@ -18370,7 +18785,7 @@ public final class TokenRequest {
                     if (!canRelay(channel)) {
                         throw e;
                     }
-                    context.trace().log(DebugLog.NETWORK, e::getMessage);
+                    context.trace().log(DebugLog.NETWORK, e.getMessage());
                 }
             }
             Connection connection = relayed(server, id);
@@ -18395,7 +18810,7 @@ public final class TokenRequest {
                     throw new IOException("this machine is behind a firewall (TOOLS_ASSUME_FIREWALLS), and the CCB server's"
                         + " release does not pass connections on (25.13.2 and later do)");
                 }
-                context.trace().log(DebugLog.NETWORK, () -> "Asking the CCB server of " + target + " to pass a connection on.");
+                context.trace().log(DebugLog.NETWORK, "Asking the CCB server of " + target + " to pass a connection on.");
                 String connectId = host.randomHex(CONNECT_ID_BYTES);
                 int hash = id.indexOf('#');
                 ClassAd request = new ClassAd().put("CCBID", hash < 0 ? id : id.substring(0, hash)).put("ClaimId", connectId)
@@ -18433,7 +18848,7 @@ public final class TokenRequest {
             try (ServerSocket listener = listen(here)) {
                 String connectId = host.randomHex(CONNECT_ID_BYTES);
                 String ourAddress = Target.text(new InetSocketAddress(here, listener.getLocalPort()));
-                context.trace().log(DebugLog.NETWORK, () -> "Asking the CCB server of " + target
+                context.trace().log(DebugLog.NETWORK, "Asking the CCB server of " + target
                     + " for a connection to " + ourAddress + ".");
                 server.stream().send(server.stream().message().ad(new ClassAd().put("CCBID", id).put("ClaimId", connectId)
                     .put("Name", "TokenRequest").put("MyAddress", ourAddress)));
@@ -18449,7 +18864,7 @@ public final class TokenRequest {
                     return new ServerSocket(port, 1, here);
                 } catch (BindException e) {
                     int taken = port;
-                    context.trace().log(DebugLog.NETWORK, () -> "Port " + taken + ": " + e.getMessage());
+                    context.trace().log(DebugLog.NETWORK, "Port " + taken + ": " + e.getMessage());
                 }
             }
             try {
@@ -18505,7 +18920,7 @@ public final class TokenRequest {
                     .receive("first message");
                 return isCall(hello, connectId);
             } catch (IOException e) {
-                context.trace().log(DebugLog.NETWORK, () -> "Ignored a connection: " + e.getMessage());
+                context.trace().log(DebugLog.NETWORK, "Ignored a connection: " + e.getMessage());
                 return false;
             }
         }
@@ -18650,7 +19065,7 @@ public final class TokenRequest {
                 for (String assignment : more) {
                     request.parse(assignment);
                 }
-                trace.log(DebugLog.HOSTNAME, () -> "Querying " + collector.target() + ": " + request.assignments());
+                trace.log(DebugLog.HOSTNAME, "Querying " + collector.target() + ": " + request.assignments());
                 channel.stream().send(channel.stream().message().ad(request));
                 MessageReader reply = channel.stream().receive("list of daemons");
                 List<Entry> entries = new ArrayList<>();
@@ -18658,7 +19073,7 @@ public final class TokenRequest {
                     Entry.of(reply.ad()).filter(entry -> entries.size() < MAX_RESULTS).ifPresent(entries::add);
                 }
                 reply.end();
-                trace.log(DebugLog.HOSTNAME, () -> "The collector lists "
+                trace.log(DebugLog.HOSTNAME, "The collector lists "
                     + printable(entries.stream().map(Entry::toString).toList()) + ".");
                 return entries;
             } catch (CommandException failure) {
@@ -18746,7 +19161,9 @@ public final class TokenRequest {
                 if (!spec.authorizations().isEmpty()) {
                     request.put("LimitAuthorization", String.join(",", spec.authorizations()));
                 }
-                spec.lifetimeSeconds().ifPresent(seconds -> request.put("TokenLifetime", seconds));
+                if (spec.lifetimeSeconds().isPresent()) {
+                    request.put("TokenLifetime", spec.lifetimeSeconds().getAsInt());
+                }
                 TokenReply answer = started(exchange(channel, request, "answer to the token request"), clientId, auth);
                 return new SubmitResult(complete, auth, target.reachedAt(channel.connection().peer()).toString(),
                     released(answer));
@@ -18764,7 +19181,7 @@ public final class TokenRequest {
          * splits nothing, so it is one word of a safe alphabet. Only the hex digits are secret.
          */
         private Secret newClientId() {
-            return new Secret(sanitized(host.user().map(UserPrincipal::getName).orElse(""), CLIENT_USER_MAX) + "@"
+            return new Secret(sanitized(host.userName().orElse(""), CLIENT_USER_MAX) + "@"
                 + sanitized(host.name(), CLIENT_HOST_MAX) + "-" + host.randomHex(CLIENT_ID_BYTES));
         }
 
@@ -18879,7 +19296,7 @@ public final class TokenRequest {
             if (!(answer instanceof TokenReply.Issued || answer instanceof TokenReply.Enqueued)) {
                 guard.leave();
             }
-            trace.log(DebugLog.COMMAND, () -> "The pool's answer: " + answer.getClass().getSimpleName());
+            trace.log(DebugLog.COMMAND, "The pool's answer: " + answer.getClass().getSimpleName());
             return answer;
         }
 
@@ -18889,7 +19306,7 @@ public final class TokenRequest {
             if (error.isPresent() || answer.integer("ErrorCode").orElse(0) != 0) {
                 throw refusal(answer);
             }
-            Optional<String> token = answer.string("Token").filter(text -> !text.isEmpty());
+            Optional<String> token = nonEmpty(answer.string("Token").orElse(""));
             if (token.isPresent()) {
                 return issued(token.get(), auth);
             }
@@ -18897,9 +19314,11 @@ public final class TokenRequest {
                 throw new CommandException(ErrorCode.BUSY, "Failed to request a new token: " + target
                     + " has too many pending requests.", "Try again later.");
             }
-            String requestId = answer.string("RequestId").filter(RequestHandle::isRequestId)
-                .orElseThrow(() -> new CommandException(ErrorCode.UNEXPECTED, "Remote daemon did not provide a valid request ID.",
-                    "See the log of the daemon at " + target + "."));
+            String requestId = answer.string("RequestId").orElse("");
+            if (!RequestHandle.isRequestId(requestId)) {
+                throw new CommandException(ErrorCode.UNEXPECTED, "Remote daemon did not provide a valid request ID.",
+                    "See the log of the daemon at " + target + ".");
+            }
             return new TokenReply.Enqueued(new RequestHandle(requestId, clientId));
         }
 
@@ -18977,7 +19396,7 @@ public final class TokenRequest {
             MessageReader reply = channel.stream().receive("answer to the query of the session");
             ClassAd answer = reply.ad();
             reply.end();
-            trace.log(DebugLog.SECURITY, () -> "The pool on this session: " + answer.shown());
+            trace.log(DebugLog.SECURITY, "The pool on this session: " + answer.shown());
             return answer;
         }
 
@@ -19005,12 +19424,20 @@ public final class TokenRequest {
     // ==== 20. Poller: waits for approval ====
 
     /**
-     * Polls until an administrator approves the request. Polls an unreachable pool less and less often, since the request
-     * stays there; only a reply from the pool ends the wait early.
+     * Polls until an administrator approves the request: often at first, since whoever asks for a token often sits beside
+     * the administrator, then less and less often. In an hour these are a sixth more polls than the original's, which polls every
+     * five seconds. Polls an unreachable pool, and one that limits the rate, still less often, since the request stays there;
+     * only a reply from the pool ends the wait early.
      */
     static final class Poller {
-        /** Before the first poll of a new request. */
-        static final Duration FIRST_PAUSE = Duration.ofSeconds(1);
+        /** Before the first poll of a new request, and between two polls in its first minute. */
+        static final Duration SHORTEST_PAUSE = Duration.ofMillis(500);
+        private static final Duration FIRST_MINUTE = Duration.ofSeconds(60);
+        /** Later, a pause is this part of the time since the request, so it delays the token by about two percent. */
+        private static final int PAUSES_PER_AGE = 24;
+        private static final Duration USUAL_PAUSE = Duration.ofSeconds(5);
+        /** Doubled by the first failure. */
+        private static final Duration FAILURE_PAUSE = Duration.ofSeconds(1);
         private static final Duration LONGEST_PAUSE = Duration.ofSeconds(30);
         private static final double JITTER = 0.1;
         /**
@@ -19025,9 +19452,12 @@ public final class TokenRequest {
         private final RandomGenerator random;
         private final WaitOptions waitOptions;
         private final Consumer<Event.Waiting> ui;
+        private final Runnable warmUp;
 
+        /** @param warmUp run once, in the first pause between two polls, so that the token need not wait for classes */
         Poller(TokenService pool, InstantSource clock, Sleeper sleeper, RandomGenerator random, WaitOptions waitOptions,
-               Consumer<Event.Waiting> ui) {
+               Consumer<Event.Waiting> ui, Runnable warmUp) {
+            this.warmUp = warmUp;
             this.pool = pool;
             this.clock = clock;
             this.sleeper = sleeper;
@@ -19044,19 +19474,23 @@ public final class TokenRequest {
         /**
          * The token, once it is approved.
          *
-         * @param first    the pause before the first poll; zero for none
-         * @param deadline the time of the last poll; with {@code -timeout 0}, two more follow if the pool does not know the
+         * @param first     the pause before the first poll; zero for none
+         * @param requested when the pool took the request; a time to come, which a saved request can name, counts as now
+         * @param deadline  the time of the last poll; with {@code -timeout 0}, two more follow if the pool does not know the
          * request
          * @throws CommandException REQUEST_UNKNOWN, TIMED_OUT, or the pool's error
          */
-        TokenReply.Issued await(RequestHandle handle, Duration first, Instant deadline) throws CommandException {
-            Instant start = clock.instant();
+        TokenReply.Issued await(RequestHandle handle, Duration first, Instant requested, Instant deadline)
+                throws CommandException {
+            Instant now = clock.instant();
+            Instant start = requested.isBefore(now) ? requested : now;
+            boolean isWarm = false;
             Optional<PollState> last = Optional.empty();
             int inARow = 0;
             boolean replyLost = false; // at any poll
             boolean isUncertain = first.isZero(); // the pool has not said yet that the request is pending
             if (!first.isZero()) {
-                pause(handle, Outcome.PENDING, false, false, jittered(waitOptions.interval().orElse(first)), deadline);
+                pause(handle, Outcome.PENDING, false, false, jittered(waitOptions.interval().orElse(first)), deadline, true);
                 last = Optional.of(PollState.PENDING);
             }
             while (true) {
@@ -19073,8 +19507,7 @@ public final class TokenRequest {
                     throw unknown(handle, replyLost);
                 }
                 // With -timeout 0, "not known" is asked again: a script that retries while a request is pending must learn that
-                // it
-                // no longer is.
+                // it no longer is.
                 boolean over = !clock.instant().isBefore(deadline);
                 if (over && !(outcome.state() == PollState.UNKNOWN && waitOptions.timeout().isZero())) {
                     throw timedOut(handle);
@@ -19082,7 +19515,8 @@ public final class TokenRequest {
                 int failures = outcome.state() == PollState.PENDING ? 0 : inARow;
                 Duration interval = interval(Duration.between(start, clock.instant()), waitOptions.interval(), failures);
                 pause(handle, outcome, repeated, isUncertain, jittered(interval),
-                    over ? Instant.MAX : deadline);
+                    over ? Instant.MAX : deadline, isWarm || over);
+                isWarm = true;
                 last = Optional.of(outcome.state());
             }
         }
@@ -19102,13 +19536,19 @@ public final class TokenRequest {
             }
         }
 
-        /** The pause before the next poll: grows with the time waited, and doubles with each failure in a row. */
-        static Duration interval(Duration elapsed, Optional<Duration> wished, int failures) {
-            Duration usual = wished.orElse(Duration.ofSeconds(
-                elapsed.toSeconds() < 60 ? 1 : elapsed.toSeconds() < 600 ? 2 : 5));
-            Duration longest = usual.compareTo(LONGEST_PAUSE) < 0 ? LONGEST_PAUSE : usual;
-            Duration patient = usual.multipliedBy(1L << Math.min(failures, 5));
-            return patient.compareTo(longest) < 0 ? patient : longest;
+        /**
+         * The pause before the next poll: grows with the time since the request, and doubles with each failure in a row.
+         *
+         * @param age time since the request
+         */
+        static Duration interval(Duration age, Optional<Duration> wished, int failures) {
+            Duration usual = wished.orElse(age.compareTo(FIRST_MINUTE) < 0 ? SHORTEST_PAUSE
+                : Deadline.shorter(age.dividedBy(PAUSES_PER_AGE), USUAL_PAUSE));
+            if (failures == 0) {
+                return usual;
+            }
+            Duration patient = Deadline.longer(usual, FAILURE_PAUSE).multipliedBy(1L << Math.min(failures, 5));
+            return Deadline.shorter(patient, Deadline.longer(usual, LONGEST_PAUSE));
         }
 
         /** Ten percent more or less, so that many clients do not poll in step; exactly the user's -poll if given. */
@@ -19118,13 +19558,19 @@ public final class TokenRequest {
         }
 
         private void pause(RequestHandle handle, Outcome outcome, boolean repeated, boolean isUncertain, Duration wanted,
-                Instant deadline) throws CommandException {
-            Duration most = Duration.between(clock.instant(), deadline);
-            Duration pause = most.isNegative() ? Duration.ZERO : wanted.compareTo(most) < 0 ? wanted : most;
+                Instant deadline, boolean isWarm) throws CommandException {
+            Instant begin = clock.instant();
+            Duration pause = Deadline.longer(Duration.ZERO, Deadline.shorter(wanted, Duration.between(begin, deadline)));
             ui.accept(new Event.Waiting(handle.requestId(), outcome.state(), outcome.detail(), repeated, isUncertain,
                 pause));
+            Duration rest = pause;
+            if (!isWarm) {
+                warmUp.run();
+                Duration spent = Duration.between(begin, clock.instant());
+                rest = Deadline.shorter(pause, Deadline.longer(Duration.ZERO, pause.minus(spent))); // a clock can be set back
+            }
             try {
-                sleeper.sleep(pause);
+                sleeper.sleep(rest);
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
                 throw new CommandException(ErrorCode.INTERNAL, "Interrupted.", "");
@@ -19255,9 +19701,16 @@ public final class TokenRequest {
     static final class TokenInspector {
         /** How far the pool's clock may be ahead before a token's times cause a warning. */
         private static final Duration SKEW = Duration.ofSeconds(60);
-        private static final String SCOPE = "condor:/";
         /** How many unrequested authorizations get a warning each. */
         private static final int MORE_MAX = 10;
+        /**
+         * A token of the usual form, for {@link #warmUp}: kid POOL; iss t, sub a@b, jti 0, scope condor:/READ condor:/WRITE,
+         * iat 0, exp 60.
+         */
+        private static final String SAMPLE = "eyJhbGciOiJIUzI1NiIsImtpZCI6IlBPT0wifQ."
+            + "eyJleHAiOjYwLCJpYXQiOjAsImlzcyI6InQiLCJqdGkiOiIwIiwic2NvcGUiOiJjb25kb3I6L1JFQUQg"
+            + "Y29uZG9yOi9XUklURSIsInN1YiI6ImFAYiJ9"
+            + ".MDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDA";
         private final SigningKeys keys;
         private final Instant now;
 
@@ -19273,6 +19726,22 @@ public final class TokenRequest {
                     .orElseGet(TokenInspector::unreadable);
             } catch (RuntimeException | Error e) {
                 return unreadable();
+            }
+        }
+
+        /**
+         * Loads the classes that an inspection and the {@code issued} event need, before there is a token. Never throws.
+         *
+         * @param auth of the session over which the token will come
+         */
+        static void warmUp(SigningKeys keys, Instant now, AuthResult auth) {
+            Secret sample = new Secret(SAMPLE);
+            TokenSpec spec = new TokenSpec(Optional.of("a@b"), List.of("READ"), OptionalInt.of(60));
+            new TokenInspector(keys, now).inspect(sample, spec, auth, false);
+            try {
+                IssuedToken.claims(sample).ifPresent(Json::line);
+            } catch (RuntimeException | Error e) {
+                return; // the token comes first; what is wrong shows then
             }
         }
 
@@ -19300,8 +19769,7 @@ public final class TokenRequest {
         }
 
         private static void scopes(IssuedToken token, TokenSpec spec, List<String> warnings) {
-            List<String> granted = token.scopes().stream()
-                .map(scope -> scope.startsWith(SCOPE) ? scope.substring(SCOPE.length()) : scope).toList();
+            List<String> granted = token.authorizations();
             List<String> asked = spec.authorizations();
             if (asked.isEmpty() && !granted.isEmpty()) {
                 warnings.add("the token is limited to " + String.join(", ", printable(granted))
@@ -19414,13 +19882,15 @@ public final class TokenRequest {
             if (!his && !here && trust.onPath().isPresent()) {
                 throw new UntrustedDirectoryException(trust.onPath().get());
             }
-            if (!trust.entry().map(PathTrust.Stat::key).equals(Optional.of(opened)) || !opened.equals(key)) {
+            if (trust.entry().isEmpty() || !trust.entry().get().key().equals(opened) || !opened.equals(key)) {
                 throw new IOException("its path changed while it was opened");
             }
             if (trust.atEnd().isPresent() && host.isRoot()) {
                 throw new UntrustedDirectoryException(trust.atEnd().get());
             }
-            trust.atEnd().ifPresent(weakness -> warnings.accept(weakness + OTHERS_CAN_REPLACE));
+            if (trust.atEnd().isPresent()) {
+                warnings.accept(trust.atEnd().get() + OTHERS_CAN_REPLACE);
+            }
         }
 
         /** Creates a directory and its parents with mode 0700, unless other users can redirect the path. */
@@ -19430,6 +19900,9 @@ public final class TokenRequest {
             }
             Path there = directory.toAbsolutePath();
             while (Files.notExists(there, LinkOption.NOFOLLOW_LINKS)) {
+                if (there.getParent() == null) {
+                    throw new NoSuchFileException(there.toString()); // a drive that does not exist
+                }
                 there = there.getParent();
             }
             if (PathTrust.isPossible()) {
@@ -19581,6 +20054,12 @@ public final class TokenRequest {
             } catch (NoSuchFileException e) {
                 return Optional.empty();
             }
+        }
+
+        /** Whether a file that was read belongs to this user, and no other user can write to it. */
+        boolean isOwn(Content content) {
+            return content.rights().isEmpty() || (host.user().equals(content.rights().map(FileRights::owner))
+                && !content.rights().get().isWritableByOthers());
         }
 
         /** The names of the entries that match a pattern, sorted. */
@@ -19866,7 +20345,7 @@ public final class TokenRequest {
                     throw e;
                 }
             } catch (IOException e) {
-                if (String.valueOf(e.getMessage()).contains("Too many open files")) {
+                if (CrashReporter.isOfFiles(e)) {
                     throw e; // a limit of this process, so that nothing else would work, either
                 }
                 warnings.accept("another run could write to " + destination + " at the same time: cannot use its lock file "
@@ -20155,7 +20634,7 @@ public final class TokenRequest {
         private Optional<Found> read(OpenDirectory folder, String name) {
             try {
                 Optional<OpenDirectory.Content> content = folder.read(name, MAX_BYTES);
-                if (content.isEmpty() || !isOwn(content.get())) {
+                if (content.isEmpty() || !folder.isOwn(content.get())) {
                     return Optional.empty();
                 }
                 String line = fileText(content.get().bytes(), UTF_8);
@@ -20171,12 +20650,6 @@ public final class TokenRequest {
             } catch (IOException | IllegalArgumentException e) {
                 return Optional.empty();
             }
-        }
-
-        /** Whether a file belongs to this user, and no other user can write to it. */
-        private boolean isOwn(OpenDirectory.Content content) {
-            return content.rights().isEmpty() || (host.user().equals(content.rights().map(FileRights::owner))
-                && !content.rights().get().isWritableByOthers());
         }
 
         /** Deletes the stale requests of a directory. */
@@ -20440,8 +20913,10 @@ public final class TokenRequest {
                 if (preparation == Preparation.FULL) {
                     folder.probe(name, PROBE_BYTES, permissions);
                 }
-                host.platform().weakness(folder.path())
-                    .ifPresent(weakness -> warnings.accept(weakness + OpenDirectory.OTHERS_CAN_REPLACE));
+                Optional<PathTrust.Weakness> weakness = host.platform().weakness(folder.path());
+                if (weakness.isPresent()) {
+                    warnings.accept(weakness.get() + OpenDirectory.OTHERS_CAN_REPLACE);
+                }
                 Optional<DestinationLock> lock = preparation == Preparation.LOOK ? Optional.empty()
                     : DestinationLock.take(folder, name, path, host, warnings);
                 if (lock.isPresent()) {
@@ -20651,11 +21126,14 @@ public final class TokenRequest {
     record TokenRecord(TokenOrder order, String identity, Optional<String> trustDomain, String tokenHash) {
         private static final int MAX_BYTES = 64 * 1024;
 
-        /** The record of a token file; empty if there is none that this version can read. */
+        /**
+         * The record of a token file; empty without one that this version can read. A record decides whether another identity's
+         * token is current, so the file must belong to this user, and no other user may write to it.
+         */
         static Optional<TokenRecord> read(OpenDirectory folder, String name) {
             try {
                 Optional<OpenDirectory.Content> content = folder.read(file(name), MAX_BYTES);
-                if (content.isEmpty()) {
+                if (content.isEmpty() || !folder.isOwn(content.get())) {
                     return Optional.empty();
                 }
                 // Without Jackson, which takes longer to load than all the rest of a run that finds a current token.
@@ -20703,7 +21181,6 @@ public final class TokenRequest {
         private static final Duration SKEW = Duration.ofMinutes(5);
         private static final Duration LONGEST_RENEWAL = Duration.ofDays(30);
         private static final int MAX_BYTES = 1 << 20;
-        private static final String SCOPE = "condor:/";
         private final TokenOrder order;
         private final EnsureOptions options;
         private final boolean strict;
@@ -20763,6 +21240,10 @@ public final class TokenRequest {
             if (content.isEmpty()) {
                 return new TokenState.Due("does not exist");
             }
+            Optional<UserPrincipal> stranger = otherOwner(content.get());
+            if (stranger.isPresent()) {
+                return new TokenState.Foreign("belongs to " + printable(stranger.get().getName()));
+            }
             List<String> lines = new InputFiles.Input(content.get().bytes(), Optional.empty(), true, true).lines().toList();
             Optional<IssuedToken> token = lines.size() == 1 ? IssuedToken.read(lines.get(0)) : Optional.empty();
             Optional<TokenRecord> record = TokenRecord.read(file.folder(), file.name());
@@ -20773,9 +21254,31 @@ public final class TokenRequest {
                         : "does not contain a token");
             }
             String hash = TokenRecord.hash(token.get().text());
-            Present present = new Present(token.get(), content.get(), record.filter(it -> it.tokenHash().equals(hash)));
-            return present.record().filter(it -> it.order().query().equals(order.query())).isPresent()
+            boolean isOfToken = record.isPresent() && record.get().tokenHash().equals(hash);
+            Present present = new Present(token.get(), content.get(), isOfToken ? record : Optional.empty());
+            return isOfToken && record.get().order().isAtSameDaemon(order)
                 ? decide(present, Optional.of(token.get().issuer())) : new TokenState.Undecided(present);
+        }
+
+        /**
+         * The owner of a token file that another user created, which any user can do where others can write to the directory.
+         * Empty for root, who corrects the owner.
+         */
+        private Optional<UserPrincipal> otherOwner(OpenDirectory.Content content) throws CommandException {
+            Optional<UserPrincipal> found = content.rights().map(FileRights::owner);
+            return host.isRoot() || found.equals(host.user()) || found.equals(orderedOwner()) ? Optional.empty() : found;
+        }
+
+        /** The owner that the file gets: that of -owner, otherwise this user. */
+        private Optional<UserPrincipal> orderedOwner() throws CommandException {
+            try {
+                return file.permissions().owner().isPresent()
+                    ? Optional.of(OpenDirectory.user(file.permissions().owner().get())) : host.user();
+            } catch (IOException e) {
+                throw new CommandException(ErrorCode.DESTINATION, "Cannot set the owner of " + file.file() + ": " + reason(e)
+                    + ".",
+                    "");
+            }
         }
 
         /**
@@ -20789,19 +21292,21 @@ public final class TokenRequest {
                 return new TokenState.Foreign("contains a token of the pool " + printable(token.issuer()) + ", not of "
                     + printable(trustDomain.get()));
             }
-            Optional<TokenSpec> ordered = present.record().map(it -> it.order().spec());
-            if (!ordered.map(TokenSpec::identity).equals(Optional.of(order.spec().identity())) && !isFor(token, trustDomain)) {
+            Optional<TokenOrder> before = present.record().isEmpty() ? Optional.empty()
+                : Optional.of(present.record().get().order());
+            if ((before.isEmpty() || !before.get().spec().identity().equals(order.spec().identity()))
+                    && !isFor(token, trustDomain)) {
                 return new TokenState.Foreign("contains a token for " + printable(token.subject()) + ", not for "
                     + printable(order.spec().identity().orElse("condor")));
             }
             // What the pool granted less than ordered counts as granted; otherwise every run would ask again.
-            boolean granted = !strict && ordered.isPresent()
-                && ordered.get().authorizations().equals(order.spec().authorizations())
-                && ordered.get().lifetimeSeconds().equals(order.spec().lifetimeSeconds());
+            boolean granted = !strict && before.isPresent()
+                && before.get().spec().authorizations().equals(order.spec().authorizations())
+                && before.get().spec().lifetimeSeconds().equals(order.spec().lifetimeSeconds());
             Optional<String> due = granted ? Optional.empty() : difference(token);
             due = due.isPresent() ? due : end(token);
             return due.isPresent() ? new TokenState.Due(due.get())
-                : new TokenState.Current(present, present.record().filter(it -> it.order().equals(order)).isPresent());
+                : new TokenState.Current(present, before.isPresent() && before.get().isSame(order));
         }
 
         /** Whether the token is for the ordered identity. Without a known domain, the name in front of it decides. */
@@ -20815,8 +21320,7 @@ public final class TokenRequest {
 
         /** How the token's limits differ from the order. */
         private Optional<String> difference(IssuedToken token) {
-            List<String> granted = TokenOrder.levels(token.scopes().stream()
-                .map(scope -> scope.startsWith(SCOPE) ? scope.substring(SCOPE.length()) : scope).toList());
+            List<String> granted = TokenOrder.levels(token.authorizations());
             if (!granted.equals(order.spec().authorizations())) {
                 return Optional.of("contains a token with " + limits(granted) + ", not " + limits(order.spec().authorizations()));
             }
@@ -20826,7 +21330,7 @@ public final class TokenRequest {
                     || lifetime.filter(it -> strict ? it.toSeconds() != ordered.getAsInt()
                         : it.toSeconds() > ordered.getAsInt()).isPresent())) {
                 return Optional.of("contains a token that " + lifetime.map(it -> "lives " + it.toSeconds() + " seconds")
-                    .orElse("does not expire") + "; ordered are " + ordered.getAsInt() + " seconds");
+                    .orElse("does not expire") + "; the order is " + ordered.getAsInt() + " seconds");
             }
             return Optional.empty();
         }
@@ -20836,8 +21340,10 @@ public final class TokenRequest {
         }
 
         private static Optional<Duration> lifetime(IssuedToken token) {
-            return token.issuedAt().flatMap(from -> token.expiration().map(end -> Duration.between(from, end)))
-                .filter(lifetime -> !lifetime.isNegative());
+            Optional<Instant> from = token.issuedAt();
+            Optional<Instant> end = token.expiration();
+            return from.isEmpty() || end.isEmpty() || end.get().isBefore(from.get()) ? Optional.empty()
+                : Optional.of(Duration.between(from.get(), end.get()));
         }
 
         /** Whether the token ended, or ends soon. */
@@ -20857,7 +21363,7 @@ public final class TokenRequest {
                 return Optional.of("contains a token that expired at " + end.get());
             }
             return poolNow.plus(renewBefore(token)).isBefore(end.get()) ? Optional.empty()
-                : Optional.of("contains a token that expires at " + end.get() + ", so it is renewed");
+                : Optional.of("contains a token that expires soon, at " + end.get());
         }
 
         private Duration renewBefore(IssuedToken token) {
@@ -20883,25 +21389,17 @@ public final class TokenRequest {
                 return Optional.empty();
             }
             FilePermissions ordered = file.permissions();
-            try {
-                Optional<UserPrincipal> owner = ordered.owner().isPresent()
-                    ? Optional.of(OpenDirectory.user(ordered.owner().get())) : host.user();
-                if (owner.isPresent() && !owner.get().equals(rights.get().owner())) {
-                    return Optional.of("the owner " + printable(rights.get().owner().getName()));
-                }
-            } catch (IOException e) {
-                throw new CommandException(ErrorCode.DESTINATION, "Cannot set the owner of " + file.file() + ": " + reason(e)
-                    + ".",
-                    "");
+            if (orderedOwner().filter(owner -> !owner.equals(rights.get().owner())).isPresent()) {
+                return Optional.of("the owner " + printable(rights.get().owner().getName()));
             }
-            if (ordered.group().filter(group -> !group.equals(rights.get().group())).isPresent()) {
+            if (ordered.group().isPresent() && !ordered.group().get().equals(rights.get().group())) {
                 return Optional.of("the group " + printable(rights.get().group()));
             }
             return rights.get().mode().equals(ordered.mode()) ? Optional.empty()
                 : Optional.of("the mode " + rights.get().mode());
         }
 
-        /** Gives the file its owner and mode. It is written anew, since others may have the old one open. */
+        /** Gives the file its owner and mode. This replaces the file, since others may have the old one open. */
         void setPermissions(Present present) throws CommandException {
             try {
                 file.folder().replace(file.name(), present.content().bytes(), file.permissions());
@@ -20928,13 +21426,501 @@ public final class TokenRequest {
         }
     }
 
-    // ==== 24. ConsoleWriter: stdout and stderr, as text and as JSON ====
+    // ==== 24. ClassArchive: an archive of the program's classes, for a quicker start ====
+
+    /**
+     * Makes the archive of this program's classes ({@code -prepare}). Java maps it instead of reading, checking and linking
+     * each class, so a run starts in about half the time.
+     *
+     * <p>An archive is code, and Java maps it before a line of this program runs, whoever owns the file. So the options of
+     * Java name a path that only this user and root can fill: below the home, absolute also where Java knows no home and
+     * says "?". For the same reason nothing can check the file when it is used. Java itself ignores an archive of another
+     * build, of other jars, or, with VerifySharedSpaces, with other content. Java 17 aborts on one that is cut off, so the
+     * file gets its name only when it is complete, on disk and tried.
+     *
+     * <p>It is an archive on top of Java's own: without the file, Java's own stays in use. (An archive in place of Java's own
+     * would start in a little less time on 17, but its absence would cost every other user more.) JDK 17 and 25 make it at
+     * the end of a run, so a second JVM runs {@link TrainingRun}. No other run of this program starts one.
+     */
+    static final class ClassArchive {
+        /** The option of Java that names the archive: Java's own, a separator, and this one, or this one alone. */
+        static final String OPTION = "-XX:SharedArchiveFile=";
+        private static final String FOLDER = ".cache/condor_token_request";
+        private static final String SUFFIX = ".jsa";
+        private static final String MARKER_SUFFIX = ".json";
+        private static final String TRAINING_SUFFIX = ".training";
+        private static final String LOCK = ".prepare.lock";
+        private static final int MARKER_MAX_BYTES = 4096;
+        /** How Java's log says that a class came from the archive. */
+        private static final String USED = " " + TokenRequest.class.getName() + " source: shared objects file (top)";
+        private static final Duration TRAINING_LIMIT = Duration.ofMinutes(2);
+        private static final int COPY_BYTES = 1 << 16;
+        /** Options of this JVM that the other one does not share: its archive, log, heap and debuggers. */
+        private static final List<String> OWN_OPTIONS = List.of("-D", OPTION, "-XX:AOT", "-XX:ArchiveClassesAtExit",
+            "-XX:+AutoCreateSharedArchive", "-Xshare", "-Xlog", "-Xmx", "-Xms", "-Xmn", "-XX:ErrorFile", "-Xrun", "-Xdebug");
+        private final Host host;
+        private final JavaRuntime runtime;
+
+        ClassArchive(Host host, JavaRuntime runtime) {
+            this.host = host;
+            this.runtime = runtime;
+        }
+
+        /**
+         * An archive.
+         *
+         * @param made whether this run made it; otherwise it was up to date
+         * @param used whether the options of this JVM name it
+         * @param java build of the JVM
+         */
+        record Prepared(Path file, long bytes, boolean made, boolean used, String java) { }
+
+        /**
+         * Makes the archive that the options of this JVM name, or else the one that JBang's options would name. Does nothing
+         * if it is there already.
+         *
+         * @throws CommandException NOT_PREPARED
+         */
+        Prepared prepare() throws CommandException {
+            if (!host.platform().hasArchive()) {
+                throw new CommandException(ErrorCode.NOT_PREPARED, "On Windows this program uses no archive of classes.", "");
+            }
+            Optional<String> named = named();
+            if (host.home().isEmpty() && (named.isEmpty() || named.get().startsWith("/?/"))) {
+                throw failure("this user has no home directory.", "Name a file: java " + OPTION + "FILE ... -prepare");
+            }
+            Path file = named.isPresent() ? Host.path(named.get(), OPTION).toAbsolutePath()
+                : host.home().get().resolve(FOLDER).resolve(runtime.build() + SUFFIX);
+            Path folder = file.getParent();
+            try {
+                OpenDirectory.make(folder, host);
+                List<String> weaknesses = new ArrayList<>();
+                try (OpenDirectory directory = OpenDirectory.open(folder, Optional.empty(), host, weaknesses::add)) {
+                    if (!weaknesses.isEmpty() || PathTrust.Stat.of(directory.path(), LinkOption.NOFOLLOW_LINKS)
+                            .isSharedWritable()) {
+                        throw new IOException("other users can change " + printable(directory.path().toString()));
+                    }
+                    return prepare(directory, directory.path().resolve(file.getFileName()), named.isPresent());
+                }
+            } catch (OpenDirectory.UntrustedDirectoryException e) {
+                throw failure(printable(String.valueOf(e.getMessage())) + ".", "An archive of classes is code. " + e.remedy());
+            } catch (IOException e) {
+                throw failure(reason(e) + " (" + printable(file.toString()) + ").", "");
+            }
+        }
+
+        private static CommandException failure(String reason, String hint) {
+            return new CommandException(ErrorCode.NOT_PREPARED, "Cannot make the archive of classes: " + reason, hint.isEmpty()
+                ? "The program works without it." : hint);
+        }
+
+        /** The archive that the options of this JVM name: the last option counts, and in it the last file. */
+        private Optional<String> named() {
+            Optional<String> named = Optional.empty();
+            for (String option : runtime.options()) {
+                if (option.startsWith(OPTION)) {
+                    int last = option.lastIndexOf(File.pathSeparatorChar) + 1;
+                    named = Optional.of(option.substring(Math.max(OPTION.length(), last)));
+                }
+            }
+            return named.filter(text -> !text.isEmpty());
+        }
+
+        private Prepared prepare(OpenDirectory directory, Path file, boolean used) throws IOException, CommandException {
+            String name = file.getFileName().toString();
+            try (FileChannel lock = directory.open(LOCK, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+                if (!OpenDirectory.lock(lock)) {
+                    throw failure("another run makes it at this moment.", "");
+                }
+                removeOld(directory, name);
+                boolean made = !isUpToDate(directory, name);
+                if (made) {
+                    make(directory, file);
+                }
+                long bytes = directory.look(name).orElseThrow().size();
+                directory.remove(LOCK);
+                return new Prepared(file, bytes, made, used, runtime.build());
+            }
+        }
+
+        /** Removes what a killed run left and, in this program's own folder, archives of other builds of Java. */
+        private void removeOld(OpenDirectory directory, String name) throws IOException {
+            for (String left : directory.names(Pattern.compile("\\.[0-9a-f]{16}" + Pattern.quote(TRAINING_SUFFIX)))) {
+                delete(directory.path().resolve(left));
+            }
+            if (directory.path().endsWith(FOLDER)) {
+                for (String old : directory.names(Pattern.compile(".*" + Pattern.quote(SUFFIX) + "("
+                        + Pattern.quote(MARKER_SUFFIX) + ")?"))) {
+                    if (!old.equals(name) && !old.equals(name + MARKER_SUFFIX)) {
+                        directory.remove(old);
+                    }
+                }
+            }
+        }
+
+        /** Whether the archive is as its marker says, and made for this JVM and this program. */
+        private boolean isUpToDate(OpenDirectory directory, String name) throws IOException {
+            if (directory.look(name).filter(BasicFileAttributes::isRegularFile).isEmpty()) {
+                return false;
+            }
+            Optional<OpenDirectory.Content> marker;
+            try {
+                marker = directory.read(name + MARKER_SUFFIX, MARKER_MAX_BYTES);
+            } catch (IOException e) {
+                return false;
+            }
+            return marker.isPresent() && new String(marker.get().bytes(), UTF_8).equals(marker(directory.path().resolve(name)));
+        }
+
+        /** What an archive is good for, and its size and content. */
+        private String marker(Path archive) throws IOException {
+            MessageDigest program = KeyDerivation.sha256();
+            for (String jar : runtime.classPath().split(File.pathSeparator)) {
+                program.update(hash(Host.checkedPath(jar, "class path")));
+            }
+            Map<String, Object> fields = new LinkedHashMap<>();
+            fields.put("java", runtime.build());
+            fields.put("java_home", runtime.home());
+            fields.put("class_path", runtime.classPath());
+            fields.put("program", HexFormat.of().formatHex(program.digest()));
+            fields.put("bytes", Files.size(archive));
+            fields.put("archive", HexFormat.of().formatHex(hash(archive)));
+            return Json.line(fields);
+        }
+
+        private static byte[] hash(Path file) throws IOException {
+            MessageDigest digest = KeyDerivation.sha256();
+            try (InputStream in = Files.newInputStream(file)) {
+                byte[] buffer = new byte[COPY_BYTES];
+                for (int length = in.read(buffer); length >= 0; length = in.read(buffer)) {
+                    digest.update(buffer, 0, length);
+                }
+            }
+            return digest.digest();
+        }
+
+        /** Makes the archive in a directory with mode 0700, whatever the umask, tries it, and renames it to its name. */
+        private void make(OpenDirectory directory, Path file) throws IOException, CommandException {
+            Path training = directory.path().resolve("." + host.randomHex(8) + TRAINING_SUFFIX);
+            Files.createDirectory(training, host.platform().creation("rwx------"));
+            try {
+                Path archive = training.resolve("archive");
+                String output = java("-XX:ArchiveClassesAtExit=" + archive, TrainingRun.class.getName(), training.toString());
+                if (!output.contains(TrainingRun.DONE) || !Files.isRegularFile(archive, LinkOption.NOFOLLOW_LINKS)) {
+                    throw failure("this Java runtime cannot make one.", "If it lacks an archive of its own classes, its owner"
+                        + " makes that with: " + host.shell().quoted(program()) + " -Xshare:dump");
+                }
+                if (!java("-Xlog:class+load", OPTION + archive, "-XX:+VerifySharedSpaces", TokenRequest.class.getName(),
+                        "-version").contains(USED)) {
+                    throw failure("this Java runtime does not use the one that it made.", "");
+                }
+                host.platform().grant(archive, new FilePermissions(Optional.empty(), Optional.empty(), "r--r--r--"));
+                try (FileChannel written = FileChannel.open(archive, StandardOpenOption.READ)) {
+                    written.force(true);
+                }
+                String name = file.getFileName().toString();
+                directory.remove(name + MARKER_SUFFIX);
+                Files.move(archive, file, StandardCopyOption.ATOMIC_MOVE);
+                directory.replace(name + MARKER_SUFFIX, marker(file).getBytes(UTF_8), FilePermissions.OWN);
+            } finally {
+                delete(training);
+            }
+        }
+
+        private String program() {
+            return runtime.home() + "/bin/java";
+        }
+
+        /** Runs a class of this program in another JVM, with the options of this one, and returns what it prints. */
+        private String java(String... arguments) throws CommandException {
+            List<String> command = new ArrayList<>(List.of(program()));
+            for (String option : runtime.options()) {
+                if (OWN_OPTIONS.stream().noneMatch(option::startsWith)) {
+                    command.add(option);
+                }
+            }
+            command.addAll(List.of("-Xmx128m", "-Xshare:auto", "-cp", runtime.classPath()));
+            // Options of Java begin with -X; the first other argument is the class.
+            int options = 0;
+            while (arguments[options].startsWith("-X")) {
+                command.add(command.size() - 2, arguments[options++]);
+            }
+            command.addAll(Arrays.asList(arguments).subList(options, arguments.length));
+            return host.platform().programs.java(command, TRAINING_LIMIT)
+                .orElseThrow(() -> failure("a second " + program() + " did not start, or did not end in time.", ""));
+        }
+
+        /** Deletes a directory that only this user and root can change, with what is in it. */
+        private static void delete(Path path) throws IOException {
+            if (Files.isDirectory(path, LinkOption.NOFOLLOW_LINKS)) {
+                try (DirectoryStream<Path> entries = Files.newDirectoryStream(path)) {
+                    for (Path entry : entries) {
+                        delete(entry);
+                    }
+                }
+            }
+            Files.deleteIfExists(path);
+        }
+    }
+
+    /**
+     * The main class of the JVM whose classes become the archive. It goes through the life of a request, again and again in
+     * different ways, with a pretended pool on loopback: reading options and settings, TLS, the saved request, polls, the
+     * token and its review. Nothing of the user's environment, home or settings takes part.
+     */
+    static final class TrainingRun {
+        /** What it prints at its end. */
+        static final String DONE = "training done";
+
+        /** Seconds that the token lives. */
+        static final int LIFETIME = 86_400;
+        /** Between two polls. */
+        private static final Duration PAUSE = Duration.ofMillis(10);
+
+        private TrainingRun() { }
+
+        /**
+         * Plays the requests of the training run.
+         *
+         * @param arguments an empty directory for its files
+         */
+        public static void main(String... arguments) {
+            Path directory = Host.checkedPath(arguments[0], "argument");
+            Host real = Host.real();
+            ByteArrayOutputStream printed = new ByteArrayOutputStream();
+            PrintStream out = new PrintStream(printed, true, UTF_8);
+            Host host = new Host(real.clock(), real.random(), pause -> real.sleeper().sleep(PAUSE), Map.of(
+                "CONDOR_CONFIG", "ONLY_ENV", "_CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS", "SSL", "_CONDOR_SEC_TOKEN_DIRECTORY",
+                directory.resolve("tokens.d").toString()), real.name(), Optional.of(directory), real.user(), real.uid(),
+                real.invocation(), InputStream.nullInputStream(), out, out, stream -> false, real.platform());
+            new ShutdownGuard().install();
+            try (TrainingPool pool = TrainingPool.open(host)) {
+                Path ca = directory.resolve("ca.pem");
+                Files.writeString(ca, TrainingPool.pem());
+                String[] request = {"-pool", "localhost:" + pool.port(), "-identity", "alice@training.invalid", "-authz", "READ",
+                    "-lifetime", Integer.toString(LIFETIME), "-timeout", "20"};
+                run(host, request, "-cafile", ca.toString());
+                run(host, request, "-cafile", ca.toString(), "-json", "-file", directory.resolve("token").toString());
+                run(host, request, "-fingerprint", TrainingPool.fingerprint(), "-token", "training", "-ensure");
+                run(host, request, "-fingerprint", TrainingPool.fingerprint(), "-token", "training", "-ensure");
+                run(host, request, "-nowait");
+            } catch (IOException | GeneralSecurityException e) {
+                // Without loopback, a request that reaches nothing must do.
+                run(host, new String[] {"-pool", "127.0.0.1:1"});
+            }
+            real.out().println(DONE);
+            real.out().flush();
+        }
+
+        private static void run(Host host, String[] request, String... more) {
+            String[] arguments = Arrays.copyOf(request, request.length + more.length);
+            System.arraycopy(more, 0, arguments, request.length, more.length);
+            TokenRequest.run(arguments, host, new ShutdownGuard());
+        }
+    }
+
+    /**
+     * The pretended pool of a {@link TrainingRun}: enough of a collector's side to take a request over SSL and to give out a
+     * token at the second poll. It serves one connection after the other, on a port of loopback that the system picks.
+     *
+     * <p>Its certificate is its own CA. Its key is the number 2, so it protects nothing, and nothing trusts it but the
+     * training run.
+     */
+    private static final class TrainingPool implements Closeable {
+        private static final String CERTIFICATE = "MIIBQTCB6KADAgECAgECMAoGCCqGSM49BAMCMBQxEjAQBgNVBAMMCWxvY2FsaG9zdDAgFw0w"
+            + "MDAxMDEwMDAwMDBaGA85OTk5MTIzMTIzNTk1OVowFDESMBAGA1UEAwwJbG9jYWxob3N0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEfPJ7GI0D"
+            + "T36KUjgDBLUaw8CJaeJ38hs1pgtI/EdmmXgHd1UQ247QQCk9msafdDDbun2t5jzpgimeBLedInhz0aMpMCcwFAYDVR0RBA0wC4IJbG9jYWxob3N0"
+            + "MA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIgMJ1zgxZudbRaPhBJcgqESNFG7m/DwRRDHUDODQ7HNT0CIQCVq6EpVuq1JZHwq3cl"
+            + "RrvZE5omsiJiIik+wU6kTws//g==";
+        private static final String REQUEST_ID = "1000000";
+        private static final String SESSION = "training";
+        private static final int TIMEOUT_MILLIS = 30_000;
+        private final ServerSocket socket;
+        private final InstantSource clock;
+        private final SecureRandom random;
+        private final SSLContext tls;
+        private byte[] sessionKey = new byte[0];
+        private int polls;
+
+        private TrainingPool(ServerSocket socket, Host host, SSLContext tls) {
+            this.socket = socket;
+            this.clock = host.clock();
+            this.random = host.random();
+            this.tls = tls;
+        }
+
+        static TrainingPool open(Host host) throws IOException, GeneralSecurityException {
+            X509Certificate certificate;
+            try (InputStream in = new ByteArrayInputStream(Base64.getDecoder().decode(CERTIFICATE))) {
+                certificate = (X509Certificate) CertificateFactory.getInstance("X.509").generateCertificate(in);
+            }
+            KeyStore store = KeyStore.getInstance("PKCS12");
+            store.load(null, null);
+            store.setKeyEntry("pool", KeyFactory.getInstance("EC").generatePrivate(new ECPrivateKeySpec(BigInteger.TWO,
+                ((ECPublicKey) certificate.getPublicKey()).getParams())), new char[0], new Certificate[] {certificate});
+            KeyManagerFactory keys = KeyManagerFactory.getInstance("PKIX");
+            keys.init(store, new char[0]);
+            SSLContext tls = SSLContext.getInstance("TLS");
+            tls.init(keys.getKeyManagers(), null, host.random());
+            TrainingPool pool = new TrainingPool(new ServerSocket(0, 0, InetAddress.getLoopbackAddress()), host, tls);
+            Thread thread = new Thread(pool::serve, "training pool");
+            thread.setDaemon(true);
+            thread.start();
+            return pool;
+        }
+
+        int port() {
+            return socket.getLocalPort();
+        }
+
+        static String pem() {
+            return "-----BEGIN CERTIFICATE-----\n" + Base64.getMimeEncoder(64, new byte[] {'\n'}).encodeToString(
+                Base64.getDecoder().decode(CERTIFICATE)) + "\n-----END CERTIFICATE-----\n";
+        }
+
+        static String fingerprint() {
+            return HexFormat.ofDelimiter(":").formatHex(KeyDerivation.sha256().digest(Base64.getDecoder().decode(CERTIFICATE)));
+        }
+
+        @Override
+        public void close() throws IOException {
+            socket.close();
+        }
+
+        private void serve() {
+            while (!socket.isClosed()) {
+                serveClient();
+            }
+        }
+
+        private void serveClient() {
+            try (Socket client = socket.accept()) {
+                client.setSoTimeout(TIMEOUT_MILLIS);
+                serve(new CedarStream(client.getInputStream(), client.getOutputStream(), random, DebugLog.off()));
+            } catch (IOException e) {
+                return; // the client has its own reason, or the pool is closed
+            }
+        }
+
+        private void serve(CedarStream stream) throws IOException {
+            MessageReader first = stream.receive("command");
+            first.number();
+            ClassAd policy = first.ad();
+            first.end();
+            if (policy.string("UseSession").filter("YES"::equals).isPresent()) {
+                stream.send(stream.message().ad(new ClassAd().put("ReturnCode", "AUTHORIZED")
+                    .put("RemoteVersion", Protocol.VERSION).put("Nonce", "AA==")));
+                stream.encrypt(SessionCipher.AES, sessionKey);
+            } else {
+                authenticate(stream);
+            }
+            MessageReader request = stream.receive("request");
+            request.ad();
+            request.end();
+            boolean isPoll = policy.integer("Command").orElse(0) == Protocol.DC_FINISH_TOKEN_REQUEST;
+            polls = isPoll ? polls + 1 : 0;
+            stream.send(stream.message().ad(!isPoll ? new ClassAd().put("RequestId", REQUEST_ID)
+                : new ClassAd().put("Token", polls < 2 ? "" : token())));
+        }
+
+        /** Negotiates SSL in a bound session, as {@link Ssl} and {@link Security} expect it. */
+        private void authenticate(CedarStream stream) throws IOException {
+            String method = AuthMethod.SSL.name();
+            stream.send(stream.message().ad(new ClassAd().put("Authentication", "YES").put("Encryption", "YES")
+                .put("Integrity", "YES").put("AuthMethodsList", method).put("AuthMethods", method)
+                .put("CryptoMethods", SessionCipher.AES.word).put("CryptoMethodsList", SessionCipher.AES.word)
+                .put("TrustDomain", "training.invalid").put("SessionDuration", "3600").put("SessionLease", 3600)
+                .put("RemoteVersion", Protocol.VERSION).put("NegotiatedSession", true).put("Enact", "YES")));
+            MessageReader offer = stream.receive("methods");
+            offer.number();
+            offer.end();
+            stream.send(stream.message().number(AuthMethod.SSL.bit));
+            stream.send(stream.message().number(Protocol.SSL_OK));
+            stream.receive("SSL status");
+            byte[] methodKey = passKey(stream);
+            // The encrypted key is drawn at random; what it decrypts to is random as well.
+            byte[] wrapped = new byte[SessionCipher.AES.keyBytes];
+            random.nextBytes(wrapped);
+            sessionKey = KeyDerivation.unwrap(wrapped, methodKey);
+            stream.send(stream.message().number(1));
+            stream.send(stream.message().number(wrapped.length).number(SessionCipher.AES.number).number(0).counted(wrapped));
+            stream.encrypt(SessionCipher.AES, sessionKey);
+            stream.send(stream.message().ad(new ClassAd().put("Sid", SESSION).put("User", "unauthenticated@unmapped")
+                .put("ReturnCode", "AUTHORIZED").put("TriedAuthentication", true)
+                .put("ValidCommands", Protocol.DC_START_TOKEN_REQUEST + "," + Protocol.DC_FINISH_TOKEN_REQUEST)));
+        }
+
+        /** The server's side of TLS: the handshake, in which the client begins, then a random key, in which the server does. */
+        private byte[] passKey(CedarStream stream) throws IOException {
+            SSLEngine engine = tls.createSSLEngine();
+            engine.setUseClientMode(false);
+            engine.beginHandshake();
+            ByteBuffer packet = ByteBuffer.allocate(engine.getSession().getPacketBufferSize());
+            ByteBuffer plain = ByteBuffer.allocate(engine.getSession().getApplicationBufferSize());
+            byte[] inbound = new byte[0];
+            boolean isOver = false;
+            int client = Protocol.SSL_RECEIVING;
+            while (!isOver || client != Protocol.SSL_HOLDING) {
+                MessageReader turn = stream.receive("TLS bytes");
+                client = turn.number(Protocol.SSL_ERROR, Protocol.SSL_HOLDING);
+                inbound = concat(inbound, turn.counted());
+                turn.end();
+                ByteArrayOutputStream outbound = new ByteArrayOutputStream();
+                boolean isStuck = false;
+                while (!isOver && !isStuck) {
+                    switch (engine.getHandshakeStatus()) {
+                        case NEED_TASK -> engine.getDelegatedTask().run();
+                        case NEED_WRAP -> wrap(engine, ByteBuffer.allocate(0), packet, outbound);
+                        case NEED_UNWRAP -> {
+                            ByteBuffer source = ByteBuffer.wrap(inbound);
+                            isStuck = engine.unwrap(source, plain.clear()).getStatus() != SSLEngineResult.Status.OK;
+                            inbound = Arrays.copyOfRange(inbound, source.position(), inbound.length);
+                        }
+                        default -> isOver = true;
+                    }
+                }
+                stream.send(stream.message().number(isOver ? Protocol.SSL_HOLDING : Protocol.SSL_RECEIVING)
+                    .counted(outbound.toByteArray()));
+            }
+            byte[] key = new byte[Protocol.SSL_KEY_BYTES];
+            random.nextBytes(key);
+            ByteArrayOutputStream outbound = new ByteArrayOutputStream();
+            wrap(engine, ByteBuffer.wrap(key), packet, outbound);
+            for (client = Protocol.SSL_RECEIVING; client != Protocol.SSL_HOLDING; outbound.reset()) {
+                stream.send(stream.message().number(Protocol.SSL_HOLDING).counted(outbound.toByteArray()));
+                MessageReader turn = stream.receive("TLS bytes");
+                client = turn.number(Protocol.SSL_ERROR, Protocol.SSL_HOLDING);
+            }
+            return key;
+        }
+
+        private static void wrap(SSLEngine engine, ByteBuffer plain, ByteBuffer packet, ByteArrayOutputStream outbound)
+                throws SSLException {
+            engine.wrap(plain, packet);
+            byte[] bytes = new byte[packet.flip().remaining()];
+            packet.get(bytes).clear();
+            outbound.writeBytes(bytes);
+        }
+
+        /** A token with the claims of the training run's request. Nobody signed it. */
+        private String token() {
+            long now = clock.instant().getEpochSecond();
+            Base64.Encoder encoder = Base64.getUrlEncoder().withoutPadding();
+            return encoder.encodeToString("{\"alg\":\"HS256\",\"kid\":\"POOL\"}".getBytes(UTF_8)) + "."
+                + encoder.encodeToString(("{\"iss\":\"training.invalid\",\"sub\":\"alice@training.invalid\","
+                + "\"scope\":\"condor:/READ\",\"iat\":" + now + ",\"exp\":" + (now + TrainingRun.LIFETIME)
+                + ",\"jti\":\"1\"}").getBytes(UTF_8)) + "."
+                + encoder.encodeToString(new byte[32]);
+        }
+    }
+
+    // ==== 25. ConsoleWriter: stdout and stderr, as text and as JSON ====
 
     /**
      * Writes messages for people to stderr and, with {@code -json}, events for programs to stdout: one object a line, with
      * {@code event} and {@code time} first. The thread of a signal may call its methods, too.
      */
-    static final class ConsoleWriter implements UserInterface {
+    static final class ConsoleWriter implements UserInterface, ShutdownGuard.SignalListener {
         /** The longest passphrase that OpenSSL accepts at a terminal. PEM_BUFSIZE */
         private static final int PASSPHRASE_MAX = 1024;
         private static final String RED = "31";
@@ -20947,8 +21933,6 @@ public final class TokenRequest {
         /** The width that the live line keeps to if COLUMNS is not set. Java cannot ask the terminal. */
         private static final int COLUMNS_LEAST = 40;
         private static final int COLUMNS_MAX = 1000;
-        private static final DateTimeFormatter CLOCK =
-            DateTimeFormatter.ofPattern("HH:mm", Locale.ROOT).withZone(ZoneId.systemDefault());
         private final Host host;
         private boolean json;
         private Verbosity verbosity = Verbosity.NORMAL;
@@ -21077,6 +22061,13 @@ public final class TokenRequest {
             print(line, "");
         }
 
+        /** Prints lines to stderr, also with -quiet. */
+        synchronized void lines(List<String> lines) {
+            for (String line : lines) {
+                print(line, "");
+            }
+        }
+
         /** Shows the original's line, which scripts search for, and below it what to send to the administrator. */
         synchronized void enqueued(Event.Enqueued event) {
             if (json && verbosity == Verbosity.QUIET) {
@@ -21087,7 +22078,9 @@ public final class TokenRequest {
             if (verbosity == Verbosity.QUIET) {
                 event.approvalUrl().ifPresent(url -> print("Approve it at " + url, ""));
             } else {
-                approvalRequest(event).forEach(line -> print(line, ""));
+                for (String line : approvalRequest(event)) {
+                    print(line, "");
+                }
             }
         }
 
@@ -21115,7 +22108,9 @@ public final class TokenRequest {
             lines.add(pending.query().type() == DaemonType.COLLECTOR ? "  On the central manager, as an administrator, run:"
                 : "  As an administrator of the pool, run:");
             lines.add("    " + event.approveOnCentralManager());
-            event.approvalUrl().ifPresent(url -> lines.add("  Or approve it at " + url));
+            if (event.approvalUrl().isPresent()) {
+                lines.add("  Or approve it at " + event.approvalUrl().get());
+            }
             lines.add("");
             return lines;
         }
@@ -21144,8 +22139,12 @@ public final class TokenRequest {
             fields.put("credentials", List.copyOf(credentials));
             fields.put("approve_with", event.approveWith());
             fields.put("approve_on_central_manager", event.approveOnCentralManager());
-            event.approvalUrl().ifPresent(url -> fields.put("approval_url", url));
-            event.replaces().ifPresent(id -> fields.put("replaces", id));
+            if (event.approvalUrl().isPresent()) {
+                fields.put("approval_url", event.approvalUrl().get());
+            }
+            if (event.replaces().isPresent()) {
+                fields.put("replaces", event.replaces().get());
+            }
             return fields;
         }
 
@@ -21171,8 +22170,8 @@ public final class TokenRequest {
 
         /** The program ends while the request is pending. */
         synchronized void leaving() {
-            if (!(json && verbosity == Verbosity.QUIET)) {
-                resumption.ifPresent(command -> print(RESUME + command, ""));
+            if (resumption.isPresent() && !(json && verbosity == Verbosity.QUIET)) {
+                print(RESUME + resumption.get(), "");
             }
         }
 
@@ -21252,8 +22251,8 @@ public final class TokenRequest {
         /** Reports a token that needs no request. */
         synchronized void current(Path file, IssuedToken token) {
             notice("Token for " + printable(token.subject()) + " in " + file.toAbsolutePath() + " is current."
-                + token.expiration()
-                .map(end -> " It is valid until " + end + ".").orElse(" It does not expire."));
+                + (token.expiration().isPresent() ? " It is valid until " + token.expiration().get() + "."
+                : " It does not expire."));
             Map<String, Object> fields = Json.event("current", host.clock().instant());
             fields.put("file", file.toString());
             fields.put("claims", IssuedToken.claims(token.text()));
@@ -21281,6 +22280,24 @@ public final class TokenRequest {
                 + printable(request.query().pool().orElse(request.address())) + " for "
                 + printable(request.spec().identity().orElse("condor")) + " since " + Json.time(found.since()) + "\n  "
                 + resumeWith + "\n");
+        }
+
+        /** Reports the archive of classes. */
+        synchronized void prepared(ClassArchive.Prepared archive) {
+            String file = archive.file().toString();
+            notice(archive.made() ? "The archive of classes is made: " + printable(file) + " ("
+                + ((archive.bytes() + (1 << 20) - 1) >> 20) + " MiB)." : "The archive of classes is up to date: "
+                + printable(file) + ".");
+            if (!archive.used()) {
+                notice("Java does not use it by itself. Start this program with: java " + host.shell().quoted(
+                    ClassArchive.OPTION + file) + " -XX:+VerifySharedSpaces -Xlog:disable ...");
+            }
+            Map<String, Object> fields = Json.event("prepared", host.clock().instant());
+            fields.put("file", file);
+            fields.put("bytes", archive.bytes());
+            fields.put("made", archive.made());
+            fields.put("java", archive.java());
+            emit(fields);
         }
 
         /** The JSON fields that are known before the token is delivered. */
@@ -21360,13 +22377,15 @@ public final class TokenRequest {
         }
 
         /** A signal will end the program soon, so messages about the next poll stop. */
-        synchronized void ending(String line) {
+        @Override
+        public synchronized void ending(String line) {
             notice(line);
             ending = true;
         }
 
         /** A signal ends the program; the request stays pending. */
-        synchronized void interrupted(int exitStatus) {
+        @Override
+        public synchronized void interrupted(int exitStatus) {
             leaving();
             emitFailed(new CommandException(ErrorCode.INTERRUPTED, "Interrupted by a signal.", wayToResume().orElse("")),
                 exitStatus);
@@ -21449,9 +22468,10 @@ public final class TokenRequest {
             lineShown = true;
             Instant now = host.clock().instant();
             Duration elapsed = Duration.between(start, now);
+            String until = now.isAfter(end) ? ""
+                : DateTimeFormatter.ofPattern("'until' HH:mm", Locale.ROOT).withZone(ZoneId.systemDefault()).format(end);
             host.err().print("\r" + liveLine(pollState, requestId.orElse("?"), String.format(Locale.ROOT, "%d:%02d",
-                elapsed.toMinutes(), elapsed.toSecondsPart()), now.isAfter(end) ? "" : "until " + CLOCK.format(end), columns())
-                + "\033[K");
+                elapsed.toMinutes(), elapsed.toSecondsPart()), until, columns()) + "\033[K");
             host.err().flush();
         }
 

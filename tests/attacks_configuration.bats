@@ -195,7 +195,8 @@ growing() {
       [[ $i == 100 ]] || ends 'refers to more than 200 settings inside one another'
     done
     request -config B
-    [[ $status == 0 ]] && grep -qx 'B = 7' "$BATS_TEST_TMPDIR/stdout"
+    [[ $status == 0 ]]
+    grep -qx 'B = 7' "$BATS_TEST_TMPDIR/stdout"
   done
 }
 
@@ -205,7 +206,8 @@ growing() {
   [[ $status == 2 ]]
   { printf 'if true\n%.0s' {1..100000} && echo B=1 && printf 'endif\n%.0s' {1..100000}; } >"$CONDOR_CONFIG"
   request -config B
-  [[ $status == 0 ]] && grep -qx 'B = 1' "$BATS_TEST_TMPDIR/stdout"
+  [[ $status == 0 ]]
+  grep -qx 'B = 1' "$BATS_TEST_TMPDIR/stdout"
   printf 'B +=a\n%.0s' {1..150000} >"$CONDOR_CONFIG"
   ends 'takes too long to expand'
 }
@@ -213,7 +215,8 @@ growing() {
 @test "arguments of a template that refer to themselves end in an error, and cannot include a file" {
   echo 'use FEATURE:ScheddUsermapFile($(1),x)' >"$CONDOR_CONFIG"
   request -config B
-  [[ $status == 2 ]] && grep -qF 'the arguments refer to themselves' "$BATS_TEST_TMPDIR/stderr"
+  [[ $status == 2 ]]
+  grep -qF 'the arguments refer to themselves' "$BATS_TEST_TMPDIR/stderr"
   commanding "$COMMON/root/own"
   run_from "$COMMON/root/own"
   echo "use FEATURE:OneShotCronHook(include command : echo RUN = yes |,a,b)" >"$CONDOR_CONFIG"

@@ -5,11 +5,6 @@
 load events
 load users
 
-# An ordinary user, who is not the stranger.
-VICTIM=61234
-# This number has no name, so the test names what CLAIMTOBE claims.
-as_victim=(env _CONDOR_SEC_CLAIMTOBE_USER=victim setpriv --reuid="$VICTIM" --regid="$VICTIM" --clear-groups --)
-
 setup_file() {
   pool_with --methods CLAIMTOBE --auto-approve --token "$TOKEN"
   authenticate_by CLAIMTOBE
@@ -52,15 +47,6 @@ delivered() {
   request -pool "$AT_ONCE" -identity alice@own.test -file "$@"
   assert_status 0
   diff - "$1" <<<"$TOKEN"
-}
-
-# as_user_victim: from here on the tool runs as an ordinary user with a home of his own
-as_user_victim() {
-  settings=("${as_victim[@]}" env HOME="$COMMON/home")
-  export HOME=$COMMON/home TOKEN_REQUEST_CLASSPATH=$COMMON_CLASSPATH
-  # The archive of classes lies in a folder of root's.
-  TOKEN_REQUEST_JAVA_OPTIONS=${TOKEN_REQUEST_JAVA_OPTIONS% -Xshare:auto*}
-  cd "$COMMON" || return
 }
 
 # begin_waiting ARGUMENT...: a request that waits until approve

@@ -240,7 +240,7 @@ held_as_huge() {
 
 held_as_strangers_own() {
   content "$1" >"$2" && chmod 0600 "$2" && chown "$OTHER" "$2"
-  if [[ $1 == include ]]; then used "$1" "$2"; else ! used "$1" "$2"; fi # HTCondor includes anybody's settings
+  if [[ $1 == include ]]; then used "$1" "$2"; else run ! used "$1" "$2"; fi # HTCondor includes anybody's settings
 }
 
 @test "a file that another user owns is not used; only configuration files may belong to anybody" {

@@ -5,11 +5,6 @@
 load events
 load users
 
-# An ordinary user, as a container may have: no name, no home.
-VICTIM=61234
-# This number has no name, so the test names what CLAIMTOBE claims.
-as_victim=(env _CONDOR_SEC_CLAIMTOBE_USER=victim setpriv --reuid="$VICTIM" --regid="$VICTIM" --clear-groups --)
-
 setup() {
   own_folders
   umask 022

@@ -111,21 +111,23 @@ source_of() { jq -r --arg name "$1" 'select(.name == $name).source' answers; }
 @test "conditions, includes and functions with unusual arguments are as in the original" { case_holds 63-conditions-includes-functions; }
 
 @test "every template of HTCondor gives the values, and refuses the arguments, that the original does" {
-  local line config names count=0
+  local config names expected complaint actual count=0
   echo CONDOR_CONFIG=condor_config >./env
-  while IFS= read -r line; do
-    config=$(jq -r .config <<<"$line")
-    mapfile -t names < <(jq -r '."25.14.1".values // {} | keys[]' <<<"$line")
-    answers $'LOCAL_DIR=/var/lib/condor\n'"$config" -as-root "${names[@]}" LOCAL_DIR
-    if ! diff <(jq -S '."25.14.1" | .values // {}' <<<"$line") \
-      <(jq -sS 'map(select(.name != "LOCAL_DIR") | {(.name): (.value | if test("^(true|false)$"; "i") then ascii_downcase else . end)})
-        | add // {}' answers) \
-      || ! diff <(jq -r '."25.14.1".stderr // empty' <<<"$line") <(sed '/^Configuration warning: /d' complaints); then
+  # One jq for the file, and one for each template: there are many.
+  jq -j '.config, (."25.14.1" | (.values // {} | keys | join(" ")), (.values // {} | to_entries | sort_by(.key) | from_entries | tojson),
+    .stderr // "") | ., "\u0000"' "$CASES/templates.jsonl" >cases
+  while IFS= read -r -d '' config && IFS= read -r -d '' names && IFS= read -r -d '' expected && IFS= read -r -d '' complaint; do
+    # shellcheck disable=SC2086 # words
+    answers $'LOCAL_DIR=/var/lib/condor\n'"$config" -as-root $names LOCAL_DIR
+    actual=$(jq -scS 'map(select(.name != "LOCAL_DIR") | {(.name): (.value | if test("^(true|false)$"; "i") then ascii_downcase else . end)})
+      | add // {}' answers)
+    if [[ $actual != "$expected" ]] || ! diff <(echo -n "$complaint${complaint:+$'\n'}") <(sed '/^Configuration warning: /d' complaints); then
+      diff <(jq -S . <<<"$expected") <(jq -S . <<<"$actual") || :
       echo "differs: $config"
       return 1
     fi
     count=$((count + 1))
-  done <"$CASES/templates.jsonl"
+  done <cases
   ((count >= 160))
 }
 

@@ -105,6 +105,7 @@ record_of() { jq -S "$@" .token.record; }
     cmp token old
   done
   [[ ${times[*]} == '0 6' ]]
+  grep -E '/token contains a token that expires soon, at 20[0-9T:-]+Z\.$' "$BATS_TEST_TMPDIR/stderr"
   touch approved
   ensure
   assert_status 0
@@ -173,6 +174,7 @@ record_of() { jq -S "$@" .token.record; }
   [[ $(starts) == 2 ]]
   order[8]=1800
   ensure
+  grep '/token contains a token that lives 3600 seconds; the order is 1800 seconds\.$' "$BATS_TEST_TMPDIR/stderr"
   assert_status 0
   [[ $(starts) == 3 ]]
 }
@@ -244,7 +246,8 @@ record_of() { jq -S "$@" .token.record; }
   ensure
   assert_status 0
   [[ $(stat -c %a token) == 600 ]]
-  grep 'WARNING: .*had the mode rw-r--r--.*Other users could read the token' "$BATS_TEST_TMPDIR/stderr"
+  grep '^WARNING: .*/token had the mode rw-r--r--; this run corrected owner and mode\. Other users could read the token\.$' \
+    "$BATS_TEST_TMPDIR/stderr"
   ensure -mode 640
   assert_status 0
   [[ $(stat -c %a token) == 640 && $(starts) == 1 ]]
@@ -364,6 +367,52 @@ record_of() { jq -S "$@" .token.record; }
   [[ $(starts) == 1 ]]
 }
 
+@test "a signal ends the wait for another run, and leaves the lock and everything else as it was" {
+  local signal codes=(HUP 129 INT 130 TERM 143) i
+  approving_pool
+  touch approved
+  hold_lock .token.lock 'condor_token_request: process 1 on elsewhere since ever'
+  cp .token.lock before
+  for i in 0 2 4; do
+    launch "${order[@]}" -json
+    await_line '^Another run is waiting .* since ever\. Waiting until it ends\.$'
+    send "${codes[i]}"
+    await_end
+    assert_status "${codes[i + 1]}"
+    [[ $(names) == failed && $(field failed .code) == interrupted ]]
+    lacks "$BATS_TEST_TMPDIR/stderr" 'Waiting for a reply'
+    cmp before .token.lock
+  done
+  diff - <(ls -A) <<<$'.token.lock\napproved\nbefore'
+  [[ $(connections) == 0 && -z $(state_files) ]]
+  # A run that is not interrupted has the lock once it is free.
+  launch "${order[@]}"
+  await_line 'Waiting until it ends'
+  release_lock
+  await_end
+  assert_status 0
+  [[ -s token && $(grep -c '^Another run' "$BATS_TEST_TMPDIR/stderr") == 1 ]]
+}
+
+@test "a record that cannot be written is a warning, and the token is there" {
+  local i
+  pool_of --auto-approve
+  mkdir .token.record
+  # Without the record, each later run needs a connection, and warns again.
+  for i in 1 2; do
+    ensure
+    assert_status 0
+    [[ $(grep -c '^WARNING: cannot write the record of the token beside token: .*errno=21' "$BATS_TEST_TMPDIR/stderr") == 1 ]]
+    [[ -s token && $(starts) == 1 && -z $(state_files) ]]
+  done
+  diff - <(ls -A) <<<$'.token.lock\n.token.record\ntoken'
+  rmdir .token.record
+  ensure
+  assert_status 0
+  run ! grep WARNING "$BATS_TEST_TMPDIR/stderr"
+  [[ -f .token.record ]]
+}
+
 @test "twenty runs at once make one request" {
   approving_pool
   local i runs=() codes=()
@@ -400,6 +449,19 @@ record_of() { jq -S "$@" .token.record; }
   ask -pending
   assert_status 0
   [[ -z $(state_files) ]]
+}
+
+@test "-pending looks in the directory of -file, also where that is a root directory" {
+  approving_pool
+  mkdir there
+  request -nowait -pool "$HERE" -identity alice@own.test
+  mv "$(state_files)" there/.pending-token-request-x-6108900-0123456789ab.json
+  request -pending -file there/token
+  assert_status 0
+  grep -q '^Request 6108900' "$BATS_TEST_TMPDIR/stdout"
+  ask -pending -file /
+  assert_status 0
+  [[ ! -s $BATS_TEST_TMPDIR/stdout && $(<"$BATS_TEST_TMPDIR/stderr") == 'No saved requests.' ]]
 }
 
 @test "options that do not go with -ensure, -check or -pending are refused before anything else" {

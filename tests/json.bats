@@ -255,7 +255,7 @@ issued_to() {
 @test "every code has its golden" {
   local code
   while read -r code; do
-    grep -qsE "\"code\":\"$code\"" "$TESTS_DIR"/golden/{json,resuming,options,ensure}/*.txt || { echo "no golden of $code" && return 1; }
+    grep -qsE "\"code\":\"$code\"" "$TESTS_DIR"/golden/{json,resuming,options,ensure,archive}/*.txt || { echo "no golden of $code" && return 1; }
   done < <(codes | sed '/ internal$/d; s/.* //') # which has no reason to happen
 }
 

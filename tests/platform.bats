@@ -57,6 +57,9 @@ exceptions() {
   ((${#lines[@]} == 4))
   run grep -nvE 'programs\.(output|succeeds)\(("/bin/|systemRoot \+ ")' <(printf '%s\n' "${lines[@]}")
   ((status == 1))
+  # The other JVM of -prepare is that of this one, by its directory.
+  [[ $(grep -c 'programs\.java(' "$SOURCE") == 1 ]]
+  grep -q 'return runtime\.home() + "/bin/java";' "$SOURCE"
 }
 
 # ---- Texts of other systems, and addresses with a zone ----

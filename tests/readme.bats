@@ -52,7 +52,7 @@ jbang_of_own() {
   grep -q '^jbang trust add ' "$screen"
   grep -q '^ *SHA-256: ' "$screen"
   grep -q 'condor_token_request_approve -reqid 6108900' "$screen"
-  [[ $(block run start | wc -l) == 3 ]]
+  [[ $(block run start | wc -l) == 4 ]]
 }
 
 @test "every block of README.md has a mark, and every mark has a test" {
@@ -104,7 +104,7 @@ jbang_of_own() {
 
 # ---- The first screen ----
 
-@test "the three commands of the first screen work from nothing, and the question takes a yes" {
+@test "the commands of the first screen work from nothing, and the question takes a yes" {
   site
   jbang_of_own
   run_block_at_terminal start
@@ -114,6 +114,8 @@ jbang_of_own() {
   [[ $status == 0 ]] || { cat -v shown && return 1; }
   tr -d '\r' <shown | grep -Eqx '[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+'
   grep -q '"https://github.com/OWNER/"' "$JBANG_DIR/trusted-sources.json"
+  grep -q 'The archive of classes is made: ' shown
+  [[ $(find "$HOME/.cache/condor_token_request" -name '*.jsa' | wc -l) == 1 ]]
   [[ $(events '^start client_id=yes identity=alice@pool\.test authz=READ lifetime=86400') == 1 ]]
 }
 
@@ -138,6 +140,17 @@ jbang_of_own() {
   [[ ! -s $BATS_TEST_TMPDIR/stdout && $(stat -c %a "$HOME/.condor/tokens.d/personal") == 600 ]]
   assert_token "$HOME/.condor/tokens.d/personal"
   assert_output enqueued "$BATS_TEST_TMPDIR/stderr"
+}
+
+@test "README.md, -prepare: with java -jar the archive is made and used by the same line" {
+  site
+  # As the user's own JDK takes the home from the password database.
+  export JDK_JAVA_OPTIONS=-Duser.home=$HOME
+  jbang export fatjar -O request.jar "$TESTS_DIR/../TokenRequest.java"
+  run_block prepare-jar
+  assert_ended 0
+  grep -F "The archive of classes is made: $HOME/.cache/condor_token_request/request.jsa " "$BATS_TEST_TMPDIR/stderr"
+  assert_token "$BATS_TEST_TMPDIR/stdout"
 }
 
 @test "README.md, an execute node: the token is where the daemons look, and they are told" {
@@ -195,6 +208,7 @@ jbang_of_own() {
   put_on_path podman <"$TESTS_DIR/support/podman.sh"
   run_block container
   assert_ended 0
+  [[ -s request.jsa ]]
   assert_token token
   [[ $(stat -c %a token) == 600 ]]
 }

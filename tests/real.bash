@@ -129,6 +129,40 @@ request_and_approve() {
   await_end
 }
 
+# every_destination METHOD CIPHER USER: pending and auto-approved, to stdout and to a token file, resumed and verified
+every_destination() {
+  local out=$BATS_TEST_TMPDIR/stdout err=$BATS_TEST_TMPDIR/stderr
+  request_and_approve -pool "$HERE" "${PENDING[@]}" -debug -verify
+  assert_status 0
+  assert_is_token "$out"
+  assert_pending_claims "$out"
+  grep -F "(D_SECURITY) Authenticated with $1 as $3" "$err"
+  grep -F ", $2, for " "$err"
+
+  request_and_approve -pool "$HERE" "${PENDING[@]}" -token pending -verify
+  assert_status 0
+  assert_is_token "$HOME/made/tokens.d/pending"
+  rm "$HOME/made/tokens.d/pending"
+
+  request -pool "$HERE" "${AUTO_APPROVED[@]}" -verify
+  assert_status 0
+  assert_is_token "$out"
+
+  request -pool "$HERE" "${AUTO_APPROVED[@]}" -token approved
+  assert_status 0
+  assert_is_token "$HOME/made/tokens.d/approved"
+  rm "$HOME/made/tokens.d/approved"
+
+  request -pool "$HERE" "${PENDING[@]}" -nowait
+  id=$(sed -nE 's/.*approve request ([0-9]+)\..*/\1/p' "$err")
+  [[ -n $id ]]
+  pool approve "$id" >/dev/null 2>&1
+  request -resume "$(echo "$HOME"/.condor/pending-token-request-*-"$id"-*.json)" -file later -verify
+  [[ $status == 0 ]] || { cat "$err" && return 1; }
+  assert_is_token later
+  rm later
+}
+
 # java_process: the number of the client's JVM, the only child of the shell around it, if it was started with AS_PROCESS
 java_process() {
   local numbers

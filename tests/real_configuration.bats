@@ -2,6 +2,7 @@
 # The pools' own configuration, as HTCondor's condor_config_val and we read it. Both read the same copy of the files,
 # outside of the pool's root, so that ours needs no root of its own.
 load real
+load namespace
 
 # copy_of_configuration: copies the files of the pool taken to where both sides see them: its root shares /tmp with us
 copy_of_configuration() {
@@ -15,10 +16,7 @@ copy_of_configuration() {
 }
 
 teardown() {
-  if [[ -n ${NETWORK-} ]]; then
-    kill "$NETWORK"
-    wait "$NETWORK" || :
-  fi
+  close_network
   [[ ! -d ${copy-} ]] || rm -r "$copy"
 }
 
@@ -171,9 +169,8 @@ values_of_htcondor() {
 
 # network_with COMMANDS: a network for both sides, made by these commands; interface NAME ADDRESS... is one of them
 network_with() {
-  local line up
   # shellcheck disable=SC2016 # for the shell in there
-  exec {up}< <(exec unshare --net sh -ec '
+  network_of net -- '
     interface() {
       name=$1
       shift
@@ -184,15 +181,7 @@ network_with() {
         case $address in *:*) ip address add "$address" dev "$name" nodad ;; *) ip address add "$address" dev "$name" ;; esac
       done
     }
-    ip link set lo up
-    eval "$1"
-    echo up
-    exec sleep infinity' sh "$1" 2>&1 3>&-)
-  NETWORK=$!
-  IFS= read -r line <&"$up"
-  [[ $line == up ]] || { echo "no network of our own: $line" && return 1; }
-  exec {up}<&-
-  network=(nsenter --target "$NETWORK" --net --)
+    eval "$2"' "$1"
 }
 
 # addresses_agree: with each way to name an interface, and with either family off

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# Client certificates, and sessions with BLOWFISH and 3DES, against real pools.
+# Client certificates, bearer tokens, and sessions with BLOWFISH and 3DES, against real pools; and what the other methods' own
+# files leave out: each request resumed over its method.
 load real
 
 setup_file() {
@@ -12,38 +13,10 @@ teardown_file() {
   every_pool configure
 }
 
-# every_destination METHOD CIPHER USER: pending and auto-approved, to stdout and to a token file, resumed and verified
-every_destination() {
-  local out=$BATS_TEST_TMPDIR/stdout err=$BATS_TEST_TMPDIR/stderr
-  request_and_approve -pool "$HERE" "${PENDING[@]}" -debug -verify
-  assert_status 0
-  assert_is_token "$out"
-  assert_pending_claims "$out"
-  grep -F "(D_SECURITY) Authenticated with $1 as $3" "$err"
-  grep -F ", $2, for " "$err"
-
-  request_and_approve -pool "$HERE" "${PENDING[@]}" -token pending -verify
-  assert_status 0
-  assert_is_token "$HOME/made/tokens.d/pending"
-  rm -r "$HOME/made"
-
-  request -pool "$HERE" "${AUTO_APPROVED[@]}" -verify
-  assert_status 0
-  assert_is_token "$out"
-
-  request -pool "$HERE" "${AUTO_APPROVED[@]}" -token approved
-  assert_status 0
-  assert_is_token "$HOME/made/tokens.d/approved"
-  rm -r "$HOME/made"
-
-  request -pool "$HERE" "${PENDING[@]}" -nowait
-  id=$(sed -nE 's/.*approve request ([0-9]+)\..*/\1/p' "$err")
-  [[ -n $id ]]
-  pool approve "$id" >/dev/null 2>&1
-  request -resume "$(echo "$HOME"/.condor/pending-token-request-*-"$id"-*.json)" -file later -verify
-  [[ $status == 0 ]] || { cat "$err" && return 1; }
-  assert_is_token later
-  rm later
+teardown() {
+  end_client
+  [[ -z ${issuer-} ]] || kill "$issuer"
+  [[ ! -e ${BATS_TEST_TMPDIR}/cas ]] || cp "$BATS_TEST_TMPDIR/cas" "$POOL_ROOT/etc/ssl/certs/ca-certificates.crt"
 }
 
 # certificates: a CA of users, and a user's certificate for each form of a private key
@@ -125,3 +98,75 @@ old_cipher() {
 @test "testing: a pool with BLOWFISH alone issues tokens" { old_cipher testing BLOWFISH; }
 @test "stable: a pool with 3DES alone issues tokens" { old_cipher stable 3DES; }
 @test "testing: a pool with 3DES alone issues tokens" { old_cipher testing 3DES; }
+
+# base64url: stdin, as JSON Web Tokens have it
+base64url() { openssl base64 -A | tr '+/' '-_' | tr -d =; }
+
+# bearer_token SUBJECT: prints one of the issuer's
+bearer_token() {
+  local now signed
+  now=$(date +%s)
+  signed=$(printf '{"alg":"RS256","typ":"JWT","kid":"k"}' | base64url).$(
+    printf '{"iss":"%s","sub":"%s","aud":"ANY","ver":"scitoken:2.0","scope":"condor:/READ condor:/WRITE","iat":%d,"exp":%d,"jti":"%s"}' \
+      "$ISSUER" "$1" "$now" $((now + 600)) "$now" | base64url)
+  echo "$signed.$(printf %s "$signed" | openssl dgst -sha256 -sign "$BATS_TEST_TMPDIR/issuer.key" | base64url)"
+}
+
+# issuer_of_tokens: an issuer of bearer tokens, whose certificate and users the pool knows. Sets ISSUER.
+issuer_of_tokens() {
+  local port modulus
+  port=$(python3 -c 'import socket
+with socket.create_server(("127.0.0.1", 0)) as server: print(server.getsockname()[1])')
+  ISSUER=https://localhost:$port
+  cd "$BATS_TEST_TMPDIR" || return
+  openssl req -x509 -newkey rsa:2048 -nodes -keyout issuer.key -out issuer.pem -subj /CN=localhost \
+    -addext subjectAltName=DNS:localhost -days 2 2>/dev/null
+  mkdir -p www/.well-known
+  modulus=$(openssl rsa -in issuer.key -noout -modulus | sed 's/.*=//' | python3 -c 'import sys
+sys.stdout.buffer.write(bytes.fromhex(sys.stdin.read()))' | base64url)
+  echo "{\"issuer\":\"$ISSUER\",\"jwks_uri\":\"$ISSUER/jwks\"}" >www/.well-known/openid-configuration
+  echo "{\"keys\":[{\"kty\":\"RSA\",\"alg\":\"RS256\",\"use\":\"sig\",\"kid\":\"k\",\"n\":\"$modulus\",\"e\":\"AQAB\"}]}" >www/jwks
+  (cd www && exec openssl s_server -quiet -accept "127.0.0.1:$port" -cert ../issuer.pem -key ../issuer.key -WWW) \
+    >issuer.log 2>&1 3>&- &
+  issuer=$!
+  cp "$POOL_ROOT/etc/ssl/certs/ca-certificates.crt" cas
+  cat issuer.pem >>"$POOL_ROOT/etc/ssl/certs/ca-certificates.crt"
+  echo "SCITOKENS \"^$ISSUER,alice\$\" alice@pool.test" >"$POOL_ROOT/etc/condor/users_map"
+  printf '%s\n' 'CERTIFICATE_MAPFILE = /etc/condor/users_map' 'SEC_DEFAULT_AUTHENTICATION_METHODS = FS, SSL, IDTOKENS, SCITOKENS' |
+    pool configure --restart >/dev/null 2>&1
+  pool auto-approve on >/dev/null 2>&1
+  cd "$WORK" || return
+}
+
+bearer_tokens() {
+  on "$1"
+  issuer_of_tokens
+  authenticate_by SCITOKENS
+  BEARER_TOKEN=$(bearer_token alice)
+  export BEARER_TOKEN
+  every_destination SCITOKENS AES alice@pool.test
+  [[ $(grep -rF "$BEARER_TOKEN" "$BATS_TEST_TMPDIR/stderr" "$HOME") == '' ]]
+  # A user whom the pool's map does not have.
+  BEARER_TOKEN=$(bearer_token mallory) request -pool "$HERE" "${PENDING[@]}" -nowait
+  assert_status 4
+  grep -F 'SCITOKENS: the pool does not accept the token in BEARER_TOKEN' "$BATS_TEST_TMPDIR/stderr"
+}
+@test "stable: a bearer token logs in as its user" { bearer_tokens stable; }
+@test "testing: a bearer token logs in as its user" { bearer_tokens testing; }
+
+# resumed METHOD...: requests of the methods whose tokens real_methods gets without a second run
+resumed() {
+  local method
+  on "$1"
+  pool configure --restart </dev/null >/dev/null 2>&1
+  pool auto-approve on >/dev/null 2>&1
+  allow_fs
+  export _CONDOR_SEC_PASSWORD_FILE=$POOL_ROOT/etc/condor/pool_password
+  for method in "${@:2}"; do
+    [[ $method != IDTOKENS ]] || log_in_with "$(pool token condor@pool.test)"
+    authenticate_by "$method"
+    every_destination "$method" AES ''
+  done
+}
+@test "stable: SSL, IDTOKENS, FS, PASSWORD and CLAIMTOBE bring tokens everywhere, and each resumes its request" { resumed stable SSL IDTOKENS FS PASSWORD CLAIMTOBE; }
+@test "testing: SSL, IDTOKENS, FS, PASSWORD and CLAIMTOBE bring tokens everywhere, and each resumes its request" { resumed testing SSL IDTOKENS FS PASSWORD CLAIMTOBE; }

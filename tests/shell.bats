@@ -25,6 +25,23 @@ setup() { cd "$TESTS_DIR/.." || return; }
   shellcheck --shell=bats --exclude=SC2034,SC2154,SC2317 "${files[@]}"
 }
 
+# unnoticed FILE: what shellcheck says of a negated command that is neither a condition nor the last one: set -e, and so
+# bats, passes over it. It says so only of a shell that has set -e.
+unnoticed() { sed -E '1i #!/bin/bash\nset -e
+    s/^@test .* \{/a_test() {/' "$1" | shellcheck --shell=bash --include=SC2251 -; }
+
+@test "no test passes over a negated command" {
+  local files file
+  mapfile -t files < <(files_named '*.bats' && files_named '*.bash')
+  ((${#files[@]} >= 50))
+  for file in "${files[@]}"; do
+    unnoticed "$file" || { echo "in $file, two lines further up" && return 1; }
+  done
+  printf '@test "x" {\n  ! true\n  true\n}\n' >"$BATS_TEST_TMPDIR/wrong"
+  run unnoticed "$BATS_TEST_TMPDIR/wrong"
+  [[ $status == 1 && $output == *SC2251* ]]
+}
+
 @test "Error Prone finds nothing in TokenRequest.java" {
   tests/errorprone TokenRequest.java "${TOKEN_REQUEST_CLASSPATH#*:}"
 }

@@ -156,7 +156,7 @@ live_lines() { tr '\r' '\n' <shown | sed -n "s/${ESC}\\[K\$//p" | grep -E '[0-9]
     pool_of --approve-after 3
     REQUEST_MAIN=Harness request -json -nowait -pool "$HERE" -identity alice@own.test
     sed "s/\"time\":\"[^\"]*\"/\"time\":\"$wait\"/" "$BATS_TEST_TMPDIR/stdout" >request.json
-    at_terminal -resume request.json
+    at_terminal -resume request.json -poll 1
     until_shown '^Waiting for 6108900 \(0:0[1-9]|^Waiting \(0:0[1-9]'
     at_its_end
     [[ $status == 0 ]]

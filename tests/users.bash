@@ -6,6 +6,11 @@
 OTHER=65534
 as_other=(setpriv --reuid="$OTHER" --regid="$OTHER" --clear-groups --)
 
+# Another ordinary user, as a container may have: no name, no home.
+VICTIM=61234
+# This number has no name, so the test names what CLAIMTOBE claims.
+as_victim=(env _CONDOR_SEC_CLAIMTOBE_USER=victim setpriv --reuid="$VICTIM" --regid="$VICTIM" --clear-groups --)
+
 # common_folder: sets COMMON, a folder that only root can change and everybody can read, on a way that is alike (the
 # folders of bats are closed to others), and COMMON_CLASSPATH, the program in it. Skips the test where that takes root.
 common_folder() {
@@ -17,6 +22,15 @@ common_folder() {
   mkdir "$COMMON/jars"
   cp "${jars[@]}" "$COMMON/jars"
   COMMON_CLASSPATH="$COMMON/jars/*"
+}
+
+# as_user_victim: from here on the tool runs as the user VICTIM, whose home is the folder home in COMMON
+as_user_victim() {
+  settings=("${as_victim[@]}" env HOME="$COMMON/home")
+  export HOME=$COMMON/home TOKEN_REQUEST_CLASSPATH=$COMMON_CLASSPATH
+  # The archive of classes lies in a folder of root's.
+  TOKEN_REQUEST_JAVA_OPTIONS=${TOKEN_REQUEST_JAVA_OPTIONS% -Xshare:auto*}
+  cd "$COMMON" || return
 }
 
 remove_common_folder() { [[ -z ${COMMON-} ]] || rm -rf "$COMMON"; }

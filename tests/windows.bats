@@ -143,6 +143,42 @@ private() {
   got_token "$HERE_ON_C/open/token"
 }
 
+@test "a drive that does not exist is refused before the pool is contacted, and has no saved requests" {
+  local place
+  for place in 'Q:\' 'Q:\a\b'; do
+    refused_unasked -state "$place"
+    says "$place"
+    refused_unasked -file "${place%\\}\token"
+    says "$place"
+    settings=("_CONDOR_SEC_TOKEN_DIRECTORY=$place")
+    refused_unasked -token token
+    says "$place"
+    settings=()
+    request -pending -file "$place"
+    assert_status 0
+    says 'No saved requests'
+  done
+  ask_pool -state 'D:\'
+  got_token
+  request -pending -file 'C:\'
+  assert_status 0
+}
+
+@test "known hosts on a drive that does not exist, or in the place of a drive, are an error of SSL" {
+  local place
+  environment+=(_CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS=SSL _CONDOR_AUTH_SSL_CLIENT_USE_DEFAULT_CAS=false
+    _CONDOR_BOOTSTRAP_SSL_SERVER_TRUST=true)
+  for place in 'C:\' 'Q:\' 'Q:\known_hosts'; do
+    settings=("_CONDOR_SEC_KNOWN_HOSTS=$place")
+    request -pool "$HERE" -identity alice@own.test
+    assert_status 4
+    says "SSL: the certificate is not trusted: $place: "
+  done
+  settings=('_CONDOR_SEC_KNOWN_HOSTS=D:\known_hosts')
+  ask_pool
+  grep -q '^localhost SSL ' d/known_hosts
+}
+
 @test "a volume without access control lists is refused before the pool is contacted" {
   local kind
   ask_pool -file 'D:\token'
@@ -175,6 +211,55 @@ private() {
   got_token "$rescued"
   private "C:\\Users\\alice\\.condor\\${rescued##*/}"
   [[ -z $(find c d -name '*.tmp') ]]
+}
+
+# ---- -ensure ----
+
+# ensured CONNECTIONS: -ensure ends well after so many connections; what it says is in stderr
+ensured() {
+  local before
+  before=$(events ^connection)
+  request -ensure -pool "$HERE" -identity alice@own.test -file token
+  assert_status 0
+  [[ $(events ^connection) == $((before + $1)) ]]
+}
+
+@test "-ensure finds its own token current, corrects a list, and does not believe the files of others" {
+  local file='C:\Users\alice\work\token' record='C:\Users\alice\work\.token.record'
+  pool_with --methods CLAIMTOBE --auto-approve
+  ensured 1
+  private "$file" "$record"
+  ensured 0
+  says 'Token for alice@own.test'
+  lacks "$BATS_TEST_TMPDIR/stderr" owner WARNING
+  request -ensure -check -pool "$HERE" -identity alice@own.test -file token
+  assert_status 0
+  guard "$file" "$OWN" "$OWN_LIST;Everyone=read"
+  ensured 0
+  says WARNING 'Other users could read the token'
+  private "$file"
+  # A record of others, or that others can change, does not count, so the pool names its trust domain; then it is new.
+  guard "$record" 'LAPTOP\bob' "$OWN_LIST"
+  ensured 1
+  guard "$record" "$OWN" "$OWN_LIST;LAPTOP\\bob=WRITE_DATA"
+  ensured 1
+  private "$record"
+  ensured 0
+  guard "$file" 'LAPTOP\bob' "$OWN_LIST;LAPTOP\\bob=all"
+  request -ensure -pool "$HERE" -identity alice@own.test -file token
+  assert_status 2
+  says 'belongs to LAPTOP\bob, so -ensure does not replace it.'
+}
+
+@test "-ensure resumes the request of an earlier run" {
+  pool_with --methods CLAIMTOBE --approve-on "$BATS_TEST_TMPDIR/approved" --approve-after 0
+  local order=(-ensure -pool "$HERE" -identity alice@own.test -file token -timeout 0)
+  request "${order[@]}"
+  assert_status 6
+  touch "$BATS_TEST_TMPDIR/approved"
+  request "${order[@]}"
+  assert_status 0
+  [[ $(events ^start) == 1 && -s $HERE_ON_C/token ]]
 }
 
 # ---- Saved requests ----

@@ -2,19 +2,9 @@
 # Encoding and decoding, compared with bytes recorded from real servers. Vectors.java makes all checks in one run.
 
 load lib
+load vectors
 
-setup_file() {
-  local options
-  read -ra options <<<"$TOKEN_REQUEST_JAVA_OPTIONS"
-  java "${options[@]}" -cp "$TOKEN_REQUEST_CLASSPATH" tokenrequest.Vectors "$TESTS_DIR/fixtures/wire/vectors.json" \
-    >"$BATS_FILE_TMPDIR/results" || : # the tests say what failed
-}
-
-# group NAME: this group of checks ran and passed
-group() {
-  grep -E "^(not )?ok $1(:|$)" "$BATS_FILE_TMPDIR/results"
-  grep -qx "ok $1" "$BATS_FILE_TMPDIR/results"
-}
+setup_file() { run_checks Vectors vectors.json; }
 
 @test "integers and strings equal the recorded bytes, in the clear and encrypted" { group scalars; }
 @test "strings in ads escape only the quote" { group ad-strings; }

@@ -24,6 +24,9 @@ source "$HERE/../prerequisites.sh"
 # shellcheck source=tests/pool/settings.bash
 source "$HERE/settings.bash"
 
+# In the chroots and for the client; the pools' own folder may be closed to the users in there.
+SHARED=/mnt
+
 usage() {
   cat <<'TEXT'
 usage: network.sh COMMAND RELEASE [ARGUMENT...]      RELEASE is stable or testing
@@ -58,6 +61,7 @@ run_inside() {
   mkdir -p "$STATE"
   mount -t tmpfs tmpfs "$STATE"
   install -d -m 1777 "$STATE/shared"
+  mount --bind "$STATE/shared" "$SHARED"
   mount -t proc proc /proc
   printf '%s\n' '127.0.0.1 localhost' '::1 localhost' "${NAMES[@]}" >"$STATE/hosts"
   cp "$STATE/hosts" "$STATE/hosts.client"
@@ -107,8 +111,7 @@ make_tree() {
   install -m 644 "$HERE/pool.conf" "$own/root/etc/condor/config.d/60-pool"
   mount -t proc proc "$own/root/proc"
   mount --rbind /dev "$own/root/dev"
-  mkdir -p "$own/root$STATE/shared"
-  mount --bind "$STATE/shared" "$own/root$STATE/shared"
+  mount --bind "$STATE/shared" "$own/root$SHARED"
 }
 
 settings_of_both() {
@@ -128,7 +131,7 @@ settings_of_cm() {
   settings_of_both cm
   echo 'DAEMON_LIST = MASTER SHARED_PORT COLLECTOR NEGOTIATOR SCHEDD'
   echo 'SEC_DEFAULT_AUTHENTICATION_METHODS = FS, SSL, IDTOKENS, CLAIMTOBE, ANONYMOUS, PASSWORD, FS_REMOTE'
-  echo "FS_REMOTE_DIR = $STATE/shared"
+  echo "FS_REMOTE_DIR = $SHARED"
 }
 
 settings_of_node() {
@@ -226,7 +229,7 @@ up() {
   done
   inside cat "$STATE/cm/root/etc/condor/trust_domain_ca.pem" >"$DIR/network.ca"
   echo "NETWORK_CA=${DIR@Q}/network.ca"
-  echo "NETWORK_SHARED=${STATE@Q}/shared"
+  echo "NETWORK_SHARED=$SHARED"
 }
 
 down() {

@@ -89,7 +89,7 @@ final class JudgeCertificates {
             real.terminal(), real.platform());
         TokenRequest.Deadline deadline = new TokenRequest.Deadline(host.clock(), Duration.ZERO);
         TokenRequest.Configuration configuration = TokenRequest.Configuration.read(host, deadline);
-        return new TokenRequest.ServerTrust(new TokenRequest.Context(configuration, host, TokenRequest.DebugLog.OFF,
+        return new TokenRequest.ServerTrust(new TokenRequest.Context(configuration, host, TokenRequest.DebugLog.off(),
             asked ? new TokenRequest.TrustOptions(Optional.empty(), Set.of()) : anchors(trusted.split(":")),
             deadline, new TokenRequest.InputFiles(host, deadline, warning -> { }), new Silent()));
     }

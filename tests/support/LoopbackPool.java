@@ -72,7 +72,9 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
@@ -151,6 +153,11 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
     @Mixin
     private Script script = new Script();
 
+    /** Connects to a client that waits for a daemon's call; its connection to us as a broker comes from the port {@code from}. */
+    interface Dialler {
+        Socket dial(int from, String host, int port) throws IOException;
+    }
+
     /** A pool that answers until it is closed. */
     static final class Running implements AutoCloseable {
         private final ServerSocket listener;
@@ -167,6 +174,16 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         /** For a shell: LOOPBACK_PORT, LOOPBACK_CA and, if it is wanted, LOOPBACK_TOKEN. */
         String assignments() {
             return assignments;
+        }
+
+        /** The tokens that the pool has made for this user, in this order. */
+        List<String> issuedTo(String subject) {
+            return pool.desk.issuedTo(subject);
+        }
+
+        /** Sets who connects to clients behind a broker, instead of this pool itself. */
+        void callThrough(Dialler other) {
+            pool.dialler.set(other);
         }
 
         private void accept() {
@@ -248,7 +265,8 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         ServerSocket listener = listen(script.listen);
         Journal journal = Journal.open(script.log);
         Pool pool = new Pool(script, journal, new Sessions(listener.getLocalPort()), new Desk(script, issuer, journal),
-            new Directory(script, listener.getLocalPort(), journal), authority.server(script), issuer, realm, random);
+            new Directory(script, listener.getLocalPort(), journal), authority.server(script), issuer, realm, random,
+            new AtomicReference<>((from, host, port) -> new Socket(host, port)));
         Running running = new Running(listener, pool, "LOOPBACK_PORT=" + listener.getLocalPort() + " LOOPBACK_CA="
             + quoted(ca.toString()) + (script.kdc.isPresent() ? " LOOPBACK_KDC=" + Realm.playKdc(script.kdc.get()) : "")
             + script.tokenFor.map(user -> " LOOPBACK_TOKEN=" + issuer.issue(new Grant(user, "",
@@ -279,7 +297,8 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
 
     /** What all conversations share. */
     private record Pool(Script script, Journal journal, Sessions sessions, Desk desk, Directory directory,
-                        SSLContext tls, Issuer issuer, Realm realm, SecureRandom random) { }
+                        SSLContext tls, Issuer issuer, Realm realm, SecureRandom random,
+                        AtomicReference<Dialler> dialler) { }
 
     // ---- Script: what the pool is told to do ----
 
@@ -482,6 +501,10 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
                 + "(default: ${DEFAULT-VALUE}).")
         private List<String> requestIds;
 
+        @Option(names = "--many", description = "Give each request an ID of its own, from --request-id on, and count its polls "
+            + "alone, so that many clients can wait at once.")
+        private boolean many;
+
         @Option(names = "--refuse", paramLabel = "CODE:TEXT",
             description = "Answer the start with this error; without TEXT, with the code alone.")
         private Optional<Refusal> refuse;
@@ -578,6 +601,10 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             description = "In every text that is sent, {long} stands for N letters.")
         private int longText;
 
+        @Option(names = "--more-attributes", paramLabel = "N", defaultValue = "0",
+            description = "Send N more attributes in every ad.")
+        private int moreAttributes;
+
         @Option(names = "--dribble", paramLabel = "MS", defaultValue = "0",
             description = "Send everything a byte at a time, so long apart.")
         private long dribbleMillis;
@@ -594,13 +621,16 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             return faults.contains(fault);
         }
 
-        /** The ad with its long texts. */
+        /** The ad with its long texts and further attributes. */
         TokenRequest.ClassAd filled(TokenRequest.ClassAd ad) {
             TokenRequest.ClassAd filled = new TokenRequest.ClassAd();
             for (String assignment : ad.assignments()) {
                 int equals = assignment.indexOf(" = ");
                 filled.putExpression(assignment.substring(0, equals),
                     assignment.substring(equals + 3).replace("{long}", "x".repeat(longText)));
+            }
+            for (int i = 0; i < moreAttributes; i++) {
+                filled.put("Further" + i, "of no meaning, " + i);
             }
             return filled;
         }
@@ -784,14 +814,14 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         }
 
         private TokenRequest.CedarStream newStream() throws IOException {
-            return new TokenRequest.CedarStream(socket.getInputStream(), saboteur, pool.random, TokenRequest.DebugLog.OFF);
+            return new TokenRequest.CedarStream(socket.getInputStream(), saboteur, pool.random, TokenRequest.DebugLog.off());
         }
 
         static void hold(Socket socket, Pool pool) {
             try (socket) {
                 socket.setTcpNoDelay(true);
                 new Conversation(socket, pool).run();
-            } catch (IOException e) {
+            } catch (IOException | IllegalArgumentException e) { // the latter by Java's decoders, of what was garbled on the way
                 // The codec speaks of its peer, which is the server everywhere else.
                 pool.journal.note("closed " + String.valueOf(e.getMessage()).replace("the server", "the client"));
             }
@@ -1071,7 +1101,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
                     pool.journal.note("caller elsewhere " + (isOpen("127.0.0.2", client.port()) ? "connects" : "is refused"));
                     continue;
                 }
-                Socket caller = new Socket(client.host(), client.port());
+                Socket caller = pool.dialler.get().dial(socket.getPort(), client.host(), client.port());
                 pool.journal.note("caller " + visit);
                 visit.introduce(caller, request.string("ClaimId").orElse(""), pool.random);
                 if (visit == Visit.DAEMON) {
@@ -1139,7 +1169,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
                 caller.getOutputStream().write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".getBytes(US_ASCII));
             } else if (this != MUTE) {
                 TokenRequest.CedarStream stream = new TokenRequest.CedarStream(caller.getInputStream(),
-                    caller.getOutputStream(), random, TokenRequest.DebugLog.OFF);
+                    caller.getOutputStream(), random, TokenRequest.DebugLog.off());
                 stream.send(stream.message().number(this == OTHER_COMMAND ? TokenRequest.Protocol.CCB_REQUEST
                     : TokenRequest.Protocol.CCB_REVERSE_CONNECT).ad(new TokenRequest.ClassAd().put("ClaimId",
                     this == STRANGER ? "0".repeat(40) : claimId)));
@@ -1218,7 +1248,8 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
 
         /** The smaller wish of both. It travels as a string. */
         private int sessionDurationSeconds() {
-            int theirs = wishes.string("SessionDuration").map(Integer::parseInt).orElse(0);
+            int theirs = wishes.string("SessionDuration").filter(text -> TokenRequest.NumericAddress.isNumber(text, 9))
+                .map(Integer::parseInt).orElse(0);
             return Math.min(theirs, script.sessionDurationSeconds);
         }
 
@@ -1235,6 +1266,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
     /** The sessions that can be resumed. They do not expire by themselves. */
     private static final class Sessions {
         private final Map<String, Caller> callers = new ConcurrentHashMap<>();
+        private final AtomicInteger opened = new AtomicInteger();
         private final AtomicInteger resumptions = new AtomicInteger();
         private final int port;
 
@@ -1246,7 +1278,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         record Verdict(Optional<Caller> known, boolean hangUp) { }
 
         String open(Caller caller) {
-            String sid = "loopback:" + port + ":" + callers.size();
+            String sid = "loopback:" + port + ":" + opened.getAndIncrement();
             callers.put(sid, caller);
             return sid;
         }
@@ -1785,11 +1817,12 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
 
         /** Answers every request with an error, or not at all. RFC 4120, section 5.9.1 */
         static int playKdc(int code) throws IOException {
-            DatagramSocket socket = new DatagramSocket(0, InetAddress.getLoopbackAddress());
+            // TCP first: most of the system's ports that are in use are TCP's, so the same number is free for UDP.
+            ServerSocket tcp = new ServerSocket(0, 5, InetAddress.getLoopbackAddress());
+            DatagramSocket socket = new DatagramSocket(tcp.getLocalPort(), InetAddress.getLoopbackAddress());
             byte[] error = der(0x7E, der(0x30, der(0xA0, number(5)), der(0xA1, number(30)), der(0xA4, time(Instant.now())),
                 der(0xA5, number(0)), der(0xA6, number(code)), der(0xA9, text(NAME)),
                 der(0xAA, name(2, "krbtgt", NAME))));
-            ServerSocket tcp = new ServerSocket(socket.getLocalPort(), 5, InetAddress.getLoopbackAddress());
             background("kdc-tcp", () -> {
                 try (tcp) {
                     while (true) {
@@ -2106,6 +2139,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         private final Journal journal;
         private final Map<String, Request> requests = new HashMap<>();
         private final Map<String, Integer> polls = new HashMap<>();
+        private final Map<String, List<String>> issued = new ConcurrentHashMap<>();
         private int enqueued;
         private boolean hasForgotten;
 
@@ -2162,7 +2196,8 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             if (script.has(Fault.NO_REQUEST_ID)) {
                 return new TokenRequest.ClassAd().put("Unexpected", true);
             }
-            String requestId = script.requestIds.get(Math.min(enqueued, script.requestIds.size() - 1));
+            String requestId = script.many ? Integer.toString(Integer.parseInt(script.requestIds.get(0)) + enqueued)
+                : script.requestIds.get(Math.min(enqueued, script.requestIds.size() - 1));
             enqueued++;
             TokenRequest.ClassAd reply = new TokenRequest.ClassAd().put("RequestId", requestId);
             if (script.autoApprove) {
@@ -2173,10 +2208,10 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             return reply;
         }
 
-        /** Counts a poll, and returns the count: of all polls, or, with --forget-once, of those for this request. */
+        /** Counts a poll, and returns the count: of all polls, or, with --forget-once or --many, of those for this request. */
         synchronized int count(TokenRequest.ClassAd ad) {
             journal.note("poll");
-            return polls.merge(script.forgetOnce ? ad.string("RequestId").orElse("") : "of all", 1, Integer::sum);
+            return polls.merge(script.forgetOnce || script.many ? ad.string("RequestId").orElse("") : "of all", 1, Integer::sum);
         }
 
         synchronized Optional<TokenRequest.ClassAd> finish(TokenRequest.ClassAd ad, int polls) {
@@ -2235,7 +2270,12 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
             if (script.rejectIssued) {
                 issuer.reject(token);
             }
+            issued.computeIfAbsent(request.grant().subject(), subject -> new CopyOnWriteArrayList<>()).add(token);
             return token;
+        }
+
+        List<String> issuedTo(String subject) {
+            return issued.getOrDefault(subject, List.of());
         }
     }
 

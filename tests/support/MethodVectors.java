@@ -165,7 +165,7 @@ public final class MethodVectors {
     }
 
     private static TokenRequest.CedarStream stream(byte[] in, OutputStream out) {
-        return new TokenRequest.CedarStream(new ByteArrayInputStream(in), out, new SecureRandom(), TokenRequest.DebugLog.OFF);
+        return new TokenRequest.CedarStream(new ByteArrayInputStream(in), out, new SecureRandom(), TokenRequest.DebugLog.off());
     }
 
     private void fsNames() throws Exception {

@@ -184,7 +184,7 @@ public final class Vectors {
 
     private static TokenRequest.CedarStream stream(InputStream in, OutputStream out) {
         return new TokenRequest.CedarStream(in, out, new SecureRandom(),
-            TokenRequest.DebugLog.OFF);
+            TokenRequest.DebugLog.off());
     }
 
     private static TokenRequest.MessageReader reader(byte[] bytes, boolean encrypted) {
@@ -523,7 +523,7 @@ public final class Vectors {
     private static List<String> nonces(byte[] key, SecureRandom random) throws Exception {
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         TokenRequest.CedarStream stream = new TokenRequest.CedarStream(InputStream.nullInputStream(), out, random,
-            TokenRequest.DebugLog.OFF);
+            TokenRequest.DebugLog.off());
         stream.encrypt(key);
         for (int i = 0; i < 3; i++) {
             stream.send(stream.message().number(i));

@@ -19,6 +19,7 @@ import java.nio.file.Path;
 import java.security.GeneralSecurityException;
 import java.security.SecureRandom;
 import java.security.Security;
+import java.time.Duration;
 import java.time.InstantSource;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -192,6 +193,11 @@ final class WindowsBench {
 
         @Override
         public boolean succeeds(String... command) {
+            throw new AssertionError(String.join(" ", command));
+        }
+
+        @Override
+        public Optional<String> java(List<String> command, Duration limit) {
             throw new AssertionError(String.join(" ", command));
         }
 

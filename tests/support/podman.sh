@@ -9,12 +9,16 @@ case $1 in
     grep -Eqx 'FROM [a-z.]+/[a-z/-]+:17-jre' Containerfile
     grep -qx 'COPY request.jar /request.jar' Containerfile
     sed -n 's/^ENTRYPOINT //p' Containerfile | jq -er '.[]' >image
+    # The part before would replace the archive of the JDK that this machine uses.
+    line=$(sed -n 's/^RUN java -Xshare:dump && //p' Containerfile)
+    env -i PATH="$PATH" HOME=/nonexistent bash -c "${line//\/request/$PWD\/request}"
     ;;
   run)
     [[ $2 == --rm && $3 == -v && $4 == "$PWD:/out" && $5 == token-request ]]
     mapfile -t command <image
     command+=("${@:6}")
     command=("${command[@]/#\/out/$PWD}")
+    command=("${command[@]/\/request.js*/$PWD/request.jsa}")
     command=("${command[@]/#\/request.jar/$PWD\/request.jar}")
     exec env -i PATH="$PATH" HOME=/nonexistent "${command[@]}"
     ;;

@@ -1,0 +1,51 @@
+#!/usr/bin/env bats
+# The short form of tests/faults: sessions with a fault of the network at some byte, and inputs that nobody meant. The long
+# form is ./tests/faults --all.
+# shellcheck disable=SC2154 # status, output and lines are bats' own
+load loopback
+
+@test "a connection that breaks at any byte, however it was authenticated, loses no token and leaves no file" {
+  local method
+  run "$TESTS_DIR/faults" sessions each=40 workers=3 together=4
+  echo "$output"
+  ((status == 0))
+  grep -E '^by fault: cut [1-9].*reset [1-9].*half-close [1-9].*stall [1-9].*flip [1-9].*duplicate [1-9].*dribble [1-9]' <<<"$output"
+  [[ ${lines[-1]} =~ ^[0-9]{3,}' faulty sessions, no misbehaviour'$ ]]
+  # Every method but ANONYMOUS, which gets a token only where a rule approves it at once, and NTSSPI, which is Windows'.
+  for method in $(sed -n '/enum AuthMethod {/,/;$/p' "$TESTS_DIR/../TokenRequest.java" | grep -oE '\b[A-Z_]+\(' | tr -d '('); do
+    [[ $method =~ ^(ANONYMOUS|NTSSPI)$ ]] || grep -E "^  ${method/#TOKEN/IDTOKENS}\b" <<<"$output"
+  done
+}
+
+# Offsets of the CertificateRequest of TLS 1.2, in which the server names CAs: X500Principal throws what JSSE passes on.
+@test "the name of a CA that is damaged on the way is a failed handshake, not a bug" {
+  run "$TESTS_DIR/faults" sessions only='SSL, TLS 1.2' fault='flip 0 to-client 1250 1450'
+  echo "$output"
+  ((status == 0))
+  [[ ${lines[-1]} == '201 faulty sessions, no misbehaviour' ]]
+}
+
+@test "no parser crashes or hangs on inputs that nobody meant" {
+  run "$TESTS_DIR/faults" inputs count=40000
+  echo "$output"
+  ((status == 0))
+  [[ ${lines[-1]} =~ ^[0-9]{5,}' random inputs, no misbehaviour'$ ]]
+}
+
+@test "the campaign notices a poller that gives up, a writer that leaves its temporaries, and a reader that crashes" {
+  run "$TESTS_DIR/faults" --prove
+  echo "$output"
+  ((status == 0))
+}
+
+@test "a number that Java cannot hold, in a saved request, makes it not JSON" {
+  printf '{"event":"enqueued","lifetime":1.5e99999999999}\n' >saved.json
+  request -resume saved.json
+  assert_status 2
+  grep -F 'saved.json: it is not JSON with one object per line.' "$BATS_TEST_TMPDIR/stderr"
+  # Where the number can be held, the field that is missing is named.
+  printf '{"event":"enqueued","lifetime":1.5e99}\n' >saved.json
+  request -resume saved.json
+  assert_status 2
+  grep -F 'its "enqueued" event has no valid' "$BATS_TEST_TMPDIR/stderr"
+}

@@ -1,0 +1,69 @@
+#!/usr/bin/env bats
+# What a start loads. Loading and linking classes takes most of its time, so each test names what must not be loaded yet.
+# No test measures time: machines differ.
+# shellcheck disable=SC2030,SC2031,SC2153 # settings of one test; variables of loopback.bash
+# shellcheck disable=SC2016 # names of classes
+load loopback
+
+setup() {
+  own_folders
+  export _CONDOR_SEC_TOKEN_DIRECTORY=$HOME/tokens.d
+}
+
+# loads ARGUMENT...: `request` as a process; leaves the names of the classes that it loaded in the file "classes"
+loads() {
+  TOKEN_REQUEST_JAVA_OPTIONS+=" -Xlog:disable -Xlog:class+load:file=$PWD/log:none" AS_PROCESS=1 request "$@"
+  cut -d' ' -f1 log >classes
+}
+
+# none_of PATTERN...: no loaded class matches; shows those that do
+none_of() {
+  local pattern
+  for pattern; do
+    if grep -E -e "$pattern" classes; then return 1; fi
+  done
+}
+
+# lambdas_at_most COUNT: so many lambdas of this program were linked, each of which takes as long as several classes
+lambdas_at_most() {
+  local count
+  count=$(grep -c '^tokenrequest\..*Lambda' classes)
+  ((count > 0 && count <= $1)) || { grep '^tokenrequest\..*Lambda' classes && return 1; }
+}
+
+# Until the request ID: with -nowait, the program ends right after it.
+@test "until the request ID, a request over SSL loads no library that only other work needs" {
+  pool_with --methods SSL
+  cat >condor_config <<<"AUTH_SSL_CLIENT_CAFILE = $LOOPBACK_CA"$'\nSEC_CLIENT_AUTHENTICATION_METHODS = SSL\nLOCAL_DIR = $(TILDE)'
+  CONDOR_CONFIG=$PWD/condor_config loads -pool "$HERE" -identity alice@own.test -nowait
+  assert_status 0
+  grep -q '^Token request enqueued' "$BATS_TEST_TMPDIR/stderr"
+  grep -qx 'tokenrequest.TokenRequest$ServerTrust' classes
+  # Jackson's exceptions are loaded, since the verifier of Java looks at them.
+  none_of '^picocli\.' '^io\.jsonwebtoken\.' '^com\.fasterxml\.jackson\.databind\.' '^com\.fasterxml\.jackson.*(Factory|Generator|Parser)$' \
+    '^sun\.security\.util\.AnchorCertificates$' '^java\.lang\.runtime\.ObjectMethods$' '^java\.time\.zone\.Tzdb'
+  lambdas_at_most 32
+}
+
+@test "-ensure with a current token loads nothing for a connection, and no library that reads JSON or tokens" {
+  pool_with --methods SSL --ca-file ca.pem
+  local order=(-ensure -file token -pool "$HERE" -identity alice@own.test -authz READ -cafile "$LOOPBACK_CA")
+  request "${order[@]}"
+  assert_status 0
+  loads "${order[@]}"
+  assert_status 0
+  grep -q 'is current' "$BATS_TEST_TMPDIR/stderr"
+  none_of '^picocli\.' '^io\.jsonwebtoken\..*(Parser|Builder)' '^com\.fasterxml\.jackson\.databind\.' \
+    '^com\.fasterxml\.jackson.*(Factory|Generator|Parser)$' '^sun\.security\.ssl\.' '^java\.net\.Socket$' \
+    '^java\.lang\.runtime\.ObjectMethods$' '^java\.time\.zone\.Tzdb'
+  lambdas_at_most 40
+}
+
+@test "the version loads neither settings nor security providers of TLS; the help loads picocli" {
+  loads -version
+  assert_status 0
+  none_of '^picocli\.' 'TokenRequest\$Configuration$' '^sun\.security\.ssl\.' '^java\.time\.zone\.Tzdb'
+  loads -help
+  assert_status 0
+  grep -q '^picocli\.' classes
+}
