@@ -81,7 +81,7 @@ refused_unasked() {
   [[ $(stat -c %a "$(state_files)") == 600 ]]
   go_on
   assert_status 0
-  got_token
+  [[ $(jq -r .token "$BATS_TEST_TMPDIR/stdout") == "$TOKEN" ]]
   [[ -z $(state_files) ]]
 }
 
