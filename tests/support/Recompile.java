@@ -3,15 +3,20 @@
 import java.io.BufferedOutputStream;
 import java.io.BufferedReader;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.InputStreamReader;
 import java.io.StringWriter;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Collections;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.stream.Stream;
 import java.util.zip.Deflater;
 import java.util.zip.ZipEntry;
+import java.util.zip.ZipFile;
 import java.util.zip.ZipOutputStream;
 import javax.tools.JavaCompiler;
 import javax.tools.StandardJavaFileManager;
@@ -20,8 +25,8 @@ import javax.tools.ToolProvider;
 /**
  * A compiler that stays, for {@code tests/mutants}: a compiler that has run before takes a third of the time.
  *
- * <p>Arguments: {@code CLASSPATH SOURCE FOLDER JAR}. For each line on stdin it compiles SOURCE into FOLDER, packs that into JAR,
- * and prints the errors and then a line {@code done}. It prints no warnings.
+ * <p>Arguments: {@code CLASSPATH SOURCE FOLDER JAR BASE}. For each line on stdin it compiles SOURCE into FOLDER, packs that and
+ * what else the jar BASE has into JAR, and prints the errors and then a line {@code done}. It prints no warnings.
  */
 final class Recompile {
     private Recompile() { }
@@ -37,7 +42,7 @@ final class Recompile {
                 boolean compiled = compiler.getTask(errors, files, null, options, null,
                     files.getJavaFileObjects(Path.of(arguments[1]))).call();
                 if (compiled) {
-                    pack(Path.of(arguments[2]), Path.of(arguments[3]));
+                    pack(Path.of(arguments[2]), Path.of(arguments[3]), Path.of(arguments[4]));
                 } else {
                     System.out.println(errors);
                 }
@@ -47,13 +52,23 @@ final class Recompile {
     }
 
     /** Uncompressed, which is quicker to write and to read. */
-    private static void pack(Path folder, Path jar) throws IOException {
+    private static void pack(Path folder, Path jar, Path base) throws IOException {
         try (ZipOutputStream out = new ZipOutputStream(new BufferedOutputStream(Files.newOutputStream(jar)));
-            Stream<Path> found = Files.walk(folder)) {
+            Stream<Path> found = Files.walk(folder); ZipFile others = new ZipFile(base.toFile())) {
             out.setLevel(Deflater.NO_COMPRESSION);
+            Set<String> names = new HashSet<>();
             for (Path file : found.filter(Files::isRegularFile).toList()) {
+                names.add(folder.relativize(file).toString());
                 out.putNextEntry(new ZipEntry(folder.relativize(file).toString()));
                 Files.copy(file, out);
+            }
+            for (ZipEntry entry : Collections.list(others.entries())) {
+                if (!entry.isDirectory() && names.add(entry.getName())) {
+                    out.putNextEntry(new ZipEntry(entry.getName()));
+                    try (InputStream in = others.getInputStream(entry)) {
+                        in.transferTo(out);
+                    }
+                }
             }
         }
     }

@@ -1105,8 +1105,14 @@ public final class Vectors {
         equal("j", TokenRequest.IssuedToken.read(token("{}", "{'jti':'j','sub':null}") + "c2ln").orElseThrow()
             .authenticatesAs(), "a token without a subject");
         for (String claims : new String[] {"{'sub':1}", "{'iss':[]}", "{'jti':{}}", "{'iat':'1'}", "{'nbf':true}",
-            "{'exp':1e300}", "{'exp':-1e300}", "{'exp':NaN}", "{'exp':[1]}", "{'sub':'a'", "{'a':" + "[".repeat(9000) + "}"}) {
+            "{'exp':1e300}", "{'exp':-1e300}", "{'exp':NaN}", "{'exp':0x1p3}", "{'exp':1d}", "{'exp':[1]}", "{'sub':'a'",
+            "{'sub':'a'} x", "{'sub':'a'}{}", "{'sub':'a\u0001b'}", "{'sub':'a\nb'}", "{'a':" + "[".repeat(9000) + "}"}) {
             equal(Optional.empty(), TokenRequest.IssuedToken.read(token("{}", claims) + "c2ln"), claims);
+        }
+        equal(true, TokenRequest.Jwt.hasForm(good), "the form of a good token");
+        for (String bad : new String[] {good + " ", "\n" + good, good.replace("c2ln", "c2l+"), good.replace("c2ln", "c2l\u00e9"),
+            token("[1]", "{}") + "c2ln", token("{}", "'text'") + "c2ln", token("{}", "{'a':'" + "a".repeat(1 << 17) + "'}") + "c2ln"}) {
+            equal(false, TokenRequest.Jwt.hasForm(bad), bad.substring(0, Math.min(60, bad.length())));
         }
         for (String bad : new String[] {"", "..", "a.b.c", "e30.e30", "e30.e30.", "e30.e30.e", "e30.e30.c2ln.c2ln",
             "e30.bnVsbA.c2ln"}) {
