@@ -238,6 +238,10 @@ sys.exit(done.returncode)')
   refused -file /proc/self/fd/9
   exec 9>&-
   cmp before text
+  mkfifo pipe
+  exec 8<>pipe 9<pipe
+  refused -file /dev/fd/9 # nobody could write to this end
+  exec 8>&- 9>&-
   exec 9> >(cat >came)
   request -pool "$AT_ONCE" -identity alice@own.test -file /dev/fd/9
   exec 9>&-

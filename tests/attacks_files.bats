@@ -236,6 +236,27 @@ held_as_huge() {
   done
 }
 
+@test "of a pipe without an end the command reads no more than the size limit" {
+  local written
+  configured
+  mkfifo endless
+  python3 -c 'import os, signal, sys
+signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+pipe, count = os.open("endless", os.O_WRONLY), 0
+try:
+    while True:
+        count += os.write(pipe, bytes(65536))
+except BrokenPipeError:
+    print(count)' >written &
+  writer=$!
+  request -resume /dev/fd/7 7<endless
+  assert_status 2
+  grep -q 'is larger than' "$BATS_TEST_TMPDIR/stderr"
+  wait "$writer"
+  written=$(<written)
+  ((written < (1 << 20) + (1 << 18))) # a mebibyte, and what the pipe holds
+}
+
 # ---- A stranger's file ----
 
 held_as_strangers_own() {

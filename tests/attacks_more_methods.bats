@@ -286,6 +286,12 @@ key_with() {
     unset _CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS
     request -resume theirs.json -timeout 0
     [[ ! -s $BATS_TEST_TMPDIR/stdout ]] || lost 'by a saved request of another user'
+    # At a daemon's address, which an ad gave, even if the user gave the daemon's name.
+    jq -c '.daemon = {"type": "schedd", "name": "localhost"}' saved.json >daemons.json
+    chmod 600 daemons.json
+    request -resume daemons.json -timeout 0
+    [[ ! -s $BATS_TEST_TMPDIR/stdout ]] || lost 'by a saved request at a daemon'
+    says "; the signing key $key is used only for"
     request -resume saved.json
     got_token # the control
   fi

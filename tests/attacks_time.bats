@@ -180,6 +180,21 @@ behind() {
   gave_up 6
 }
 
+@test "a poll that gets no answer is given up long before -timeout, and the next one gets the token" {
+  export REQUEST_MAIN=Harness HARNESS_SPEED=30
+  pool_here --methods CLAIMTOBE --token "$TOKEN" --hang-poll 1
+  request -pool "$HERE" -timeout 600
+  got_token
+  [[ $(events '^poll') == 2 ]]
+}
+
+@test "by default a pool that says nothing is given up after a minute" {
+  export REQUEST_MAIN=Harness HARNESS_SPEED=30
+  pool_of --silent
+  request -pool "$HERE" -timeout 3600
+  gave_up
+}
+
 @test "the first poll of a resumed request ends with -timeout" {
   own_network
   pool_here --methods CLAIMTOBE --token "$TOKEN" --approve-after 0

@@ -195,6 +195,14 @@ EOF
   ((EUID != 0)) || grep -q '/condor_config can be changed by everybody (mode 0666)\.$' complaints
 }
 
+@test "a command that writes without an end is ended" {
+  answers 'include command : yes "#" | head -n 1000; echo A = 1' A
+  [[ $(value A) == 1 ]]
+  answers 'include command : yes "#"' A
+  ((status == 2))
+  grep -q 'it wrote more than 4194304 bytes' complaints
+}
+
 @test "what a command writes can be kept in a file" {
   answers 'include command into kept : echo A = 1' A
   [[ $(value A) == 1 && $(<kept) == 'A = 1' ]]

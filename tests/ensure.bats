@@ -323,6 +323,10 @@ record_of() { jq -S "$@" .token.record; }
   ensure
   ensure -check
   assert_status 0
+  mv .token.record record
+  request "${order[@]}" -check
+  [[ ! -e .token.record ]]
+  mv record .token.record
   chmod 644 token
   ensure -check
   assert_status 5
@@ -459,6 +463,13 @@ record_of() { jq -S "$@" .token.record; }
   request -pending -file there/token
   assert_status 0
   grep -q '^Request 6108900' "$BATS_TEST_TMPDIR/stdout"
+  # The token directory counts in any case.
+  mkdir -p "$_CONDOR_SEC_TOKEN_DIRECTORY"
+  mv there/.pending-token-request-x-6108900-0123456789ab.json "$_CONDOR_SEC_TOKEN_DIRECTORY"
+  request -pending
+  assert_status 0
+  grep -q '^Request 6108900' "$BATS_TEST_TMPDIR/stdout"
+  rm "$_CONDOR_SEC_TOKEN_DIRECTORY"/.pending-*
   ask -pending -file /
   assert_status 0
   [[ ! -s $BATS_TEST_TMPDIR/stdout && $(<"$BATS_TEST_TMPDIR/stderr") == 'No saved requests.' ]]

@@ -258,6 +258,20 @@ refused_unasked() {
 
 # ---- Interrupted ----
 
+@test "with -json the last event has the exit status of the signal" {
+  local signal
+  for signal in INT TERM HUP; do
+    approving_pool
+    asking -json
+    begin_process "${asking[@]}"
+    await_event ^poll
+    send "$signal"
+    finish
+    assert_status $((128 + $(kill -l "$signal")))
+    [[ $(jq -c 'select(.event == "failed") | [.code, .exit]' "$BATS_TEST_TMPDIR/stdout") == "[\"interrupted\",$status]" ]]
+  done
+}
+
 @test "a signal leaves the request pending and prints the command to resume it" {
   local signal
   for signal in INT TERM HUP; do

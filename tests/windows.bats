@@ -415,6 +415,14 @@ nothing_planted() {
   done
 }
 
+@test "a path without a drive, which Windows completes with the current one, is refused" {
+  by_ssl
+  refused_unasked -file '\token'
+  says 'Write its drive and directory'
+  refused_unasked -cafile '\ca.pem'
+  says 'Write its drive and directory'
+}
+
 @test "CONDOR_CONFIG names the configuration, and its directory is CONFIG_ROOT with the separator of Windows" {
   mkdir -p c/pool/sub
   printf '%s\n' "COLLECTOR_HOST = $HERE" 'X = $Fp(A)|$Fn(A)|$Fnx(A)|$DIRNAME(A)|$BASENAME(A)|$(CONFIG_ROOT)' 'A = C:\dir\sub\name.ext' \

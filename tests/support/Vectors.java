@@ -1039,6 +1039,12 @@ public final class Vectors {
             new TokenRequest.Json.Fields(saved(good, "", "", false)));
         equal(saved(good, "", "", false), withFirst(saved(good, "", "", false), TokenRequest.Json.object(new StringReader(
             TokenRequest.Json.line(pending.fields())))), "read and written again");
+        // An earlier version saved no name: of a daemon it came from the collector's ad, so it gets no credential.
+        String old = good.replace("'certificate_name':'p','certificate_name_from':'command line',", "");
+        equal(TokenRequest.NameSource.COMMAND_LINE, TokenRequest.PendingRequest.of(new TokenRequest.Json.Fields(
+            saved(old, "", "", false))).server().from(), "an earlier version's request at the collector");
+        equal(TokenRequest.NameSource.COLLECTOR, TokenRequest.PendingRequest.of(new TokenRequest.Json.Fields(
+            saved(old.replace("'collector'", "'schedd'"), "", "", false))).server().from(), "one at another daemon");
         String[] values = {"null", "true", "0", "-1", "1.5", "1e999", "12345678901234567890", "''", "' '", "'\\u001b[2J'",
             "'\\u202e'", "[]", "[null]", "[[]]", "[{}]", "[1]", "['']", "{}", "{'type':null}", "{'name':[null]}"};
         Map<String, String> allowed = new HashMap<>(Map.of("pool", "null '' ' '", "certificate_name", "null",
