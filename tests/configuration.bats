@@ -196,9 +196,9 @@ EOF
 }
 
 @test "a command that writes without an end is ended" {
-  answers 'include command : yes "#" | head -n 1000; echo A = 1' A
+  answers 'include command : echo A = 1' A
   [[ $(value A) == 1 ]]
-  answers 'include command : yes "#"' A
+  answers 'include command : yes #' A
   ((status == 2))
   grep -q 'it wrote more than 4194304 bytes' complaints
 }

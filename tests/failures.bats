@@ -304,7 +304,7 @@ unfit() {
     "$(handmade_token '{"iss":"pool.test","sub":"bob@pool.test","exp":1}')"
   unfit 'has neither a subject nor an ID' "$(handmade_token '{"iss":"pool.test"}')"
   # The pool does not know this one either, which only the attempt can tell.
-  unfit 'the pool does not accept the token of bob@pool.test' "$(handmade_token '{"iss":"pool.test","sub":"bob@pool.test"}')"
+  unfit 'the pool could not prove that it knows the key of the token of bob@pool.test' "$(handmade_token '{"iss":"pool.test","sub":"bob@pool.test"}')"
 }
 
 @test "IDTOKENS alone needs no warning" {
