@@ -195,6 +195,21 @@ EOF
   ((EUID != 0)) || grep -q '/condor_config can be changed by everybody (mode 0666)\.$' complaints
 }
 
+@test "root does not read the settings of a user's home" {
+  mkdir -p home/.condor
+  echo 'A = user' >home/.condor/user_config
+  answers 'A = file' A
+  [[ $(value A) == user ]]
+  answers 'A = file' -as-root A
+  [[ $(value A) == file ]]
+}
+
+@test "a format with # keeps the point" {
+  # shellcheck disable=SC2016 # HTCondor's reference
+  answers $'N = 1\nX = $REAL(N,%#.0e)' X
+  [[ $(value X) == 1.e+00 ]]
+}
+
 @test "a command that writes without an end is ended" {
   answers 'include command : echo A = 1' A
   [[ $(value A) == 1 ]]

@@ -177,6 +177,14 @@ issued_to() {
   assert_transcript unreachable
 }
 
+@test "a host that DNS does not know is not_found, which no later run mends by itself" {
+  ask -json -pool nosuchhost.invalid
+  assert_status 3
+  [[ $(jq -c '[.code, .retryable]' "$BATS_TEST_TMPDIR/stdout") == '["not_found",'* ]]
+  ask -json -pool 127.0.0.1:1
+  [[ $(jq -c .code "$BATS_TEST_TMPDIR/stdout") == '"unreachable"' ]]
+}
+
 @test "status 4: nobody can be authenticated, or the protocol is broken" {
   pool_with --methods SSL
   asked

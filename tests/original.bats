@@ -151,6 +151,35 @@ came_from() { sed -nE 's/.*Connected to .* from <127\.0\.0\.1:([0-9]+)>\.$/\1/p'
   assert_status 0
 }
 
+@test "ports in use are passed over" {
+  local low
+  # The only free port of ten is the last.
+  exec {taken}< <(exec python3 -c '
+import socket
+while True:
+    sockets = [socket.socket() for _ in range(10)]
+    try:
+        sockets[0].bind(("127.0.0.1", 0))
+        low = sockets[0].getsockname()[1]
+        for i in range(1, 10):
+            sockets[i].bind(("127.0.0.1", low + i))
+        break
+    except (OSError, OverflowError):
+        for one in sockets:
+            one.close()
+sockets[9].close()
+print(low, flush=True)
+__import__("signal").pause()')
+  holder=$!
+  read -r low <&"$taken"
+  for _ in 1 2 3; do
+    _CONDOR_OUT_LOWPORT=$low _CONDOR_OUT_HIGHPORT=$((low + 9)) asked -debug:D_NETWORK
+    assert_status 0
+    [[ $(came_from) == $((low + 9)) ]]
+  done
+  kill "$holder"
+}
+
 @test "if no port of the range is free, the message names the settings" {
   export _CONDOR_OUT_LOWPORT=$LOOPBACK_PORT _CONDOR_OUT_HIGHPORT=$LOOPBACK_PORT
   asked

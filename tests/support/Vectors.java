@@ -242,6 +242,21 @@ public final class Vectors {
         for (String none : new String[] {"\"", "\"open", "open\"", "bare", ""}) {
             equal(Optional.empty(), parsed("A = " + none).string("a"), "no string: " + none);
         }
+        for (String nameless : new String[] {"", "text", "= 1", " = 1"}) {
+            try {
+                parsed(nameless);
+            } catch (TokenRequest.ProtocolViolation e) {
+                continue;
+            }
+            throw new AssertionError("an attribute without a name is read: " + nameless);
+        }
+        TokenRequest.ClassAd many = new TokenRequest.ClassAd();
+        for (int i = 0; i < 1000; i++) {
+            many.put("A" + i, "a");
+        }
+        equal(51, many.shown().size(), "lines of a large ad in the log");
+        equal(new byte[] {'a', (byte) 0xc3, (byte) 0xa9, 0}, new TokenRequest.Message(false).string("a\u00e9").toBytes(),
+            "a string in UTF-8");
         for (String nul : new String[] {"\0", "a\0", "\0b", "a\0User = \"root\""}) {
             try {
                 new TokenRequest.ClassAd().put("A", nul);
@@ -822,6 +837,17 @@ public final class Vectors {
         for (JsonNode vector : vectors.required("sinful_invalid")) {
             equal(Optional.empty(), TokenRequest.Sinful.parse(vector.textValue()), vector.textValue());
         }
+        equal(Optional.empty(), TokenRequest.Sinful.parse("<127.0.0.1:1?alias=" + "a".repeat(1 << 20) + ">"), "an address of a megabyte");
+        for (String octal : new String[] {"127.0.0.01", "0177.0.0.1", "00.0.0.0"}) {
+            equal(Optional.empty(), TokenRequest.NumericAddress.address(octal), octal);
+        }
+        // A daemon behind a broker is not known to be on this machine, whatever its address says.
+        TokenRequest.Sinful here = TokenRequest.Sinful.parse("<127.0.0.1:1>").orElseThrow();
+        TokenRequest.ExpectedServer server = new TokenRequest.ExpectedServer(Optional.empty(), TokenRequest.NameSource.COMMAND_LINE);
+        List<InetSocketAddress> local = List.of(new InetSocketAddress(InetAddress.getLoopbackAddress(), 1));
+        equal(true, new TokenRequest.Target(here, TokenRequest.NameSource.COMMAND_LINE, server, local, List.of()).isLocal(), "here");
+        equal(false, new TokenRequest.Target(here, TokenRequest.NameSource.COMMAND_LINE, server, List.of(),
+            List.of("<127.0.0.1:2>#1")).isLocal(), "behind a broker");
     }
 
     private void fsNames() throws Exception {
