@@ -837,16 +837,18 @@ public final class Vectors {
         for (JsonNode vector : vectors.required("sinful_invalid")) {
             equal(Optional.empty(), TokenRequest.Sinful.parse(vector.textValue()), vector.textValue());
         }
-        equal(Optional.empty(), TokenRequest.Sinful.parse("<127.0.0.1:1?alias=" + "a".repeat(1 << 20) + ">"), "an address of a megabyte");
+        equal(Optional.empty(), TokenRequest.Sinful.parse("<127.0.0.1:1?alias=" + "a".repeat(1 << 20) + ">"),
+            "an address of a megabyte");
         for (String octal : new String[] {"127.0.0.01", "0177.0.0.1", "00.0.0.0"}) {
             equal(Optional.empty(), TokenRequest.NumericAddress.address(octal), octal);
         }
         // A daemon behind a broker is not known to be on this machine, whatever its address says.
         TokenRequest.Sinful here = TokenRequest.Sinful.parse("<127.0.0.1:1>").orElseThrow();
-        TokenRequest.ExpectedServer server = new TokenRequest.ExpectedServer(Optional.empty(), TokenRequest.NameSource.COMMAND_LINE);
+        TokenRequest.NameSource typed = TokenRequest.NameSource.COMMAND_LINE;
+        TokenRequest.ExpectedServer server = new TokenRequest.ExpectedServer(Optional.empty(), typed);
         List<InetSocketAddress> local = List.of(new InetSocketAddress(InetAddress.getLoopbackAddress(), 1));
-        equal(true, new TokenRequest.Target(here, TokenRequest.NameSource.COMMAND_LINE, server, local, List.of()).isLocal(), "here");
-        equal(false, new TokenRequest.Target(here, TokenRequest.NameSource.COMMAND_LINE, server, List.of(),
+        equal(true, new TokenRequest.Target(here, typed, server, local, List.of()).isLocal(), "here");
+        equal(false, new TokenRequest.Target(here, typed, server, List.of(),
             List.of("<127.0.0.1:2>#1")).isLocal(), "behind a broker");
     }
 
@@ -1143,7 +1145,8 @@ public final class Vectors {
         }
         equal(true, TokenRequest.Jwt.hasForm(good), "the form of a good token");
         for (String bad : new String[] {good + " ", "\n" + good, good.replace("c2ln", "c2l+"), good.replace("c2ln", "c2l\u00e9"),
-            token("[1]", "{}") + "c2ln", token("{}", "'text'") + "c2ln", token("{}", "{'a':'" + "a".repeat(1 << 17) + "'}") + "c2ln"}) {
+            token("[1]", "{}") + "c2ln", token("{}", "'text'") + "c2ln",
+            token("{}", "{'a':'" + "a".repeat(1 << 17) + "'}") + "c2ln"}) {
             equal(false, TokenRequest.Jwt.hasForm(bad), bad.substring(0, Math.min(60, bad.length())));
         }
         for (String bad : new String[] {"", "..", "a.b.c", "e30.e30", "e30.e30.", "e30.e30.e", "e30.e30.c2ln.c2ln",
