@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # The archive of classes as an attacker sees it: it is code that Java maps before a line of the program runs. Beside each
 # attack is the same archive, or the same run, where it must work.
-# shellcheck disable=SC2030,SC2031,SC2034,SC2153,SC2154 # settings of one test; variables of loopback.bash, users.bash and archive.bash
+# shellcheck disable=SC2030,SC2031,SC2034,SC2054,SC2153,SC2154 # settings of one test; a list of strace; variables of loopback.bash, users.bash and archive.bash
 load events
 load users
 load archive
@@ -250,4 +250,20 @@ hostile_archive() {
     diff /dev/null "$seen"
     [[ $(stat -c %a "$HOME/.cache/condor_token_request") == 700 ]]
   done < <(jdk_homes)
+}
+
+@test "while it is made, no other user sees or changes it, no other machine reaches its pool, and it is on disk before it has its name" {
+  local calls=$PWD/calls made
+  type -P strace >/dev/null || skip 'needs strace'
+  wrapper=(strace -f -y -qq -e trace=mkdir,mkdirat,fsync,fdatasync,rename,renameat,renameat2,bind -e signal=none -o "$calls")
+  umask 000
+  prepare
+  assert_status 0
+  grep -E 'mkdir(at)?\(.*/\.[0-9a-f]{16}\.training", 0700\)' "$calls"
+  if grep -E 'mkdir(at)?\(.*\.training", ' "$calls" | grep -vF ', 0700)'; then return 1; fi
+  # The training pool's port
+  grep 'bind(.*sin6\?_port' "$calls" | grep -E '127\.0\.0\.1|"::1"'
+  if grep 'bind(.*sin6\?_port' "$calls" | grep -vE '127\.0\.0\.1|"::1"'; then return 1; fi
+  made=$(grep -nEm 1 "rename.*\\.training/archive\", .*\\.jsa\"" "$calls" | cut -d: -f1)
+  head -n "$made" "$calls" | grep -E 'f(data)?sync\([0-9]+<[^>]*\.training/archive>\) += 0'
 }
