@@ -307,7 +307,7 @@ program_in() {
 # the file arguments, and the script "after" runs once it has ended, with the archive's path in `archive`.
 tampered_jdk() {
   mkdir jdk
-  cp -rLp "$JDK"/{bin,conf,lib,release} jdk
+  cp -rp "$JDK"/{bin,conf,lib,release} jdk # with its links, of which one may lead nowhere
   mv jdk/bin/java jdk/bin/real-java
   cat >jdk/bin/java <<END
 #!/bin/bash
@@ -325,30 +325,42 @@ END
   JDK=$PWD/jdk
 }
 
+# after_each SCRIPT: -prepare refuses what each line of the script does after the training, and leaves nothing; it works without
+after_each() {
+  local line
+  while read -r line; do
+    echo "$line" | tee after
+    prepare
+    refused 'this Java runtime (cannot make one|does not use the one that it made)\.'
+    diff <(ls -A "${ARCHIVE%/*}") <(printf '%s\n' .prepare.lock)
+  done <<<"$1"
+  : >after
+  prepare
+  assert_status 0
+}
+
 # shellcheck disable=SC2016 # scripts of the second JVM
-@test "what the second JVM makes counts only if it went to its end, and if Java uses it whole; it gets no properties of the first" {
-  local folder=${ARCHIVE%/*} after
+@test "what the second JVM makes counts only if it went to its end, and if it is a file that is there" {
+  tampered_jdk
+  after_each 'said=
+rm -f "$archive"
+mv "$archive" "$archive.other"; ln -s "$archive.other" "$archive"'
+}
+
+# shellcheck disable=SC2016 # scripts of the second JVM
+@test "an archive that is damaged before it is tried, at its start or in its midst, gets no name" {
+  tampered_jdk
+  after_each 'chmod u+w "$archive"; head -c 4096 /dev/urandom | dd of="$archive" conv=notrunc status=none
+chmod u+w "$archive"; head -c 4096 /dev/urandom | dd of="$archive" bs=1 seek=5000000 conv=notrunc status=none'
+}
+
+@test "the second JVM gets the first one's collector, not its properties, heap and archive; one that does not start is named" {
   tampered_jdk
   : >after
   JDK_JAVA_OPTIONS='-Dpassword=hunter2 -Xmx700m' prepare
   assert_status 0
   grep -qx -- -XX:+UseSerialGC arguments
   lacks arguments hunter2 -Xmx700m SharedArchiveFile
-  # What it did not finish, what is not there or not its own, and what is damaged, at its start or in its midst
-  while read -r after; do
-    echo "$after" | tee after
-    rm -f "$ARCHIVE"
-    prepare
-    refused 'this Java runtime (cannot make one|does not use the one that it made)\.'
-    diff <(ls -A "$folder") <(printf '%s\n' .prepare.lock)
-  done <<<'said=
-rm -f "$archive"
-mv "$archive" "$archive.other"; ln -s "$archive.other" "$archive"
-chmod u+w "$archive"; head -c 4096 /dev/urandom | dd of="$archive" conv=notrunc status=none
-chmod u+w "$archive"; head -c 4096 /dev/urandom | dd of="$archive" bs=1 seek=5000000 conv=notrunc status=none'
-  : >after
-  prepare
-  assert_status 0
   rm "$ARCHIVE"
   touch gone
   prepare
