@@ -242,6 +242,26 @@ hostile_archive() {
   [[ -e $COMMON/mine/request.jsa ]]
 }
 
+@test "-prepare makes no archive for a user where yet another user owns a directory of its path" {
+  common_folder
+  mkdir -m 0755 "$COMMON/mine" "$COMMON/theirs"
+  chown "$OTHER" "$COMMON/mine"
+  chown 61234 "$COMMON/theirs"
+  mkdir -m 0700 "$COMMON"/{mine,theirs}/archives
+  chown "$OTHER" "$COMMON"/*/archives
+  for folder in theirs mine; do
+    status=0
+    (cd "$COMMON" && HOME=$COMMON/mine "${as_other[@]}" "$JDK/bin/java" -XX:SharedArchiveFile="$COMMON/$folder/archives/request.jsa" \
+      -Xlog:disable -Duser.home="$COMMON/mine" -cp "$COMMON_CLASSPATH" tokenrequest.TokenRequest -prepare) 2>"$BATS_TEST_TMPDIR/stderr" || status=$?
+    if [[ $folder == mine ]]; then
+      assert_status 0
+    else
+      assert_status 2
+      [[ -z $(ls -A "$COMMON/theirs/archives") ]]
+    fi
+  done
+}
+
 @test "with umask 000 no other user can change the archive or its folder, at any moment" {
   local seen=$PWD/seen jdk
   while read -r jdk; do
