@@ -1568,7 +1568,10 @@ public final class TokenRequest {
                         reader.setDaemon(true);
                         reader.start();
                         boolean ended = process.waitFor(limit.toMillis(), TimeUnit.MILLISECONDS);
-                        process.destroyForcibly();
+                        if (!ended) {
+                            process.destroyForcibly();
+                        }
+                        // Java closes the stream of a process that it destroys, even with output in it that nobody has read.
                         reader.join(limit.toMillis());
                         return ended ? Optional.of(text.toString(Charset.defaultCharset())) : Optional.empty();
                     } finally {

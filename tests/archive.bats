@@ -234,3 +234,137 @@ refused() {
     grep -Fq -- '-prepare cannot be combined with' "$BATS_TEST_TMPDIR/stderr"
   done
 }
+
+# made_again: -prepare finds the archive out of date, makes it, and finds it up to date after that
+made_again() {
+  prepare -json
+  assert_status 0
+  [[ $(field prepared .made) == true && -f $ARCHIVE && ! -L $ARCHIVE ]]
+  prepare -json
+  [[ $(field prepared .made) == false ]]
+}
+
+# program_in FOLDER: the program with its libraries, copied there, is what runs
+program_in() {
+  local jars jar
+  mkdir "$1"
+  mapfile -t jars < <(tr : '\n' <<<"$TOKEN_REQUEST_CLASSPATH" | awk '!seen[$0]++')
+  cp -pt "$1" "${jars[@]}"
+  program=
+  for jar in "${jars[@]}"; do program+=${program:+:}$PWD/$1/${jar##*/}; done
+}
+
+@test "an archive for other jars, of a program that has changed since, or a link to one, is made again" {
+  program_in jars
+  made_again
+  program_in elsewhere
+  made_again
+  printf x >>"${program%%:*}"
+  made_again
+  mv "$ARCHIVE" "$PWD/archive"
+  ln -s "$PWD/archive" "$ARCHIVE"
+  made_again
+}
+
+@test "in a folder that the options name, archives of other programs stay, and what a killed run left goes" {
+  mkdir -m 0700 shared shared/.0123456789abcdef.training
+  touch shared/{other.jsa,other.jsa.json}
+  in_shared() {
+    "$1/bin/java" -XX:SharedArchiveFile="$PWD/shared/request.jsa" -Xlog:disable -Duser.home="$HOME" -cp "$TOKEN_REQUEST_CLASSPATH" \
+      tokenrequest.TokenRequest -prepare -json >"$BATS_TEST_TMPDIR/stdout"
+  }
+  in_shared "$JDK"
+  [[ $(field prepared .made) == true ]]
+  diff <(ls -A shared) <(printf '%s\n' other.jsa other.jsa.json request.jsa request.jsa.json)
+}
+
+@test "an update of Java in its place is noticed: the archive is made again" {
+  ((EUID == 0)) || skip "a mount takes root"
+  another_jdk
+  mkdir -m 0700 jdk shared
+  # shellcheck disable=SC2016 # a program of sh
+  by() {
+    unshare --mount sh -c 'mount --bind "$0" jdk && exec "$@"' "$1" jdk/bin/java -XX:SharedArchiveFile="$PWD/shared/request.jsa" \
+      -Xlog:disable -Duser.home="$HOME" -cp "$TOKEN_REQUEST_CLASSPATH" tokenrequest.TokenRequest -prepare -json >"$BATS_TEST_TMPDIR/stdout"
+  }
+  for jdk in "$JDK" "$OTHER_JDK"; do
+    by "$jdk"
+    [[ $(field prepared .made) == true ]]
+    by "$jdk"
+    [[ $(field prepared .made) == false ]]
+  done
+}
+
+@test "the training leaves nothing in the home and in the user's directories, and asks for no settings of theirs" {
+  mkdir -m 0700 "$HOME/tokens.d"
+  echo "SEC_TOKEN_DIRECTORY = $HOME/tokens.d" >"$HOME/condor_config"
+  export CONDOR_CONFIG=$HOME/condor_config
+  find "$HOME" -mindepth 1 | sort >before
+  prepare
+  assert_status 0
+  find "$HOME" -mindepth 1 ! -path "$HOME/.cache*" | sort | diff before -
+}
+
+# tampered_jdk: JDK becomes a copy of itself. When the program starts a second JVM for its training, its arguments get into
+# the file arguments, and the script "after" runs once it has ended, with the archive's path in `archive`.
+tampered_jdk() {
+  mkdir jdk
+  cp -rp "$JDK"/{bin,conf,lib,release} jdk # with its links, of which one may lead nowhere
+  mv jdk/bin/java jdk/bin/real-java
+  cat >jdk/bin/java <<END
+#!/bin/bash
+for word; do [[ \$word != -XX:ArchiveClassesAtExit=* ]] || archive=\${word#*=}; done
+if [[ -z \${archive-} ]]; then
+  [[ ! -e $PWD/gone || ! " \$* " =~ ' -prepare ' ]] || rm "\$0"
+  exec "\${0%/*}/real-java" "\$@"
+fi
+printf '%s\n' "\$@" >$PWD/arguments
+said=\$("\${0%/*}/real-java" "\$@" 2>&1)
+source $PWD/after
+printf '%s\n' "\$said"
+END
+  chmod 0755 jdk/bin/java
+  JDK=$PWD/jdk
+}
+
+# after_each SCRIPT: -prepare refuses what each line of the script does after the training, and leaves nothing; it works without
+after_each() {
+  local line
+  while read -r line; do
+    echo "$line" | tee after
+    prepare
+    refused 'this Java runtime (cannot make one|does not use the one that it made)\.'
+    diff <(ls -A "${ARCHIVE%/*}") <(printf '%s\n' .prepare.lock)
+  done <<<"$1"
+  : >after
+  prepare
+  assert_status 0
+}
+
+# shellcheck disable=SC2016 # scripts of the second JVM
+@test "what the second JVM makes counts only if it went to its end, and if it is a file that is there" {
+  tampered_jdk
+  after_each 'said=
+rm -f "$archive"
+mv "$archive" "$archive.other"; ln -s "$archive.other" "$archive"'
+}
+
+# shellcheck disable=SC2016 # scripts of the second JVM
+@test "an archive that is damaged before it is tried, at its start or near its end, gets no name" {
+  tampered_jdk
+  after_each 'chmod u+w "$archive"; head -c 4096 /dev/urandom | dd of="$archive" conv=notrunc status=none
+chmod u+w "$archive"; head -c 4096 /dev/urandom | dd of="$archive" bs=1 seek=$(($(stat -c %s "$archive") - 50000)) conv=notrunc status=none'
+}
+
+@test "the second JVM gets the first one's collector, not its properties, heap and archive; one that does not start is named" {
+  tampered_jdk
+  : >after
+  JDK_JAVA_OPTIONS='-Dpassword=hunter2 -Xmx700m' prepare
+  assert_status 0
+  grep -qx -- -XX:+UseSerialGC arguments
+  lacks arguments hunter2 -Xmx700m SharedArchiveFile
+  rm "$ARCHIVE"
+  touch gone
+  prepare
+  refused "a second $JDK/bin/java did not start, or did not end in time\\."
+}

@@ -20,6 +20,9 @@ setup_file() {
     cmp "$BATS_TEST_TMPDIR/stdout" help
     [[ ! -s $BATS_TEST_TMPDIR/stderr ]]
   done
+  request -help -no-such-option # what follows does not matter
+  assert_status 0
+  cmp "$BATS_TEST_TMPDIR/stdout" help
 }
 
 @test "options take their values" {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # The archive of classes as an attacker sees it: it is code that Java maps before a line of the program runs. Beside each
 # attack is the same archive, or the same run, where it must work.
-# shellcheck disable=SC2030,SC2031,SC2034,SC2153,SC2154 # settings of one test; variables of loopback.bash, users.bash and archive.bash
+# shellcheck disable=SC2030,SC2031,SC2034,SC2054,SC2153,SC2154 # settings of one test; a list of strace; variables of loopback.bash, users.bash and archive.bash
 load events
 load users
 load archive
@@ -242,6 +242,26 @@ hostile_archive() {
   [[ -e $COMMON/mine/request.jsa ]]
 }
 
+@test "-prepare makes no archive for a user where yet another user owns a directory of its path" {
+  common_folder
+  mkdir -m 0755 "$COMMON/mine" "$COMMON/theirs"
+  chown "$OTHER" "$COMMON/mine"
+  chown 61234 "$COMMON/theirs"
+  mkdir -m 0700 "$COMMON"/{mine,theirs}/archives
+  chown "$OTHER" "$COMMON"/*/archives
+  for folder in theirs mine; do
+    status=0
+    (cd "$COMMON" && HOME=$COMMON/mine "${as_other[@]}" "$JDK/bin/java" -XX:SharedArchiveFile="$COMMON/$folder/archives/request.jsa" \
+      -Xlog:disable -Duser.home="$COMMON/mine" -cp "$COMMON_CLASSPATH" tokenrequest.TokenRequest -prepare) 2>"$BATS_TEST_TMPDIR/stderr" || status=$?
+    if [[ $folder == mine ]]; then
+      assert_status 0
+    else
+      assert_status 2
+      [[ -z $(ls -A "$COMMON/theirs/archives") ]]
+    fi
+  done
+}
+
 @test "with umask 000 no other user can change the archive or its folder, at any moment" {
   local seen=$PWD/seen jdk
   while read -r jdk; do
@@ -250,4 +270,20 @@ hostile_archive() {
     diff /dev/null "$seen"
     [[ $(stat -c %a "$HOME/.cache/condor_token_request") == 700 ]]
   done < <(jdk_homes)
+}
+
+@test "while it is made, no other user sees or changes it, no other machine reaches its pool, and it is on disk before it has its name" {
+  local calls=$PWD/calls made
+  type -P strace >/dev/null || skip 'needs strace'
+  wrapper=(strace -f -y -qq -e trace=mkdir,mkdirat,fsync,fdatasync,rename,renameat,renameat2,bind -e signal=none -o "$calls")
+  umask 000
+  prepare
+  assert_status 0
+  grep -E 'mkdir(at)?\(.*/\.[0-9a-f]{16}\.training", 0700\)' "$calls"
+  if grep -E 'mkdir(at)?\(.*\.training", ' "$calls" | grep -vF ', 0700)'; then return 1; fi
+  # The training pool's port
+  grep 'bind(.*sin6\?_port' "$calls" | grep -E '127\.0\.0\.1|"::1"'
+  if grep 'bind(.*sin6\?_port' "$calls" | grep -vE '127\.0\.0\.1|"::1"'; then return 1; fi
+  made=$(grep -nEm 1 "rename.*\\.training/archive\", .*\\.jsa\"" "$calls" | cut -d: -f1)
+  head -n "$made" "$calls" | grep -E 'f(data)?sync\([0-9]+<[^>]*\.training/archive>\) += 0'
 }

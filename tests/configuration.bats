@@ -267,6 +267,9 @@ config UID_DOMAIN own.test $PWD/condor_config:1
 config DEFAULT_DEBUG null default
 config SUBSYSTEM TOOL detected
 EOF
+  request -config -json # the option after it is not its value
+  assert_status 0
+  [[ $(head -c 1 "$BATS_TEST_TMPDIR/stdout") == "{" ]]
 }
 
 @test "-config with a name that is not defined says so after the others, and fails" {

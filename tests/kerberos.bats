@@ -175,6 +175,22 @@ kdc_says() {
   reason "$2"
 }
 
+@test "root does not use a keytab that another user can replace" {
+  needs_root
+  realm_with --methods KERBEROS --auto-approve
+  mkdir "$HOME"/{mine,theirs}
+  printf '\5\2' | tee "$HOME/mine/keytab" >"$HOME/theirs/keytab"
+  chmod 0600 "$HOME"/*/keytab
+  chown 65534 "$HOME/theirs"
+  _CONDOR_KERBEROS_SERVER_KEYTAB=$HOME/mine/keytab by_kerberos -debug:D_SECURITY
+  assert_status 0
+  says "KERBEROS: the keytab $HOME/mine/keytab has no key for"
+  _CONDOR_KERBEROS_SERVER_KEYTAB=$HOME/theirs/keytab by_kerberos -debug:D_SECURITY
+  assert_status 0
+  says 'KERBEROS: ignoring the keytab: '
+  lacks "$BATS_TEST_TMPDIR/stderr" 'has no key for'
+}
+
 @test "what the KDC answers is told apart, with what to do" {
   kdc_says 7 'the KDC of POOL.TEST does not know host/localhost; name the server as in its principal, or set KERBEROS_SERVER_SERVICE (try: kvno host/localhost)'
   kdc_says 37 'the clocks of this machine and the KDC of POOL.TEST differ; compare them (date) and correct one'

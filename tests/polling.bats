@@ -71,8 +71,11 @@ assert_sleeps() {
     if (!last && $1 < 0.9 * usual - 0.002 || $1 > 1.1 * usual + 0.002) { print "pause " NR " at " at " is " $1; bad = 1 }
     at += $1
     different[$1] = 1
+    shorter += $1 < 0.97 * usual
+    longer += $1 > 1.03 * usual
   }
   END {
+    if (shorter < 100 || longer < 100) { print shorter " are shorter, " longer " are longer"; bad = 1 }
     if (at < 3599.999 || at > 3600.001) { print "waited " at; bad = 1 }
     if (length(different) < 100) { print "only " length(different) " different pauses"; bad = 1 }
     exit bad
@@ -84,7 +87,7 @@ assert_sleeps() {
 
 # aged SECONDS: request.json is a request that the pool took so long ago
 aged() {
-  pool_with --methods CLAIMTOBE --token "$TOKEN" --approve-after 4
+  pool_with --methods CLAIMTOBE --token "$TOKEN" --approve-after "${2-4}"
   ask -pool "$HERE" -identity alice@own.test -nowait -json
   python3 - "$1" "$BATS_TEST_TMPDIR/stdout" >request.json <<'EOF'
 import datetime, json, sys
@@ -112,6 +115,12 @@ EOF
   ask -resume request.json
   assert_status 0
   assert_sleeps 0.5 0.5 0.5 0.5
+  # After its first minute, too
+  rm "$HARNESS_SLEEPS"
+  aged -1800 200
+  ask -resume request.json
+  assert_status 0
+  awk '{ at += $1 } END { print NR " pauses, " at " s, the last " $1; exit NR != 200 || at < 120 || $1 < 2.2 }' "$HARNESS_SLEEPS"
 }
 
 @test "the session is resumed for every poll" {

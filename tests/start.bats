@@ -67,3 +67,31 @@ lambdas_at_most() {
   assert_status 0
   grep -q '^picocli\.' classes
 }
+
+@test "TLS is loaded in a second thread, unless there is one processor or the settings have no use for it" {
+  local options=$TOKEN_REQUEST_JAVA_OPTIONS processors methods
+  pool_with --methods SSL,CLAIMTOBE
+  for methods in SSL CLAIMTOBE; do
+    for processors in 1 2; do
+      export _CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS=$methods
+      TOKEN_REQUEST_JAVA_OPTIONS="$options -XX:ActiveProcessorCount=$processors" loads -pool "$HERE" -identity alice@own.test -nowait
+      assert_status 0
+      [[ $(grep -cFx 'tokenrequest.TokenRequest$ServerTrust$Preload' classes) == $([[ $methods$processors == SSL2 ]] && echo 1 || echo 0) ]] ||
+        { echo "$methods with $processors" && return 1; }
+      none_of '^sun\.security\.ssl\.TrustStoreManager' # it reads all CAs of Java
+    done
+  done
+}
+
+@test "a runtime without TLS is named in one line, without a stack trace of the second thread" {
+  pool_with --methods SSL
+  printf '%s\n' security.provider.1=SUN security.provider.2=SunJCE security.provider.3=SunEC securerandom.source=file:/dev/random \
+    keystore.type=pkcs12 ssl.KeyManagerFactory.algorithm=SunX509 ssl.TrustManagerFactory.algorithm=PKIX >security
+  export _CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS=SSL
+  TOKEN_REQUEST_JAVA_OPTIONS+=" -XX:ActiveProcessorCount=2 -Djava.security.properties==$PWD/security"
+  loads -pool "$HERE" -identity alice@own.test -nowait
+  grep -Fqx 'tokenrequest.TokenRequest$ServerTrust$Preload' classes
+  [[ $status != 0 && $(wc -l <"$BATS_TEST_TMPDIR/stderr") == 1 ]]
+  grep -F 'Java has no TLS' "$BATS_TEST_TMPDIR/stderr"
+  lacks "$BATS_TEST_TMPDIR/stderr" Exception 'at java.' tls-preload
+}

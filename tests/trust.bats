@@ -17,6 +17,7 @@ load trust
   done
   other_certificate
   trusted -fingerprint "$(fingerprint other.pem)" -fingerprint "$print"
+  trusted -fingerprint "$print" -fingerprint "$(fingerprint other.pem)"
   [[ ! -e known_hosts ]]
 }
 
