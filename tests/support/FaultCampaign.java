@@ -31,11 +31,15 @@ import java.util.Queue;
 import java.util.Random;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
@@ -59,7 +63,19 @@ public final class FaultCampaign {
         /** The fault is in the run that resumes the request. */
         RESUME,
         /** With -ensure. */
-        ENSURE
+        ENSURE,
+        /** Two runs with one destination. */
+        RIVALS,
+        /** The same with -ensure. */
+        ENSURING_RIVALS;
+
+        boolean isEnsuring() {
+            return this == ENSURE || this == ENSURING_RIVALS;
+        }
+
+        boolean isRivalry() {
+            return this == RIVALS || this == ENSURING_RIVALS;
+        }
     }
 
     /**
@@ -114,6 +130,11 @@ public final class FaultCampaign {
             named(password, "PASSWORD, sessions forgotten").with("--forget-sessions"),
             named(claim, "CLAIMTOBE, -ensure").by(Flow.ENSURE),
             named(password, "PASSWORD, -ensure").by(Flow.ENSURE),
+            named(claim, "CLAIMTOBE, two runs").by(Flow.RIVALS),
+            named(claim, "CLAIMTOBE, two runs with -ensure").by(Flow.ENSURING_RIVALS),
+            named(password, "PASSWORD, two runs").by(Flow.RIVALS),
+            named(password, "PASSWORD, two runs with -ensure").by(Flow.ENSURING_RIVALS),
+            scenario("ANONYMOUS", "unbound", "ANONYMOUS").with("--auto-approve"),
             scenario("IDTOKENS by the signing key", "unbound", "IDTOKENS").with("--signing-key-file", "DIR/passwords.d/POOL")
                 .set("_CONDOR_SEC_PASSWORD_DIRECTORY", "DIR/passwords.d").set("_CONDOR_TRUST_DOMAIN", "pool.test"),
             named(ssl, "SSL, client certificate").with("--client-ca", "CERTIFICATES/users.pem")
@@ -146,6 +167,8 @@ public final class FaultCampaign {
     private static final Duration HANG = Duration.ofSeconds(60);
     /** A faulty connection on which nothing has moved for so long waits for its deadline. Real time. */
     private static final Duration STUCK = Duration.ofMillis(400);
+    /** Between two looks at another run's lock. Real time. */
+    private static final Duration PAUSE = Duration.ofMillis(3);
     /** More than the deadline of any exchange. */
     private static final Duration LEAP = Duration.ofSeconds(61);
     private static final int SHOWN = 20;
@@ -154,7 +177,7 @@ public final class FaultCampaign {
     private static final Set<Integer> STATUSES_AND_SUCCESS = Set.of(0, 1, 3, 4, 5, 6);
 
     /** A session's clock: the real time at its start, and what was slept or leapt since then. */
-    private static final class Time implements InstantSource, TokenRequest.Sleeper {
+    private static class Time implements InstantSource, TokenRequest.Sleeper {
         private Instant now = Instant.now();
         private boolean hasLeapt;
 
@@ -164,7 +187,11 @@ public final class FaultCampaign {
         }
 
         @Override
-        public synchronized void sleep(Duration duration) {
+        public void sleep(Duration duration) throws InterruptedException {
+            pass(duration);
+        }
+
+        synchronized void pass(Duration duration) {
             now = now.plus(duration);
         }
 
@@ -177,9 +204,29 @@ public final class FaultCampaign {
         }
     }
 
+    /** A clock that lets another run go on while its own waits for that one's lock. */
+    private static final class SharedTime extends Time {
+        private final CountDownLatch slept = new CountDownLatch(1);
+
+        @Override
+        public void sleep(Duration duration) throws InterruptedException {
+            slept.countDown();
+            Thread.sleep(PAUSE.toMillis());
+            pass(duration);
+        }
+    }
+
     private record Run(int status, String out, String err) {
         boolean enqueued() {
             return out.contains("\"event\":\"enqueued\"");
+        }
+
+        boolean hasWaited() {
+            return err.contains("Waiting until it ends.");
+        }
+
+        boolean isBusy() {
+            return out.contains("\"code\":\"destination_busy\"");
         }
     }
 
@@ -199,6 +246,7 @@ public final class FaultCampaign {
     private final Map<String, AtomicInteger> misbehaviours = new ConcurrentHashMap<>();
     private final Map<FaultProxy.Kind, AtomicInteger> kinds = new EnumMap<>(FaultProxy.Kind.class);
     private final Map<String, AtomicInteger> counts = new ConcurrentHashMap<>();
+    private final Map<String, AtomicInteger> rivals = new ConcurrentHashMap<>();
     private final AtomicInteger numbers = new AtomicInteger();
 
     private FaultCampaign(Path directory, long seed, int workers) {
@@ -282,6 +330,10 @@ public final class FaultCampaign {
             .collect(Collectors.joining(", ")));
         System.out.println("by place: " + new TreeMap<>(counts).entrySet().stream().map(it -> it.getKey() + " " + it.getValue())
             .collect(Collectors.joining(", ")));
+        if (!rivals.isEmpty()) {
+            System.out.println("second runs: " + new TreeMap<>(rivals).entrySet().stream().map(it -> it.getKey() + " "
+                + it.getValue()).collect(Collectors.joining(", ")));
+        }
         misbehaviour.stream().limit(SHOWN).forEach(System.out::println);
         System.out.println(total.get() + " faulty sessions, " + (misbehaviours.isEmpty() ? "no misbehaviour"
             : new TreeMap<>(misbehaviours) + " misbehaved"));
@@ -406,7 +458,7 @@ public final class FaultCampaign {
         int number = numbers.incrementAndGet();
         String subject = "s" + number + "@own.test";
         String label = scenario.name + fault.map(it -> ", " + it).orElse(", no fault");
-        Time time = new Time();
+        Time time = scenario.flow.isRivalry() ? new SharedTime() : new Time();
         Path own = folder.resolve("x" + number);
         try (FaultProxy proxy = new FaultProxy(poolPort, () -> !pool.issuedTo(subject).isEmpty(), threads)) {
             Files.createDirectories(own.resolve("home"));
@@ -426,19 +478,27 @@ public final class FaultCampaign {
                 arguments = resuming(own);
             } else {
                 arguments.addAll(List.of("-file", own.resolve("token").toString()));
-                if (scenario.flow == Flow.ENSURE) {
+                if (scenario.flow.isEnsuring()) {
                     arguments.add("-ensure");
                 }
             }
+            Rival rival = new Rival(scenario, label, poolPort, own, environment, arguments, proxy);
             proxy.plan(fault);
+            if (scenario.flow.isRivalry()) {
+                rival.start(fault);
+            }
             Flight flight = new Flight(label, time, proxy, Thread.currentThread(), System.nanoTime());
             Run run = run(arguments, environment, own, time, flight);
             List<FaultProxy.Link> links = proxy.links();
             boolean fired = proxy.fired();
-            boolean ok = judge(scenario, label, fault.filter(it -> fired), links, pool.issuedTo(subject), own, run);
+            boolean ok = scenario.flow.isRivalry() && rival.judge(run, links, () -> pool.issuedTo(subject))
+                || judge(scenario, label, fault.filter(it -> fired), links, pool.issuedTo(subject), own, run);
             if (run.status != 0 && pool.issuedTo(subject).isEmpty() && (run.enqueued() || scenario.flow == Flow.RESUME)) {
                 proxy.plan(Optional.empty());
                 again(label, run, own, environment, time, proxy, pool, subject);
+            }
+            if (scenario.flow.isRivalry()) {
+                ok &= rival.free(run, () -> pool.issuedTo(subject));
             }
             if (fault.isPresent()) {
                 count(fault.get(), fired, links);
@@ -455,6 +515,133 @@ public final class FaultCampaign {
         } catch (IOException | RuntimeException e) {
             blame("failure of the campaign", label, e + Arrays.toString(e.getStackTrace()));
             return false;
+        }
+    }
+
+    /**
+     * A second run with the same destination. One time in three it begins together with the first; otherwise while the first
+     * waits for its connection with the fault, or for the one after that.
+     */
+    private final class Rival {
+        private final Scenario scenario;
+        private final String label;
+        private final int poolPort;
+        private final Path own;
+        private final Map<String, String> environment;
+        private final List<String> arguments;
+        private final FaultProxy firstProxy;
+        private final SharedTime time = new SharedTime();
+        private final CompletableFuture<Run> ended = new CompletableFuture<>();
+        private volatile int connections;
+        private boolean isRace;
+
+        Rival(Scenario scenario, String label, int poolPort, Path own, Map<String, String> environment, List<String> first,
+                FaultProxy firstProxy) {
+            this.scenario = scenario;
+            this.label = label + ", second run";
+            this.poolPort = poolPort;
+            this.own = own;
+            this.environment = environment;
+            this.arguments = List.copyOf(first);
+            this.firstProxy = firstProxy;
+        }
+
+        /** Before the first run. */
+        void start(Optional<FaultProxy.Fault> fault) {
+            int moment = fault.map(it -> it.offset() % 3).orElse(0);
+            isRace = moment == 2;
+            if (isRace) {
+                threads.execute(this::run);
+            } else {
+                firstProxy.before(fault.map(it -> it.connection()).orElse(0) + moment, this::beginAndAwait);
+            }
+        }
+
+        /** Waits for the second run to end or, with -ensure, to wait for the first one. */
+        private void beginAndAwait() {
+            threads.execute(this::run);
+            try {
+                while (!ended.isDone() && !time.slept.await(PAUSE.toMillis(), TimeUnit.MILLISECONDS)) {
+                    Thread.onSpinWait();
+                }
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+        }
+
+        private void run() {
+            try {
+                ended.complete(another(time));
+            } catch (IOException | RuntimeException e) {
+                ended.completeExceptionally(e);
+            }
+        }
+
+        private Run another(Time clock) throws IOException {
+            try (FaultProxy proxy = new FaultProxy(poolPort, () -> false, threads)) {
+                List<String> same = new ArrayList<>(arguments);
+                same.set(same.indexOf("-pool") + 1, scenario.target.replace("PORT", "" + proxy.port()));
+                Run run = FaultCampaign.this.run(same, environment, own, clock, new Flight(label, clock, proxy,
+                    Thread.currentThread(), System.nanoTime()));
+                connections = proxy.links().size();
+                return run;
+            }
+        }
+
+        /**
+         * Judges both runs, if the second one has begun.
+         *
+         * @return whether that decides about the first one, too
+         */
+        boolean judge(Run first, List<FaultProxy.Link> firstLinks, Supplier<List<String>> tokens) {
+            if (!isRace && !firstProxy.wasHeld()) {
+                count("not begun");
+                return false;
+            }
+            Run second = ended.join();
+            blameBug(label, second.out + second.err);
+            int issued = tokens.get().size();
+            boolean isOrderly;
+            if (scenario.flow.isEnsuring()) {
+                boolean hasWaited = second.hasWaited();
+                count(hasWaited ? "waited for the first" : first.hasWaited() ? "the first waited for it"
+                    : "one after the other");
+                isOrderly = second.status == 0 && (hasWaited || isRace) && !first.isBusy()
+                    && (first.status == 0 ? issued == 1 : STATUSES.contains(first.status) && issued >= 1 && issued <= 2)
+                    && (first.status != 0 || !hasWaited || connections == 0);
+            } else if (second.isBusy()) {
+                count(isRace ? "refused, beginning together with the first" : "refused while the first ran");
+                isOrderly = second.status == 6 && connections == 0 && !first.isBusy() && (first.status != 0 || issued == 1);
+            } else {
+                count(first.isBusy() ? "the first was refused" : "one after the other");
+                isOrderly = second.status == 0 && isRace && (first.isBusy() ? first.status == 6 && firstLinks.isEmpty()
+                    && issued == 1 : first.status == 0 ? issued == 2 : STATUSES.contains(first.status) && issued <= 2);
+            }
+            if (!isOrderly) {
+                blame("lock", label, issued + " tokens: " + first.out + first.err + "second: " + second.out + second.err);
+            }
+            return !second.isBusy();
+        }
+
+        /** Runs once more, without a fault. The lock must be free, and a token is there afterwards. Returns whether. */
+        boolean free(Run first, Supplier<List<String>> tokens) throws IOException {
+            int before = tokens.get().size();
+            Run third = another(new SharedTime());
+            List<String> issued = tokens.get();
+            boolean isKept = scenario.flow.isEnsuring() && first.status == 0;
+            String content = Files.exists(own.resolve("token")) ? Files.readString(own.resolve("token")) : "";
+            boolean ok = third.status == 0 && issued.size() == before + (isKept ? 0 : 1) && checkFiles(scenario, label, issued,
+                own, third) && content.equals(issued.get(issued.size() - 1) + "\n");
+            if (!ok) {
+                blame("lock", label, issued.size() + " tokens, " + before + " before a third run: " + third.out + third.err
+                    + "after: " + first.out + first.err);
+            }
+            count("free again");
+            return ok;
+        }
+
+        private void count(String what) {
+            rivals.computeIfAbsent(what, it -> new AtomicInteger()).incrementAndGet();
         }
     }
 
@@ -518,11 +705,7 @@ public final class FaultCampaign {
             List<String> tokens, Path own, Run run) throws IOException {
         int before = misbehaviour.size();
         String text = run.out + run.err;
-        if (text.contains("\"internal\"") || text.contains("Internal error")) {
-            blame("internal", label, text);
-        } else if (text.contains("\tat ") || text.contains("Exception")) {
-            blame("stack trace", label, text);
-        }
+        blameBug(label, text);
         boolean isHarmless = fault.isEmpty() || fault.get().kind() == FaultProxy.Kind.DRIBBLE;
         boolean mayLose = !isHarmless && fault.get().direction() == FaultProxy.Direction.TO_CLIENT
             && links.get(fault.get().connection()).hasToken();
@@ -535,6 +718,14 @@ public final class FaultCampaign {
             blame("wrong status " + run.status, label, text);
         }
         return misbehaviour.size() == before;
+    }
+
+    private void blameBug(String label, String text) {
+        if (text.contains("\"internal\"") || text.contains("Internal error")) {
+            blame("internal", label, text);
+        } else if (text.contains("\tat ") || text.contains("Exception")) {
+            blame("stack trace", label, text);
+        }
     }
 
     /** Whether the token is in its file; blames every other file, but for a request that is still pending. */
@@ -558,7 +749,7 @@ public final class FaultCampaign {
                 if (run.status == 0 || run.status == 5 || isOpen || !content.endsWith("}\n")) {
                     blame("stray file", label, name + ", " + mode + ": " + content + run.out + run.err);
                 }
-            } else if (!name.equals(".token.lock") && !(name.equals(".token.record") && scenario.flow == Flow.ENSURE)) {
+            } else if (!name.equals(".token.lock") && !(name.equals(".token.record") && scenario.flow.isEnsuring())) {
                 blame("stray file", label, name);
             }
         }

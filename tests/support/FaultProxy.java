@@ -105,6 +105,10 @@ final class FaultProxy implements AutoCloseable {
     private volatile boolean fired;
     private volatile long lastByte = System.nanoTime();
     private volatile boolean closed;
+    private volatile int heldConnection = -1;
+    private volatile Runnable whileHeld = () -> { };
+    private volatile boolean isHeld;
+    private volatile boolean wasHeld;
 
     /** @param issued whether the pool has made this session's token */
     FaultProxy(int serverPort, BooleanSupplier issued, ExecutorService threads) throws IOException {
@@ -126,6 +130,27 @@ final class FaultProxy implements AutoCloseable {
         fired = false;
     }
 
+    /** Runs this once, before a connection of the client is passed on. It counts as {@link #plan}'s do, from now on. */
+    void before(int connection, Runnable action) {
+        whileHeld = action;
+        heldConnection = connection;
+    }
+
+    /** Whether that has been run. */
+    boolean wasHeld() {
+        return wasHeld;
+    }
+
+    private void hold() {
+        if (heldConnection == links().size() && !wasHeld) {
+            isHeld = true;
+            wasHeld = true;
+            whileHeld.run();
+            lastByte = System.nanoTime();
+            isHeld = false;
+        }
+    }
+
     /** The connections since the last plan. */
     synchronized List<Link> links() {
         return List.copyOf(links.subList(before, links.size()));
@@ -138,7 +163,7 @@ final class FaultProxy implements AutoCloseable {
 
     /** Whether the fault keeps bytes back, the connection is still open, and nothing was passed on for so long. */
     boolean isStuck(long nanos) {
-        return fired && fault.orElseThrow().kind() != Kind.DRIBBLE && System.nanoTime() - lastByte > nanos
+        return fired && !isHeld && fault.orElseThrow().kind() != Kind.DRIBBLE && System.nanoTime() - lastByte > nanos
             && links.stream().anyMatch(link -> link.faulty && !link.client.isClosed());
     }
 
@@ -146,6 +171,7 @@ final class FaultProxy implements AutoCloseable {
         try {
             while (true) {
                 Socket client = listener.accept();
+                hold();
                 try {
                     pass(client, new Socket(listener.getInetAddress(), serverPort));
                 } catch (IOException e) {
