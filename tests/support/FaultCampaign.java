@@ -2,12 +2,14 @@
 
 package tokenrequest;
 
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -40,6 +42,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Supplier;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
@@ -266,7 +269,9 @@ public final class FaultCampaign {
      * that; {@code seconds=N}, after which no session starts.
      *
      * <p>With {@code real=PORT} the pool is a real one there, whose rule approves the request: {@code host=NAME},
-     * {@code ca=FILE}, {@code recover=COMMAND}, which makes the pool forget its requests and sets the rule again.
+     * {@code ca=FILE}, {@code recover=COMMAND}, which makes the pool forget its requests and sets the rule again;
+     * {@code log=FILE}, of condor_master, which says when a daemon ends; {@code end=COMMAND}, which ends the collector, in
+     * {@code ends=N} sessions of each method.
      */
     public static void main(String... arguments) throws Exception {
         Map<String, String> settings = new HashMap<>();
@@ -793,56 +798,111 @@ public final class FaultCampaign {
 
     // ---- Real pools ----
 
-    /** Sessions with a real pool by SSL and CLAIMTOBE, one at a time: garbled bytes can end its daemons, which come back. */
+    /** What condor_master says when a daemon ends without having been told to. */
+    private static final Pattern ENDED = Pattern.compile(
+        "The (\\w+) \\(pid [0-9]+\\) (died due to signal [0-9]+|exited with status [0-9]+)");
+
+    /**
+     * Sessions with a real pool by SSL and CLAIMTOBE, one at a time. In some, the collector is ended; garbled bytes can do that,
+     * too. Then it comes back, without its rule, and the session is repeated.
+     */
     private int real(Map<String, String> settings) throws Exception {
         Thread.setDefaultUncaughtExceptionHandler((thread, e) ->
             blame("stack trace", "thread " + thread.getName(), e.toString()));
         threads.execute(this::watch);
+        Path log = Path.of(settings.get("log"));
         int each = Integer.parseInt(settings.getOrDefault("each", "500"));
+        int ends = Integer.parseInt(settings.getOrDefault("ends", "5"));
+        Map<String, Integer> byFault = new TreeMap<>();
         int total = 0;
         int repeated = 0;
+        int killed = 0;
         for (String method : List.of("SSL", "CLAIMTOBE")) {
             Scenario scenario = scenario(method, method.equals("SSL") ? "bound" : "unbound", method)
                 .at(settings.get("host") + ":PORT").set("_CONDOR_AUTH_SSL_CLIENT_CAFILE", settings.get("ca"));
             List<FaultProxy.Fault> faults = new ArrayList<>();
-            if (realSession(scenario, settings, Optional.empty(), faults).isPresent()) {
+            if (realSession(scenario, settings, Optional.empty(), faults, () -> { }).isPresent()) {
                 recover(scenario, settings);
                 faults.clear();
-                realSession(scenario, settings, Optional.empty(), faults).ifPresent(words ->
+                realSession(scenario, settings, Optional.empty(), faults, () -> { }).ifPresent(words ->
                     blame("failed without a fault", scenario.name, words));
             }
             Collections.shuffle(faults, new Random(seed));
+            List<FaultProxy.Fault> chosen = faults.subList(0, Math.min(each, faults.size()));
             int before = total;
-            for (FaultProxy.Fault fault : faults.subList(0, Math.min(each, faults.size()))) {
-                Optional<String> problem = realSession(scenario, settings, Optional.of(fault), new ArrayList<>());
-                if (problem.isPresent()) { // the fault before may have ended a daemon, which has then forgotten the rule
+            for (FaultProxy.Fault fault : chosen) {
+                int ended = ended(log).size();
+                Optional<String> problem = realSession(scenario, settings, Optional.of(fault), new ArrayList<>(), () -> { });
+                List<String> all = ended(log);
+                all.subList(ended, all.size()).forEach(end -> byFault.merge(end + " at " + fault.kind(), 1, Integer::sum));
+                if (problem.isPresent() || all.size() > ended) { // a daemon that ended has forgotten the rule
                     repeated++;
                     recover(scenario, settings);
-                    realSession(scenario, settings, Optional.of(fault), new ArrayList<>()).ifPresent(words ->
-                        blame("misbehaved twice", scenario.name + ", " + fault, words));
+                    again(scenario, settings, fault);
                 }
                 total++;
             }
-            System.out.printf(Locale.ROOT, "  real pool, %-25s %-8s %6d of %6d faults%n", method, scenario.binding,
-                total - before, faults.size());
+            // After these bytes the collector ends. Whatever the session gets, the next one gets its token.
+            List<FaultProxy.Fault> moments = faults.stream().filter(it -> it.kind() == FaultProxy.Kind.DRIBBLE).limit(ends).toList();
+            for (FaultProxy.Fault moment : moments) {
+                int ended = ended(log).size();
+                AtomicInteger status = new AtomicInteger(-1);
+                realSession(scenario, settings, Optional.of(moment), new ArrayList<>(), () -> status.set(command(settings, "end")));
+                for (int i = 0; i < 100 && ended(log).size() == ended; i++) {
+                    Thread.sleep(50); // until condor_master notices
+                }
+                if (status.get() != 0 || ended(log).size() == ended) {
+                    blame("the collector did not end", scenario.name + ", " + moment, "status " + status);
+                }
+                recover(scenario, settings);
+                again(scenario, settings, moment);
+                killed++;
+                total++;
+            }
+            System.out.printf(Locale.ROOT, "  real pool, %-25s %-8s %6d of %6d faults, %d ends of the collector%n", method,
+                scenario.binding, total - before - moments.size(), faults.size(), moments.size());
         }
         System.out.println("by fault: " + kinds.entrySet().stream().map(it -> it.getKey() + " " + it.getValue())
             .collect(Collectors.joining(", ")));
+        System.out.println("ended by a fault: " + (byFault.isEmpty() ? "nothing" : byFault));
         misbehaviour.stream().limit(SHOWN).forEach(System.out::println);
-        System.out.println(total + " faulty sessions with a real pool, " + repeated + " repeated since a daemon had ended, "
+        System.out.println(total + " faulty sessions with a real pool, " + (repeated + killed) + " repeated, since its collector"
+            + " was killed in " + killed + " and a daemon may have ended in " + repeated + ", "
             + (misbehaviours.isEmpty() ? "no misbehaviour" : new TreeMap<>(misbehaviours) + " misbehaved"));
-        return misbehaviours.isEmpty() && total > 0 ? 0 : 1;
+        return misbehaviours.isEmpty() && total > 0 && killed > 0 ? 0 : 1;
+    }
+
+    private void again(Scenario scenario, Map<String, String> settings, FaultProxy.Fault fault) throws IOException {
+        realSession(scenario, settings, Optional.of(fault), new ArrayList<>(), () -> { }).ifPresent(words ->
+            blame("misbehaved twice", scenario.name + ", " + fault, words));
+    }
+
+    private static List<String> ended(Path log) throws IOException {
+        return ENDED.matcher(Files.readString(log, ISO_8859_1)).results().map(it -> it.group(1) + " " + it.group(2))
+            .collect(Collectors.toCollection(ArrayList::new));
+    }
+
+    private static int command(Map<String, String> settings, String name) {
+        try {
+            return new ProcessBuilder("bash", "-c", settings.get(name)).inheritIO().start().waitFor();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            return 1;
+        }
     }
 
     /** Runs a session; returns what can also be due to a daemon that has ended, and blames everything else. */
     private Optional<String> realSession(Scenario scenario, Map<String, String> settings, Optional<FaultProxy.Fault> fault,
-            List<FaultProxy.Fault> all) throws IOException {
+            List<FaultProxy.Fault> all, Runnable atFault) throws IOException {
         String label = scenario.name + fault.map(it -> ", " + it).orElse(", no fault");
         Time time = new Time();
         Path own = directory.resolve("x" + numbers.incrementAndGet());
         try (FaultProxy proxy = new FaultProxy(Integer.parseInt(settings.get("real")), () -> false, threads)) {
             Files.createDirectories(own.resolve("home"));
             proxy.plan(fault);
+            proxy.atFault(atFault);
             Run run = run(List.of("-json", "-pool", scenario.target.replace("PORT", "" + proxy.port()), "-identity",
                 "condor@pool.test", "-authz", "ADVERTISE_STARTD", "-lifetime", "600", "-timeout", "10", "-file",
                 destination(own).toString()), environment(scenario, directory), own, time,
@@ -871,12 +931,12 @@ public final class FaultCampaign {
         }
     }
 
-    private void recover(Scenario scenario, Map<String, String> settings) throws IOException, InterruptedException {
+    private void recover(Scenario scenario, Map<String, String> settings) throws IOException {
         Optional<String> problem = Optional.of("");
         for (int i = 0; i < 10 && problem.isPresent(); i++) {
-            int status = new ProcessBuilder("bash", "-c", settings.get("recover")).inheritIO().start().waitFor();
+            int status = command(settings, "recover");
             problem = status != 0 ? Optional.of("status " + status)
-                : realSession(scenario, settings, Optional.empty(), new ArrayList<>());
+                : realSession(scenario, settings, Optional.empty(), new ArrayList<>(), () -> { });
         }
         problem.ifPresent(words -> blame("the pool did not come back", scenario.name, words));
     }

@@ -107,6 +107,7 @@ final class FaultProxy implements AutoCloseable {
     private volatile boolean closed;
     private volatile int heldConnection = -1;
     private volatile Runnable whileHeld = () -> { };
+    private volatile Runnable atFault = () -> { };
     private volatile boolean isHeld;
     private volatile boolean wasHeld;
 
@@ -139,6 +140,11 @@ final class FaultProxy implements AutoCloseable {
     /** Whether that has been run. */
     boolean wasHeld() {
         return wasHeld;
+    }
+
+    /** Runs this when the fault happens, before it does. */
+    void atFault(Runnable action) {
+        atFault = action;
     }
 
     private void hold() {
@@ -255,6 +261,7 @@ final class FaultProxy implements AutoCloseable {
                 out.write(chunk, 0, at);
                 fired = true;
                 link.faulty = true;
+                atFault.run();
                 misbehave(chunk, at, from, to, out);
                 if (!silent) {
                     write(chunk, at, count, out);
