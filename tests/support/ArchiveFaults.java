@@ -6,6 +6,7 @@ import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
@@ -15,6 +16,7 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.security.GeneralSecurityException;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
@@ -37,8 +39,8 @@ import java.util.stream.Stream;
  * TokenRequest.java gives to JBang.
  *
  * <p>A request with a damaged archive misbehaves if it does anything else than the same request without an archive: print the
- * token, with the same words on stderr and status 0. Before Java 25, a JVM may instead abort on an archive that is cut off
- * (status 134), before the program asks for a token. A killed {@code -prepare} misbehaves if a part of an archive has the
+ * token, with the same words on stderr and status 0. Before Java 25, a JVM does not start the program if the archive is cut off
+ * (status 134, or 1 within the header) or does not begin with the mark of an archive (status 1). A killed {@code -prepare} misbehaves if a part of an archive has the
  * archive's name, or if the next {@code -prepare} does not make a usable one and remove what is left.
  *
  * <p>Arguments: {@code DIRECTORY java=HOME version=NUMBER options=FILE archive=PATH [count=N] [kills=N] [seed=N] [workers=N]
@@ -86,7 +88,7 @@ public final class ArchiveFaults {
     private static final int NOISE_BYTES = 64;
     /** 128 + SIGABRT. */
     private static final int ABORTED = 134;
-    private static final int FIRST_WITHOUT_ABORT = 25;
+    private static final int FIRST_THAT_STARTS = 25;
     private static final Duration HANG = Duration.ofMinutes(2);
     private static final int SHOWN = 20;
 
@@ -195,7 +197,8 @@ public final class ArchiveFaults {
         List<Fault> faults = new ArrayList<>();
         for (int i = 0; i < number("count", 12); i++) {
             int offset = switch (i / Kind.values().length % 6) {
-                case 0, 2 -> random.nextInt(PAGE);
+                case 0 -> random.nextInt(random.nextBoolean() ? Integer.BYTES : PAGE);
+                case 2 -> random.nextInt(PAGE);
                 case 4 -> whole.length - 1 - random.nextInt(2 * PAGE);
                 default -> random.nextInt(whole.length);
             };
@@ -208,16 +211,30 @@ public final class ArchiveFaults {
         Path home = home();
         Files.createDirectories(archive(home).getParent(), PosixFilePermissions.asFileAttribute(
             PosixFilePermissions.fromString("rwx------")));
-        write(archive(home), fault);
+        Path file = archive(home);
+        write(file, fault);
         Run run = request(home, fault.toString());
-        if (run.status == ABORTED && fault.kind == Kind.CUT && number("version", 0) < FIRST_WITHOUT_ABORT && run.out.isEmpty()) {
-            count(fault.kind + " (Java aborted)");
+        if (number("version", 0) < FIRST_THAT_STARTS && isNotStarted(fault, file, run)) {
+            count(fault.kind + " (Java did not start)");
         } else {
             require(run, fault.toString());
             // In bytes that no check covers, such as the padding between two parts, damage changes nothing.
             count(fault.kind + (run.archived > 0 ? " (used)" : ""));
         }
         delete(home);
+    }
+
+    /** Whether Java ended for one of the reasons that are known, before a line of the program ran. */
+    private boolean isNotStarted(Fault fault, Path file, Run run) throws IOException {
+        byte[] mark = new byte[Integer.BYTES];
+        try (InputStream in = Files.newInputStream(file)) {
+            in.readNBytes(mark, 0, mark.length);
+        }
+        return run.err.isEmpty() && (fault.kind == Kind.CUT && run.status == ABORTED && run.out.startsWith("#")
+            && run.left.stream().allMatch(it -> it.matches("hs_err_pid[0-9]+\\.log"))
+            || run.status == 1 && run.left.isEmpty() && run.out.startsWith("Error occurred during initialization of VM\n"
+            + (fault.kind == Kind.CUT ? "Unable to read header from shared archive: " : "Not a top shared archive: "))
+            && (fault.kind == Kind.CUT || !Arrays.equals(mark, Arrays.copyOf(whole, mark.length))));
     }
 
     private void write(Path file, Fault fault) throws IOException {

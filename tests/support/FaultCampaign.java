@@ -846,13 +846,16 @@ public final class FaultCampaign {
             List<FaultProxy.Fault> moments = faults.stream().filter(it -> it.kind() == FaultProxy.Kind.DRIBBLE).limit(ends).toList();
             for (FaultProxy.Fault moment : moments) {
                 int ended = ended(log).size();
-                AtomicInteger status = new AtomicInteger(-1);
-                realSession(scenario, settings, Optional.of(moment), new ArrayList<>(), () -> status.set(command(settings, "end")));
+                CompletableFuture<Integer> status = new CompletableFuture<>();
+                Optional<String> problem = realSession(scenario, settings, Optional.of(moment), new ArrayList<>(),
+                    () -> status.complete(command(settings, "end")));
+                int end = status.completeOnTimeout(-1, 20, TimeUnit.SECONDS).join();
                 for (int i = 0; i < 100 && ended(log).size() == ended; i++) {
                     Thread.sleep(50); // until condor_master notices
                 }
-                if (status.get() != 0 || ended(log).size() == ended) {
-                    blame("the collector did not end", scenario.name + ", " + moment, "status " + status);
+                if (end != 0 || ended(log).size() == ended) {
+                    blame("the collector did not end", scenario.name + ", " + moment, "status " + end + ": "
+                        + problem.orElse("it got its token"));
                 }
                 recover(scenario, settings);
                 again(scenario, settings, moment);
