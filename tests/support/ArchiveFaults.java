@@ -44,8 +44,9 @@ import java.util.stream.Stream;
  * archive's name, or if the next {@code -prepare} does not make a usable one and remove what is left.
  *
  * <p>Arguments: {@code DIRECTORY java=HOME version=NUMBER options=FILE archive=PATH [count=N] [kills=N] [seed=N] [workers=N]
- * [fault="KIND OFFSET"]}: a JDK; a file with an option in each line, in which HOME is the user's home; the archive's path below
- * that; so many damaged archives and killed runs; or only that one. Exit status: 1 if a run misbehaved.
+ * [fault="KIND OFFSET"] [unchecked=yes]}: a JDK; a file with an option in each line, in which HOME is the user's home; the
+ * archive's path below that; so many damaged archives and killed runs; or only that archive; whether Java is to use an archive
+ * without its check. Exit status: 1 if a run misbehaved.
  */
 public final class ArchiveFaults {
     /** What happens at a byte. */
@@ -107,7 +108,10 @@ public final class ArchiveFaults {
     private ArchiveFaults(Path directory, Map<String, String> settings) throws IOException {
         this.directory = Files.createTempDirectory(directory, "archives");
         this.settings = settings;
-        this.options = Files.readAllLines(Path.of(settings.get("options")));
+        this.options = new ArrayList<>(Files.readAllLines(Path.of(settings.get("options"))));
+        if (settings.containsKey("unchecked")) {
+            options.replaceAll(option -> option.replace("+VerifySharedSpaces", "-VerifySharedSpaces"));
+        }
         this.seed = Long.parseLong(settings.getOrDefault("seed", "1"));
     }
 

@@ -494,7 +494,7 @@ public final class RandomInputs {
                 InetAddress.getLoopbackAddress(), context)).ifPresent(RandomInputs::show);
         }, "*", "condor@pool.test/127.0.0.1, *@pool.test/10.*", "127.0.0.0/8 *.pool.test/[::1]", "condor@*/localhost");
         add("name in a certificate", 12, List.of(own.getEncoded()), (input, random) -> {
-            X509Certificate certificate = certificates(input).get(0);
+            X509Certificate certificate = certificates(input).stream().findFirst().orElse(own);
             show(TokenRequest.CertificatePath.subject(certificate));
             Path map = file("map", "SSL \"/CN=(.*)\" \\1@pool.test\n".getBytes(UTF_8));
             new TokenRequest.AcceptedServers.Server(new TokenRequest.ServerName(TokenRequest.AuthMethod.SSL, "x",
