@@ -9,7 +9,8 @@ load loopback
   run "$TESTS_DIR/faults" sessions each=40 workers=3 together=4
   echo "$output"
   ((status == 0))
-  grep -E '^by fault: cut [1-9].*reset [1-9].*half-close [1-9].*stall [1-9].*flip [1-9].*duplicate [1-9].*dribble [1-9]' <<<"$output"
+  grep -E '^by fault: cut [1-9].*reset [1-9].*half-close [1-9].*stall [1-9].*flip [1-9].*duplicate [1-9].*dribble [1-9]' \
+    <<<"$output"
   [[ ${lines[-1]} =~ ^[0-9]{3,}' faulty sessions, no misbehaviour'$ ]]
   # Every method but NTSSPI, which is Windows'.
   for method in $(sed -n '/enum AuthMethod {/,/;$/p' "$TESTS_DIR/../TokenRequest.java" | grep -oE '\b[A-Z_]+\(' | tr -d '('); do
@@ -32,7 +33,7 @@ load loopback
   done
 }
 
-@test "a damaged archive of classes changes nothing about a request, and a killed -prepare leaves no part of one" {
+@test "a damaged archive of classes changes no request that Java lets start, and a killed -prepare leaves no part of one" {
   run "$TESTS_DIR/faults" archives count=12 kills=2
   echo "$output"
   ((status == 0))

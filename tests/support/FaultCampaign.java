@@ -652,7 +652,8 @@ public final class FaultCampaign {
                     && issued == 1 : first.status == 0 ? issued == 2 : STATUSES.contains(first.status) && issued <= 2);
             }
             if (!isOrderly) {
-                blame("lock", label, issued + " tokens, " + connections + " connections: " + first.out + first.err + "second: " + second.out + second.err);
+                blame("lock", label, issued + " tokens, " + connections + " connections: " + first.out + first.err
+                    + "second: " + second.out + second.err);
             }
             return !second.isBusy();
         }
@@ -811,6 +812,7 @@ public final class FaultCampaign {
             blame("stack trace", "thread " + thread.getName(), e.toString()));
         threads.execute(this::watch);
         Path log = Path.of(settings.get("log"));
+        List<FaultProxy.Fault> named = settings.containsKey("fault") ? faults(settings.get("fault")) : List.of();
         int each = Integer.parseInt(settings.getOrDefault("each", "500"));
         int ends = Integer.parseInt(settings.getOrDefault("ends", "5"));
         Map<String, Integer> byFault = new TreeMap<>();
@@ -828,13 +830,18 @@ public final class FaultCampaign {
                     blame("failed without a fault", scenario.name, words));
             }
             Collections.shuffle(faults, new Random(seed));
-            List<FaultProxy.Fault> chosen = faults.subList(0, Math.min(each, faults.size()));
+            List<FaultProxy.Fault> chosen = named.isEmpty() ? faults.subList(0, Math.min(each, faults.size())) : named;
             int before = total;
+            String previous = "";
             for (FaultProxy.Fault fault : chosen) {
                 int ended = ended(log).size();
                 Optional<String> problem = realSession(scenario, settings, Optional.of(fault), new ArrayList<>(), () -> { });
                 List<String> all = ended(log);
-                all.subList(ended, all.size()).forEach(end -> byFault.merge(end + " at " + fault.kind(), 1, Integer::sum));
+                for (String end : all.subList(ended, all.size())) {
+                    System.out.println("  " + end + " at " + scenario.name + ", " + fault + " or " + previous);
+                    byFault.merge(end, 1, Integer::sum);
+                }
+                previous = fault.toString();
                 if (problem.isPresent() || all.size() > ended) { // a daemon that ended has forgotten the rule
                     repeated++;
                     recover(scenario, settings);
@@ -843,7 +850,8 @@ public final class FaultCampaign {
                 total++;
             }
             // After these bytes the collector ends. Whatever the session gets, the next one gets its token.
-            List<FaultProxy.Fault> moments = faults.stream().filter(it -> it.kind() == FaultProxy.Kind.DRIBBLE).limit(ends).toList();
+            List<FaultProxy.Fault> moments = faults.stream().filter(it -> it.kind() == FaultProxy.Kind.DRIBBLE).limit(ends)
+                .toList();
             for (FaultProxy.Fault moment : moments) {
                 int ended = ended(log).size();
                 CompletableFuture<Integer> status = new CompletableFuture<>();
