@@ -41,7 +41,8 @@ import java.util.stream.Stream;
  * <p>A request with a damaged archive misbehaves if it does anything else than the same request without an archive: print the
  * token, with the same words on stderr and status 0. Before Java 25, a JVM does not start the program if the archive is cut off
  * (status 134, or 1 within the header) or does not begin with the mark of an archive (status 1). A killed {@code -prepare}
- * misbehaves if a part of an archive has the archive's name, or if the next {@code -prepare} does not make a usable one and remove what is left.
+ * misbehaves if a part of an archive has the archive's name, or if the next {@code -prepare} does not make a usable one and
+ * remove what is left.
  *
  * <p>Arguments: {@code DIRECTORY java=HOME version=NUMBER options=FILE archive=PATH [count=N] [kills=N] [seed=N] [workers=N]
  * [fault="KIND OFFSET"] [unchecked=yes]}: a JDK; a file with an option in each line, in which HOME is the user's home; the
@@ -387,7 +388,8 @@ public final class ArchiveFaults {
             }
         }
         Run run = new Run(process.exitValue(), Files.readString(own.resolve("out")),
-            Files.readString(own.resolve("err")), archived, Stream.concat(names(own.resolve("work")).stream(), names(home).stream().filter(it -> !it.equals(".cache"))).toList());
+            Files.readString(own.resolve("err")), archived, Stream.concat(names(own.resolve("work")).stream(),
+            names(home).stream().filter(it -> !it.equals(".cache"))).toList());
         delete(own);
         return run;
     }

@@ -251,6 +251,8 @@ public final class FaultCampaign {
     private final Map<String, AtomicInteger> counts = new ConcurrentHashMap<>();
     private final Map<String, AtomicInteger> rivals = new ConcurrentHashMap<>();
     private final AtomicInteger numbers = new AtomicInteger();
+    /** The client's first bytes in the last session without a fault. */
+    private String greeting = "";
 
     private FaultCampaign(Path directory, long seed, int workers) {
         this.directory = directory;
@@ -799,6 +801,8 @@ public final class FaultCampaign {
 
     // ---- Real pools ----
 
+    private static final String VERSION = "$CondorVersion: ";
+    private static final int VERSION_BYTES = 8;
     /** What condor_master says when a daemon ends without having been told to. */
     private static final Pattern ENDED = Pattern.compile(
         "The (\\w+) \\(pid [0-9]+\\) (died due to signal [0-9]+|exited with status [0-9]+)");
@@ -830,7 +834,14 @@ public final class FaultCampaign {
                     blame("failed without a fault", scenario.name, words));
             }
             Collections.shuffle(faults, new Random(seed));
-            List<FaultProxy.Fault> chosen = named.isEmpty() ? faults.subList(0, Math.min(each, faults.size())) : named;
+            List<FaultProxy.Fault> chosen = new ArrayList<>(named.isEmpty() ? faults.subList(0, Math.min(each, faults.size()))
+                : named);
+            // Some of the bytes in the client's version end the collector. condor_utils/condor_ver_info.cpp
+            int version = greeting.indexOf(VERSION);
+            for (int i = 0; named.isEmpty() && version >= 0 && i < VERSION_BYTES; i++) {
+                chosen.add(new FaultProxy.Fault(0, FaultProxy.Direction.TO_SERVER, version + VERSION.length() + i,
+                    FaultProxy.Kind.FLIP));
+            }
             int before = total;
             String previous = "";
             for (FaultProxy.Fault fault : chosen) {
@@ -935,6 +946,7 @@ public final class FaultCampaign {
                 kinds.get(fault.get().kind()).incrementAndGet();
             } else {
                 list(proxy.links(), all);
+                greeting = proxy.links().get(0).first();
             }
             delete(own);
             return (run.status == 0 || !isHarmless) && STATUSES_AND_SUCCESS.contains(run.status) && run.status != 6

@@ -2,6 +2,9 @@
 
 package tokenrequest;
 
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
+
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
@@ -68,6 +71,7 @@ final class FaultProxy implements AutoCloseable {
         private final Socket client;
         private final Socket server;
         private final int[] carried = new int[Direction.values().length];
+        private final ByteArrayOutputStream first = new ByteArrayOutputStream();
         private volatile boolean hasToken;
         private volatile boolean faulty;
 
@@ -80,8 +84,16 @@ final class FaultProxy implements AutoCloseable {
             return carried[direction.ordinal()];
         }
 
-        private synchronized void carry(Direction direction, int bytes) {
+        private synchronized void carry(Direction direction, byte[] chunk, int bytes) {
             carried[direction.ordinal()] += bytes;
+            if (direction == Direction.TO_SERVER && first.size() < FIRST_BYTES) {
+                first.write(chunk, 0, bytes);
+            }
+        }
+
+        /** The first bytes to the server, a character for each. */
+        synchronized String first() {
+            return first.toString(ISO_8859_1);
         }
 
         /** Whether it carried bytes to the client after the pool had made the token: perhaps the token. */
@@ -95,6 +107,7 @@ final class FaultProxy implements AutoCloseable {
         }
     }
 
+    private static final int FIRST_BYTES = 4096;
     private final ServerSocket listener;
     private final int serverPort;
     private final BooleanSupplier issued;
@@ -243,7 +256,7 @@ final class FaultProxy implements AutoCloseable {
                     link.hasToken |= direction == Direction.TO_CLIENT && issued.getAsBoolean();
                     lastByte = System.nanoTime();
                     forward(chunk, count, from, to, out);
-                    link.carry(direction, count);
+                    link.carry(direction, chunk, count);
                 }
                 if (!silent) {
                     to.shutdownOutput();
