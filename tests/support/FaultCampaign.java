@@ -802,7 +802,7 @@ public final class FaultCampaign {
     // ---- Real pools ----
 
     private static final String VERSION = "$CondorVersion: ";
-    private static final int VERSION_BYTES = 8;
+    private static final int VERSION_BYTES = 24;
     /** What condor_master says when a daemon ends without having been told to. */
     private static final Pattern ENDED = Pattern.compile(
         "The (\\w+) \\(pid [0-9]+\\) (died due to signal [0-9]+|exited with status [0-9]+)");
