@@ -802,7 +802,7 @@ public final class FaultCampaign {
     // ---- Real pools ----
 
     private static final String VERSION = "$CondorVersion: ";
-    private static final int VERSION_BYTES = 24;
+    private static final int VERSION_BYTES = 48;
     /** What condor_master says when a daemon ends without having been told to. */
     private static final Pattern ENDED = Pattern.compile(
         "The (\\w+) \\(pid [0-9]+\\) (died due to signal [0-9]+|exited with status [0-9]+)");
@@ -857,22 +857,23 @@ public final class FaultCampaign {
                     repeated++;
                     recover(scenario, settings);
                     again(scenario, settings, fault);
+                    if (hasEnded(log, all.size(), 10)) { // by the same bytes
+                        recover(scenario, settings);
+                    }
                 }
                 total++;
             }
             // After these bytes the collector ends. Whatever the session gets, the next one gets its token.
             List<FaultProxy.Fault> moments = faults.stream().filter(it -> it.kind() == FaultProxy.Kind.DRIBBLE).limit(ends)
                 .toList();
+            recover(scenario, settings);
             for (FaultProxy.Fault moment : moments) {
                 int ended = ended(log).size();
                 CompletableFuture<Integer> status = new CompletableFuture<>();
                 Optional<String> problem = realSession(scenario, settings, Optional.of(moment), new ArrayList<>(),
                     () -> status.complete(command(settings, "end")));
                 int end = status.completeOnTimeout(-1, 20, TimeUnit.SECONDS).join();
-                for (int i = 0; i < 100 && ended(log).size() == ended; i++) {
-                    Thread.sleep(50); // until condor_master notices
-                }
-                if (end != 0 || ended(log).size() == ended) {
+                if (end != 0 || !hasEnded(log, ended, 100)) {
                     blame("the collector did not end", scenario.name + ", " + moment, "status " + end + ": "
                         + problem.orElse("it got its token"));
                 }
@@ -897,6 +898,14 @@ public final class FaultCampaign {
     private void again(Scenario scenario, Map<String, String> settings, FaultProxy.Fault fault) throws IOException {
         realSession(scenario, settings, Optional.of(fault), new ArrayList<>(), () -> { }).ifPresent(words ->
             blame("misbehaved twice", scenario.name + ", " + fault, words));
+    }
+
+    /** Whether another daemon ends; condor_master notices it some time later. */
+    private static boolean hasEnded(Path log, int before, int looks) throws IOException, InterruptedException {
+        for (int i = 0; i < looks && ended(log).size() == before; i++) {
+            Thread.sleep(50);
+        }
+        return ended(log).size() > before;
     }
 
     private static List<String> ended(Path log) throws IOException {
