@@ -478,10 +478,14 @@ public final class TokenRequest {
             this.guard = guard;
             this.console = console;
             Deadline answer = new Deadline(host.clock(), options.waitOptions().timeout());
+            ServerTrust.Preload tls = new ServerTrust.Preload();
+            if (options.ensure().isEmpty()) {
+                tls.start();
+            }
             this.configuration = Configuration.read(host, answer);
             answer.multiply(configuration);
-            if (options.ensure().isEmpty() && MethodPolicy.mayNeedTls(configuration)) {
-                ServerTrust.preload();
+            if (!MethodPolicy.mayNeedTls(configuration)) {
+                tls.stop();
             }
             console.lines(configuration.warnings());
             this.context = new Context(configuration, host, DebugLog.of(options.debug(), configuration,
@@ -1083,7 +1087,7 @@ public final class TokenRequest {
         static Host real() {
             Platform platform = Platform.CURRENT;
             Map<String, String> environment = System.getenv();
-            return new Host(InstantSource.system(), new SecureRandom(), duration -> Thread.sleep(duration.toMillis()),
+            return new Host(InstantSource.system(), new SecureRandom(), new ThreadSleeper(),
                 environment, platform.hostName(environment), platform.home(environment), platform.user(), platform.userId(),
                 ownInvocation(platform), new BufferedInputStream(new FileInputStream(FileDescriptor.in)),
                 new PrintStream(new FileOutputStream(FileDescriptor.out), false, UTF_8),
@@ -2528,6 +2532,14 @@ public final class TokenRequest {
     /** Suspends the calling thread; tests replace it so that they never sleep. */
     interface Sleeper {
         void sleep(Duration duration) throws InterruptedException;
+    }
+
+    /** The real one. A class, since Java's archives do not keep a lambda that is linked this early. */
+    private static final class ThreadSleeper implements Sleeper {
+        @Override
+        public void sleep(Duration duration) throws InterruptedException {
+            Thread.sleep(duration.toMillis());
+        }
     }
 
     /**
@@ -13266,23 +13278,35 @@ public final class TokenRequest {
          * Loads Java's TLS, a third of a start, in a second thread while the first one reads settings and connects: makes a
          * first message of a client, and throws it away. On one processor it would only be in the way.
          */
-        static void preload() {
-            if (Runtime.getRuntime().availableProcessors() > 1) {
-                Thread thread = new Thread(new Preload(), "tls-preload");
-                thread.setDaemon(true);
-                thread.start();
-            }
-        }
+        static final class Preload implements Runnable {
+            private volatile boolean isNeedless;
 
-        /** A class of its own, since a lambda takes longer to link. */
-        private static final class Preload implements Runnable {
+            void start() {
+                if (Runtime.getRuntime().availableProcessors() > 1) {
+                    Thread thread = new Thread(this, "tls-preload");
+                    thread.setDaemon(true);
+                    thread.start();
+                }
+            }
+
+            /** Leaves out what is not loaded yet. */
+            void stop() {
+                isNeedless = true;
+            }
+
             @Override
             public void run() {
                 try {
                     SSLContext context = SSLContext.getInstance("TLS");
+                    if (isNeedless) {
+                        return;
+                    }
                     context.init(null, new TrustManager[0], null); // null would read all CAs of Java
                     SSLEngine engine = context.createSSLEngine("localhost", -1);
                     engine.setUseClientMode(true);
+                    if (isNeedless) {
+                        return;
+                    }
                     engine.wrap(ByteBuffer.allocate(0), ByteBuffer.allocate(engine.getSession().getPacketBufferSize()));
                 } catch (GeneralSecurityException | IOException | RuntimeException | Error e) {
                     return; // the login fails in the same way, and says so
@@ -21726,15 +21750,21 @@ public final class TokenRequest {
      * The pretended pool of a {@link TrainingRun}: enough of a collector's side to take a request over SSL and to give out a
      * token at the second poll. It serves one connection after the other, on a port of loopback that the system picks.
      *
-     * <p>Its certificate is its own CA. Its key is the number 2, so it protects nothing, and nothing trusts it but the
-     * training run.
+     * <p>It has a CA and a certificate of that, as real pools do, so that a path is checked. Their keys are the numbers 2 and
+     * 3, so they protect nothing, and nothing trusts them but the training run.
      */
     private static final class TrainingPool implements Closeable {
-        private static final String CERTIFICATE = "MIIBQTCB6KADAgECAgECMAoGCCqGSM49BAMCMBQxEjAQBgNVBAMMCWxvY2FsaG9zdDAgFw0w"
-            + "MDAxMDEwMDAwMDBaGA85OTk5MTIzMTIzNTk1OVowFDESMBAGA1UEAwwJbG9jYWxob3N0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEfPJ7GI0D"
-            + "T36KUjgDBLUaw8CJaeJ38hs1pgtI/EdmmXgHd1UQ247QQCk9msafdDDbun2t5jzpgimeBLedInhz0aMpMCcwFAYDVR0RBA0wC4IJbG9jYWxob3N0"
-            + "MA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIgMJ1zgxZudbRaPhBJcgqESNFG7m/DwRRDHUDODQ7HNT0CIQCVq6EpVuq1JZHwq3cl"
-            + "RrvZE5omsiJiIik+wU6kTws//g==";
+        private static final String CA = "MIIBXzCCAQWgAwIBAgIBATAKBggqhkjOPQQDAjAWMRQwEgYDVQQDDAtUcmFpbmluZyBDQTAgFw0wMDAxMDEwM"
+            + "DAwMDBaGA85OTk5MTIzMTIzNTk1OVowFjEUMBIGA1UEAwwLVHJhaW5pbmcgQ0EwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAR88nsYjQNPfopSO"
+            + "AMEtRrDwIlp4nfyGzWmC0j8R2aZeAd3VRDbjtBAKT2axp90MNu6fa3mPOmCKZ4Et50ieHPRo0IwQDAPBgNVHRMBAf8EBTADAQH/MA4GA1UdDwEB/"
+            + "wQEAwIBBjAdBgNVHQ4EFgQUW0cXsE6s7VfE7KFyjKmnHTsiQ0AwCgYIKoZIzj0EAwIDSAAwRQIhAJkN/DAmBzYta7+H/RfW2TfDg4YzH4kgqk3zX"
+            + "IDQ9W7yAiApL4PvIjHZWSHRkSRRICxA8niWGO8Mrd1JWSzQPdHCpA==";
+        private static final String CERTIFICATE = "MIIBoTCCAUigAwIBAgIBAjAKBggqhkjOPQQDAjAWMRQwEgYDVQQDDAtUcmFpbmluZyBDQTAgFw0w"
+            + "MDAxMDEwMDAwMDBaGA85OTk5MTIzMTIzNTk1OVowFDESMBAGA1UEAwwJbG9jYWxob3N0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEXsvk0aYz"
+            + "CkTI9++VHUvxZebGtyHvramF+0FmG8bn/WyHNGQMSZj/fjdLBs4aZKLs2CqwNjhPuD2aebEnon1QMqOBhjCBgzAUBgNVHREEDTALgglsb2NhbGhv"
+            + "c3QwEwYDVR0lBAwwCgYIKwYBBQUHAwEwCwYDVR0PBAQDAgeAMAkGA1UdEwQCMAAwHwYDVR0jBBgwFoAUW0cXsE6s7VfE7KFyjKmnHTsiQ0AwHQYD"
+            + "VR0OBBYEFPwstwEpRS+TZAK5nJzeomdBKxKAMAoGCCqGSM49BAMCA0cAMEQCIAdI0+IYr4FJo1supuMO+7iUWQkVpA0HgIyMBFinTAwGAiAPx/ey"
+            + "aipJ6y376JPFV+FaNTD+mNLUHPf5DqEQa0VeuQ==";
         private static final String REQUEST_ID = "1000000";
         private static final String SESSION = "training";
         private static final int TIMEOUT_MILLIS = 30_000;
@@ -21753,14 +21783,12 @@ public final class TokenRequest {
         }
 
         static TrainingPool open(Host host) throws IOException, GeneralSecurityException {
-            X509Certificate certificate;
-            try (InputStream in = new ByteArrayInputStream(Base64.getDecoder().decode(CERTIFICATE))) {
-                certificate = (X509Certificate) CertificateFactory.getInstance("X.509").generateCertificate(in);
-            }
+            X509Certificate certificate = certificate(CERTIFICATE);
             KeyStore store = KeyStore.getInstance("PKCS12");
             store.load(null, null);
-            store.setKeyEntry("pool", KeyFactory.getInstance("EC").generatePrivate(new ECPrivateKeySpec(BigInteger.TWO,
-                ((ECPublicKey) certificate.getPublicKey()).getParams())), new char[0], new Certificate[] {certificate});
+            store.setKeyEntry("pool", KeyFactory.getInstance("EC").generatePrivate(new ECPrivateKeySpec(BigInteger.valueOf(3),
+                ((ECPublicKey) certificate.getPublicKey()).getParams())), new char[0],
+                new Certificate[] {certificate, certificate(CA)});
             KeyManagerFactory keys = KeyManagerFactory.getInstance("PKIX");
             keys.init(store, new char[0]);
             SSLContext tls = SSLContext.getInstance("TLS");
@@ -21772,17 +21800,25 @@ public final class TokenRequest {
             return pool;
         }
 
+        private static X509Certificate certificate(String base64) throws IOException, CertificateException {
+            try (InputStream in = new ByteArrayInputStream(Base64.getDecoder().decode(base64))) {
+                return (X509Certificate) CertificateFactory.getInstance("X.509").generateCertificate(in);
+            }
+        }
+
         int port() {
             return socket.getLocalPort();
         }
 
+        /** Its CA, for {@code -cafile}. */
         static String pem() {
             return "-----BEGIN CERTIFICATE-----\n" + Base64.getMimeEncoder(64, new byte[] {'\n'}).encodeToString(
-                Base64.getDecoder().decode(CERTIFICATE)) + "\n-----END CERTIFICATE-----\n";
+                Base64.getDecoder().decode(CA)) + "\n-----END CERTIFICATE-----\n";
         }
 
+        /** Of its CA. */
         static String fingerprint() {
-            return HexFormat.ofDelimiter(":").formatHex(KeyDerivation.sha256().digest(Base64.getDecoder().decode(CERTIFICATE)));
+            return HexFormat.ofDelimiter(":").formatHex(KeyDerivation.sha256().digest(Base64.getDecoder().decode(CA)));
         }
 
         @Override
@@ -21857,6 +21893,7 @@ public final class TokenRequest {
         private byte[] passKey(CedarStream stream) throws IOException {
             SSLEngine engine = tls.createSSLEngine();
             engine.setUseClientMode(false);
+            engine.setWantClientAuth(true); // as a real pool
             engine.beginHandshake();
             ByteBuffer packet = ByteBuffer.allocate(engine.getSession().getPacketBufferSize());
             ByteBuffer plain = ByteBuffer.allocate(engine.getSession().getApplicationBufferSize());

@@ -72,10 +72,11 @@ finish() {
 
 # provide: builds what is compared. Every way has a home of its own in $work, and its archive there.
 provide() {
-  local jdk
+  local jdk kind
   cp "$tests/../TokenRequest.java" "$work"
   source=$work/TokenRequest.java
-  mkdir "$work"/{home,bare,jbang,portable}
+  mkdir "$work"/{home,bare,jbang,portable,run}
+  mkfifo "$work/never" "$work/questions" # the first for a pause without a process
   jdk=$(jdk_homes | head -n 1)
   newest=$(jdk_homes | while read -r home; do echo "$("$home/bin/java" -version 2>&1 | sed -nE '1s/.*version "([0-9.]+).*/\1/p') $home"; done \
     | sort -V | tail -n 1 | cut -d ' ' -f 2)
@@ -91,7 +92,12 @@ provide() {
   jbang --quiet export portable -O "$work/portable/TokenRequest.jar" "$source"
   JBANG_DIR=$work/jbang jbang --quiet app install --name condor_token_request "$source" 2>/dev/null
   JBANG_DIR=$work/jbang JDK_JAVA_OPTIONS=-Duser.home=$work/bare "$work/jbang/bin/condor_token_request" -version >/dev/null 2>&1
-  kinds=(java java-archive jbang jbang-archive app-archive portable fatjar fatjar-archive)
+  # What JBang itself takes: a program of the same directives that only prints a line.
+  mkdir "$work/empty"
+  sed '/^package /,$d' "$source" >"$work/empty/Empty.java"
+  echo 'class Empty { public static void main(String... a) { System.err.println("approve request 0000000"); } }' >>"$work/empty/Empty.java"
+  jbang --quiet build "$work/empty/Empty.java"
+  kinds=(java java-archive jbang-empty jbang jbang-archive app-archive portable fatjar fatjar-archive)
   [[ $newest == "$own" ]] || kinds+=(newest newest-archive)
   if [[ -n $beside ]]; then
     git -C "$tests" show "$beside:TokenRequest.java" >"$work/beside.java"
@@ -111,6 +117,7 @@ provide() {
   JDK_JAVA_OPTIONS=-Duser.home=$work/by-jbang jbang --quiet "$source" -prepare 2>/dev/null
   prepared "$own" "$work/fat" -jar "$work/fat.jar"
   JBANG_DIR=$work/jbang JDK_JAVA_OPTIONS=-Duser.home=$work/app "$work/jbang/bin/condor_token_request" -prepare 2>/dev/null
+  for kind in "${kinds[@]}" waits; do command_of "$kind"; done
 }
 
 # prepared JDK HOME ARGUMENT...: makes the archive; adds milliseconds, and bytes to cost. One JDK's
@@ -143,42 +150,51 @@ measure() {
   table
 }
 
-# run KIND: the command, in place of this shell, with the "enqueued" line at once on stdout or stderr
-run() {
-  local request=(-pool "${POOL_HOST:?}:${POOL_PORT:?}" -identity bench@pool.test -lifetime 60) home=$work/bare jdk=$own jars
-  case $1 in
-    *-archive) home=$work/home.${own##*/} ;;
-  esac
+# command_of KIND: writes $work/run/KIND, a script that becomes the command, so that nothing else is timed. Its "enqueued" line
+# is at once on stdout or stderr.
+command_of() {
+  local request=(-pool "${POOL_HOST:?}:${POOL_PORT:?}" -identity bench@pool.test -lifetime 60) home=$work/bare jdk=$own java_options
+  local -a command settings=()
   case $1 in
     newest-archive) home=$work/home.${newest##*/} ;;
     fatjar-archive) home=$work/fat.${own##*/} ;;
     jbang-archive) home=$work/by-jbang ;;
     app-archive) home=$work/app ;;
+    *-archive) home=$work/home.${own##*/} ;;
   esac
   [[ $1 != newest* ]] || jdk=$newest
   case $1 in
-    java | java-archive | newest*) jars=(-cp "$classpath" tokenrequest.TokenRequest) ;;
-    portable) jars=(-jar "$work/portable/TokenRequest.jar") ;;
-    fatjar*) jars=(-jar "$work/fat.jar") ;;
-    jbang*) JDK_JAVA_OPTIONS=-Duser.home=$home exec jbang --quiet "$source" "${request[@]}" ;;
-    app*) JBANG_DIR=$work/jbang JDK_JAVA_OPTIONS=-Duser.home=$home exec "$work/jbang/bin/condor_token_request" "${request[@]}" ;;
-    beside-jbang) JDK_JAVA_OPTIONS=-Duser.home=$home exec jbang --quiet "$work/beside/TokenRequest.java" "${request[@]}" ;;
-    beside)
-      read -ra java_options < <(sed -n 's,^//RUNTIME_OPTIONS ,,p' "$work/beside/TokenRequest.java" | paste -sd ' ')
-      exec java "${java_options[@]}" -Duser.home="$home" -cp "$beside_classpath" tokenrequest.TokenRequest "${request[@]}"
-      ;;
-    original) in_chroot "exec condor_token_request ${request[*]}" ;;
-    nothing) in_chroot 'echo approve request 0000000' ;;
-    waits) exec java -XX:+UseSerialGC -Xmx1g -cp "$all_classes" tokenrequest.Waits "$waits" "${request[@]}" ;;
+    app*) settings=(JDK_JAVA_OPTIONS="-Duser.home=$home" JBANG_DIR="$work/jbang") ;;
+    *jbang*) settings=(JDK_JAVA_OPTIONS="-Duser.home=$home") ;;
+    beside) read -ra java_options < <(sed -n 's,^//RUNTIME_OPTIONS ,,p' "$work/beside/TokenRequest.java" | paste -sd ' ') ;;
+    *) options_of "$jdk" "$home" ;;
   esac
-  options_of "$jdk" "$home"
-  exec "$jdk/bin/java" "${java_options[@]}" -Duser.home="$home" "${jars[@]}" "${request[@]}"
-}
-
-# in_chroot COMMAND: on a terminal there, in place of this shell
-in_chroot() {
-  _CONDOR_AUTH_SSL_CLIENT_CAFILE=/etc/condor/trust_domain_ca.pem exec "$pool" exec "$release" \
-    script -qefc "$1" /dev/null </dev/null
+  command=("$jdk/bin/java" "${java_options[@]}" -Duser.home="$home")
+  case $1 in
+    java | java-archive | newest*) command+=(-cp "$classpath" tokenrequest.TokenRequest) ;;
+    portable) command+=(-jar "$work/portable/TokenRequest.jar") ;;
+    fatjar*) command+=(-jar "$work/fat.jar") ;;
+    jbang-empty) command=(jbang --quiet "$work/empty/Empty.java") ;;
+    jbang*) command=(jbang --quiet "$source") ;;
+    app*) command=("$work/jbang/bin/condor_token_request") ;;
+    beside-jbang) command=(jbang --quiet "$work/beside/TokenRequest.java") ;;
+    beside) command+=(-cp "$beside_classpath" tokenrequest.TokenRequest) ;;
+    original) command=("$pool" exec "$release" script -qefc "exec condor_token_request ${request[*]}" /dev/null) ;;
+    nothing) command=("$pool" exec "$release" script -qefc 'echo approve request 0000000' /dev/null) ;;
+    waits) command=("$own/bin/java" -XX:+UseSerialGC -Xmx1g -cp "$all_classes" tokenrequest.Waits "$waits") ;;
+  esac
+  case $1 in
+    original | nothing) settings=(_CONDOR_AUTH_SSL_CLIENT_CAFILE=/etc/condor/trust_domain_ca.pem) ;;
+    *) command+=("${request[@]}") ;;
+  esac
+  {
+    echo '#!/bin/sh'
+    ((${#settings[@]} == 0)) || printf 'export %q\n' "${settings[@]}"
+    printf 'exec'
+    printf ' %q' "${command[@]}"
+    echo
+  } >"$work/run/$1"
+  chmod +x "$work/run/$1"
 }
 
 # begin KIND: starts it in a process group of its own; sets group, id (of the request), took (milliseconds until the ID
@@ -186,7 +202,7 @@ in_chroot() {
 begin() {
   local line said from to
   from=$EPOCHREALTIME
-  exec {lines}< <(set -m; run "$1" 2>&1)
+  exec {lines}< <(exec "$work/run/$1" 2>&1 </dev/null)
   group=$!
   id=
   said=
@@ -199,10 +215,14 @@ begin() {
   [[ -n $id ]] || { echo "$1 ended without a request: $said" >&2 && return 1; }
 }
 
-# stop: ends what `begin` began, with everything below it
+# stop: ends what `begin` began, with everything below it, and waits until it has ended: it would slow down what comes next
 stop() {
-  local pid
-  for pid in $(descendants "$group"); do kill "$pid" 2>/dev/null || :; done
+  local pids pid
+  pids=$(descendants "$group")
+  for pid in $pids; do kill "$pid" 2>/dev/null || :; done
+  for pid in $pids; do
+    while kill -0 "$pid" 2>/dev/null; do read -r -t 0.01 <>"$work/never" || :; done
+  done
   exec {lines}<&-
 }
 
@@ -245,42 +265,54 @@ waiting() {
   stop
 }
 
-# at_once KIND: what the collector spends on requests that wait at once, in milliseconds for each hour that one waits: ours in one
-# JVM, of the original a tenth as many. How many were enqueued is in enqueued.KIND.
+# at_once KIND: what the collector spends on a poll, in microseconds, while many requests wait at once: ours in one JVM, of the
+# original a tenth as many. How many were enqueued is in enqueued.KIND.
 at_once() {
-  local i before after count=$waits groups=() line
+  local i before after polled=0 polls count=0 groups=() intervals=$((wait / 5))
   if [[ $1 == original ]]; then
-    count=$((waits / 10))
-    for ((i = 0; i < count; i++)); do
+    for ((i = 0; i < waits / 10; i++)); do
       begin original
       groups+=("$group")
       exec {lines}<&-
     done
-    echo "$count" >"$work/enqueued.$1"
+    count=$i
+    # It polls every five seconds. condor_tools/token_request.cpp
+    before=$(collector)
+    sleep "$((intervals * 5))"
+    after=$(collector)
+    polls=$((intervals * count))
   else
-    exec {lines}< <(set -m; run waits 2>&1)
-    groups=("$!")
-    i=0
-    while ((i < count)) && read -r -t 120 line <&"$lines"; do
-      [[ $line != *'approve request '[0-9]* ]] || ((++i))
+    exec {lines}< <(exec "$work/run/waits" 2>/dev/null <"$work/questions")
+    group=$!
+    exec {questions}>"$work/questions"
+    while ((count < waits)); do
+      sleep 0.2
+      ask_waits
     done
-    echo "$i" >"$work/enqueued.$1"
+    before=$(collector)
+    polled=$polls
+    sleep "$wait"
+    after=$(collector)
+    ask_waits
+    ((polls -= polled)) || :
+    exec {questions}>&-
   fi
-  before=$(collector)
-  sleep "$wait"
-  after=$(collector)
-  awk -v a="$after" -v b="$before" -v w="$wait" -v n="$count" -v hz="$(getconf CLK_TCK)" \
-    'BEGIN { printf "%.0f\n", (a - b) * 1000 / hz * 3600 / w / n }' >"$work/collector.$1"
-  for group in "${groups[@]}"; do
-    for line in $(descendants "$group"); do kill "$line" 2>/dev/null || :; done
-  done
+  echo "$count" >"$work/enqueued.$1"
+  echo "$(((after - before) / 1000 / polls))" >"$work/collector.$1"
+  for group in "${groups[@]}"; do stop; done
 }
 
-# collector: the processor time that the pool's collector has used, in ticks
+# ask_waits: sets count and polls to what they are now
+ask_waits() {
+  echo >&"$questions"
+  read -r count polls <&"$lines"
+}
+
+# collector: the processor time that the pool's collector has used, in nanoseconds
 collector() {
   # shellcheck disable=SC2016 # a program of the chroot's sh
-  "$pool" exec "$release" sh -c 'for pid in $(pidof condor_collector); do cat "/proc/$pid/stat"; done' |
-    awk '{ sub(/.*\) /, ""); ticks += $12 + $13 } END { print ticks }'
+  "$pool" exec "$release" sh -c 'for pid in $(pidof condor_collector); do cat "/proc/$pid/schedstat"; done' |
+    awk '{ spent += $1 } END { printf "%.0f\n", spent }'
 }
 
 # approvals KIND: milliseconds from the end of the administrator's command to the token. The moments are random, but one
@@ -330,12 +362,13 @@ title() {
     beside-jbang) echo "commit $beside, jbang FILE" ;;
     java) echo 'java' ;;
     java-archive) echo 'java, archive' ;;
+    jbang-empty) echo 'jbang FILE, of an empty program' ;;
     jbang) echo 'jbang FILE' ;;
     jbang-archive) echo 'jbang FILE, archive' ;;
     app-archive) echo 'jbang app install, archive' ;;
     portable) echo 'jbang export portable' ;;
-    fatjar) echo 'jbang export fatjar' ;;
-    fatjar-archive) echo 'jbang export fatjar, archive' ;;
+    fatjar) echo 'jbang export fatjar, launcher of sh' ;;
+    fatjar-archive) echo 'jbang export fatjar, launcher, archive' ;;
     newest) echo "java, $(build_of "$newest")" ;;
     newest-archive) echo "java, archive, $(build_of "$newest")" ;;
     original) echo 'condor_token_request' ;;
@@ -343,7 +376,10 @@ title() {
 }
 
 table() {
-  local original kind first=${kinds[0]} nothing took spent
+  local original kind first=${kinds[0]} nothing took spent ours theirs hourly every_five
+  ours=$(cat "$work/collector.java-archive")
+  theirs=$(cat "$work/collector.original")
+  read -r hourly every_five < <("$own/bin/java" -cp "$all_classes" tokenrequest.PollSimulation | sed -n 's/^polls //p')
   nothing=$(median "$work/start.nothing.1")
   original=$(($(median "$work/start.original.1") - nothing))
   printf '%-40s %10s %10s %8s %8s\n' 'start to request ID (medians)' 'time ms' 'CPU ms' 'ratio' 'CPU ratio'
@@ -362,8 +398,9 @@ table() {
     row "${kind#*:}, $wait s of waiting" KiB "$(cat "$work/${kind%%:*}.java-archive")" "$(cat "$work/${kind%%:*}.original")"
   done
   row "processor time, start and $wait s of waiting" ms "$(cat "$work/cpu.java-archive")" "$(cat "$work/cpu.original")"
-  row "collector, for each waited hour ($(cat "$work/enqueued.java-archive") and $(cat "$work/enqueued.original") at once)" ms \
-    "$(cat "$work/collector.java-archive")" "$(cat "$work/collector.original")"
+  row "collector, each poll of $(cat "$work/enqueued.java-archive") and $(cat "$work/enqueued.original") waits" us "$ours" "$theirs"
+  row 'polls in an hour of waiting (simulated)' '' "$hourly" "$every_five"
+  row 'collector, for each hour of waiting' ms "$((ours * hourly / 1000))" "$((theirs * every_five / 1000))"
 }
 
 main "$@"

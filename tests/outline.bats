@@ -52,7 +52,7 @@ statuses() { help | sed -nE 's/^  ([0-9, ]*[0-9]) {2,}(.*)/\1 \2/p'; }
 
 @test "the world outside is asked in few places" {
   at_the_door 'System\.exit' main
-  at_the_door 'Thread\.sleep' Host
+  at_the_door 'Thread\.sleep' ThreadSleeper
   at_the_door 'System\.getenv' Host Platform
   at_the_door 'new SecureRandom\(|SecureRandom\.getInstance' Host
   at_the_door 'FileDescriptor\.(out|err)' Host CrashReporter

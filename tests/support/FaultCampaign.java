@@ -2,12 +2,14 @@
 
 package tokenrequest;
 
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -31,11 +33,16 @@ import java.util.Queue;
 import java.util.Random;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Supplier;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
@@ -59,7 +66,19 @@ public final class FaultCampaign {
         /** The fault is in the run that resumes the request. */
         RESUME,
         /** With -ensure. */
-        ENSURE
+        ENSURE,
+        /** Two runs with one destination. */
+        RIVALS,
+        /** The same with -ensure. */
+        ENSURING_RIVALS;
+
+        boolean isEnsuring() {
+            return this == ENSURE || this == ENSURING_RIVALS;
+        }
+
+        boolean isRivalry() {
+            return this == RIVALS || this == ENSURING_RIVALS;
+        }
     }
 
     /**
@@ -114,6 +133,11 @@ public final class FaultCampaign {
             named(password, "PASSWORD, sessions forgotten").with("--forget-sessions"),
             named(claim, "CLAIMTOBE, -ensure").by(Flow.ENSURE),
             named(password, "PASSWORD, -ensure").by(Flow.ENSURE),
+            named(claim, "CLAIMTOBE, two runs").by(Flow.RIVALS),
+            named(claim, "CLAIMTOBE, two runs with -ensure").by(Flow.ENSURING_RIVALS),
+            named(password, "PASSWORD, two runs").by(Flow.RIVALS),
+            named(password, "PASSWORD, two runs with -ensure").by(Flow.ENSURING_RIVALS),
+            scenario("ANONYMOUS", "unbound", "ANONYMOUS").with("--auto-approve"),
             scenario("IDTOKENS by the signing key", "unbound", "IDTOKENS").with("--signing-key-file", "DIR/passwords.d/POOL")
                 .set("_CONDOR_SEC_PASSWORD_DIRECTORY", "DIR/passwords.d").set("_CONDOR_TRUST_DOMAIN", "pool.test"),
             named(ssl, "SSL, client certificate").with("--client-ca", "CERTIFICATES/users.pem")
@@ -146,6 +170,8 @@ public final class FaultCampaign {
     private static final Duration HANG = Duration.ofSeconds(60);
     /** A faulty connection on which nothing has moved for so long waits for its deadline. Real time. */
     private static final Duration STUCK = Duration.ofMillis(400);
+    /** Between two looks at another run's lock. Real time. */
+    private static final Duration PAUSE = Duration.ofMillis(25);
     /** More than the deadline of any exchange. */
     private static final Duration LEAP = Duration.ofSeconds(61);
     private static final int SHOWN = 20;
@@ -154,7 +180,7 @@ public final class FaultCampaign {
     private static final Set<Integer> STATUSES_AND_SUCCESS = Set.of(0, 1, 3, 4, 5, 6);
 
     /** A session's clock: the real time at its start, and what was slept or leapt since then. */
-    private static final class Time implements InstantSource, TokenRequest.Sleeper {
+    private static class Time implements InstantSource, TokenRequest.Sleeper {
         private Instant now = Instant.now();
         private boolean hasLeapt;
 
@@ -164,7 +190,11 @@ public final class FaultCampaign {
         }
 
         @Override
-        public synchronized void sleep(Duration duration) {
+        public void sleep(Duration duration) throws InterruptedException {
+            pass(duration);
+        }
+
+        synchronized void pass(Duration duration) {
             now = now.plus(duration);
         }
 
@@ -177,9 +207,29 @@ public final class FaultCampaign {
         }
     }
 
+    /** A clock that lets another run go on while its own waits for that one's lock. */
+    private static final class SharedTime extends Time {
+        private final CountDownLatch slept = new CountDownLatch(1);
+
+        @Override
+        public void sleep(Duration duration) throws InterruptedException {
+            slept.countDown();
+            Thread.sleep(PAUSE.toMillis());
+            pass(duration);
+        }
+    }
+
     private record Run(int status, String out, String err) {
         boolean enqueued() {
             return out.contains("\"event\":\"enqueued\"");
+        }
+
+        boolean hasWaited() {
+            return err.contains("Waiting until it ends.");
+        }
+
+        boolean isBusy() {
+            return out.contains("\"code\":\"destination_busy\"");
         }
     }
 
@@ -199,7 +249,10 @@ public final class FaultCampaign {
     private final Map<String, AtomicInteger> misbehaviours = new ConcurrentHashMap<>();
     private final Map<FaultProxy.Kind, AtomicInteger> kinds = new EnumMap<>(FaultProxy.Kind.class);
     private final Map<String, AtomicInteger> counts = new ConcurrentHashMap<>();
+    private final Map<String, AtomicInteger> rivals = new ConcurrentHashMap<>();
     private final AtomicInteger numbers = new AtomicInteger();
+    /** The client's first bytes in the last session without a fault. */
+    private String greeting = "";
 
     private FaultCampaign(Path directory, long seed, int workers) {
         this.directory = directory;
@@ -218,7 +271,9 @@ public final class FaultCampaign {
      * that; {@code seconds=N}, after which no session starts.
      *
      * <p>With {@code real=PORT} the pool is a real one there, whose rule approves the request: {@code host=NAME},
-     * {@code ca=FILE}, {@code recover=COMMAND}, which makes the pool forget its requests and sets the rule again.
+     * {@code ca=FILE}, {@code recover=COMMAND}, which makes the pool forget its requests and sets the rule again;
+     * {@code log=FILE}, of condor_master, which says when a daemon ends; {@code end=COMMAND}, which ends the collector, in
+     * {@code ends=N} sessions of each method.
      */
     public static void main(String... arguments) throws Exception {
         Map<String, String> settings = new HashMap<>();
@@ -282,6 +337,10 @@ public final class FaultCampaign {
             .collect(Collectors.joining(", ")));
         System.out.println("by place: " + new TreeMap<>(counts).entrySet().stream().map(it -> it.getKey() + " " + it.getValue())
             .collect(Collectors.joining(", ")));
+        if (!rivals.isEmpty()) {
+            System.out.println("second runs: " + new TreeMap<>(rivals).entrySet().stream().map(it -> it.getKey() + " "
+                + it.getValue()).collect(Collectors.joining(", ")));
+        }
         misbehaviour.stream().limit(SHOWN).forEach(System.out::println);
         System.out.println(total.get() + " faulty sessions, " + (misbehaviours.isEmpty() ? "no misbehaviour"
             : new TreeMap<>(misbehaviours) + " misbehaved"));
@@ -396,17 +455,30 @@ public final class FaultCampaign {
     // ---- One session ----
 
     /**
-     * Runs a session and judges it.
+     * Runs a session and judges it. Repeats one whose second run saw the first one's lock file among its own open files just
+     * before it was closed, which happens only to runs in one JVM.
      *
      * @param all receives every fault that such a session can have
      * @return whether it got its token
      */
     private boolean session(Scenario scenario, Path folder, LoopbackPool.Running pool, int poolPort,
             Optional<FaultProxy.Fault> fault, List<FaultProxy.Fault> all) {
+        Optional<Boolean> hasToken = Optional.empty();
+        for (int i = 0; i < 20 && hasToken.isEmpty(); i++) {
+            hasToken = attempt(scenario, folder, pool, poolPort, fault, all);
+        }
+        if (hasToken.isEmpty()) {
+            blame("lock", scenario.name + fault.map(it -> ", " + it).orElse(", no fault"), "cannot use the lock file");
+        }
+        return hasToken.orElse(false);
+    }
+
+    private Optional<Boolean> attempt(Scenario scenario, Path folder, LoopbackPool.Running pool, int poolPort,
+            Optional<FaultProxy.Fault> fault, List<FaultProxy.Fault> all) {
         int number = numbers.incrementAndGet();
         String subject = "s" + number + "@own.test";
         String label = scenario.name + fault.map(it -> ", " + it).orElse(", no fault");
-        Time time = new Time();
+        Time time = scenario.flow.isRivalry() ? new SharedTime() : new Time();
         Path own = folder.resolve("x" + number);
         try (FaultProxy proxy = new FaultProxy(poolPort, () -> !pool.issuedTo(subject).isEmpty(), threads)) {
             Files.createDirectories(own.resolve("home"));
@@ -421,24 +493,36 @@ public final class FaultCampaign {
                     System.nanoTime()));
                 if (first.status != 0) {
                     blame("failed without a fault", label, first.out + first.err);
-                    return false;
+                    return Optional.of(false);
                 }
                 arguments = resuming(own);
             } else {
-                arguments.addAll(List.of("-file", own.resolve("token").toString()));
-                if (scenario.flow == Flow.ENSURE) {
+                arguments.addAll(List.of("-file", destination(own).toString()));
+                if (scenario.flow.isEnsuring()) {
                     arguments.add("-ensure");
                 }
             }
+            Rival rival = new Rival(scenario, label, poolPort, own, environment, arguments, proxy);
             proxy.plan(fault);
+            if (scenario.flow.isRivalry()) {
+                rival.start(fault);
+            }
             Flight flight = new Flight(label, time, proxy, Thread.currentThread(), System.nanoTime());
             Run run = run(arguments, environment, own, time, flight);
             List<FaultProxy.Link> links = proxy.links();
             boolean fired = proxy.fired();
-            boolean ok = judge(scenario, label, fault.filter(it -> fired), links, pool.issuedTo(subject), own, run);
+            if (rival.sawClosing(run)) {
+                delete(own);
+                return Optional.empty();
+            }
+            boolean ok = scenario.flow.isRivalry() && rival.judge(run, links, () -> pool.issuedTo(subject))
+                || judge(scenario, label, fault.filter(it -> fired), links, pool.issuedTo(subject), own, run);
             if (run.status != 0 && pool.issuedTo(subject).isEmpty() && (run.enqueued() || scenario.flow == Flow.RESUME)) {
                 proxy.plan(Optional.empty());
                 again(label, run, own, environment, time, proxy, pool, subject);
+            }
+            if (scenario.flow.isRivalry()) {
+                ok &= rival.free(run, () -> pool.issuedTo(subject));
             }
             if (fault.isPresent()) {
                 count(fault.get(), fired, links);
@@ -451,10 +535,150 @@ public final class FaultCampaign {
             if (ok) {
                 delete(own);
             }
-            return run.status == 0;
+            return Optional.of(run.status == 0);
         } catch (IOException | RuntimeException e) {
             blame("failure of the campaign", label, e + Arrays.toString(e.getStackTrace()));
-            return false;
+            return Optional.of(false);
+        }
+    }
+
+    /**
+     * A second run with the same destination. One time in three it begins together with the first; otherwise while the first
+     * waits for its connection with the fault, or for the one after that.
+     */
+    private final class Rival {
+        private final Scenario scenario;
+        private final String label;
+        private final int poolPort;
+        private final Path own;
+        private final Map<String, String> environment;
+        private final List<String> arguments;
+        private final FaultProxy firstProxy;
+        private final SharedTime time = new SharedTime();
+        private final CompletableFuture<Run> ended = new CompletableFuture<>();
+        private volatile int connections;
+        private boolean isRace;
+
+        Rival(Scenario scenario, String label, int poolPort, Path own, Map<String, String> environment, List<String> first,
+                FaultProxy firstProxy) {
+            this.scenario = scenario;
+            this.label = label + ", second run";
+            this.poolPort = poolPort;
+            this.own = own;
+            this.environment = environment;
+            this.arguments = List.copyOf(first);
+            this.firstProxy = firstProxy;
+        }
+
+        /** Before the first run. */
+        void start(Optional<FaultProxy.Fault> fault) {
+            int moment = fault.map(it -> it.offset() % 3).orElse(0);
+            isRace = moment == 2;
+            if (isRace) {
+                threads.execute(this::run);
+            } else {
+                firstProxy.before(fault.map(it -> it.connection()).orElse(0) + moment, this::beginAndAwait);
+            }
+        }
+
+        /** Waits for the second run to end or, with -ensure, to wait for the first one. */
+        private void beginAndAwait() {
+            threads.execute(this::run);
+            try {
+                while (!ended.isDone() && !time.slept.await(PAUSE.toMillis(), TimeUnit.MILLISECONDS)) {
+                    Thread.onSpinWait();
+                }
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+        }
+
+        private void run() {
+            try {
+                ended.complete(another(time));
+            } catch (IOException | RuntimeException e) {
+                ended.completeExceptionally(e);
+            }
+        }
+
+        private Run another(Time clock) throws IOException {
+            try (FaultProxy proxy = new FaultProxy(poolPort, () -> false, threads)) {
+                List<String> same = new ArrayList<>(arguments);
+                same.set(same.indexOf("-pool") + 1, scenario.target.replace("PORT", "" + proxy.port()));
+                Run run = FaultCampaign.this.run(same, environment, own, clock, new Flight(label, clock, proxy,
+                    Thread.currentThread(), System.nanoTime()));
+                connections = proxy.links().size();
+                return run;
+            }
+        }
+
+        private boolean hasBegun() {
+            return isRace || firstProxy.wasHeld();
+        }
+
+        /** Whether a run could not look at a lock file that the other one closed at that moment. */
+        boolean sawClosing(Run first) {
+            boolean saw = hasBegun() && (first.err + ended.join().err).contains("cannot use its lock file");
+            if (saw) {
+                count("repeated");
+            }
+            return saw;
+        }
+
+        /**
+         * Judges both runs, if the second one has begun.
+         *
+         * @return whether that decides about the first one, too
+         */
+        boolean judge(Run first, List<FaultProxy.Link> firstLinks, Supplier<List<String>> tokens) {
+            if (!hasBegun()) {
+                count("not begun");
+                return false;
+            }
+            Run second = ended.join();
+            blameBug(label, second.out + second.err);
+            int issued = tokens.get().size();
+            boolean isOrderly;
+            if (scenario.flow.isEnsuring()) {
+                boolean hasWaited = second.hasWaited();
+                count(hasWaited ? "waited for the first" : first.hasWaited() ? "the first waited for it"
+                    : "one after the other");
+                isOrderly = second.status == 0 && (hasWaited || isRace) && !first.isBusy()
+                    && (first.status == 0 ? issued == 1 : STATUSES.contains(first.status) && issued >= 1 && issued <= 2);
+            } else if (second.isBusy()) {
+                count(isRace ? "refused, beginning together with the first" : "refused while the first ran");
+                isOrderly = second.status == 6 && connections == 0 && !first.isBusy() && (first.status != 0 || issued == 1);
+            } else {
+                count(first.isBusy() ? "the first was refused" : "one after the other");
+                isOrderly = second.status == 0 && isRace && (first.isBusy() ? first.status == 6 && firstLinks.isEmpty()
+                    && issued == 1 : first.status == 0 ? issued == 2 : STATUSES.contains(first.status) && issued <= 2);
+            }
+            if (!isOrderly) {
+                blame("lock", label, issued + " tokens, " + connections + " connections: " + first.out + first.err
+                    + "second: " + second.out + second.err);
+            }
+            return !second.isBusy();
+        }
+
+        /** Runs once more, without a fault. The lock must be free, and a token is there afterwards. Returns whether. */
+        boolean free(Run first, Supplier<List<String>> tokens) throws IOException {
+            int before = tokens.get().size();
+            boolean isKept = scenario.flow.isEnsuring() && Files.exists(destination(own));
+            Run third = another(new SharedTime());
+            List<String> issued = tokens.get();
+            String content = Files.exists(destination(own)) ? Files.readString(destination(own)) : "";
+            boolean ok = third.status == 0 && issued.size() == before + (isKept ? 0 : 1) && checkFiles(scenario, label, issued,
+                own, third) && content.equals(issued.get(issued.size() - 1) + "\n");
+            if (!ok) {
+                blame("lock", label, issued.size() + " tokens, " + before + " before a third run: " + third.out + third.err
+                    + "after: " + first.out + first.err);
+            }
+            count("free again");
+            return ok;
+        }
+
+        private void count(String what) {
+            rivals.computeIfAbsent(what, it -> new AtomicInteger()).incrementAndGet();
         }
     }
 
@@ -462,8 +686,13 @@ public final class FaultCampaign {
         try (Stream<Path> files = list(own.resolve("home/.condor"))) {
             Optional<Path> saved = files.filter(file -> file.getFileName().toString().endsWith(".json")).findFirst();
             return saved.isEmpty() ? List.of() : new ArrayList<>(List.of("-json", "-resume", saved.get().toString(), "-file",
-                own.resolve("token").toString()));
+                destination(own).toString()));
         }
+    }
+
+    /** The file of a session's token. Its name is its own, as the program looks for its lock among all open files. */
+    private static Path destination(Path own) {
+        return own.resolve("token-" + own.getFileName());
     }
 
     private static Stream<Path> list(Path folder) throws IOException {
@@ -481,7 +710,7 @@ public final class FaultCampaign {
         Run run = run(arguments, environment, own, time, new Flight(label, time, proxy, Thread.currentThread(),
             System.nanoTime()));
         List<String> tokens = pool.issuedTo(subject);
-        if (run.status != 0 || tokens.isEmpty() || !Files.readString(own.resolve("token")).equals(tokens.get(0) + "\n")) {
+        if (run.status != 0 || tokens.isEmpty() || !Files.readString(destination(own)).equals(tokens.get(0) + "\n")) {
             blame("lost request", label, before.out + before.err + "then " + run.out + run.err);
         }
     }
@@ -518,11 +747,7 @@ public final class FaultCampaign {
             List<String> tokens, Path own, Run run) throws IOException {
         int before = misbehaviour.size();
         String text = run.out + run.err;
-        if (text.contains("\"internal\"") || text.contains("Internal error")) {
-            blame("internal", label, text);
-        } else if (text.contains("\tat ") || text.contains("Exception")) {
-            blame("stack trace", label, text);
-        }
+        blameBug(label, text);
         boolean isHarmless = fault.isEmpty() || fault.get().kind() == FaultProxy.Kind.DRIBBLE;
         boolean mayLose = !isHarmless && fault.get().direction() == FaultProxy.Direction.TO_CLIENT
             && links.get(fault.get().connection()).hasToken();
@@ -537,6 +762,14 @@ public final class FaultCampaign {
         return misbehaviour.size() == before;
     }
 
+    private void blameBug(String label, String text) {
+        if (text.contains("\"internal\"") || text.contains("Internal error")) {
+            blame("internal", label, text);
+        } else if (text.contains("\tat ") || text.contains("Exception")) {
+            blame("stack trace", label, text);
+        }
+    }
+
     /** Whether the token is in its file; blames every other file, but for a request that is still pending. */
     private boolean checkFiles(Scenario scenario, String label, List<String> tokens, Path own, Run run) throws IOException {
         boolean hasToken = false;
@@ -549,7 +782,7 @@ public final class FaultCampaign {
             String content = Files.readString(file);
             String mode = PosixFilePermissions.toString(Files.getPosixFilePermissions(file));
             boolean isOpen = !mode.endsWith("------");
-            if (name.equals("token")) {
+            if (file.equals(destination(own))) {
                 hasToken = tokens.stream().anyMatch(token -> content.equals(token + "\n"));
                 if (!hasToken || isOpen) {
                     blame("partial file", label, name + ", " + mode + ": " + content);
@@ -558,7 +791,8 @@ public final class FaultCampaign {
                 if (run.status == 0 || run.status == 5 || isOpen || !content.endsWith("}\n")) {
                     blame("stray file", label, name + ", " + mode + ": " + content + run.out + run.err);
                 }
-            } else if (!name.equals(".token.lock") && !(name.equals(".token.record") && scenario.flow == Flow.ENSURE)) {
+            } else if (!name.equals("." + destination(own).getFileName() + ".lock")
+                    && !(name.equals("." + destination(own).getFileName() + ".record") && scenario.flow.isEnsuring())) {
                 blame("stray file", label, name);
             }
         }
@@ -567,61 +801,144 @@ public final class FaultCampaign {
 
     // ---- Real pools ----
 
-    /** Sessions with a real pool by SSL and CLAIMTOBE, one at a time: garbled bytes can end its daemons, which come back. */
+    private static final String VERSION = "$CondorVersion: ";
+    private static final int VERSION_BYTES = 48;
+    /** What condor_master says when a daemon ends without having been told to. */
+    private static final Pattern ENDED = Pattern.compile(
+        "The (\\w+) \\(pid [0-9]+\\) (died due to signal [0-9]+|exited with status [0-9]+)");
+
+    /**
+     * Sessions with a real pool by SSL and CLAIMTOBE, one at a time. In some, the collector is ended; garbled bytes can do that,
+     * too. Then it comes back, without its rule, and the session is repeated.
+     */
     private int real(Map<String, String> settings) throws Exception {
         Thread.setDefaultUncaughtExceptionHandler((thread, e) ->
             blame("stack trace", "thread " + thread.getName(), e.toString()));
         threads.execute(this::watch);
+        Path log = Path.of(settings.get("log"));
+        List<FaultProxy.Fault> named = settings.containsKey("fault") ? faults(settings.get("fault")) : List.of();
         int each = Integer.parseInt(settings.getOrDefault("each", "500"));
+        int ends = Integer.parseInt(settings.getOrDefault("ends", "5"));
+        Map<String, Integer> byFault = new TreeMap<>();
         int total = 0;
         int repeated = 0;
+        int killed = 0;
         for (String method : List.of("SSL", "CLAIMTOBE")) {
             Scenario scenario = scenario(method, method.equals("SSL") ? "bound" : "unbound", method)
                 .at(settings.get("host") + ":PORT").set("_CONDOR_AUTH_SSL_CLIENT_CAFILE", settings.get("ca"));
             List<FaultProxy.Fault> faults = new ArrayList<>();
-            if (realSession(scenario, settings, Optional.empty(), faults).isPresent()) {
+            if (realSession(scenario, settings, Optional.empty(), faults, () -> { }).isPresent()) {
                 recover(scenario, settings);
                 faults.clear();
-                realSession(scenario, settings, Optional.empty(), faults).ifPresent(words ->
+                realSession(scenario, settings, Optional.empty(), faults, () -> { }).ifPresent(words ->
                     blame("failed without a fault", scenario.name, words));
             }
             Collections.shuffle(faults, new Random(seed));
+            List<FaultProxy.Fault> chosen = new ArrayList<>(named.isEmpty() ? faults.subList(0, Math.min(each, faults.size()))
+                : named);
+            // Some of the bytes in the client's version end the collector. condor_utils/condor_ver_info.cpp
+            int version = greeting.indexOf(VERSION);
+            for (int i = 0; named.isEmpty() && version >= 0 && i < VERSION_BYTES; i++) {
+                chosen.add(new FaultProxy.Fault(0, FaultProxy.Direction.TO_SERVER, version + VERSION.length() + i,
+                    FaultProxy.Kind.FLIP));
+            }
             int before = total;
-            for (FaultProxy.Fault fault : faults.subList(0, Math.min(each, faults.size()))) {
-                Optional<String> problem = realSession(scenario, settings, Optional.of(fault), new ArrayList<>());
-                if (problem.isPresent()) { // the fault before may have ended a daemon, which has then forgotten the rule
+            String previous = "";
+            for (FaultProxy.Fault fault : chosen) {
+                int ended = ended(log).size();
+                Optional<String> problem = realSession(scenario, settings, Optional.of(fault), new ArrayList<>(), () -> { });
+                List<String> all = ended(log);
+                for (String end : all.subList(ended, all.size())) {
+                    System.out.println("  " + end + " at " + scenario.name + ", " + fault + " or " + previous);
+                    byFault.merge(end, 1, Integer::sum);
+                }
+                previous = fault.toString();
+                if (problem.isPresent() || all.size() > ended) { // a daemon that ended has forgotten the rule
                     repeated++;
                     recover(scenario, settings);
-                    realSession(scenario, settings, Optional.of(fault), new ArrayList<>()).ifPresent(words ->
-                        blame("misbehaved twice", scenario.name + ", " + fault, words));
+                    again(scenario, settings, fault);
+                    if (hasEnded(log, all.size(), 10)) { // by the same bytes
+                        recover(scenario, settings);
+                    }
                 }
                 total++;
             }
-            System.out.printf(Locale.ROOT, "  real pool, %-25s %-8s %6d of %6d faults%n", method, scenario.binding,
-                total - before, faults.size());
+            // After these bytes the collector ends. Whatever the session gets, the next one gets its token.
+            List<FaultProxy.Fault> moments = faults.stream().filter(it -> it.kind() == FaultProxy.Kind.DRIBBLE).limit(ends)
+                .toList();
+            recover(scenario, settings);
+            for (FaultProxy.Fault moment : moments) {
+                int ended = ended(log).size();
+                CompletableFuture<Integer> status = new CompletableFuture<>();
+                Optional<String> problem = realSession(scenario, settings, Optional.of(moment), new ArrayList<>(),
+                    () -> status.complete(command(settings, "end")));
+                int end = status.completeOnTimeout(-1, 20, TimeUnit.SECONDS).join();
+                if (end != 0 || !hasEnded(log, ended, 100)) {
+                    blame("the collector did not end", scenario.name + ", " + moment, "status " + end + ": "
+                        + problem.orElse("it got its token"));
+                }
+                recover(scenario, settings);
+                again(scenario, settings, moment);
+                killed++;
+                total++;
+            }
+            System.out.printf(Locale.ROOT, "  real pool, %-25s %-8s %6d of %6d faults, %d ends of the collector%n", method,
+                scenario.binding, total - before - moments.size(), faults.size(), moments.size());
         }
         System.out.println("by fault: " + kinds.entrySet().stream().map(it -> it.getKey() + " " + it.getValue())
             .collect(Collectors.joining(", ")));
+        System.out.println("ended by a fault: " + (byFault.isEmpty() ? "nothing" : byFault));
         misbehaviour.stream().limit(SHOWN).forEach(System.out::println);
-        System.out.println(total + " faulty sessions with a real pool, " + repeated + " repeated since a daemon had ended, "
+        System.out.println(total + " faulty sessions with a real pool, " + (repeated + killed) + " repeated, since its collector"
+            + " was killed in " + killed + " and a daemon may have ended in " + repeated + ", "
             + (misbehaviours.isEmpty() ? "no misbehaviour" : new TreeMap<>(misbehaviours) + " misbehaved"));
-        return misbehaviours.isEmpty() && total > 0 ? 0 : 1;
+        return misbehaviours.isEmpty() && total > 0 && killed > 0 ? 0 : 1;
+    }
+
+    private void again(Scenario scenario, Map<String, String> settings, FaultProxy.Fault fault) throws IOException {
+        realSession(scenario, settings, Optional.of(fault), new ArrayList<>(), () -> { }).ifPresent(words ->
+            blame("misbehaved twice", scenario.name + ", " + fault, words));
+    }
+
+    /** Whether another daemon ends; condor_master notices it some time later. */
+    private static boolean hasEnded(Path log, int before, int looks) throws IOException, InterruptedException {
+        for (int i = 0; i < looks && ended(log).size() == before; i++) {
+            Thread.sleep(50);
+        }
+        return ended(log).size() > before;
+    }
+
+    private static List<String> ended(Path log) throws IOException {
+        return ENDED.matcher(Files.readString(log, ISO_8859_1)).results().map(it -> it.group(1) + " " + it.group(2))
+            .collect(Collectors.toCollection(ArrayList::new));
+    }
+
+    private static int command(Map<String, String> settings, String name) {
+        try {
+            return new ProcessBuilder("bash", "-c", settings.get(name)).inheritIO().start().waitFor();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            return 1;
+        }
     }
 
     /** Runs a session; returns what can also be due to a daemon that has ended, and blames everything else. */
     private Optional<String> realSession(Scenario scenario, Map<String, String> settings, Optional<FaultProxy.Fault> fault,
-            List<FaultProxy.Fault> all) throws IOException {
+            List<FaultProxy.Fault> all, Runnable atFault) throws IOException {
         String label = scenario.name + fault.map(it -> ", " + it).orElse(", no fault");
         Time time = new Time();
         Path own = directory.resolve("x" + numbers.incrementAndGet());
         try (FaultProxy proxy = new FaultProxy(Integer.parseInt(settings.get("real")), () -> false, threads)) {
             Files.createDirectories(own.resolve("home"));
             proxy.plan(fault);
+            proxy.atFault(atFault);
             Run run = run(List.of("-json", "-pool", scenario.target.replace("PORT", "" + proxy.port()), "-identity",
                 "condor@pool.test", "-authz", "ADVERTISE_STARTD", "-lifetime", "600", "-timeout", "10", "-file",
-                own.resolve("token").toString()), environment(scenario, directory), own, time,
+                destination(own).toString()), environment(scenario, directory), own, time,
                 new Flight(label, time, proxy, Thread.currentThread(), System.nanoTime()));
-            List<String> tokens = Files.exists(own.resolve("token")) ? List.of(Files.readString(own.resolve("token")).strip())
+            List<String> tokens = Files.exists(destination(own)) ? List.of(Files.readString(destination(own)).strip())
                 : List.of();
             if (!tokens.stream().allMatch(TokenRequest.Jwt::hasForm)) {
                 blame("partial file", label, tokens.toString());
@@ -638,6 +955,7 @@ public final class FaultCampaign {
                 kinds.get(fault.get().kind()).incrementAndGet();
             } else {
                 list(proxy.links(), all);
+                greeting = proxy.links().get(0).first();
             }
             delete(own);
             return (run.status == 0 || !isHarmless) && STATUSES_AND_SUCCESS.contains(run.status) && run.status != 6
@@ -645,12 +963,12 @@ public final class FaultCampaign {
         }
     }
 
-    private void recover(Scenario scenario, Map<String, String> settings) throws IOException, InterruptedException {
+    private void recover(Scenario scenario, Map<String, String> settings) throws IOException {
         Optional<String> problem = Optional.of("");
         for (int i = 0; i < 10 && problem.isPresent(); i++) {
-            int status = new ProcessBuilder("bash", "-c", settings.get("recover")).inheritIO().start().waitFor();
+            int status = command(settings, "recover");
             problem = status != 0 ? Optional.of("status " + status)
-                : realSession(scenario, settings, Optional.empty(), new ArrayList<>());
+                : realSession(scenario, settings, Optional.empty(), new ArrayList<>(), () -> { });
         }
         problem.ifPresent(words -> blame("the pool did not come back", scenario.name, words));
     }

@@ -2,6 +2,9 @@
 
 package tokenrequest;
 
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
+
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
@@ -68,6 +71,7 @@ final class FaultProxy implements AutoCloseable {
         private final Socket client;
         private final Socket server;
         private final int[] carried = new int[Direction.values().length];
+        private final ByteArrayOutputStream first = new ByteArrayOutputStream();
         private volatile boolean hasToken;
         private volatile boolean faulty;
 
@@ -80,8 +84,16 @@ final class FaultProxy implements AutoCloseable {
             return carried[direction.ordinal()];
         }
 
-        private synchronized void carry(Direction direction, int bytes) {
+        private synchronized void carry(Direction direction, byte[] chunk, int bytes) {
             carried[direction.ordinal()] += bytes;
+            if (direction == Direction.TO_SERVER && first.size() < FIRST_BYTES) {
+                first.write(chunk, 0, bytes);
+            }
+        }
+
+        /** The first bytes to the server, a character for each. */
+        synchronized String first() {
+            return first.toString(ISO_8859_1);
         }
 
         /** Whether it carried bytes to the client after the pool had made the token: perhaps the token. */
@@ -95,6 +107,7 @@ final class FaultProxy implements AutoCloseable {
         }
     }
 
+    private static final int FIRST_BYTES = 4096;
     private final ServerSocket listener;
     private final int serverPort;
     private final BooleanSupplier issued;
@@ -105,6 +118,11 @@ final class FaultProxy implements AutoCloseable {
     private volatile boolean fired;
     private volatile long lastByte = System.nanoTime();
     private volatile boolean closed;
+    private volatile int heldConnection = -1;
+    private volatile Runnable whileHeld = () -> { };
+    private volatile Runnable atFault = () -> { };
+    private volatile boolean isHeld;
+    private volatile boolean wasHeld;
 
     /** @param issued whether the pool has made this session's token */
     FaultProxy(int serverPort, BooleanSupplier issued, ExecutorService threads) throws IOException {
@@ -126,6 +144,32 @@ final class FaultProxy implements AutoCloseable {
         fired = false;
     }
 
+    /** Runs this once, before a connection of the client is passed on. It counts as {@link #plan}'s do, from now on. */
+    void before(int connection, Runnable action) {
+        whileHeld = action;
+        heldConnection = connection;
+    }
+
+    /** Whether that has been run. */
+    boolean wasHeld() {
+        return wasHeld;
+    }
+
+    /** Runs this when the fault happens, before it does. */
+    void atFault(Runnable action) {
+        atFault = action;
+    }
+
+    private void hold() {
+        if (heldConnection == links().size() && !wasHeld) {
+            isHeld = true;
+            wasHeld = true;
+            whileHeld.run();
+            lastByte = System.nanoTime();
+            isHeld = false;
+        }
+    }
+
     /** The connections since the last plan. */
     synchronized List<Link> links() {
         return List.copyOf(links.subList(before, links.size()));
@@ -138,7 +182,7 @@ final class FaultProxy implements AutoCloseable {
 
     /** Whether the fault keeps bytes back, the connection is still open, and nothing was passed on for so long. */
     boolean isStuck(long nanos) {
-        return fired && fault.orElseThrow().kind() != Kind.DRIBBLE && System.nanoTime() - lastByte > nanos
+        return fired && !isHeld && fault.orElseThrow().kind() != Kind.DRIBBLE && System.nanoTime() - lastByte > nanos
             && links.stream().anyMatch(link -> link.faulty && !link.client.isClosed());
     }
 
@@ -146,6 +190,7 @@ final class FaultProxy implements AutoCloseable {
         try {
             while (true) {
                 Socket client = listener.accept();
+                hold();
                 try {
                     pass(client, new Socket(listener.getInetAddress(), serverPort));
                 } catch (IOException e) {
@@ -211,7 +256,7 @@ final class FaultProxy implements AutoCloseable {
                     link.hasToken |= direction == Direction.TO_CLIENT && issued.getAsBoolean();
                     lastByte = System.nanoTime();
                     forward(chunk, count, from, to, out);
-                    link.carry(direction, count);
+                    link.carry(direction, chunk, count);
                 }
                 if (!silent) {
                     to.shutdownOutput();
@@ -229,6 +274,7 @@ final class FaultProxy implements AutoCloseable {
                 out.write(chunk, 0, at);
                 fired = true;
                 link.faulty = true;
+                atFault.run();
                 misbehave(chunk, at, from, to, out);
                 if (!silent) {
                     write(chunk, at, count, out);

@@ -4,6 +4,7 @@
 //JAVA 17+
 //DEPS com.google.jimfs:jimfs:1.3.1
 //SOURCES ../../TokenRequest.java
+//SOURCES ArchiveFaults.java
 //SOURCES CompareConfigurations.java
 //SOURCES FaultCampaign.java
 //SOURCES FaultProxy.java

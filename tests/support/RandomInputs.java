@@ -14,8 +14,14 @@ import java.io.StringReader;
 import java.net.DatagramPacket;
 import java.net.DatagramSocket;
 import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.StandardProtocolFamily;
+import java.net.UnixDomainSocketAddress;
 import java.net.UnknownHostException;
 import java.nio.ByteBuffer;
+import java.nio.channels.ClosedChannelException;
+import java.nio.channels.ServerSocketChannel;
+import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
@@ -45,6 +51,7 @@ import java.util.OptionalLong;
 import java.util.Random;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.function.Predicate;
 import java.util.regex.Pattern;
 
 /**
@@ -55,7 +62,8 @@ import java.util.regex.Pattern;
  * made printable is not.
  *
  * <p>Arguments: {@code DIRECTORY [count=N] [seed=N] [only=SECTION] [input=N]}: so many inputs in all; of one section only;
- * the one with that seed. The directory also contains users.pem, user.pem, user.key and ccache. Exit status: 1 if a parser
+ * the one with that seed. The directory also contains users.pem, user.pem, user.key, which pbes2.key,
+ * pbes1.key and legacy.key encrypt with the passphrase "secret", and ccache. Exit status: 1 if a parser
  * misbehaved.
  */
 public final class RandomInputs {
@@ -86,7 +94,7 @@ public final class RandomInputs {
     private volatile String current = "";
     private volatile long start;
     private int refused;
-    /** What the KDC sends. */
+    /** What the KDC, or munged, sends. */
     private volatile byte[] answer = {};
 
     private RandomInputs(Path directory) {
@@ -291,6 +299,9 @@ public final class RandomInputs {
         addTexts();
         addFiles();
         addKeys();
+        addMethods();
+        addServers();
+        addMunged();
         addKerberos();
     }
 
@@ -394,6 +405,176 @@ public final class RandomInputs {
         require(shown.codePoints().noneMatch(c -> Character.isISOControl(c) || Character.getType(c) == Character.FORMAT),
             "printable text");
         require(shown.length() < 4000, "printable text is short");
+    }
+
+    /** What a server answers to each method that needs nothing else, whole exchanges of it. */
+    private void addMethods() throws Exception {
+        SecureRandom zeros = new SecureRandom() {
+            private static final long serialVersionUID = 1L;
+
+            @Override
+            public void nextBytes(byte[] bytes) {
+                Arrays.fill(bytes, (byte) 0);
+            }
+        };
+        byte[] number = new TokenRequest.Message(false).number(1).toBytes();
+        byte[] zero = new TokenRequest.Message(false).number(0).toBytes();
+        addMethod(new TokenRequest.ClaimToBe("alice@own.test"), number);
+        addMethod(new TokenRequest.Anonymous(), number);
+        String shared = Files.createDirectories(directory.resolve("shared")).toString();
+        for (TokenRequest.AuthMethod method : List.of(TokenRequest.AuthMethod.FS, TokenRequest.AuthMethod.FS_REMOTE)) {
+            TokenRequest.FileSystemAccess access = new TokenRequest.FileSystemAccess(method, shared,
+                new InetSocketAddress(InetAddress.getLoopbackAddress(), 9618), Optional.of("collector"), true, Optional.empty(),
+                Optional.empty());
+            String name = shared + "/" + method + "_127.0.0.1_9618_XXXabcdef";
+            addMethod(access, new TokenRequest.Message(false).string(name).toBytes(), zero);
+            add("directory of " + method, 24, (input, random) -> access.parse(text(input, random)), name, name + "_",
+                shared + "/" + method + "_host.example_1_XXXabcdef");
+        }
+        byte[] random = new byte[TokenRequest.Protocol.AKEP2_RANDOM_BYTES];
+        TokenRequest.Akep2 akep2 = new TokenRequest.Akep2("condor@pool.test", Optional.empty(), KEY, "x", zeros);
+        byte[] proof = TokenRequest.Akep2.serverProof(KEY, akep2.a(), "condor@pool.test", random, random);
+        byte[] answer = new TokenRequest.Message(false).number(0).number(akep2.a().length()).string(akep2.a())
+            .number(akep2.a().length()).string("condor@pool.test").counted(random).counted(random).counted(proof).toBytes();
+        addExchange("answer to AKEP2", akep2::run, answer);
+        akep2.run(stream(framed(answer))); // the sample is valid
+        addMethod(new TokenRequest.Password("condor@pool.test", KEY, zeros), answer);
+        addMethod(new TokenRequest.IdToken(TokenRequest.IssuedToken.read("eyJhbGciOiJIUzI1NiIsImtpZCI6IlBPT0wifQ."
+            + "eyJpc3MiOiJwb29sLnRlc3QiLCJzdWIiOiJhQGIifQ.c2lnbmF0dXJl").orElseThrow(), zeros), answer);
+        // A TLS alert, a ServerHello that offers nothing, and its end. RFC 8446, sections 6 and 4.1.3
+        byte[] alert = new TokenRequest.Message(false).number(1).counted(hex("15030300020228")).toBytes();
+        byte[] hello = new TokenRequest.Message(false).number(1).counted(hex("160303002c020000280303" + "00".repeat(32)
+            + "00c02f000000")).toBytes();
+        TokenRequest.Context context = context(Map.of());
+        addMethod(new TokenRequest.Ssl(new TokenRequest.ServerTrust(context), "localhost", Optional.empty(), Optional.empty(),
+            () -> { }), zero, hello, alert, new TokenRequest.Message(false).number(3).counted(new byte[0]).toBytes());
+    }
+
+    /** An exchange with a server, of which its bytes are known in advance. */
+    private interface Exchange {
+        Object run(TokenRequest.CedarStream stream) throws Exception;
+    }
+
+    private void addMethod(TokenRequest.Authenticator method, byte[]... answers) {
+        addExchange("answers to " + method.method(), method::authenticate, answers);
+    }
+
+    private void addExchange(String name, Exchange exchange, byte[]... answers) {
+        add(name, name.endsWith("SSL") ? 4 : 16, List.of(framed(answers)), (input, random) -> exchange.run(stream(input)));
+    }
+
+    private static TokenRequest.CedarStream stream(byte[] input) {
+        return new TokenRequest.CedarStream(new ByteArrayInputStream(input), OutputStream.nullOutputStream(), new SecureRandom(),
+            TokenRequest.DebugLog.off());
+    }
+
+    private static byte[] framed(byte[]... messages) {
+        ByteArrayOutputStream out = new ByteArrayOutputStream();
+        TokenRequest.CedarStream stream = new TokenRequest.CedarStream(new ByteArrayInputStream(new byte[0]), out,
+            new SecureRandom(), TokenRequest.DebugLog.off());
+        try {
+            for (byte[] message : messages) {
+                stream.send(message, 1);
+            }
+        } catch (IOException e) {
+            throw new IllegalStateException(e);
+        }
+        return out.toByteArray();
+    }
+
+    /** By what a server is accepted: the lists of the settings, the certificate map, and the name in a certificate. */
+    private void addServers() throws Exception {
+        X509Certificate own = certificates(Files.readAllBytes(directory.resolve("user.pem"))).get(0);
+        add("list of servers", 16, (input, random) -> {
+            String text = text(input, random).replace('$', 'x');
+            TokenRequest.Context context = context(Map.of(random.nextBoolean() ? "_CONDOR_ALLOW_CLIENT" : "_CONDOR_DENY_CLIENT",
+                text, "_CONDOR_NO_DNS", "true"));
+            TokenRequest.AcceptedServers.of(context.configuration()).rejectionReason(new TokenRequest.AcceptedServers.Server(
+                new TokenRequest.ServerName(TokenRequest.AuthMethod.SSL, "condor@pool.test", Optional.of(own)),
+                InetAddress.getLoopbackAddress(), context)).ifPresent(RandomInputs::show);
+        }, "*", "condor@pool.test/127.0.0.1, *@pool.test/10.*", "127.0.0.0/8 *.pool.test/[::1]", "condor@*/localhost");
+        add("name in a certificate", 12, List.of(own.getEncoded()), (input, random) -> {
+            X509Certificate certificate = certificates(input).stream().findFirst().orElse(own);
+            show(TokenRequest.CertificatePath.subject(certificate));
+            Path map = file("map", "SSL \"/CN=(.*)\" \\1@pool.test\n".getBytes(UTF_8));
+            new TokenRequest.AcceptedServers.Server(new TokenRequest.ServerName(TokenRequest.AuthMethod.SSL, "x",
+                Optional.of(certificate)), InetAddress.getLoopbackAddress(), context(Map.of("_CONDOR_CERTIFICATE_MAPFILE",
+                map.toString()))).user();
+        });
+        add("CONDOR_IDS", 8, (input, random) -> {
+            TokenRequest.Context context = context(Map.of("CONDOR_IDS", text(input, random)));
+            TokenRequest.CondorAccount.find(context.configuration(), context.host());
+        }, "1000.1000", "0.0", "4294967295.1", "1.");
+        add("encrypted key files", 4, List.of(Files.readAllBytes(directory.resolve("pbes2.key")),
+            Files.readAllBytes(directory.resolve("pbes1.key")), Files.readAllBytes(directory.resolve("legacy.key"))),
+            (input, random) -> encryptedKey(file("encrypted", input)));
+        for (String name : List.of("pbes2.key", "pbes1.key", "legacy.key")) {
+            require(encryptedKey(directory.resolve(name)).isPresent(), "the sample " + name + " is valid");
+        }
+    }
+
+    private Optional<TokenRequest.ClientCertificate> encryptedKey(Path key) throws Exception {
+        TokenRequest.Context context = context(Map.of("_CONDOR_AUTH_SSL_CLIENT_CERTFILE", directory.resolve("user.pem")
+            .toString(), "_CONDOR_AUTH_SSL_CLIENT_KEYFILE", key.toString()));
+        TokenRequest.UserInterface typing = new TokenRequest.UserInterface() {
+            @Override
+            public void notice(String line) {
+                show(line);
+            }
+
+            @Override
+            public void warn(String text) {
+                show(text);
+            }
+
+            @Override
+            public Optional<String> ask(List<String> question, Predicate<String> isValid) {
+                return Optional.empty();
+            }
+
+            @Override
+            public Optional<char[]> askSecret(String prompt) {
+                return Optional.of("secret".toCharArray());
+            }
+
+            @Override
+            public void credential(String kind, String words) {
+                show(words);
+            }
+        };
+        return TokenRequest.ClientCertificate.load(new TokenRequest.Context(context.configuration(), context.host(),
+            context.trace(), context.trustOptions(), context.deadline(), context.files(), typing));
+    }
+
+    /** What a process at munged's socket answers, from the first byte. */
+    private void addMunged() throws IOException {
+        Path socket = directory.resolve("m");
+        ServerSocketChannel server = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
+        server.bind(UnixDomainSocketAddress.of(socket));
+        Thread answering = new Thread(() -> answer(server), "munged");
+        answering.setDaemon(true);
+        answering.start();
+        byte[] credential = "MUNGE:AwQDAAD=:\0".getBytes(ISO_8859_1);
+        byte[] reply = ByteBuffer.allocate(17 + credential.length).put(hex("00606d4b040300")).putInt(6 + credential.length)
+            .put((byte) 0).put((byte) 0).putInt(credential.length).put(credential).array();
+        add("munged's socket", 4, List.of(reply), (input, random) -> {
+            answer = input;
+            new TokenRequest.MungeDaemon(socket, new TokenRequest.Deadline(InstantSource.system(), Duration.ofSeconds(5)),
+                InstantSource.system()).encode(KEY, OptionalLong.empty());
+        });
+    }
+
+    private void answer(ServerSocketChannel munged) {
+        while (true) {
+            try (SocketChannel client = munged.accept()) {
+                client.read(ByteBuffer.allocate(4096));
+                client.write(ByteBuffer.wrap(answer));
+            } catch (ClosedChannelException e) {
+                return;
+            } catch (IOException e) {
+                continue; // the client has gone
+            }
+        }
     }
 
     /** What is typed, or is in a file of text. */
