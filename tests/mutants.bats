@@ -11,7 +11,7 @@ setup() { cd "$TESTS_DIR/.." || return; }
   cat "$BATS_TEST_TMPDIR/counts"
   count=$(sed -nE 's/^([0-9]+) mistakes, .*/\1/p' "$BATS_TEST_TMPDIR/counts")
   ((count >= 200))
-  for ((section = 1; section <= 24; section++)); do
+  for ((section = 1; section <= 25; section++)); do
     count=$(sed -nE "s/^# section +$section: //p" "$BATS_TEST_TMPDIR/counts")
     ((count >= 3))
   done
