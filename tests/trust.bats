@@ -137,6 +137,15 @@ load trust
   [[ $(wc -l <known_hosts) == 1 ]]
 }
 
+@test "a warning is shown once, also if every poll has its reason again" {
+  pool_with --methods SSL --token "$TOKEN" --approve-after 1 --forget-sessions
+  export _CONDOR_SSL_SKIP_HOST_CHECK=true _CONDOR_AUTH_SSL_CLIENT_CAFILE=$LOOPBACK_CA
+  authenticate_by SSL
+  REQUEST_MAIN=Harness request -pool "$HERE" -identity alice@own.test
+  assert_status 0
+  [[ $(events '^authenticated') -ge 2 && $(grep -c '^WARNING: SSL_SKIP_HOST_CHECK' "$BATS_TEST_TMPDIR/stderr") == 1 ]]
+}
+
 @test "SSL_SKIP_HOST_CHECK accepts a certificate of another host, with a warning, and an address without a name" {
   pool_of --certificate-name cm.example.org
   refused -cafile "$LOOPBACK_CA"

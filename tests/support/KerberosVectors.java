@@ -15,6 +15,7 @@ import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.GeneralSecurityException;
@@ -124,6 +125,14 @@ public final class KerberosVectors {
     private void folding() {
         for (JsonNode vector : vectors.required("nfold_128")) {
             equal(bytes(vector, "out"), TokenRequest.KerberosCipher.nFold(bytes(vector, "in"), 16), "n-fold");
+        }
+        // RFC 3961, A.1: some of these carry more than once.
+        String[][] published = {{"012345", "be072631276b1955"}, {"password", "78a07b6caf85fa"}, {"Q",
+            "518a54a215a8452a518a54a215a8452a518a54a215"}, {"Rough Consensus, and Running Code", "bb6ed30870b7f0e0"},
+            {"MASSACHVSETTS INSTITVTE OF TECHNOLOGY", "db3b0d8f0b061e603282b308a50841229ad798fab9540c1b"}};
+        for (String[] one : published) {
+            byte[] folded = HexFormat.of().parseHex(one[1]);
+            equal(folded, TokenRequest.KerberosCipher.nFold(one[0].getBytes(StandardCharsets.US_ASCII), folded.length), one[0]);
         }
     }
 
