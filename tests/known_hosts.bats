@@ -237,7 +237,8 @@ END
   cert=$(certificate)
   other_certificate
   for line in '' "# localhost SSL $cert" $'localhost\tSSL\t'"$cert" "localhost  SSL $cert" 'localhost SSL' "LOCALHOST SSL $cert" \
-    "elsewhere SSL $cert" "!elsewhere SSL $cert" "localhost ssl $cert" "localhost FS $cert" "!localhost FS unknown" \
+    "elsewhere SSL $cert" "!elsewhere SSL $cert" "notlocalhost SSL $cert" "localhost.evil.example SSL $cert" \
+    "localhost ssl $cert" "localhost FS $cert" "!localhost FS unknown" \
     "!localhost SSL $(certificate other.pem)" $'\xff\xfe'; do
     known "$line"
     cp known_hosts before
