@@ -349,8 +349,16 @@ rm -f "$archive"
 mv "$archive" "$archive.other"; ln -s "$archive.other" "$archive"'
 }
 
+# prepare_by OPTION...: -prepare with these options of Java and the archive, instead of TokenRequest.java's
+prepare_by() {
+  status=0
+  "$JDK/bin/java" "$@" -XX:SharedArchiveFile="$ARCHIVE" -Xlog:disable -Duser.home="$HOME" -cp "$TOKEN_REQUEST_CLASSPATH" \
+    tokenrequest.TokenRequest -prepare >"$BATS_TEST_TMPDIR/stdout" 2>"$BATS_TEST_TMPDIR/stderr" </dev/null || status=$?
+}
+
 # shellcheck disable=SC2016 # scripts of the second JVM
 @test "an archive that is damaged before it is tried, at its start or near its end, gets no name" {
+  prepare() { prepare_by; } # without checksums in the options
   tampered_jdk
   after_each 'chmod u+w "$archive"; head -c 4096 /dev/urandom | dd of="$archive" conv=notrunc status=none
 chmod u+w "$archive"; head -c 4096 /dev/urandom | dd of="$archive" bs=1 seek=$(($(stat -c %s "$archive") - 50000)) conv=notrunc status=none'
@@ -359,10 +367,10 @@ chmod u+w "$archive"; head -c 4096 /dev/urandom | dd of="$archive" bs=1 seek=$((
 @test "the second JVM gets the first one's collector, not its properties, heap and archive; one that does not start is named" {
   tampered_jdk
   : >after
-  JDK_JAVA_OPTIONS='-Dpassword=hunter2 -Xmx700m' prepare
+  prepare_by -XX:+UseSerialGC -Dpassword=hunter2 -Xmx700m
   assert_status 0
   grep -qx -- -XX:+UseSerialGC arguments
-  lacks arguments hunter2 -Xmx700m SharedArchiveFile
+  lacks arguments hunter2 -Duser.home -Xmx700m SharedArchiveFile
   rm "$ARCHIVE"
   touch gone
   prepare

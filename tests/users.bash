@@ -14,14 +14,16 @@ as_victim=(env _CONDOR_SEC_CLAIMTOBE_USER=victim setpriv --reuid="$VICTIM" --reg
 # common_folder: sets COMMON, a folder that only root can change and everybody can read, on a way that is alike (the
 # folders of bats are closed to others), and COMMON_CLASSPATH, the program in it. Skips the test where that takes root.
 common_folder() {
-  local jars
+  local jars jar
   ((EUID == 0)) || skip "only root can be several users"
   COMMON=$(mktemp -d /tmp/token-request-test.XXXXXX)
   chmod 0755 "$COMMON"
-  mapfile -t jars < <(tr : '\n' <<<"$TOKEN_REQUEST_CLASSPATH" | sort -u)
+  mapfile -t jars < <(tr : '\n' <<<"$TOKEN_REQUEST_CLASSPATH" | awk '!seen[$0]++')
   mkdir "$COMMON/jars"
   cp "${jars[@]}" "$COMMON/jars"
-  COMMON_CLASSPATH="$COMMON/jars/*"
+  # In the same order: several jars have the same classes.
+  COMMON_CLASSPATH=
+  for jar in "${jars[@]}"; do COMMON_CLASSPATH+=${COMMON_CLASSPATH:+:}$COMMON/jars/${jar##*/}; done
 }
 
 # as_user_victim: from here on the tool runs as the user VICTIM, whose home is the folder home in COMMON
