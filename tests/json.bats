@@ -177,6 +177,17 @@ issued_to() {
   assert_transcript unreachable
 }
 
+@test "a full queue and a request that has expired have codes of their own" {
+  pool_of --empty-ad
+  asked
+  assert_status 1
+  [[ $(jq -r .code "$BATS_TEST_TMPDIR/stdout") == busy ]]
+  pool_of --expire
+  asked
+  assert_status 5
+  [[ $(jq -r 'select(.event == "failed").code' "$BATS_TEST_TMPDIR/stdout") == request_expired ]]
+}
+
 @test "a host that DNS does not know is not_found, which no later run mends by itself" {
   ask -json -pool nosuchhost.invalid
   assert_status 3

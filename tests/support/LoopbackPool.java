@@ -262,7 +262,7 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         if (script.munged.isPresent()) {
             Munged.play(script.munged.get(), script.mungedDoes);
         }
-        ServerSocket listener = listen(script.listen);
+        ServerSocket listener = listen(script.listen, script.port);
         Journal journal = Journal.open(script.log);
         Pool pool = new Pool(script, journal, new Sessions(listener.getLocalPort()), new Desk(script, issuer, journal),
             new Directory(script, listener.getLocalPort(), journal), authority.server(script), issuer, realm, random,
@@ -275,10 +275,10 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         return running;
     }
 
-    /** On a port of five digits, whatever the system's range is, so that no other number in a golden is the same. */
-    private static ServerSocket listen(InetAddress address) throws IOException {
-        ServerSocket listener = new ServerSocket(0, 50, address);
-        for (int tries = 0; listener.getLocalPort() < 10_000 && tries < 1000; tries++) {
+    /** Without a wish a port of five digits, whatever the system's range is, so that no other number in a golden is the same. */
+    private static ServerSocket listen(InetAddress address, int port) throws IOException {
+        ServerSocket listener = new ServerSocket(port, 50, address);
+        for (int tries = 0; port == 0 && listener.getLocalPort() < 10_000 && tries < 1000; tries++) {
             listener.close();
             listener = new ServerSocket(0, 50, address);
         }
@@ -307,6 +307,10 @@ public final class LoopbackPool implements Callable<LoopbackPool.Running> {
         @Option(names = "--listen", paramLabel = "ADDRESS", defaultValue = "127.0.0.1",
             description = "Where to take connections (default: ${DEFAULT-VALUE}).")
         private InetAddress listen;
+
+        @Option(names = "--port", paramLabel = "PORT", defaultValue = "0",
+            description = "Where to take them, as after a restart (default: a free one).")
+        private int port;
 
         @Option(names = "--log", paramLabel = "FILE", description = "Append a line for every event.")
         private Optional<Path> log;
