@@ -127,6 +127,40 @@ record_of() { jq -S "$@" .token.record; }
   ensure -renew-before 2500
   assert_status 0
   [[ $(starts) == 1 ]]
+  # Nor less than what clocks differ.
+  place "$(token_at -3400 200)"
+  ensure -renew-before 0
+  assert_status 0
+  [[ $(starts) == 2 ]]
+}
+
+@test "a token of a year is due 30 days before its end" {
+  local day=86400
+  pool_of --auto-approve
+  order[8]=$((365 * day))
+  place "$(token_at $((-334 * day)) $((31 * day)))"
+  ensure
+  assert_status 0
+  [[ $(starts) == 0 ]]
+  place "$(token_at $((-336 * day)) $((29 * day)))"
+  ensure
+  assert_status 0
+  [[ $(starts) == 1 ]]
+}
+
+@test "the token of one pool, with its record, is not another pool's" {
+  pool_of --auto-approve
+  ensure
+  assert_status 0
+  ensure
+  assert_status 0
+  [[ $(starts) == 1 ]]
+  cp token old
+  pool_of --auto-approve --trust-domain other.test
+  ensure
+  assert_status 2
+  grep -F 'a token of the pool pool.test, not of other.test' "$BATS_TEST_TMPDIR/stderr"
+  cmp token old
 }
 
 @test "the clock may be wrong by five minutes, and a token of the future does not cause a request" {
@@ -258,6 +292,9 @@ record_of() { jq -S "$@" .token.record; }
     ensure -mode 640 -owner nobody
     assert_status 0
     [[ $(wc -l <"$BATS_TEST_TMPDIR/stderr") == 1 && $(starts) == 1 ]]
+    ensure -mode 640 -owner "nobody:$(id -gn 1)"
+    assert_status 0
+    [[ $(stat -c %U:%G:%a token) == "nobody:$(id -gn 1):640" && $(starts) == 1 ]]
   fi
 }
 
