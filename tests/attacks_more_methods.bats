@@ -138,6 +138,26 @@ got_token() {
   [[ $(events '^authenticated IDTOKENS') == 1 ]]
 }
 
+@test "nor does it when another server takes the port while it waits" {
+  local port
+  pool_with --munged "$OPEN/munged" --methods MUNGE --approve-on "$PWD/approved" --token "$TOKEN"
+  export _CONDOR_MUNGE_SOCKET=$OPEN/munged _CONDOR_MUNGE_POOL_UID=0
+  authenticate_by MUNGE IDTOKENS
+  start -pool "$HERE" -identity alice@own.test
+  await_event ^poll
+  port=$LOOPBACK_PORT
+  stop_loopback_pool
+  pool_with --port "$port" --methods IDTOKENS --token "$TOKEN" --token-for bob@pool.test --pretends --approve-after 0
+  (umask 077 && mkdir -p "$_CONDOR_SEC_TOKEN_DIRECTORY" && printf '%s\n' "$LOOPBACK_TOKEN" >"$_CONDOR_SEC_TOKEN_DIRECTORY/login")
+  await_line 'authentication to .* failed'
+  [[ $(events '^(authenticated|poll)') == 0 ]]
+  end_client
+  [[ ! -s $BATS_TEST_TMPDIR/stdout ]]
+  # The control: the token is good for a login.
+  request -pool "$HERE" -identity alice@own.test -nowait
+  [[ $(events '^authenticated IDTOKENS') == 1 ]]
+}
+
 @test "MUNGE is used only where the settings name it, and only for a server that the user or the administrator named" {
   pool_with --munged "$OPEN/munged" --methods MUNGE --auto-approve --token "$TOKEN"
   export _CONDOR_MUNGE_SOCKET=$OPEN/munged _CONDOR_MUNGE_POOL_UID=0
