@@ -11,6 +11,7 @@ setup_file() {
   cd "$USERS" || return
   {
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -subj /CN=users -days 2
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout other.key -out other-ca.pem -subj /CN=users -days 2
     openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out user.key
     openssl req -new -key user.key -subj /CN=alice |
       openssl x509 -req -CA ca.pem -CAkey ca.key -CAcreateserial -days 1 -out user.pem
@@ -94,6 +95,15 @@ token_login() {
   [[ $(events '^authenticated IDTOKENS') == 1 ]]
   as_nobody
   asked 0
+  lacks "$BATS_TEST_TMPDIR/stderr" 'without proof'
+}
+
+@test "before TLS 1.3 an alert after the certificate is no proof, since anybody could forge it" {
+  pool_of --methods SSL --tls TLSv1.2 --client-ca "$USERS/other-ca.pem"
+  gets_nothing 4
+  says 'ended without proof'
+  pool_of --methods SSL --tls TLSv1.3 --client-ca "$USERS/other-ca.pem"
+  gets_nothing 4
   lacks "$BATS_TEST_TMPDIR/stderr" 'without proof'
 }
 

@@ -261,6 +261,10 @@ __import__("signal").pause()')
   chmod 0400 pool_password
   asked
   assert_status 0
+  # What follows a NUL does not count.
+  (umask 077 && printf '\xae\xcc\xcd\x9c\xa9\xc2\xcc\x8b\0rest' >longer)
+  _CONDOR_SEC_PASSWORD_FILE=$PWD/longer asked
+  assert_status 0
   ((EUID != 0)) || {
     chown 65534 pool_password
     asked
