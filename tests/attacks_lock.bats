@@ -116,6 +116,10 @@ locked() {
   ln precious .hard.lock
   unlocked hard
   diff - precious <<<precious
+  : >empty
+  ln empty .second.lock
+  unlocked second
+  [[ ! -s empty ]]
   locked free
 }
 

@@ -192,6 +192,10 @@ got_token() {
   ln -s "$OPEN" link
   _CONDOR_MUNGE_SOCKET=$PWD/link/munged request -pool "$HERE" -identity alice@own.test
   got_token
+  # His, in a directory of ours.
+  chown $OTHER "$OPEN/munged"
+  _CONDOR_MUNGE_SOCKET=$OPEN/munged request -pool "$HERE" -identity alice@own.test
+  ((status == 4)) || lost 'a socket of his'
   # Ours, where everybody can put another in its place.
   mkdir "$OPEN/loose"
   chmod 777 "$OPEN/loose"

@@ -119,6 +119,7 @@ resumes() {
   chown "$OTHER" "$COMMON/hers"
   "${as_other[@]}" ln -s "$COMMON/system" "$COMMON/hers/state"
   unasked 2 -nowait -state "$COMMON/hers/state"
+  unasked 2 -nowait -state "$COMMON/hers/state/new"
   "${as_other[@]}" ln -s "$COMMON/system" "$COMMON/hers/.condor"
   HOME=$COMMON/hers request -pool "$HERE" -identity alice@own.test -nowait
   assert_status 0
@@ -140,6 +141,8 @@ resumes() {
   second=localhost:$LOOPBACK_PORT
   request -pool "$second" -identity alice@own.test -nowait
   [[ $first != "$second" && $(state_files | wc -l) == 2 ]]
+  # Nobody can guess a name and plant something there: it ends with a hash of the client ID.
+  [[ $(state_files | grep -cE -- '-6108900-[0-9a-f]{12}\.json$') == 2 ]]
   approve
   for here in "$first" "$second"; do
     resumes -resume "$(grep -lF "\"pool\":\"$here\"" "$HOME"/.condor/pending-*)"

@@ -99,6 +99,16 @@ behind() {
   printf '<127.0.0.1:1?CCBID=%s&alias=localhost>' "${list%\%20}"
 }
 
+@test "a broker that says nothing leaves the next one a share of the time" {
+  local mute
+  export REQUEST_MAIN=Harness HARNESS_SPEED=10
+  pool_of --silent
+  mute=$LOOPBACK_PORT
+  start_pool "$BATS_TEST_TMPDIR/second" --methods CLAIMTOBE --token "$TOKEN" --auto-approve
+  request -pool "$(behind "127.0.0.1:$mute#1" "127.0.0.1:$LOOPBACK_PORT#7")" -timeout 12
+  got_token
+}
+
 @test "a thousand brokers at which nobody answers take no longer than -timeout" {
   own_network
   pool_of

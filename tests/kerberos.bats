@@ -138,6 +138,10 @@ says() { grep -F -e "$1" "$BATS_TEST_TMPDIR/stderr" || { cat "$BATS_TEST_TMPDIR/
   head -c 2000000 /dev/zero >"$HOME/cache"
   by_kerberos
   reason "no Kerberos ticket: FILE:$HOME/cache is larger than 1048576 bytes; run kinit"
+  mkdir "$HOME/caches"
+  (umask 077 && echo ../cache >"$HOME/caches/primary")
+  KRB5CCNAME=DIR:$HOME/caches by_kerberos
+  reason "no Kerberos ticket: DIR:$HOME/caches has a file \"primary\" that does not name a cache; run kinit"
   KRB5CCNAME=KEYRING:persistent:0 by_kerberos
   reason 'no Kerberos ticket: KEYRING:persistent:0 has a type that this program cannot read; run kvno --out-cache FILE:/PATH host/HOST, or kinit -c FILE:/PATH, then set KRB5CCNAME=FILE:/PATH'
   unset KRB5CCNAME
@@ -250,6 +254,17 @@ kdc_says() {
   AS_PROCESS=1 request -pool "127.0.0.1:$LOOPBACK_PORT" "${RULES[@]}"
   assert_status 4
   reason 'a ticket is for a host name, and only an address is known (krb5.conf sets rdns = false): give -pool HOST'
+}
+
+@test "a name from a daemon's ad is not one to get a ticket for" {
+  realm_with --methods KERBEROS --auto-approve \
+    --ad 'Type=Scheduler;Name=s1;Machine=localhost;MyAddress=<127.0.0.1:{port}?alias=localhost>'
+  settings_of_krb5 '' 'rdns = false'
+  by_kerberos
+  assert_status 0 # the control: the same name, typed
+  by_kerberos -type schedd -name s1
+  assert_status 4
+  reason 'a ticket is for a host name, and only an address is known'
 }
 
 @test "the typed name comes first, and the reverse name only if the KDC does not know it" {

@@ -90,6 +90,9 @@ load trust
   [[ ! -e known_hosts ]]
   refused -cafile other.pem
   assert_transcript other-ca
+  # Nor do the system's CAs count beside it.
+  _CONDOR_AUTH_SSL_CLIENT_USE_DEFAULT_CAS=true SSL_CERT_FILE=$LOOPBACK_CA trusted
+  _CONDOR_AUTH_SSL_CLIENT_USE_DEFAULT_CAS=true SSL_CERT_FILE=$LOOPBACK_CA refused -cafile other.pem
   export _CONDOR_AUTH_SSL_CLIENT_CAFILE=other.pem
   refused
   trusted -cafile "$LOOPBACK_CA"

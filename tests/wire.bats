@@ -31,6 +31,7 @@ setup_file() { run_checks Vectors vectors.json; }
 @test "JSON numbers keep every digit, and what is not JSON is refused" { group json-numbers; }
 @test "a saved request with a field of a wrong kind is refused by the field's name" { group saved-requests; }
 @test "what is not a token is not read as one, whatever it is" { group tokens; }
+@test "releases of servers are compared, and what is no release counts as an old one" { group releases; }
 @test "a secret is not in the text of what holds it" { group secrets; }
 @test "packets with a wrong length or end flag are refused" { group hostile-headers; }
 @test "messages that are cut off or too long are refused wherever they end" { group hostile-cut-off; }

@@ -115,6 +115,7 @@ public final class Vectors {
         groups.put("json-numbers", this::jsonNumbers);
         groups.put("saved-requests", this::savedRequests);
         groups.put("tokens", this::tokens);
+        groups.put("releases", this::releases);
         groups.put("secrets", this::secrets);
         groups.put("hostile-headers", this::hostileHeaders);
         groups.put("hostile-cut-off", this::cutOff);
@@ -850,6 +851,19 @@ public final class Vectors {
         equal(true, new TokenRequest.Target(here, typed, server, local, List.of()).isLocal(), "here");
         equal(false, new TokenRequest.Target(here, typed, server, List.of(),
             List.of("<127.0.0.1:2>#1")).isLocal(), "behind a broker");
+    }
+
+    private static TokenRequest.PolicyReply reply(String release) {
+        return new TokenRequest.PolicyReply(new TokenRequest.ClassAd().put("RemoteVersion", "$CondorVersion: " + release));
+    }
+
+    private void releases() {
+        for (String old : new String[] {"25.13.9 2026-01-01", "9.0.1 x", "24.99.1 x", "30.1", "30", "x.1.1", "30.x.1", ""}) {
+            equal(true, reply(old).isBefore(25, 14), "before 25.14: " + old);
+        }
+        for (String late : new String[] {"25.14.0 2026-01-01", "25.15.1 x", "26.0.0 x"}) {
+            equal(false, reply(late).isBefore(25, 14), "not before 25.14: " + late);
+        }
     }
 
     private void fsNames() throws Exception {
