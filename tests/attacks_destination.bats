@@ -239,7 +239,8 @@ sys.exit(done.returncode)')
   exec 9>&-
   cmp before text
   mkfifo pipe
-  exec 8<>pipe 9<pipe
+  exec 8<>pipe
+  exec 9<pipe
   refused -file /dev/fd/9 # nobody could write to this end
   exec 8>&- 9>&-
   exec 9> >(cat >came)

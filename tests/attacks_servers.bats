@@ -107,7 +107,10 @@ pool_of() { pool_with --methods CLAIMTOBE --auto-approve --token "$TOKEN" "$@"; 
   says 'ALLOW_CLIENT = +friends (environment variable _CONDOR_ALLOW_CLIENT) cannot be evaluated: '
   refused_by DENY_CLIENT +strangers -pool "$HERE" -identity alice@own.test
   refused_by DENY_CLIENT 10.0.0.0/none -pool "$HERE" -identity alice@own.test
+  with_setting ALLOW_CLIENT 127.0.0.0/8 asked 0 -pool "$HERE" -identity alice@own.test
   refused_by ALLOW_CLIENT 126.0.0.0/8 -pool "$HERE" -identity alice@own.test
+  refused_by ALLOW_CLIENT 255.0.0.0/8 -pool "$HERE" -identity alice@own.test
+  refused_by ALLOW_CLIENT 127.0.0.2/31 -pool "$HERE" -identity alice@own.test
   refused_by ALLOW_CLIENT '@unmapped*/*' -pool "$HERE" -identity alice@own.test # not at the beginning
   with_setting ALLOW_CLIENT '+friends, 127.*' asked 0 -pool "$HERE" -identity alice@own.test
   _CONDOR_NO_DNS=true refused_by DENY_CLIENT elsewhere.test -pool "$HERE" -identity alice@own.test
