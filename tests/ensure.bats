@@ -118,6 +118,8 @@ record_of() { jq -S "$@" .token.record; }
   place "$(token_at -100 3500)"
   ensure -renew-before 3400
   assert_status 0
+  ensure -renew-before 3550
+  assert_status 0
   place "$(token_at -1000 2600)"
   ensure -renew-before 2500
   assert_status 0

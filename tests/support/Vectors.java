@@ -38,6 +38,7 @@ import java.security.spec.ECParameterSpec;
 import java.security.spec.ECPoint;
 import java.security.spec.ECPrivateKeySpec;
 import java.security.spec.ECPublicKeySpec;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Base64;
@@ -1158,6 +1159,9 @@ public final class Vectors {
             equal(Optional.empty(), TokenRequest.IssuedToken.read(token("{}", claims) + "c2ln"), claims);
         }
         equal(true, TokenRequest.Jwt.hasForm(good), "the form of a good token");
+        Instant now = Instant.parse("2026-01-01T00:00:00Z");
+        equal(Optional.of(now.plusSeconds(60)), TokenRequest.IssuedToken.make(new TokenRequest.SigningKeys.SigningKey("POOL",
+            Path.of("POOL"), new byte[32]), "p", "condor@password", "j", now).expiration(), "the end of a token made with a key");
         for (String bad : new String[] {good + " ", "\n" + good, good.replace("c2ln", "c2l+"), good.replace("c2ln", "c2l\u00e9"),
             token("[1]", "{}") + "c2ln", token("{}", "'text'") + "c2ln",
             token("{}", "{'a':'" + "a".repeat(1 << 17) + "'}") + "c2ln"}) {
