@@ -113,6 +113,19 @@ record_of() { jq -S "$@" .token.record; }
   run ! cmp -s token old
 }
 
+@test "a file of two tokens is not replaced, and limits count in any order" {
+  pool_of --auto-approve
+  place "$(token_at -100 3500)"$'\n'"$(token_at -50 3550)"
+  ensure
+  assert_status 2
+  grep 'contains 2 lines, not one token' "$BATS_TEST_TMPDIR/stderr"
+  order+=(-authz WRITE)
+  place "$(token_at -100 3500 'scope=condor:/WRITE condor:/READ')"
+  ensure
+  assert_status 0
+  [[ $(starts) == 0 ]]
+}
+
 @test "-renew-before sets the margin, never more than half of the lifetime" {
   pool_of --auto-approve
   place "$(token_at -100 3500)"
