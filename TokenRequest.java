@@ -9,7 +9,7 @@
 //COMPILE_OPTIONS -Xlint:all -XDstringConcat=inline
 //RUNTIME_OPTIONS -XX:+IgnoreUnrecognizedVMOptions -XX:TieredStopAtLevel=1 -XX:CompileThresholdScaling=5 -XX:+UseSerialGC
 //RUNTIME_OPTIONS -XX:-UsePerfData -Xshare:auto -Xmx24m -Xms4m -Xmn2m
-// The archive of classes that -prepare makes (see ClassArchive). It must cost nothing, and print nothing, where there is none.
+// The archive of classes that -prepare makes (see ClassArchive). Without an archive these options cost and print nothing.
 //RUNTIME_OPTIONS -Xlog:disable -Xlog:all=off -XX:+VerifySharedSpaces
 //RUNTIME_OPTIONS "-XX:SharedArchiveFile=${sun.boot.library.path:}/server/classes.jsa${path.separator}/${user.home:?}/.cache/condor_token_request/${java.vm.version:}.jsa"
 
@@ -2534,7 +2534,7 @@ public final class TokenRequest {
         void sleep(Duration duration) throws InterruptedException;
     }
 
-    /** The real one. A class, since Java's archives do not keep a lambda that is linked this early. */
+    /** Sleeps. A class, since the archive of classes did not keep the lambda that stood here (seen on Java 17). */
     private static final class ThreadSleeper implements Sleeper {
         @Override
         public void sleep(Duration duration) throws InterruptedException {
@@ -5048,7 +5048,7 @@ public final class TokenRequest {
                 return "-" + word();
             }
 
-            /** The option with this spelling; empty if there is none. */
+            /** The option with this spelling; empty if no option has it. */
             static Optional<Option> spelled(String argument) {
                 for (Option option : values()) {
                     if (option.isSpelled(argument)) {
@@ -13289,7 +13289,7 @@ public final class TokenRequest {
                 }
             }
 
-            /** Leaves out what is not loaded yet. */
+            /** Ends the loading after the step that runs. */
             void stop() {
                 isNeedless = true;
             }
@@ -21750,8 +21750,8 @@ public final class TokenRequest {
      * The pretended pool of a {@link TrainingRun}: enough of a collector's side to take a request over SSL and to give out a
      * token at the second poll. It serves one connection after the other, on a port of loopback that the system picks.
      *
-     * <p>It has a CA and a certificate of that, as real pools do, so that a path is checked. Their keys are the numbers 2 and
-     * 3, so they protect nothing, and nothing trusts them but the training run.
+     * <p>Like a real pool it has a CA and a certificate from that CA, so the training run checks a certificate path. Their keys
+     * are the numbers 2 and 3, so they protect nothing; only the training run trusts them.
      */
     private static final class TrainingPool implements Closeable {
         private static final String CA = "MIIBXzCCAQWgAwIBAgIBATAKBggqhkjOPQQDAjAWMRQwEgYDVQQDDAtUcmFpbmluZyBDQTAgFw0wMDAxMDEwM"
