@@ -2714,8 +2714,10 @@ public final class TokenRequest {
         final int exitStatus = ErrorCode.INTERNAL.exitStatus;
         private final byte[] memory = line("Internal error: Java ran out of memory. Give it more with -Xmx.");
         private final byte[] stack = line("Internal error: Java ran out of stack space. Give it more with -Xss.");
+        private final byte[] threads = line("Internal error: Java cannot start a thread. Check the limit of processes"
+            + " (ulimit -u).");
         private final byte[] classes = line("Internal error: Java cannot load a class. Check the limit of open files"
-            + " (ulimit -n).");
+            + " (ulimit -n) and the memory (-Xmx).");
         private final byte[] bug = line("Internal error: this is a bug in the program.");
 
         private static byte[] line(String text) {
@@ -2733,7 +2735,11 @@ public final class TokenRequest {
 
         /** The line for an error, with its newline. */
         byte[] of(Throwable e) {
-            return e instanceof OutOfMemoryError ? memory : e instanceof StackOverflowError ? stack
+            // Java's text for "no thread" in an OutOfMemoryError, and its text for a class whose initialization failed in
+            // another thread: "Exception java.lang.OutOfMemoryError: ... [in thread ...]" (seen on 17 and 25).
+            return says(e, "unable to create native thread") ? threads
+                : comesFrom(e, OutOfMemoryError.class) || says(e, "java.lang.OutOfMemoryError") ? memory
+                : comesFrom(e, StackOverflowError.class) || says(e, "java.lang.StackOverflowError") ? stack
                 : e instanceof LinkageError || isOfFiles(e) ? classes : bug;
         }
 
@@ -2749,9 +2755,26 @@ public final class TokenRequest {
 
         /** Whether the cause is the limit of open files. Java reports this only in the system's error text. */
         static boolean isOfFiles(Throwable e) {
+            return says(e, "Too many open files");
+        }
+
+        /** Whether the message of the error or of one of its causes contains a text. */
+        private static boolean says(Throwable e, String text) {
             Throwable cause = e;
             for (int depth = 0; cause != null && depth < CAUSES_MAX; depth++) {
-                if (cause.getMessage() != null && cause.getMessage().contains("Too many open files")) {
+                if (cause.getMessage() != null && cause.getMessage().contains(text)) {
+                    return true;
+                }
+                cause = cause.getCause();
+            }
+            return false;
+        }
+
+        /** Whether the error or one of its causes has a type. */
+        private static boolean comesFrom(Throwable e, Class<? extends Throwable> type) {
+            Throwable cause = e;
+            for (int depth = 0; cause != null && depth < CAUSES_MAX; depth++) {
+                if (type.isInstance(cause)) {
                     return true;
                 }
                 cause = cause.getCause();

@@ -3,11 +3,17 @@
 # beside a control.
 # shellcheck disable=SC2030,SC2031,SC2034,SC2153,SC2154 # settings of one test; variables of loopback.bash
 load loopback
+load users
 
 setup() {
   own_folders
   export _CONDOR_SEC_TOKEN_DIRECTORY=$HOME/tokens.d _CONDOR_AUTH_SSL_CLIENT_USE_DEFAULT_CAS=false
   authenticate_by CLAIMTOBE
+}
+
+teardown() {
+  stop_loopback_pool
+  remove_common_folder
 }
 
 pool_of() { pool_with --methods CLAIMTOBE --token "$TOKEN" "$@"; }
@@ -262,9 +268,56 @@ one_line() {
     grep -qF '… and 3.9 MB more' "$BATS_TEST_TMPDIR/stderr" && continue
     ((++failed))
     one_line
-    shown 'ran out of memory'
+    shown -Xmx
   done
   ((failed > 0))
+}
+
+@test "the line names what ran out, though another thread met it first" {
+  diff - <(java -cp "$TOKEN_REQUEST_CLASSPATH" tokenrequest.ShowCrash) <<'END'
+OutOfMemoryError: Internal error: Java ran out of memory. Give it more with -Xmx.
+StackOverflowError: Internal error: Java ran out of stack space. Give it more with -Xss.
+the other thread: Internal error: Java ran out of memory. Give it more with -Xmx.
+memory, in a class that another thread initialized: Internal error: Java ran out of memory. Give it more with -Xmx.
+the other thread: Internal error: Java ran out of stack space. Give it more with -Xss.
+stack, in a class that another thread initialized: Internal error: Java ran out of stack space. Give it more with -Xss.
+OutOfMemoryError as a cause: Internal error: Java ran out of memory. Give it more with -Xmx.
+no thread: Internal error: Java cannot start a thread. Check the limit of processes (ulimit -u).
+no class: Internal error: Java cannot load a class. Check the limit of open files (ulimit -n) and the memory (-Xmx).
+no descriptor: Internal error: Java cannot load a class. Check the limit of open files (ulimit -n) and the memory (-Xmx).
+anything else: Internal error: this is a bug in the program.
+END
+}
+
+@test "with too few threads it says so in one line, or does its work; nothing is lost" {
+  local count first failed=0 issued options user
+  common_folder
+  install -d -o "$VICTIM" -g "$VICTIM" -m 700 "$COMMON/home"
+  pool_of --auto-approve
+  as_process
+  as_user_victim
+  user=("${settings[@]}")
+  options=$(runtime_options)
+  export TOKEN_REQUEST_JAVA_OPTIONS=${options%% -XX:SharedArchiveFile*}
+  # Java itself needs so many.
+  for ((first = 1; first < 40; first++)); do
+    settings=("${user[@]}" prlimit --nproc="$first")
+    request -version
+    [[ $status != 0 ]] || break
+  done
+  for ((count = first; count < first + 8; count++)); do
+    settings=("${user[@]}" prlimit --nproc="$count")
+    issued=$(events ^issued)
+    rm -f home/token
+    request -pool "$HERE" -identity alice@own.test -file home/token -json
+    [[ $(events ^issued) == "$issued" ]] || diff home/token - <<<"$TOKEN"
+    [[ $status != 0 ]] || continue
+    ((++failed))
+    one_line
+    shown 'limit of processes'
+  done
+  ((failed > 0))
+  diff home/token - <<<"$TOKEN"
 }
 
 # runtime_options: those of the program's header, with which jbang runs it; the README names the same

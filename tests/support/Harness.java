@@ -18,6 +18,7 @@
 //SOURCES RandomInputs.java
 //SOURCES ReadAgain.java
 //SOURCES ShowConfiguration.java
+//SOURCES ShowCrash.java
 //SOURCES ShowPathTrust.java
 //SOURCES SystemRoots.java
 //SOURCES Vectors.java

@@ -35,8 +35,10 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Queue;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -76,6 +78,9 @@ import picocli.CommandLine.Option;
 @Command(name = "MiddleMan", mixinStandardHelpOptions = true, version = "MiddleMan", sortOptions = false,
     description = "Relays to an HTCondor pool from a free port of 127.0.0.1, and plays an attack on what passes.")
 public final class MiddleMan implements Callable<Integer> {
+    /** How long he waits for the end of a conversation before he ends himself. */
+    private static final long END_MILLIS = 5_000;
+
     @Mixin
     private Orders orders = new Orders();
 
@@ -84,6 +89,7 @@ public final class MiddleMan implements Callable<Integer> {
 
     private final Map<Orders, Plan> plans = new ConcurrentHashMap<>();
     private final SecureRandom random = new SecureRandom();
+    private final Queue<Thread> conversations = new ConcurrentLinkedQueue<>();
 
     public static void main(String... args) {
         System.exit(commandLine(new MiddleMan()).execute(args));
@@ -94,12 +100,15 @@ public final class MiddleMan implements Callable<Integer> {
     }
 
     @Override
-    public Integer call() throws IOException {
+    public Integer call() throws IOException, InterruptedException {
         try (ServerSocket listener = new ServerSocket(0, 50, InetAddress.getByName("127.0.0.1"))) {
             background("accept", () -> accept(listener));
             System.out.println("MIDDLEMAN_PORT=" + listener.getLocalPort());
             System.out.flush();
             System.in.transferTo(OutputStream.nullOutputStream());
+        }
+        for (Thread conversation : conversations) {
+            conversation.join(END_MILLIS); // what it still hears is to be in the loot
         }
         return 0;
     }
@@ -108,7 +117,7 @@ public final class MiddleMan implements Callable<Integer> {
         while (!listener.isClosed()) {
             try {
                 Socket socket = listener.accept();
-                background("client", () -> converse(socket));
+                conversations.add(background("client", () -> converse(socket)));
             } catch (IOException e) {
                 return; // closed: the end of the program
             }
