@@ -8,7 +8,7 @@
 //DEPS io.jsonwebtoken:jjwt-impl:0.13.0
 //COMPILE_OPTIONS -Xlint:all -XDstringConcat=inline
 //RUNTIME_OPTIONS -XX:+IgnoreUnrecognizedVMOptions -XX:TieredStopAtLevel=1 -XX:CompileThresholdScaling=5 -XX:+UseSerialGC
-//RUNTIME_OPTIONS -XX:-UsePerfData -Xshare:auto -Xmx24m -Xms4m -Xmn2m
+//RUNTIME_OPTIONS -XX:-UsePerfData -Xshare:auto -Xmx24m -Xms6m -Xmn4m
 // The archive of classes that -prepare makes (see ClassArchive). Without an archive these options cost and print nothing.
 //RUNTIME_OPTIONS -Xlog:disable -Xlog:all=off -XX:+VerifySharedSpaces
 //RUNTIME_OPTIONS "-XX:SharedArchiveFile=${sun.boot.library.path:}/server/classes.jsa${path.separator}/${user.home:?}/.cache/condor_token_request/${java.vm.version:}.jsa"
@@ -71,7 +71,11 @@ import java.net.Socket;
 import java.net.SocketException;
 import java.net.SocketTimeoutException;
 import java.net.StandardProtocolFamily;
+import java.net.URL;
+import java.net.URLConnection;
 import java.net.URLDecoder;
+import java.net.URLStreamHandler;
+import java.net.URLStreamHandlerFactory;
 import java.net.UnixDomainSocketAddress;
 import java.net.UnknownHostException;
 import java.nio.BufferUnderflowException;
@@ -347,10 +351,15 @@ public final class TokenRequest {
         CrashReporter crashReporter = new CrashReporter();
         int status;
         try {
+            URL.setURLStreamHandlerFactory(new ServerTrust.NoHttp());
+            ServerTrust.Preload tls = new ServerTrust.Preload();
+            if (ArgumentParser.mayLogIn(args)) {
+                tls.start();
+            }
             ShutdownGuard guard = new ShutdownGuard();
             Host host = Host.real();
             guard.install();
-            status = run(args, host, guard);
+            status = run(args, host, guard, tls);
         } catch (Throwable e) {
             crashReporter.print(e);
             status = crashReporter.exitStatus;
@@ -358,13 +367,25 @@ public final class TokenRequest {
         System.exit(status);
     }
 
-    /** Runs the command and returns its exit status, one of {@link ErrorCode}, or 0. */
+    /** The same in a JVM that has loaded TLS already. */
     static int run(String[] args, Host host, ShutdownGuard guard) {
+        return run(args, host, guard, new ServerTrust.Preload());
+    }
+
+    /**
+     * Runs the command and returns its exit status, one of {@link ErrorCode}, or 0.
+     *
+     * @param tls is stopped when it turns out that no login needs it
+     */
+    static int run(String[] args, Host host, ShutdownGuard guard, ServerTrust.Preload tls) {
         CrashReporter crashReporter = new CrashReporter();
         ConsoleWriter console = new ConsoleWriter(host, ArgumentParser.wantsJson(args));
         guard.onSignal(console);
         try {
             Action action = new ArgumentParser(host.environment().getOrDefault("COLUMNS", "")).parse(args);
+            if (!(action instanceof Action.Request)) {
+                tls.stop();
+            }
             if (action instanceof Action.Show show) {
                 console.show(show.text());
             } else if (action instanceof Action.Configured configured) {
@@ -390,7 +411,7 @@ public final class TokenRequest {
                     console.prepared(new ClassArchive(host, JavaRuntime.current()).prepare());
                     return 0;
                 }
-                try (RequestCommand command = new RequestCommand(options, host, guard, console)) {
+                try (RequestCommand command = new RequestCommand(options, host, guard, console, tls)) {
                     command.run();
                 }
             }
@@ -472,19 +493,16 @@ public final class TokenRequest {
         private final Instant deadline;
 
         /** Finds everything that is wrong on this machine, above all the destination, before the first connection. */
-        RequestCommand(Options options, Host host, ShutdownGuard guard, ConsoleWriter console) throws CommandException {
+        RequestCommand(Options options, Host host, ShutdownGuard guard, ConsoleWriter console, ServerTrust.Preload tls)
+                throws CommandException {
             this.options = options;
             this.host = host;
             this.guard = guard;
             this.console = console;
             Deadline answer = new Deadline(host.clock(), options.waitOptions().timeout());
-            ServerTrust.Preload tls = new ServerTrust.Preload();
-            if (options.ensure().isEmpty()) {
-                tls.start();
-            }
             this.configuration = Configuration.read(host, answer);
             answer.multiply(configuration);
-            if (!MethodPolicy.mayNeedTls(configuration)) {
+            if (options.ensure().isPresent() || !MethodPolicy.mayNeedTls(configuration)) {
                 tls.stop();
             }
             console.lines(configuration.warnings());
@@ -4934,6 +4952,9 @@ public final class TokenRequest {
         private static final String SEPARATOR = "=";
         /** Text between {@code -debug} and its flags. */
         private static final String FLAGS_SEPARATOR = ":";
+        /** Options whose run ends without a login, as a rule. */
+        private static final List<Option> WITHOUT_LOGIN = List.of(Option.HELP, Option.VERSION, Option.CONFIG, Option.COMPLETION,
+            Option.PENDING, Option.PREPARE, Option.ENSURE);
         private static final Duration DEFAULT_TIMEOUT = Duration.ofHours(1);
         private static final String TIMEOUT = "-timeout";
         /** Java's decoder replaces bytes that are not text in the locale's encoding with this character. */
@@ -5400,6 +5421,18 @@ public final class TokenRequest {
             return false;
         }
 
+        /** Whether a login may come soon, found before the arguments are parsed. */
+        static boolean mayLogIn(String... args) {
+            for (String argument : args) {
+                for (Option option : WITHOUT_LOGIN) {
+                    if (option.isSpelled(argument)) {
+                        return false;
+                    }
+                }
+            }
+            return true;
+        }
+
         /**
          * Parses the arguments.
          *
@@ -5755,6 +5788,10 @@ public final class TokenRequest {
             ALLOW_DEFAULT_TOOL ALLOW_DEFAULT
             DENY_CLIENT_TOOL DENY_CLIENT DENY_DEFAULT_TOOL DENY_DEFAULT
             USE_POOL_USERNAME_EQUIVALENT
+            SEC_CLAIMTOBE_USER
+            SEC_CLAIMTOBE_INCLUDE_DOMAIN = true
+            CONDOR_IDS
+            WARN_ON_GSI_CONFIGURATION
             FIPS
             NETWORK_HOSTNAME
             NETWORK_INTERFACE = *
@@ -5763,6 +5800,7 @@ public final class TokenRequest {
             PREFER_IPV4 = true
             PREFER_OUTBOUND_IPV4 = $(PREFER_IPV4)
             IGNORE_DNS_PROTOCOL_PREFERENCE = $(PREFER_IPV4)
+            IGNORE_TARGET_PROTOCOL_PREFERENCE = $(PREFER_IPV4)
             NO_DNS = false
             DEFAULT_DOMAIN_NAME
             USE_COLLECTOR_HOST_CNAME = true
@@ -5774,6 +5812,7 @@ public final class TokenRequest {
             USE_SHARED_PORT = true
             DAEMON_SOCKET_DIR = auto
             TOOLS_ASSUME_FIREWALLS = false
+            CCB_CLIENT_STREAMING = true
             TOOL_DEBUG DEFAULT_DEBUG ALL_DEBUG
             DEBUG_TIME_FORMAT = %m/%d/%y %H:%M:%S
             LOGS_USE_TIMESTAMP = false
@@ -5803,13 +5842,14 @@ public final class TokenRequest {
             ENABLE_PERSISTENT_CONFIG = false
             LOCAL_DIR TILDE CONFIG_ROOT PERSISTENT_CONFIG_DIR
             """;
+        private static final Map<String, String> USED_VALUES = table(USED);
+        private static final Map<String, String> REFERRED_TO_VALUES = table(REFERRED_TO);
         /** The names of the first table, in its order. */
-        static final List<String> NAMES = List.copyOf(table(USED).keySet());
-        private static final Map<String, String> BUILT_IN = Map.copyOf(table(USED + REFERRED_TO));
+        static final List<String> NAMES = List.copyOf(USED_VALUES.keySet());
 
         /** The built-in value of a parameter, whose name is in capitals; empty if it has none. */
         static Optional<String> builtIn(String name) {
-            String value = BUILT_IN.get(name);
+            String value = USED_VALUES.getOrDefault(name, REFERRED_TO_VALUES.get(name));
             if (value == null && Macros.isName(name) && name.indexOf('.') < 0) {
                 return OtherParameters.find(name);
             }
@@ -5824,7 +5864,7 @@ public final class TokenRequest {
                     table.put(name.toUpperCase(Locale.ROOT), operator < 0 ? "" : line.substring(operator + 3));
                 }
             }
-            return table;
+            return Collections.unmodifiableMap(table);
         }
     }
 
@@ -5887,7 +5927,7 @@ public final class TokenRequest {
             ADSTASH_SE_BUNCH_SIZE RECEIVE_MSGS_DURATION = 250
             ADSTASH_SE_INDEX_NAME BASE_CGROUP = htcondor
             ADSTASH_SE_LOG_MAPPINGS CONTINUE START WANT_VACATE = True
-            ADVERTISE_IPV4_FIRST IGNORE_TARGET_PROTOCOL_PREFERENCE = $(PREFER_IPV4)
+            ADVERTISE_IPV4_FIRST = $(PREFER_IPV4)
             ALIVE_INTERVAL CCB_HEARTBEAT_INTERVAL CCB_SERVER_STREAMING_HANDSHAKE_TIMEOUT CCB_TUNNEL_REGISTRATION_TIMEOUT \
             DAGMAN_QUEUE_UPDATE_INTERVAL DEFRAG_UPDATE_INTERVAL HAD_UPDATE_INTERVAL KEEP_DATA_CLAIM_IDLE \
             LIBRARIAN_STATUS_RETENTION_SECONDS MASTER_CHECK_NEW_EXEC_INTERVAL MASTER_RECOVER_FACTOR MASTER_UPDATE_INTERVAL \
@@ -5895,7 +5935,7 @@ public final class TokenRequest {
             SCHEDULER_UNIVERSE_COOL_DOWN_DURATION SEC_CREDENTIAL_SWEEP_INTERVAL SHUTDOWN_FAST_TIMEOUT STARTER_UPLOAD_TIMEOUT \
             UPDATE_INTERVAL VM_GAHP_REQ_TIMEOUT = 300
             ALLOW_ADMIN_COMMANDS ALLOW_TRANSFER_REMAP_TO_MKDIR ALWAYS_REUSEADDR AUTH_SSL_SERVER_USE_DEFAULT_CAS \
-            AUTH_SSL_USE_VOMS_IDENTITY AUTO_INCLUDE_SHARED_PORT_IN_DAEMON_LIST CCB_CLIENT_STREAMING CCB_SERVER_STREAMING \
+            AUTH_SSL_USE_VOMS_IDENTITY AUTO_INCLUDE_SHARED_PORT_IN_DAEMON_LIST CCB_SERVER_STREAMING \
             CGROUP_IGNORE_CACHE_MEMORY CHECK_REACTIVATE_AFTER_CHECKPOINT CLAIM_RECYCLING_CONSIDER_LIMITS \
             CLASSAD_ENABLE_USER_HOME CLASSAD_LOG_STRICT_PARSING COLLECTOR_BOOTSTRAP_SSL_CERTIFICATE \
             COLLECTOR_USES_SHARED_PORT CONDOR_Q_DASH_BATCH_IS_DEFAULT CONDOR_Q_ONLY_MY_JOBS CONDOR_Q_USE_V3_PROTOCOL \
@@ -5917,7 +5957,7 @@ public final class TokenRequest {
             NEGOTIATOR_USE_WEIGHTED_DEMAND NONBLOCKING_COLLECTOR_UPDATE PER_JOB_NAMESPACES \
             PROMETHEUS_METRICS_INCLUDE_TIMESTAMP RESTART_PROCD_ON_ERROR SCHEDD_ALLOW_LATE_MATERIALIZE \
             SCHEDD_NON_DURABLE_LATE_MATERIALIZE SCHEDD_SEND_RESCHEDULE SCHEDD_SEND_VACATE_VIA_TCP SCHEDD_USE_SLOT_WEIGHT \
-            SEC_CLAIMTOBE_INCLUDE_DOMAIN SEC_ENABLE_MATCH_PASSWORD_AUTHENTICATION SEC_ENABLE_REMOTE_ADMINISTRATION \
+            SEC_ENABLE_MATCH_PASSWORD_AUTHENTICATION SEC_ENABLE_REMOTE_ADMINISTRATION \
             SEC_ENABLE_SCITOKEN_EXCHANGE SEC_ENABLE_TOKEN_FETCH SEC_ENABLE_TOKEN_REQUEST \
             SEC_SCITOKENS_ALLOW_FOREIGN_TOKEN_TYPES SEC_USE_FAMILY_SESSION SHADOW_LAZY_QUEUE_UPDATE SIGN_S3_URLS \
             STARTD_SHOULD_WRITE_CLAIM_ID_FILE STARTER_ALWAYS_HOLD_ON_OOM STARTER_HIDE_GPU_DEVICES STARTER_NESTED_SCRATCH \
@@ -6815,7 +6855,11 @@ public final class TokenRequest {
                 return;
             }
             Macros offline = new Macros(defined, this::builtIn, localName, machine.offline(), host, said);
-            for (String name : Parameters.NAMES) {
+            boolean mayRefer = false;
+            for (Configuration.Setting setting : defined.values()) {
+                mayRefer |= setting.value().indexOf('$') >= 0;
+            }
+            for (String name : mayRefer ? Parameters.NAMES : List.<String>of()) { // the built-in values refer in no circle
                 offline.value(name);
             }
             for (String domain : List.of("UID_DOMAIN", "FILESYSTEM_DOMAIN")) {
@@ -13298,8 +13342,8 @@ public final class TokenRequest {
         }
 
         /**
-         * Loads Java's TLS, a third of a start, in a second thread while the first one reads settings and connects: makes a
-         * first message of a client, and throws it away. On one processor it would only be in the way.
+         * Loads Java's TLS, a third of a start, in a second thread while the first one reads settings and connects. On one
+         * processor it would only be in the way.
          */
         static final class Preload implements Runnable {
             private volatile boolean isNeedless;
@@ -13308,7 +13352,11 @@ public final class TokenRequest {
                 if (Runtime.getRuntime().availableProcessors() > 1) {
                     Thread thread = new Thread(this, "tls-preload");
                     thread.setDaemon(true);
-                    thread.start();
+                    try {
+                        thread.start();
+                    } catch (OutOfMemoryError e) {
+                        return; // there is no thread; the login loads TLS itself
+                    }
                 }
             }
 
@@ -13325,15 +13373,31 @@ public final class TokenRequest {
                         return;
                     }
                     context.init(null, new TrustManager[0], null); // null would read all CAs of Java
-                    SSLEngine engine = context.createSSLEngine("localhost", -1);
-                    engine.setUseClientMode(true);
+                    context.createSSLEngine("localhost", -1).setUseClientMode(true);
                     if (isNeedless) {
                         return;
                     }
-                    engine.wrap(ByteBuffer.allocate(0), ByteBuffer.allocate(engine.getSession().getPacketBufferSize()));
-                } catch (GeneralSecurityException | IOException | RuntimeException | Error e) {
+                    // Java looks for it in every jar when it has read the first certificate (jdk.internal.event.EventHelper).
+                    System.getLogger("jdk.event.security").isLoggable(System.Logger.Level.DEBUG);
+                } catch (GeneralSecurityException | RuntimeException | Error e) {
                     return; // the login fails in the same way, and says so
                 }
+            }
+        }
+
+        /**
+         * Answers for http: URLs. Java's cryptography makes one and never opens it (javax.crypto.JceSecurity); without an
+         * answer, Java looks for one in every jar of the class path.
+         */
+        static final class NoHttp extends URLStreamHandler implements URLStreamHandlerFactory {
+            @Override
+            public URLStreamHandler createURLStreamHandler(String protocol) {
+                return protocol.equals("http") ? this : null;
+            }
+
+            @Override
+            protected URLConnection openConnection(URL url) throws IOException {
+                throw new IOException("this program opens no URL");
             }
         }
 
@@ -21744,6 +21808,7 @@ public final class TokenRequest {
                 directory.resolve("tokens.d").toString()), real.name(), Optional.of(directory), real.user(), real.uid(),
                 real.invocation(), InputStream.nullInputStream(), out, out, stream -> false, real.platform());
             new ShutdownGuard().install();
+            URL.setURLStreamHandlerFactory(new ServerTrust.NoHttp());
             try (TrainingPool pool = TrainingPool.open(host)) {
                 Path ca = directory.resolve("ca.pem");
                 Files.writeString(ca, TrainingPool.pem());
@@ -21765,7 +21830,9 @@ public final class TokenRequest {
         private static void run(Host host, String[] request, String... more) {
             String[] arguments = Arrays.copyOf(request, request.length + more.length);
             System.arraycopy(more, 0, arguments, request.length, more.length);
-            TokenRequest.run(arguments, host, new ShutdownGuard());
+            ServerTrust.Preload tls = new ServerTrust.Preload();
+            tls.start();
+            TokenRequest.run(arguments, host, new ShutdownGuard(), tls);
         }
     }
 

@@ -316,6 +316,7 @@ END
     ((++failed))
     one_line
     shown 'limit of processes'
+    [[ $(jq -r .code "$BATS_TEST_TMPDIR/stdout") == internal ]]
   done
   ((failed > 0))
   diff home/token - <<<"$TOKEN"

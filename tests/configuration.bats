@@ -152,6 +152,17 @@ source_of() { jq -r --arg name "$1" 'select(.name == $name).source' answers; }
   [[ $(jq -r .name answers | head -n 2 | paste -sd ' ') == 'CONDOR_HOST COLLECTOR_HOST' ]]
 }
 
+@test "every setting that the program reads is shown by -config" {
+  local read
+  config_answers >answers
+  jq -r .name answers | sort >shown
+  # Read as facts of the machine, not as settings; the other two are the ends of names.
+  read=$(grep -oE '(configuration(\(\))?|macros)\.(text|flag|find|set|wish|isMentioned|securityWish|value)\("[A-Z_]+"' "$TESTS_DIR/../TokenRequest.java" |
+    sed 's/.*"\(.*\)"/\1/' | sort -u | grep -vxE 'AUTHENTICATION_METHODS|CRYPTO_METHODS|COUNT_HYPERTHREAD_CPUS|FULL_HOSTNAME')
+  (($(wc -l <<<"$read") > 30))
+  diff <(comm -23 - shown <<<"$read") /dev/null
+}
+
 @test "a machine without any configuration is no error" {
   : >./env
   [[ ! -e /etc/condor/condor_config && ! -e /usr/local/etc/condor_config ]] || skip "this machine has a configuration"

@@ -42,6 +42,8 @@ lambdas_at_most() {
   # Jackson's exceptions are loaded, since the verifier of Java looks at them.
   none_of '^picocli\.' '^io\.jsonwebtoken\.' '^com\.fasterxml\.jackson\.databind\.' '^com\.fasterxml\.jackson.*(Factory|Generator|Parser)$' \
     '^sun\.security\.util\.AnchorCertificates$' '^java\.lang\.runtime\.ObjectMethods$' '^java\.time\.zone\.Tzdb'
+  # Java looks for it in every jar.
+  none_of '^java\.net\.spi\.URLStreamHandlerProvider$'
   lambdas_at_most 32
 }
 
