@@ -139,6 +139,10 @@ run_from() {
   "${as_other[@]}" ln -s "$COMMON/root/stolen" "$COMMON/user/kept"
   reads "$COMMON/root/own"
   [[ $status == 2 && -z $ran && ! -e $COMMON/root/stolen ]]
+  echo "include command into $COMMON/user/way/stolen : echo RUN = yes" >"$COMMON/root/own"
+  "${as_other[@]}" ln -s "$COMMON/root" "$COMMON/user/way"
+  reads "$COMMON/root/own"
+  [[ $status == 2 && -z $ran && ! -e $COMMON/root/stolen ]]
 }
 
 @test "an ordinary user runs what the configuration says, as with the original" {
