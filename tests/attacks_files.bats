@@ -519,6 +519,8 @@ held_while_replaced_by_pipe() {
   assert_status 0
   AS_PROCESS=1 SSL_CERT_FILE=<(cat "$LOOPBACK_CA") _CONDOR_AUTH_SSL_CLIENT_USE_DEFAULT_CAS=true request "${there[@]}"
   assert_status 0
+  AS_PROCESS=1 _CONDOR_AUTH_SSL_CLIENT_CAFILE=<(cat "$LOOPBACK_CA") request "${there[@]}"
+  assert_status 0
 }
 
 @test "what another user wrote into the pipe that root has as stdin counts as root's input" {
