@@ -361,7 +361,7 @@ prepare_by() {
   prepare() { prepare_by; } # without checksums in the options
   tampered_jdk
   after_each 'chmod u+w "$archive"; head -c 4096 /dev/urandom | dd of="$archive" conv=notrunc status=none
-chmod u+w "$archive"; head -c 4096 /dev/urandom | dd of="$archive" bs=1 seek=$(($(stat -c %s "$archive") - 50000)) conv=notrunc status=none'
+chmod u+w "$archive"; head -c 8 /dev/urandom | dd of="$archive" bs=1 seek=$(($(stat -c %s "$archive") - 50000)) conv=notrunc status=none'
 }
 
 @test "the second JVM gets the first one's collector, not its properties, heap and archive; one that does not start is named" {
