@@ -50,8 +50,8 @@ theirs() {
 # booleans: a filter that makes them alike. HTCondor forgets a value that is the built-in one, and how it was written.
 booleans() { sed -E 's/ = (true|false)$/ = \L\1/I'; }
 
-# agree RELEASE VARIABLE=VALUE...: on every parameter that the command uses, but those that are known to differ there, and on
-# some that they refer to
+# agree RELEASE VARIABLE=VALUE...: on every parameter that the command uses and the release's record does not have, and on some
+# that those refer to
 agree() {
   local names recorded=$BATS_TEST_DIRNAME/fixtures/names/$1
   shift
